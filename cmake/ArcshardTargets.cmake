@@ -1,0 +1,82 @@
+# How every library, program and test of arcshard is built: one concept is one library with an alias, arcshard::<name>.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")  # of the sanitizers: asserts stay on
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+# Google's libraries list each other as interface libraries; what is not used need not be loaded at start.
+find_program(ARCSHARD_MOLD mold)
+add_link_options(-Wl,--as-needed)
+if(ARCSHARD_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+if(ARCSHARD_SANITIZE)
+  add_compile_options(-fsanitize=${ARCSHARD_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${ARCSHARD_SANITIZE})
+  if(ARCSHARD_SANITIZE MATCHES undefined)
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()
+
+set(ARCSHARD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  list(APPEND ARCSHARD_WARNINGS -Wthread-safety)
+endif()
+
+# arcshard_library(NAME SOURCES a.cc ... [DEPS target ...] [PRIVATE_DEPS target ...])  ->  arcshard::NAME
+function(arcshard_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  set(target arcshard_${name})
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${target} PUBLIC ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
+    target_compile_options(${target} PRIVATE ${ARCSHARD_WARNINGS})
+  else()
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${target} INTERFACE ${arg_DEPS})
+  endif()
+  add_library(arcshard::${name} ALIAS ${target})
+endfunction()
+
+# arcshard_program(NAME SOURCES main.cc DEPS target ...)  ->  bin/NAME
+function(arcshard_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS})
+  target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
+endfunction()
+
+# arcshard_test(NAME SOURCES x_test.cc ... [DEPS target ...] [LABELS label ...] [TIMEOUT seconds])   labels: fast unless given
+#
+# One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. A test finds what is checked in
+# under ARCSHARD_SOURCE_DIR and the programs under ARCSHARD_BIN_DIR. Label "slow": only scripts/test --all runs it.
+include(GoogleTest)
+function(arcshard_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT BUILD_TESTING)
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  if(NOT arg_LABELS)
+    set(arg_LABELS fast)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
+  target_compile_definitions(${name} PRIVATE ARCSHARD_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ARCSHARD_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
+endfunction()
