@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+// Files by POSIX calls, with errors that name the path and say what the system said. The code follows errno: NotFound
+// (no such file or folder), PermissionDenied, ResourceExhausted (disk, quota or descriptors used up), AlreadyExists,
+// FailedPrecondition (a folder where a file is expected, or the reverse), Unavailable (I/O error) and so on.
+namespace arcshard {
+
+// "path: cannot open for reading: No such file or directory", for the value `error` of errno.
+absl::Status ErrnoStatus(int error, absl::string_view path, absl::string_view what_failed);
+
+// Owns an open file descriptor. Not thread-safe to move; Pread on one object from several threads is safe.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.Release()) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  ~FileDescriptor();
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  int Release();
+
+ private:
+  int fd_ = -1;
+};
+
+// A regular file's content may be read at any offset. Thread-safe once open.
+class ReadableFile {
+ public:
+  // FailedPrecondition: `path` is not a regular file.
+  static absl::StatusOr<ReadableFile> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  uint64_t size() const { return size_; }  // bytes, when it was opened
+
+  // Fills all of `out` from `offset`. DataLoss: the file ends before that.
+  absl::Status ReadAt(uint64_t offset, absl::Span<std::byte> out) const;
+
+ private:
+  ReadableFile(std::string path, FileDescriptor fd, uint64_t size);
+
+  std::string path_;
+  FileDescriptor fd_;
+  uint64_t size_;
+};
+
+// A file that appears under its name whole and on the disk, or not at all: it is written under a temporary name in the
+// same folder, then fsync, rename, fsync of the folder. Not thread-safe.
+class AtomicFile {
+ public:
+  static absl::StatusOr<AtomicFile> Create(const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();  // without Commit: removes what was written
+
+  const std::string& path() const { return path_; }
+  absl::Status Append(absl::Span<const std::byte> data);
+  absl::Status Append(absl::string_view text);
+
+  // On an error before the rename nothing is left behind and an older file of that name is as it was. Call once, last.
+  absl::Status Commit();
+
+ private:
+  AtomicFile(std::string path, std::string temporary_path, FileDescriptor fd);
+
+  std::string path_;
+  std::string temporary_path_;  // empty once it is gone
+  FileDescriptor fd_;
+};
+
+// The whole of a regular file.
+absl::StatusOr<std::string> ReadFile(const std::string& path);
+
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view contents);
+
+// `path` and the folders above it, as far as they are missing.
+absl::Status CreateFolders(const std::string& path);
+
+}  // namespace arcshard

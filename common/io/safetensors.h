@@ -1,0 +1,145 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/io/file.h"
+#include "common/io/tensor_dtype.h"
+
+// Safetensors (https://huggingface.co/docs/safetensors): 8 bytes of header length, a JSON header, the tensors' bytes.
+namespace arcshard {
+
+using SafetensorsMetadata = std::map<std::string, std::string>;
+
+// A file that was checked whole when it was opened: what `entries` says lies inside it. Values are read on demand, so a
+// file larger than memory can be read by rows. Reading is thread-safe.
+//
+// Errors name the file. NotFound: no such file, or no tensor of that name. DataLoss: the file breaks the format (header
+// longer than the file or 100 MB, not JSON, an unknown dtype, a size that is not shape × dtype, a gap or an overlap
+// between tensors, bytes after the last). InvalidArgument: a tensor is not of the type or shape that the caller asks
+// for.
+class SafetensorsFile {
+ public:
+  struct Entry {
+    TensorDtype dtype = TensorDtype::kF32;
+    std::vector<int64_t> shape;  // empty: a scalar
+    uint64_t offset = 0;         // of its first byte in the file
+    uint64_t bytes = 0;
+  };
+
+  static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
+
+  const std::string& path() const { return file_.path(); }
+  const std::map<std::string, Entry>& entries() const { return entries_; }
+  const SafetensorsMetadata& metadata() const { return metadata_; }
+
+  // NotFound as above.
+  absl::StatusOr<const Entry*> Find(absl::string_view name) const;
+
+  // All values of a tensor, row-major. The file's dtype must be T's, nothing is converted. T: float, double, int32_t,
+  // int64_t or uint8_t.
+  template <typename T>
+  absl::StatusOr<std::vector<T>> Read(absl::string_view name) const;
+
+  // Rows [begin, end) of a tensor of two dimensions; out: (end - begin) × shape[1] values.
+  template <typename T>
+  absl::Status ReadRows(absl::string_view name, int64_t begin, int64_t end, absl::Span<T> out) const;
+
+ private:
+  SafetensorsFile(ReadableFile file, std::map<std::string, Entry> entries, SafetensorsMetadata metadata)
+      : file_(std::move(file)), entries_(std::move(entries)), metadata_(std::move(metadata)) {}
+
+  absl::StatusOr<const Entry*> FindTyped(absl::string_view name, TensorDtype dtype) const;
+  absl::Status ReadRowBytes(absl::string_view name, TensorDtype dtype, int64_t begin, int64_t end,
+                            absl::Span<std::byte> out) const;
+
+  ReadableFile file_;
+  std::map<std::string, Entry> entries_;
+  SafetensorsMetadata metadata_;
+};
+
+struct TensorSpec {
+  std::string name;
+  TensorDtype dtype = TensorDtype::kF32;
+  std::vector<int64_t> shape;
+};
+
+// Writes a file tensor by tensor without holding one: they are declared first, then their values come in that order, in
+// pieces of any length. The file appears whole, at Finish, or not at all (AtomicFile). Not thread-safe.
+//
+// InvalidArgument: a name twice, not UTF-8 or "__metadata__"; a negative dimension; an order in which a tensor would
+// lie at an offset that is no multiple of its element's size (declare wide types first: readers map the file); values
+// of another tensor or type than the one whose turn it is, or too many. FailedPrecondition: Finish before all values
+// came. Else as AtomicFile.
+class SafetensorsWriter {
+ public:
+  static absl::StatusOr<SafetensorsWriter> Create(const std::string& path, std::vector<TensorSpec> tensors,
+                                                  const SafetensorsMetadata& metadata);
+
+  // The next values of `name`, row-major.
+  template <typename T>
+  absl::Status Append(absl::string_view name, absl::Span<const T> values) {
+    return AppendBytes(
+        name, kDtypeOf<T>,
+        absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values.data()), values.size() * sizeof(T)));
+  }
+  absl::Status AppendBytes(absl::string_view name, TensorDtype dtype, absl::Span<const std::byte> data);
+
+  // Call once, last.
+  absl::Status Finish();
+
+ private:
+  SafetensorsWriter(AtomicFile file, std::vector<TensorSpec> tensors, std::vector<uint64_t> bytes);
+  void SkipFullTensors();
+
+  AtomicFile file_;
+  std::vector<TensorSpec> tensors_;
+  std::vector<uint64_t> bytes_;  // of each tensor
+  size_t current_ = 0;           // the tensor whose turn it is
+  uint64_t written_ = 0;         // bytes of it
+};
+
+// A tensor in memory, for WriteSafetensors; `data` must outlive the call.
+struct TensorView {
+  TensorSpec spec;
+  absl::Span<const std::byte> data;
+
+  template <typename T>
+  static TensorView Of(std::string name, std::vector<int64_t> shape, absl::Span<const T> values) {
+    return {{std::move(name), kDtypeOf<T>, std::move(shape)},
+            absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values.data()), values.size() * sizeof(T))};
+  }
+};
+
+// Writes `tensors` in any order (wide types come first in the file).
+absl::Status WriteSafetensors(const std::string& path, std::vector<TensorView> tensors,
+                              const SafetensorsMetadata& metadata = {});
+
+// --- implementation of templates
+
+template <typename T>
+absl::StatusOr<std::vector<T>> SafetensorsFile::Read(absl::string_view name) const {
+  const absl::StatusOr<const Entry*> entry = FindTyped(name, kDtypeOf<T>);
+  if (!entry.ok()) return entry.status();
+  std::vector<T> values((*entry)->bytes / sizeof(T));
+  const absl::Status status = file_.ReadAt(
+      (*entry)->offset, absl::MakeSpan(reinterpret_cast<std::byte*>(values.data()), values.size() * sizeof(T)));
+  if (!status.ok()) return status;
+  return values;
+}
+
+template <typename T>
+absl::Status SafetensorsFile::ReadRows(absl::string_view name, int64_t begin, int64_t end, absl::Span<T> out) const {
+  return ReadRowBytes(name, kDtypeOf<T>, begin, end,
+                      absl::MakeSpan(reinterpret_cast<std::byte*>(out.data()), out.size() * sizeof(T)));
+}
+
+}  // namespace arcshard

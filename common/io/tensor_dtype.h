@@ -1,0 +1,53 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+
+namespace arcshard {
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+
+// The element types that a safetensors file may hold. Only those with a kDtypeOf are read and written as values.
+enum class TensorDtype {
+  kBool,
+  kU8,
+  kI8,
+  kF8E5M2,
+  kF8E4M3,
+  kI16,
+  kU16,
+  kF16,
+  kBF16,
+  kI32,
+  kU32,
+  kF32,
+  kF64,
+  kI64,
+  kU64
+};
+
+absl::string_view DtypeName(TensorDtype dtype);                    // as files spell it: "F32"
+size_t DtypeSize(TensorDtype dtype);                               // bytes of an element
+std::optional<TensorDtype> DtypeFromName(absl::string_view name);  // nullopt: no such type
+
+template <typename T>
+inline constexpr TensorDtype kDtypeOf = [] {
+  static_assert(sizeof(T) == 0, "no dtype for this C++ type");
+  return TensorDtype::kU8;
+}();
+template <>
+inline constexpr TensorDtype kDtypeOf<float> = TensorDtype::kF32;
+template <>
+inline constexpr TensorDtype kDtypeOf<double> = TensorDtype::kF64;
+template <>
+inline constexpr TensorDtype kDtypeOf<int32_t> = TensorDtype::kI32;
+template <>
+inline constexpr TensorDtype kDtypeOf<int64_t> = TensorDtype::kI64;
+template <>
+inline constexpr TensorDtype kDtypeOf<uint8_t> = TensorDtype::kU8;
+
+}  // namespace arcshard
