@@ -54,6 +54,7 @@ absl::StatusOr<json> ParseStrictly(absl::string_view text) {
   try {
     header = json::parse(text.begin(), text.end(), check);
   } catch (const json::parse_error& error) {
+    RETURN_IF_ERROR(status);  // what `check` refused came first
     return absl::DataLossError(absl::StrCat("the header is not valid JSON at its byte ", error.byte));
   } catch (const json::out_of_range&) {  // a number such as 1e999
     return absl::DataLossError("the header holds a number that is out of range");
