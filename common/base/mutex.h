@@ -9,8 +9,8 @@
 
 namespace arcshard {
 
-// std::mutex with Clang's thread-safety annotations. Not absl::Mutex: Debian's Abseil is built without ThreadSanitizer, so
-// TSan would not see what it orders.
+// std::mutex with Clang's thread-safety annotations. Not absl::Mutex: Debian's Abseil is built without ThreadSanitizer,
+// so TSan would not see what it orders.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -33,7 +33,8 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex* const mutex_;
 };
 
-// Waits are loops at the caller: `while (!ready_) changed_.Wait(&mutex_);`, so that the analysis sees the guarded reads.
+// Waits are loops at the caller: `while (!ready_) changed_.Wait(&mutex_);`, so that the analysis sees the guarded
+// reads.
 class CondVar {
  public:
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -46,8 +47,9 @@ class CondVar {
   bool WaitFor(Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     // wait_until on the system clock, not wait_for: TSan of GCC 12 does not know pthread_cond_clockwait.
-    const bool notified = condition_.wait_until(lock, std::chrono::system_clock::now() +
-                                                          absl::ToChronoMicroseconds(timeout)) == std::cv_status::no_timeout;
+    const bool notified =
+        condition_.wait_until(lock, std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout)) ==
+        std::cv_status::no_timeout;
     lock.release();
     return notified;
   }

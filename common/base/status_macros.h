@@ -6,8 +6,8 @@
 #include "absl/status/statusor.h"
 
 // RETURN_IF_ERROR(expression of absl::Status);
-#define RETURN_IF_ERROR(expression)                       \
-  do {                                                    \
+#define RETURN_IF_ERROR(expression)                                                              \
+  do {                                                                                           \
     if (absl::Status status_of_call = (expression); !status_of_call.ok()) return status_of_call; \
   } while (false)
 

@@ -30,15 +30,16 @@ struct Key {
 
 inline std::string ToString(const View& view) { return absl::StrCat("view ", view.incarnation, ".", view.counter); }
 inline std::string ToString(const Key& key) {
-  return absl::StrCat(ToString(key.view), ", step ", key.step, ", micro-batch ", key.micro_batch, ", attempt ", key.attempt);
+  return absl::StrCat(ToString(key.view), ", step ", key.step, ", micro-batch ", key.micro_batch, ", attempt ",
+                      key.attempt);
 }
 
 // The samples of one step: a slice of the epoch's permutation, cut into micro-batches in order.
 struct StepPlan {
   uint64_t step = 0;
-  uint64_t epoch = 0;                          // from 0
-  uint64_t first_sample = 0;                   // position in the epoch's permutation
-  std::vector<uint32_t> micro_batch_sizes;     // samples of each micro-batch
+  uint64_t epoch = 0;                       // from 0
+  uint64_t first_sample = 0;                // position in the epoch's permutation
+  std::vector<uint32_t> micro_batch_sizes;  // samples of each micro-batch
   uint32_t batch_size() const {
     uint32_t sum = 0;
     for (const uint32_t size : micro_batch_sizes) sum += size;
@@ -92,10 +93,10 @@ struct Standing {
 
 struct ViewAnnouncement {
   View view;
-  int64_t num_classes = 0;                // N
-  std::vector<ShardMember> shards;        // by range: begin ascending
-  std::vector<WorkerMember> workers;      // by id ascending
-  std::vector<Standing> standing;         // of the undecided step; empty in a run's first view
+  int64_t num_classes = 0;            // N
+  std::vector<ShardMember> shards;    // by range: begin ascending
+  std::vector<WorkerMember> workers;  // by id ascending
+  std::vector<Standing> standing;     // of the undecided step; empty in a run's first view
   uint64_t last_decided_step = 0;
   friend bool operator==(const ViewAnnouncement&, const ViewAnnouncement&) = default;
 };

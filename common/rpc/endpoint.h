@@ -1,0 +1,47 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace arcshard {
+
+// A gRPC server with health checking (grpc.health.v1) and reflection, limited to our message size.
+class RpcServer {
+ public:
+  // listen: host:port; port 0 lets the system choose. The services must outlive the server.
+  // Unavailable: the address cannot be listened on (in use, not of this host); the message names it.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& listen,
+                                                          const std::vector<grpc::Service*>& services);
+  ~RpcServer();
+
+  int port() const { return port_; }
+  // host:port as others reach it: the host of `listen` with the port that was chosen.
+  const std::string& address() const { return address_; }
+
+  // Ends all calls: in order until `grace` has passed, then by cancelling them. Idempotent.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  RpcServer() = default;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::string address_;
+};
+
+// A channel to host:port that notices within seconds when the other host has vanished.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
+
+// Waits until the channel is connected. Unavailable: not within `timeout`; "waited 60s for the coordinator at
+// host:port".
+absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout);
+
+}  // namespace arcshard
