@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "worker/shards/shard_link.h"
+
+namespace arcshard::worker {
+
+struct ShardLinkOptions {
+  size_t shard = 0;     // position in the view's shards; what the events are told
+  std::string address;  // host:port
+  uint32_t worker = 0;  // this worker's id
+  int64_t dim = 0;      // D
+  View view;
+  absl::Duration connect_timeout = absl::Seconds(60);
+};
+
+// A ShardLink over Shard.Exchange. The destructor cancels the stream and returns once `events` is called no more.
+// Unavailable: the shard did not answer within connect_timeout.
+absl::StatusOr<std::unique_ptr<ShardLink>> ConnectShard(const ShardLinkOptions& options, ShardLinkEvents* events);
+
+}  // namespace arcshard::worker

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/mutex.h"
+#include "worker/shards/shard_link.h"
+
+namespace arcshard::worker {
+
+// The sums of all shards for one micro-batch.
+struct SummedStatistics {
+  std::vector<float> z;            // B
+  std::vector<float> u;            // B×D
+  std::vector<float> own_centers;  // B×D
+};
+
+// The worker's view of the whole class matrix: sends to every shard, adds up what they answer. The shards' answers are
+// added in the order of their ranges, whenever they came, so that the same run gives the same bits.
+//
+// Sends and Await come from one thread, the training loop's; the links answer on theirs; Abort may come from any.
+class HeadClient final : public ShardLinkEvents {
+ public:
+  // dim: D. Links are added by AddLink before the first send, in the order of the shards' ranges.
+  explicit HeadClient(int64_t dim) : dim_(dim) {}
+
+  void AddLink(std::unique_ptr<ShardLink> link) { links_.push_back(std::move(link)); }
+  // Drops the links; their threads call nothing afterwards.
+  void DropLinks() { links_.clear(); }
+
+  void SendLabels(const Key& key, absl::Span<const int64_t> labels);
+  // embedding: B×D. Its statistics are awaited from now on.
+  void SendEmbedding(const Key& key, absl::Span<const float> embedding);
+  void SendGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t);
+
+  // Waits for all shards' statistics of a micro-batch that was sent, once. The span of U etc. is the caller's.
+  // Whatever Abort was given; Unavailable: a shard is lost, named; DataLoss: the shards' answers do not fit together.
+  absl::StatusOr<SummedStatistics> Await(const Key& key);
+
+  // Ends every Await, now and later, with `status`. The first status stays.
+  void Abort(const absl::Status& status);
+
+  void OnStatistics(size_t shard, const Key& key, ShardStatistics* statistics) override;
+  void OnLost(size_t shard, const absl::Status& status) override;
+
+ private:
+  struct Pending {
+    Key key;
+    size_t batch = 0;
+    size_t missing = 0;                   // shards that have not answered
+    std::vector<ShardStatistics> shards;  // by shard
+    std::vector<bool> answered;
+  };
+
+  const int64_t dim_;
+  std::vector<std::unique_ptr<ShardLink>> links_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::map<uint32_t, std::unique_ptr<Pending>> pending_ ABSL_GUARDED_BY(mutex_);  // by micro-batch
+  std::vector<std::unique_ptr<Pending>> spare_ ABSL_GUARDED_BY(mutex_);           // their buffers are used again
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace arcshard::worker
