@@ -1,0 +1,185 @@
+#include "worker/data/loader.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace arcshard::worker {
+
+absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(const LoaderOptions& options, const Dataset* dataset) {
+  if (options.threads < 1 || options.prefetch < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("a loader needs at least 1 thread and 1 micro-batch ahead, not ",
+                                                   options.threads, " and ", options.prefetch));
+  }
+  if (options.image_size < 1 || options.image_size > kMaxImageSide) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("images of ", options.image_size, " pixels a side; 1 to ", kMaxImageSide, " are possible"));
+  }
+  if (!(options.normalization.std > 0)) {
+    return absl::InvalidArgumentError(absl::StrCat("pixels can't be divided by ", options.normalization.std));
+  }
+  auto loader = std::unique_ptr<Loader>(new Loader(options, dataset));
+  for (int i = 0; i < options.threads; ++i) loader->threads_.emplace_back([raw = loader.get()] { raw->Run(); });
+  return loader;
+}
+
+Loader::~Loader() {
+  Stop();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+absl::Status Loader::Request(const MicroBatchRequest& request) {
+  if (request.first < 0 || request.size < 1 || request.size > dataset_->samples() - request.first) {
+    return absl::InvalidArgumentError(absl::StrCat("positions ", request.first, " to ",
+                                                   request.first + request.size - 1, " of an epoch of ",
+                                                   dataset_->samples(), " samples"));
+  }
+  auto job = std::make_shared<Job>(SampleOrder(options_.seed, request.epoch, dataset_->samples()));
+  MutexLock lock(&mutex_);
+  job->batch = std::make_unique<MicroBatch>();
+  job->batch->request = request;
+  jobs_.push_back(std::move(job));
+  work_.NotifyAll();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<MicroBatch>> Loader::Next() {
+  std::shared_ptr<Job> job;
+  {
+    MutexLock lock(&mutex_);
+    if (jobs_.empty() && !stopped_) return absl::FailedPreconditionError("no micro-batch was requested");
+    // A failed job is over when the threads have left the places that they had claimed.
+    while (!stopped_ && !(jobs_.front()->abandoned ? jobs_.front()->finished == jobs_.front()->claimed
+                                                   : jobs_.front()->finished == jobs_.front()->batch->request.size)) {
+      finished_.Wait(&mutex_);
+    }
+    if (stopped_) return absl::CancelledError("the loader was stopped");
+    job = std::move(jobs_.front());
+    jobs_.pop_front();
+    work_.NotifyAll();  // the next one moved up
+  }
+  RETURN_IF_ERROR(job->status);
+  SortCorrupt(job.get());
+  return std::move(job->batch);
+}
+
+void Loader::SortCorrupt(Job* job) {
+  std::stable_sort(job->corrupt.begin(), job->corrupt.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  absl::flat_hash_set<int64_t> seen;
+  for (auto& [place, corrupt] : job->corrupt) {
+    if (seen.insert(corrupt.sample).second) job->batch->corrupt.push_back(std::move(corrupt));
+  }
+}
+
+void Loader::Recycle(std::unique_ptr<MicroBatch> batch) {
+  batch->corrupt.clear();
+  MutexLock lock(&mutex_);
+  if (spare_.size() < static_cast<size_t>(options_.prefetch)) spare_.push_back(std::move(batch));
+}
+
+void Loader::Cancel() {
+  MutexLock lock(&mutex_);
+  for (const std::shared_ptr<Job>& job : jobs_) job->abandoned = true;
+  jobs_.clear();
+}
+
+void Loader::Stop() {
+  MutexLock lock(&mutex_);
+  stopped_ = true;
+  work_.NotifyAll();
+  finished_.NotifyAll();
+}
+
+int64_t Loader::corrupt_samples() const {
+  MutexLock lock(&mutex_);
+  return static_cast<int64_t>(corrupt_.size());
+}
+
+std::shared_ptr<Loader::Job> Loader::FindWork() {
+  const size_t ahead = std::min(jobs_.size(), static_cast<size_t>(options_.prefetch));
+  for (size_t i = 0; i < ahead; ++i) {
+    if (!jobs_[i]->abandoned && jobs_[i]->claimed < jobs_[i]->batch->request.size) return jobs_[i];
+  }
+  return nullptr;
+}
+
+void Loader::Run() {
+  Scratch scratch;
+  std::vector<CorruptSample> corrupt;
+  while (true) {
+    std::shared_ptr<Job> job;
+    int64_t place;
+    {
+      MutexLock lock(&mutex_);
+      while (!stopped_ && (job = FindWork()) == nullptr) work_.Wait(&mutex_);
+      if (stopped_) return;
+      place = job->claimed++;
+      if (place == 0) {  // memory only for what is worked on
+        const MicroBatchRequest request = job->batch->request;
+        if (!spare_.empty()) {
+          job->batch = std::move(spare_.back());
+          spare_.pop_back();
+        }
+        job->batch->request = request;
+        job->batch->images.resize(size_t(request.size) * 3 * options_.image_size * options_.image_size);
+        job->batch->labels.resize(request.size);
+        job->batch->samples.resize(request.size);
+      }
+    }
+    corrupt.clear();
+    const absl::Status status = Fill(*job, place, &scratch, &corrupt);
+
+    MutexLock lock(&mutex_);
+    for (CorruptSample& passed : corrupt) job->corrupt.emplace_back(place, std::move(passed));
+    if (!status.ok()) {
+      if (job->status.ok() || place < job->failed_place) {
+        job->status = status;
+        job->failed_place = place;
+      }
+      job->abandoned = true;
+    }
+    ++job->finished;
+    finished_.NotifyAll();
+  }
+}
+
+absl::Status Loader::Fill(const Job& job, int64_t place, Scratch* scratch, std::vector<CorruptSample>* corrupt) {
+  const MicroBatchRequest& request = job.batch->request;
+  const int64_t all = dataset_->samples();
+  const int side = options_.image_size;
+  for (int64_t tried = 0; tried < all; ++tried) {
+    const int64_t sample = job.order.SampleAt((request.first + place + tried) % all);
+    const Image* image = nullptr;
+    absl::Status status = dataset_->Read(sample, &scratch->encoded);
+    if (status.ok()) {
+      status = scratch->reader.Read(scratch->encoded.image(), side, &image);
+      status = Annotate(status, absl::StrCat("record ", dataset_->record(sample), " of ", dataset_->path()));
+    }
+    if (status.ok()) {
+      RenderAugmented(*image, DrawAugmentation(options_.augment, options_.seed, request.epoch, sample, side),
+                      options_.normalization, job.batch->images.data() + size_t(place) * 3 * side * side);
+      job.batch->labels[place] = scratch->encoded.label;
+      job.batch->samples[place] = sample;
+      return absl::OkStatus();
+    }
+    // Only what is wrong with the bytes is the same for every worker; anything else ends the run.
+    if (!absl::IsDataLoss(status)) return status;
+    corrupt->push_back({sample, std::string(status.message())});
+    RETURN_IF_ERROR(CountCorrupt(corrupt->back()));
+  }
+  return absl::DataLossError(absl::StrCat("not one of the ", all, " samples of ", dataset_->path(), " can be decoded"));
+}
+
+absl::Status Loader::CountCorrupt(const CorruptSample& corrupt) {
+  MutexLock lock(&mutex_);
+  corrupt_.insert(corrupt.sample);
+  const double all = static_cast<double>(dataset_->samples());
+  if (static_cast<double>(corrupt_.size()) <= options_.max_corrupt_share * all) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(corrupt_.size(), " of the ", dataset_->samples(), " samples of ",
+                                          dataset_->path(), " can't be decoded, more than data.max_corrupt_share = ",
+                                          options_.max_corrupt_share, " allows; the last one: ", corrupt.reason));
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,388 @@
+#include "worker/data/pickle_reader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "worker/data/pickle_opcodes.h"
+#include "worker/data/pickle_text.h"
+
+namespace arcshard::worker {
+
+using Kind = PickleValue::Kind;
+
+absl::string_view PickleKindName(Kind kind) {
+  switch (kind) {
+    case Kind::kNone:
+      return "None";
+    case Kind::kBool:
+      return "a bool";
+    case Kind::kInt:
+      return "an int";
+    case Kind::kBytes:
+      return "bytes";
+    case Kind::kText:
+      return "a str";
+    case Kind::kList:
+      return "a list";
+    case Kind::kTuple:
+      return "a tuple";
+    case Kind::kGlobal:
+      return "a global";
+    case Kind::kObject:
+      return "an object";
+  }
+  return "";
+}
+
+// The stack machine that a pickle is a program for.
+class PickleMachine {
+ public:
+  PickleMachine(PickleDocument* document, absl::Span<const absl::string_view> globals)
+      : document_(document), bytes_(document->bytes_), globals_(globals) {}
+
+  absl::Status Run() {
+    for (int64_t opcodes = 0; !stopped_; ++opcodes) {
+      if (opcodes == PickleDocument::kMaxOpcodes) {
+        return absl::ResourceExhaustedError(absl::StrCat("more than ", PickleDocument::kMaxOpcodes, " opcodes"));
+      }
+      opcode_at_ = at_;
+      ASSIGN_OR_RETURN(const absl::string_view byte, Take(1));
+      opcode_ = static_cast<uint8_t>(byte[0]);
+      RETURN_IF_ERROR(Execute(static_cast<PickleOpcode>(opcode_)));
+    }
+    if (at_ != bytes_.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the pickle ends at offset ", at_, ", but the file at ", bytes_.size()));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  template <typename... What>
+  absl::Status Refuse(const What&... what) const {
+    const absl::string_view name = PickleOpcodeName(opcode_);
+    return absl::InvalidArgumentError(
+        absl::StrCat("opcode ", name.empty() ? absl::StrFormat("0x%02x", opcode_) : std::string(name), " at offset ",
+                     opcode_at_, " ", what...));
+  }
+
+  // What follows in the file.
+  absl::StatusOr<absl::string_view> Take(uint64_t count) {
+    if (count > bytes_.size() - at_) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("cut off: ", count, " bytes at offset ", at_, " pass the end at ", bytes_.size()));
+    }
+    const absl::string_view taken = bytes_.substr(at_, count);
+    at_ += count;
+    return taken;
+  }
+  absl::StatusOr<absl::string_view> TakeLine() {
+    const size_t end = bytes_.find('\n', at_);
+    if (end == absl::string_view::npos) return Refuse("has no end of line");
+    const absl::string_view line = bytes_.substr(at_, end - at_);
+    at_ = end + 1;
+    return line;
+  }
+  // A little-endian number of `width` bytes.
+  absl::StatusOr<uint64_t> TakeNumber(int width) {
+    ASSIGN_OR_RETURN(const absl::string_view raw, Take(width));
+    uint64_t number = 0;
+    std::memcpy(&number, raw.data(), raw.size());
+    return number;
+  }
+
+  PickleValue* Make(Kind kind) {
+    document_->values_.emplace_back();
+    document_->values_.back().kind = kind;
+    return &document_->values_.back();
+  }
+  absl::Status Push(PickleValue* value) {
+    stack_.push_back(value);
+    return absl::OkStatus();
+  }
+  absl::Status PushInteger(Kind kind, int64_t integer) {
+    PickleValue* value = Make(kind);
+    value->integer = integer;
+    return Push(value);
+  }
+  absl::Status PushText(Kind kind, absl::string_view text) {
+    PickleValue* value = Make(kind);
+    value->text = text;
+    return Push(value);
+  }
+  absl::Status PushOwnedText(Kind kind, std::string text) {
+    document_->texts_.push_back(std::move(text));
+    return PushText(kind, document_->texts_.back());
+  }
+  // A text behind its length.
+  absl::Status PushCounted(Kind kind, int width) {
+    ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(width));
+    ASSIGN_OR_RETURN(const absl::string_view text, Take(length));
+    return PushText(kind, text);
+  }
+
+  // What lies above the last mark, or on the whole stack, may be popped.
+  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+  absl::StatusOr<PickleValue*> Pop() {
+    if (stack_.size() <= floor()) return Refuse("finds nothing on the stack");
+    PickleValue* top = stack_.back();
+    stack_.pop_back();
+    return top;
+  }
+  absl::StatusOr<PickleValue*> Top() {
+    if (stack_.size() <= floor()) return Refuse("finds nothing on the stack");
+    return stack_.back();
+  }
+  // Everything above the last mark, and the mark.
+  absl::StatusOr<std::vector<const PickleValue*>> PopToMark() {
+    if (marks_.empty()) return Refuse("finds no mark on the stack");
+    std::vector<const PickleValue*> items(stack_.begin() + static_cast<ptrdiff_t>(marks_.back()), stack_.end());
+    stack_.resize(marks_.back());
+    marks_.pop_back();
+    return items;
+  }
+  absl::Status PushTuple(int count) {
+    PickleValue* tuple = Make(Kind::kTuple);
+    tuple->items.resize(count);
+    for (int i = count - 1; i >= 0; --i) {
+      ASSIGN_OR_RETURN(tuple->items[i], Pop());
+    }
+    return Push(tuple);
+  }
+  absl::Status PushMarked(Kind kind) {
+    ASSIGN_OR_RETURN(std::vector<const PickleValue*> items, PopToMark());
+    PickleValue* value = Make(kind);
+    value->items = std::move(items);
+    return Push(value);
+  }
+  absl::Status AppendTo(const std::vector<const PickleValue*>& items) {
+    ASSIGN_OR_RETURN(PickleValue * list, Top());
+    if (list->kind != Kind::kList) return Refuse("appends to ", PickleKindName(list->kind));
+    list->items.insert(list->items.end(), items.begin(), items.end());
+    return absl::OkStatus();
+  }
+
+  absl::Status Put(uint64_t index) {
+    ASSIGN_OR_RETURN(memo_[index], Top());
+    return absl::OkStatus();
+  }
+  absl::Status Get(uint64_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) return Refuse("gets ", index, ", which was never put");
+    return Push(found->second);
+  }
+
+  absl::Status PushGlobal(absl::string_view module, absl::string_view name) {
+    std::string full = absl::StrCat(module, " ", name);
+    if (std::find(globals_.begin(), globals_.end(), full) == globals_.end()) {
+      return Refuse("names ", absl::CHexEscape(absl::StrCat(module.substr(0, 100), ".", name.substr(0, 100))),
+                    ", which is not allowed here");
+    }
+    return PushOwnedText(Kind::kGlobal, std::move(full));
+  }
+  absl::Status PushStackGlobal() {
+    ASSIGN_OR_RETURN(const PickleValue* name, Pop());
+    ASSIGN_OR_RETURN(const PickleValue* module, Pop());
+    if (name->kind != Kind::kText || module->kind != Kind::kText) return Refuse("needs two strings");
+    return PushGlobal(module->text, name->text);
+  }
+  absl::Status Reduce() {
+    ASSIGN_OR_RETURN(const PickleValue* arguments, Pop());
+    ASSIGN_OR_RETURN(const PickleValue* callee, Pop());
+    if (callee->kind != Kind::kGlobal || arguments->kind != Kind::kTuple) {
+      return Refuse("calls ", PickleKindName(callee->kind), " with ", PickleKindName(arguments->kind));
+    }
+    PickleValue* object = Make(Kind::kObject);
+    object->items = {callee, arguments};
+    return Push(object);
+  }
+  absl::Status Build() {
+    ASSIGN_OR_RETURN(const PickleValue* state, Pop());
+    ASSIGN_OR_RETURN(PickleValue * object, Top());
+    if (object->kind != Kind::kObject || object->items.size() != 2) return Refuse("needs an object without a state");
+    object->items.push_back(state);
+    return absl::OkStatus();
+  }
+
+  // INT and LONG of protocol 0: decimal; 00 and 01 are False and True.
+  absl::Status PushDecimal(bool may_be_bool) {
+    ASSIGN_OR_RETURN(absl::string_view line, TakeLine());
+    if (may_be_bool && (line == "00" || line == "01")) return PushInteger(Kind::kBool, line == "01");
+    if (!may_be_bool && !line.empty() && line.back() == 'L') line.remove_suffix(1);
+    int64_t integer;
+    if (!absl::SimpleAtoi(line, &integer)) return Refuse("has no integer of 64 bits");
+    return PushInteger(Kind::kInt, integer);
+  }
+  // LONG1 and LONG4: two's complement of any length.
+  absl::Status PushLong(int width) {
+    ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(width));
+    if (length > 8) return Refuse("has an integer of ", length, " bytes");
+    ASSIGN_OR_RETURN(const uint64_t raw, TakeNumber(static_cast<int>(length)));
+    const int unused = 64 - 8 * static_cast<int>(length);
+    return PushInteger(Kind::kInt, unused == 64 ? 0 : static_cast<int64_t>(raw << unused) >> unused);
+  }
+  absl::Status PushEscaped(Kind kind) {
+    ASSIGN_OR_RETURN(const absl::string_view line, TakeLine());
+    absl::StatusOr<std::string> text = kind == Kind::kBytes ? UnquotePythonString(line) : DecodeRawUnicodeEscape(line);
+    if (!text.ok()) return Refuse("has ", text.status().message());
+    return PushOwnedText(kind, *std::move(text));
+  }
+
+  absl::Status Execute(PickleOpcode opcode) {
+    switch (opcode) {
+      case PickleOpcode::PROTO: {
+        ASSIGN_OR_RETURN(const uint64_t protocol, TakeNumber(1));
+        return protocol <= 5 ? absl::OkStatus() : Refuse("announces protocol ", protocol, "; 0 to 5 are read");
+      }
+      case PickleOpcode::FRAME: {
+        ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(8));
+        return length <= bytes_.size() - at_ ? absl::OkStatus()
+                                             : Refuse("announces ", length, " bytes, beyond the end");
+      }
+      case PickleOpcode::STOP: {
+        ASSIGN_OR_RETURN(document_->root_, Pop());
+        if (!stack_.empty() || !marks_.empty()) return Refuse("leaves values on the stack");
+        stopped_ = true;
+        return absl::OkStatus();
+      }
+
+      case PickleOpcode::MARK:
+        marks_.push_back(stack_.size());
+        return absl::OkStatus();
+      case PickleOpcode::POP:
+        if (stack_.size() == floor()) return PopToMark().status();
+        return Pop().status();
+      case PickleOpcode::POP_MARK:
+        return PopToMark().status();
+      case PickleOpcode::DUP: {
+        ASSIGN_OR_RETURN(PickleValue * top, Top());
+        return Push(top);
+      }
+
+      case PickleOpcode::NONE:
+        return Push(Make(Kind::kNone));
+      case PickleOpcode::NEWTRUE:
+        return PushInteger(Kind::kBool, 1);
+      case PickleOpcode::NEWFALSE:
+        return PushInteger(Kind::kBool, 0);
+      case PickleOpcode::INT:
+        return PushDecimal(true);
+      case PickleOpcode::LONG:
+        return PushDecimal(false);
+      case PickleOpcode::BININT: {
+        ASSIGN_OR_RETURN(const uint64_t raw, TakeNumber(4));
+        return PushInteger(Kind::kInt, static_cast<int32_t>(raw));
+      }
+      case PickleOpcode::BININT1:
+      case PickleOpcode::BININT2: {
+        ASSIGN_OR_RETURN(const uint64_t raw, TakeNumber(opcode == PickleOpcode::BININT1 ? 1 : 2));
+        return PushInteger(Kind::kInt, static_cast<int64_t>(raw));
+      }
+      case PickleOpcode::LONG1:
+        return PushLong(1);
+      case PickleOpcode::LONG4:
+        return PushLong(4);
+
+      case PickleOpcode::STRING:
+        return PushEscaped(Kind::kBytes);
+      case PickleOpcode::UNICODE:
+        return PushEscaped(Kind::kText);
+      case PickleOpcode::SHORT_BINSTRING:
+      case PickleOpcode::SHORT_BINBYTES:
+        return PushCounted(Kind::kBytes, 1);
+      case PickleOpcode::BINSTRING:
+      case PickleOpcode::BINBYTES:
+        return PushCounted(Kind::kBytes, 4);
+      case PickleOpcode::BINBYTES8:
+      case PickleOpcode::BYTEARRAY8:
+        return PushCounted(Kind::kBytes, 8);
+      case PickleOpcode::SHORT_BINUNICODE:
+        return PushCounted(Kind::kText, 1);
+      case PickleOpcode::BINUNICODE:
+        return PushCounted(Kind::kText, 4);
+      case PickleOpcode::BINUNICODE8:
+        return PushCounted(Kind::kText, 8);
+
+      case PickleOpcode::EMPTY_LIST:
+        return Push(Make(Kind::kList));
+      case PickleOpcode::LIST:
+        return PushMarked(Kind::kList);
+      case PickleOpcode::APPEND: {
+        ASSIGN_OR_RETURN(const PickleValue* item, Pop());
+        return AppendTo({item});
+      }
+      case PickleOpcode::APPENDS: {
+        ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
+        return AppendTo(items);
+      }
+      case PickleOpcode::EMPTY_TUPLE:
+        return Push(Make(Kind::kTuple));
+      case PickleOpcode::TUPLE1:
+      case PickleOpcode::TUPLE2:
+      case PickleOpcode::TUPLE3:
+        return PushTuple(static_cast<int>(opcode) - static_cast<int>(PickleOpcode::TUPLE1) + 1);
+      case PickleOpcode::TUPLE:
+        return PushMarked(Kind::kTuple);
+
+      case PickleOpcode::PUT:
+      case PickleOpcode::GET: {
+        ASSIGN_OR_RETURN(const absl::string_view line, TakeLine());
+        uint64_t index;
+        if (!absl::SimpleAtoi(line, &index)) return Refuse("has no number");
+        return opcode == PickleOpcode::PUT ? Put(index) : Get(index);
+      }
+      case PickleOpcode::BINPUT:
+      case PickleOpcode::LONG_BINPUT: {
+        ASSIGN_OR_RETURN(const uint64_t index, TakeNumber(opcode == PickleOpcode::BINPUT ? 1 : 4));
+        return Put(index);
+      }
+      case PickleOpcode::BINGET:
+      case PickleOpcode::LONG_BINGET: {
+        ASSIGN_OR_RETURN(const uint64_t index, TakeNumber(opcode == PickleOpcode::BINGET ? 1 : 4));
+        return Get(index);
+      }
+      case PickleOpcode::MEMOIZE:
+        return Put(memo_.size());
+
+      case PickleOpcode::GLOBAL: {
+        ASSIGN_OR_RETURN(const absl::string_view module, TakeLine());
+        ASSIGN_OR_RETURN(const absl::string_view name, TakeLine());
+        return PushGlobal(module, name);
+      }
+      case PickleOpcode::STACK_GLOBAL:
+        return PushStackGlobal();
+      case PickleOpcode::REDUCE:
+        return Reduce();
+      case PickleOpcode::BUILD:
+        return Build();
+    }
+    return Refuse("is not read here");
+  }
+
+  PickleDocument* const document_;
+  const absl::string_view bytes_;
+  const absl::Span<const absl::string_view> globals_;
+  size_t at_ = 0;
+  size_t opcode_at_ = 0;
+  uint8_t opcode_ = 0;
+  bool stopped_ = false;
+  std::vector<PickleValue*> stack_;
+  std::vector<size_t> marks_;  // stack heights
+  absl::flat_hash_map<uint64_t, PickleValue*> memo_;
+};
+
+absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::Parse(std::string bytes,
+                                                                      absl::Span<const absl::string_view> globals) {
+  auto document = std::unique_ptr<PickleDocument>(new PickleDocument(std::move(bytes)));
+  RETURN_IF_ERROR(PickleMachine(document.get(), globals).Run());
+  return document;
+}
+
+}  // namespace arcshard::worker

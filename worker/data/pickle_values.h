@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "worker/data/pickle_reader.h"
+
+namespace arcshard::worker {
+
+// The globals by which Python and NumPy write bytes, arrays and scalars, as "module name".
+absl::Span<const absl::string_view> BytesAndArrayGlobals();
+
+// What the objects of a pickle mean that is made of those globals. Keeps what had to be decoded; what it returns is
+// valid as long as it and the document live. Errors (all InvalidArgument) read on after "image 3 is " or the like.
+class PickleInterpreter {
+ public:
+  // bytes, str of Python 2, bytearray, `_codecs.encode(text, 'latin1')`, an array of uint8.
+  absl::StatusOr<absl::string_view> Bytes(const PickleValue& value);
+
+  // A bool, 0 or 1, a NumPy bool.
+  absl::StatusOr<bool> Bool(const PickleValue& value);
+
+  // Those of a list, a tuple or a NumPy array.
+  absl::StatusOr<std::vector<bool>> Bools(const PickleValue& value);
+
+ private:
+  // All but arrays.
+  absl::StatusOr<absl::string_view> PlainBytes(const PickleValue& value);
+  // Latin-1 of a text, decoded once however often it is asked for.
+  absl::StatusOr<absl::string_view> Latin1(const PickleValue& text);
+  // The elements of a NumPy array or scalar whose type is one of `types`, a byte each.
+  absl::StatusOr<absl::string_view> Elements(const PickleValue& value, absl::Span<const absl::string_view> types);
+
+  std::deque<std::string> decoded_;
+  absl::flat_hash_map<const PickleValue*, absl::string_view> latin1_;
+};
+
+}  // namespace arcshard::worker

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+
+namespace arcshard::worker {
+
+// The permutation of an epoch: which sample stands at which position. A pure function of (seed, epoch, number of
+// samples), the same on every worker, and computed position by position, so that no table of N entries is kept.
+//
+// A Feistel network over pairs (left, right) in [0, side)², side = ⌈√samples⌉, whose round function is Philox; a result
+// beyond the last sample goes through the network again until it is one ("cycle walking"; Black and Rogaway, "Ciphers
+// with arbitrary finite domains", CT-RSA 2002). Thread-safe.
+class SampleOrder {
+ public:
+  // `samples` at least 1.
+  SampleOrder(uint64_t seed, uint64_t epoch, int64_t samples);
+
+  // `position` in [0, samples).
+  int64_t SampleAt(int64_t position) const;
+
+ private:
+  uint64_t Permute(uint64_t index) const;
+
+  uint64_t key_;
+  uint64_t epoch_;
+  uint64_t samples_;
+  uint64_t side_;
+};
+
+}  // namespace arcshard::worker

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "worker/data/pickle_reader.h"
+#include "worker/data/pickle_values.h"
+
+namespace arcshard::worker {
+
+// A verification set as InsightFace packs it (lfw.bin and the like): a pickle of (2·P encoded images, P flags). Images
+// 2i and 2i + 1 are pair i, whose flag says whether they show the same class. Images are bytes, Python 2's str,
+// bytearray or NumPy arrays of uint8; flags are bool, 0 and 1, or NumPy's.
+//
+// Immutable; thread-safe.
+class VerificationSet {
+ public:
+  // NotFound: there is no such file. InvalidArgument: the pickle is not read (PickleDocument::Parse) or is no such pair
+  // of lists. ResourceExhausted: as PickleDocument::Parse. Messages name the file. Whether the images can be decoded
+  // shows when they are.
+  static absl::StatusOr<std::unique_ptr<VerificationSet>> Load(const std::string& path);
+
+  // The file's name without folder and ".bin".
+  const std::string& name() const { return name_; }
+  const std::string& path() const { return path_; }
+  int64_t pairs() const { return static_cast<int64_t>(same_.size()); }
+  int64_t images() const { return static_cast<int64_t>(images_.size()); }
+  // JPEG or PNG; i in [0, 2·P).
+  absl::string_view image(int64_t i) const { return images_[i]; }
+  // One for each pair.
+  const std::vector<bool>& same() const { return same_; }
+
+ private:
+  VerificationSet() = default;
+
+  std::string path_;
+  std::string name_;
+  std::unique_ptr<PickleDocument> document_;  // the bytes that images_ points to
+  PickleInterpreter interpreter_;             // and those that were written as text
+  std::vector<absl::string_view> images_;
+  std::vector<bool> same_;
+};
+
+}  // namespace arcshard::worker
