@@ -1,0 +1,180 @@
+#include "worker/training/all_reduce.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/mutex.h"
+#include "torch/csrc/distributed/c10d/PrefixStore.hpp"
+#include "torch/csrc/distributed/c10d/ProcessGroupGloo.hpp"
+#include "torch/csrc/distributed/c10d/TCPStore.hpp"
+
+namespace arcshard::worker {
+namespace {
+
+// LibTorch reports errors as exceptions with a backtrace behind the first line.
+std::string FirstLine(const std::exception& error) {
+  const std::string what = error.what();
+  return what.substr(0, what.find('\n'));
+}
+
+// A listening socket on host:0. TCPStore by itself would listen on every interface.
+absl::StatusOr<std::pair<int, uint16_t>> BindTo(const std::string& host) {
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int error = getaddrinfo(host.c_str(), "0", &hints, &found); error != 0) {
+    return absl::UnavailableError(absl::StrCat("cluster.all_reduce_interface '", host, "': ", gai_strerror(error)));
+  }
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage bound = {};
+  socklen_t length = sizeof(bound);
+  const bool ok = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, 128) == 0 &&
+                  getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length) == 0;
+  freeaddrinfo(found);
+  if (!ok) {
+    const std::string reason = std::strerror(errno);
+    if (fd >= 0) close(fd);
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", host, " (cluster.all_reduce_interface): ", reason));
+  }
+  const uint16_t port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
+                                                          : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
+  return std::make_pair(fd, port);
+}
+
+}  // namespace
+
+struct Rendezvous::Store {
+  c10::intrusive_ptr<c10d::TCPStore> store;
+};
+
+Rendezvous::Rendezvous(std::string address, std::unique_ptr<Store> store)
+    : address_(std::move(address)), store_(std::move(store)) {}
+Rendezvous::~Rendezvous() = default;
+
+absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Listen(const std::string& host) {
+  const auto bound = BindTo(host);
+  if (!bound.ok()) return bound.status();
+  c10d::TCPStoreOptions options;
+  options.isServer = true;
+  options.port = bound->second;
+  options.masterListenFd = bound->first;  // the store owns it from here
+  options.waitWorkers = false;
+  try {
+    auto store = std::make_unique<Store>();
+    store->store = c10::make_intrusive<c10d::TCPStore>(host, options);
+    return std::unique_ptr<Rendezvous>(new Rendezvous(absl::StrCat(host, ":", bound->second), std::move(store)));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot serve the workers' rendezvous on ", host, ": ", FirstLine(error)));
+  }
+}
+
+struct AllReduce::Group {
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+};
+
+struct AllReduce::State {
+  Mutex mutex;
+  CondVar changed;
+  bool pending ABSL_GUARDED_BY(mutex) = false;
+  absl::Status result ABSL_GUARDED_BY(mutex);  // of the last reduction
+  absl::Status aborted ABSL_GUARDED_BY(mutex);
+};
+
+AllReduce::AllReduce(std::unique_ptr<Group> group) : group_(std::move(group)), state_(std::make_shared<State>()) {}
+
+absl::StatusOr<std::unique_ptr<AllReduce>> AllReduce::Connect(const AllReduceOptions& options) {
+  std::unique_ptr<Group> group;
+  if (options.size > 1) {
+    group = std::make_unique<Group>();
+    const size_t colon = options.rendezvous.rfind(':');
+    uint32_t port = 0;
+    if (colon == std::string::npos || !absl::SimpleAtoi(options.rendezvous.substr(colon + 1), &port) || port > 65535) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the workers' rendezvous '", options.rendezvous, "' is not host:port"));
+    }
+    const auto timeout = absl::ToChronoMilliseconds(options.timeout);
+    try {
+      c10d::TCPStoreOptions store_options;
+      store_options.port = static_cast<uint16_t>(port);
+      store_options.timeout = timeout;
+      store_options.waitWorkers = false;
+      const auto store = c10::make_intrusive<c10d::PrefixStore>(
+          ToString(options.view),
+          c10::make_intrusive<c10d::TCPStore>(options.rendezvous.substr(0, colon), store_options));
+      const auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
+      gloo_options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(options.interface));
+      group->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.size, gloo_options);
+    } catch (const std::exception& error) {
+      return absl::UnavailableError(absl::StrCat("cannot join the all-reduce of ", ToString(options.view),
+                                                 " (rendezvous at ", options.rendezvous, "): ", FirstLine(error)));
+    }
+  }
+  return std::unique_ptr<AllReduce>(new AllReduce(std::move(group)));
+}
+
+AllReduce::~AllReduce() {
+  bool pending = false;
+  {
+    MutexLock lock(&state_->mutex);
+    pending = state_->pending;
+  }
+  // The reaper: Gloo's destructor waits for what is pending, and nobody here can.
+  if (pending) std::thread([group = std::move(group_)]() mutable { group.reset(); }).detach();
+}
+
+absl::StatusOr<at::Tensor> AllReduce::Sum(const at::Tensor& values) {
+  at::Tensor sum = values.clone();
+  if (group_ == nullptr) return sum;
+  {
+    MutexLock lock(&state_->mutex);
+    if (!state_->aborted.ok()) return state_->aborted;
+    state_->pending = true;
+    state_->result = absl::OkStatus();
+  }
+  try {
+    std::vector<at::Tensor> buffers = {sum};
+    const c10::intrusive_ptr<c10d::Work> work = group_->gloo->allreduce(buffers);
+    // Runs on one of Gloo's threads, which must never be the one to destroy the group: it holds the buffer, not the
+    // group.
+    work->getFuture()->addCallback([state = state_, sum](c10::ivalue::Future& future) {
+      MutexLock lock(&state->mutex);
+      state->pending = false;
+      if (future.hasError()) {
+        state->result = absl::UnavailableError(
+            absl::StrCat("the workers' all-reduce lost a peer: ", future.tryRetrieveErrorMessage().substr(0, 200)));
+      }
+      state->changed.NotifyAll();
+    });
+  } catch (const std::exception& error) {
+    MutexLock lock(&state_->mutex);
+    state_->pending = false;
+    return absl::UnavailableError(absl::StrCat("the workers' all-reduce failed: ", FirstLine(error)));
+  }
+  MutexLock lock(&state_->mutex);
+  while (state_->pending && state_->aborted.ok()) state_->changed.Wait(&state_->mutex);
+  if (!state_->aborted.ok()) return state_->aborted;
+  if (!state_->result.ok()) return state_->result;
+  return sum;
+}
+
+void AllReduce::Abort(const absl::Status& status) {
+  MutexLock lock(&state_->mutex);
+  if (state_->aborted.ok()) state_->aborted = status;
+  state_->changed.NotifyAll();
+}
+
+}  // namespace arcshard::worker
