@@ -11,90 +11,91 @@ namespace arcshard {
 // A run, as its one YAML file describes it. Defaults here; the name, unit, check and help of each key in schema.cc.
 struct RunConfig {
   struct Run {
-    std::string folder = "runs/run";     // what the run leaves behind; created
-    uint64_t seed = 1;                   // of weights, sample order, augmentation
-    bool deterministic = false;          // one micro-batch at a time, in order: bit-equal when run twice
-    uint32_t max_skips = 10;             // skipped steps in a row that end the run
+    std::string folder = "runs/run";  // what the run leaves behind; created
+    uint64_t seed = 1;                // of weights, sample order, augmentation
+    bool deterministic = false;       // one micro-batch at a time, in order: bit-equal when run twice
+    uint32_t max_skips = 10;          // skipped steps in a row that end the run
   } run;
 
   struct Data {
-    std::string train;                   // folder with train.rec, train.idx, property
-    int image_size = 112;                // pixels; images are resized to image_size × image_size
-    uint32_t batch_size = 128;           // samples of a step, over all workers
-    uint32_t micro_batch_size = 64;      // samples of one forward pass; the unit of BatchNorm, messages and assignment
-    std::string last_batch = "drop";     // drop | keep: an epoch's incomplete last batch
-    bool flip = true;                    // mirror half of the images left to right
-    double rotate_degrees = 0.0;         // jitter, uniform within ±, of training images
-    double translate = 0.0;              // share of the image's side, within ±
-    double scale = 0.0;                  // relative, within ±
-    double pixel_mean = 127.5;           // (pixel - mean) / std
+    std::string train;                // folder with train.rec, train.idx, property
+    int image_size = 112;             // pixels; images are resized to image_size × image_size
+    uint32_t batch_size = 128;        // samples of a step, over all workers
+    uint32_t micro_batch_size = 64;   // samples of one forward pass; the unit of BatchNorm, messages and assignment
+    std::string last_batch = "drop";  // drop | keep: an epoch's incomplete last batch
+    bool flip = true;                 // mirror half of the images left to right
+    double rotate_degrees = 0.0;      // jitter, uniform within ±, of training images
+    double translate = 0.0;           // share of the image's side, within ±
+    double scale = 0.0;               // relative, within ±
+    double pixel_mean = 127.5;        // (pixel - mean) / std
     double pixel_std = 127.5;
-    int loader_threads = 1;              // per worker
-    int prefetch = 2;                    // micro-batches decoded ahead, per worker
-    double max_corrupt_share = 0.01;     // of the records; above it the run ends
+    int loader_threads = 1;           // per worker
+    int prefetch = 2;                 // micro-batches decoded ahead, per worker
+    double max_corrupt_share = 0.01;  // of the records; above it the run ends
   } data;
 
   struct Backbone {
-    std::string name = "iresnet50";      // iresnet18 | 34 | 50 | 100 | 200
-    int width = 64;                      // channels of the first stage
-    int embedding_size = 512;            // D
-    double dropout = 0.0;                // before the last linear layer
+    std::string name = "iresnet50";  // iresnet18 | 34 | 50 | 100 | 200
+    int width = 64;                  // channels of the first stage
+    int embedding_size = 512;        // D
+    double dropout = 0.0;            // before the last linear layer
   } backbone;
 
   struct Head {
-    int64_t classes = 0;                 // N; 0: what the data's property says
-    double scale = 64.0;                 // s of the logits, at most 80
-    std::string init;                    // safetensors with the first class centers; empty: drawn from the seed
-    bool standardize = false;            // embeddings per micro-batch and dimension before the head
-    int64_t exp_budget_mb = 256;         // per shard: exponentials kept from pass 1 for pass 2
+    int64_t classes = 0;          // N; 0: what the data's property says
+    double scale = 64.0;          // s of the logits, at most 80
+    std::string init;             // safetensors with the first class centers; empty: drawn from the seed
+    bool standardize = false;     // embeddings per micro-batch and dimension before the head
+    int64_t exp_budget_mb = 256;  // per shard: exponentials kept from pass 1 for pass 2
   } head;
 
   struct Loss {
-    std::string margin = "arcface";      // arcface | cosface | sphereface | combined | softmax | elastic | adaface | magface
-    double m1 = 1.0, m2 = 0.0, m3 = 0.0; // combined: cos(m1·theta + m2) - m3
-    double m = 0.5;                      // of arcface (m2), cosface (m3), sphereface (m1), elastic and adaface (mean)
-    std::string gradient = "exact";      // exact | straight_through
-    bool monotonic = false;              // continue the target logit linearly past pi
-    double elastic_std = 0.0125;         // spread of elastic's margins
-    double adaface_h = 0.333;            // concentration
-    double adaface_t_alpha = 0.01;       // of the running averages of the norm
+    std::string margin =
+        "arcface";  // arcface | cosface | sphereface | combined | softmax | elastic | adaface | magface
+    double m1 = 1.0, m2 = 0.0, m3 = 0.0;  // combined: cos(m1·theta + m2) - m3
+    double m = 0.5;                       // of arcface (m2), cosface (m3), sphereface (m1), elastic and adaface (mean)
+    std::string gradient = "exact";       // exact | straight_through
+    bool monotonic = false;               // continue the target logit linearly past pi
+    double elastic_std = 0.0125;          // spread of elastic's margins
+    double adaface_h = 0.333;             // concentration
+    double adaface_t_alpha = 0.01;        // of the running averages of the norm
     double magface_low = 10.0, magface_high = 110.0, magface_low_margin = 0.45, magface_high_margin = 0.8;
-    double magface_lambda = 35.0;        // of the norm's regulariser
-    std::string class_weights;           // safetensors with one float32 per class ("weights"); empty: all 1
+    double magface_lambda = 35.0;  // of the norm's regulariser
+    std::string class_weights;     // safetensors with one float32 per class ("weights"); empty: all 1
   } loss;
 
   struct Optimizer {
     double momentum = 0.9;
     double weight_decay = 5e-4;
-    double clip_grad_norm = 0.0;         // of the backbone's gradient; 0: no clipping
+    double clip_grad_norm = 0.0;  // of the backbone's gradient; 0: no clipping
   } optimizer;
 
   struct Schedule {
-    double epochs = 20;                  // length of the run
-    double lr = 0.1;                     // after warm-up
-    std::string kind = "polynomial";     // polynomial | steps | cosine
-    double power = 2.0;                  // of polynomial
-    double end_lr = 0.0;                 // of polynomial and cosine, at the end
-    std::vector<double> drop_epochs;     // of steps: where lr is multiplied by drop_factor
+    double epochs = 20;               // length of the run
+    double lr = 0.1;                  // after warm-up
+    std::string kind = "polynomial";  // polynomial | steps | cosine
+    double power = 2.0;               // of polynomial
+    double end_lr = 0.0;              // of polynomial and cosine, at the end
+    std::vector<double> drop_epochs;  // of steps: where lr is multiplied by drop_factor
     double drop_factor = 0.1;
-    double warmup_epochs = 0.0;          // linear from 0
+    double warmup_epochs = 0.0;  // linear from 0
   } schedule;
 
   struct Verification {
-    std::vector<std::string> sets;       // .bin files
-    double every_epochs = 0.0;           // 0: only at the end
+    std::vector<std::string> sets;  // .bin files
+    double every_epochs = 0.0;      // 0: only at the end
   } verification;
 
   struct Cluster {
-    uint32_t shards = 1;                 // the coordinator waits for so many of each
+    uint32_t shards = 1;  // the coordinator waits for so many of each
     uint32_t workers = 1;
-    uint32_t max_in_flight = 4;          // micro-batches of a worker that await their statistics
-    int shard_threads = 1;               // of a shard's passes
-    int worker_threads = 1;              // of a worker's backbone
-    absl::Duration connect_timeout = absl::Seconds(60);    // for the others to appear
+    uint32_t max_in_flight = 4;                          // micro-batches of a worker that await their statistics
+    int shard_threads = 1;                               // of a shard's passes
+    int worker_threads = 1;                              // of a worker's backbone
+    absl::Duration connect_timeout = absl::Seconds(60);  // for the others to appear
     absl::Duration heartbeat_interval = absl::Seconds(1);
-    absl::Duration heartbeat_timeout = absl::Seconds(8);   // silence that counts as death
-    std::string all_reduce_interface = "127.0.0.1";        // address that the workers' all-reduce binds to
+    absl::Duration heartbeat_timeout = absl::Seconds(8);  // silence that counts as death
+    std::string all_reduce_interface = "127.0.0.1";       // address that the workers' all-reduce binds to
   } cluster;
 };
 

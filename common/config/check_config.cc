@@ -1,0 +1,91 @@
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/config/load_config.h"
+#include "common/config/schema.h"
+#include "common/config/value.h"
+
+namespace arcshard {
+namespace {
+
+template <typename... Parts>
+absl::Status Refuse(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+absl::Status CheckData(const RunConfig::Data& data) {
+  if (data.train.empty()) return Refuse("data.train is missing: the folder with train.rec, train.idx and property");
+  if (data.micro_batch_size > data.batch_size) {
+    return Refuse("data.micro_batch_size (", data.micro_batch_size, ") must be at most data.batch_size (",
+                  data.batch_size, ")");
+  }
+  if (data.image_size % 16 != 0) {
+    return Refuse("data.image_size (", data.image_size,
+                  ") must be a multiple of 16: the backbone halves images four times");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLoss(const RunConfig::Loss& loss) {
+  if (loss.margin == "sphereface" && loss.m < 1) {
+    return Refuse("loss.m (", loss.m,
+                  ") must be at least 1 with loss.margin sphereface, which multiplies the angle by it");
+  }
+  const double m1 = loss.margin == "sphereface" ? loss.m : loss.margin == "combined" ? loss.m1 : 1.0;
+  if (loss.monotonic && m1 != 1.0) {
+    return Refuse("loss.monotonic needs a margin that leaves the angle's factor m1 at 1; with loss.margin ",
+                  loss.margin, " it is ", m1);
+  }
+  if (loss.magface_low >= loss.magface_high) {
+    return Refuse("loss.magface_low (", loss.magface_low, ") must be below loss.magface_high (", loss.magface_high,
+                  ")");
+  }
+  if (loss.magface_low_margin > loss.magface_high_margin) {
+    return Refuse("loss.magface_low_margin (", loss.magface_low_margin, ") must be at most loss.magface_high_margin (",
+                  loss.magface_high_margin, ")");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSchedule(const RunConfig::Schedule& schedule) {
+  if (schedule.warmup_epochs > schedule.epochs) {
+    return Refuse("schedule.warmup_epochs (", schedule.warmup_epochs, ") must be at most schedule.epochs (",
+                  schedule.epochs, ")");
+  }
+  if (schedule.kind != "steps" && schedule.end_lr > schedule.lr) {
+    return Refuse("schedule.end_lr (", schedule.end_lr, ") must be at most schedule.lr (", schedule.lr, ")");
+  }
+  for (size_t i = 1; i < schedule.drop_epochs.size(); ++i) {
+    if (schedule.drop_epochs[i] <= schedule.drop_epochs[i - 1]) {
+      return Refuse("schedule.drop_epochs must ascend, but ", schedule.drop_epochs[i], " follows ",
+                    schedule.drop_epochs[i - 1]);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCluster(const RunConfig::Cluster& cluster) {
+  if (cluster.heartbeat_timeout < 2 * cluster.heartbeat_interval) {
+    return Refuse("cluster.heartbeat_timeout (", absl::FormatDuration(cluster.heartbeat_timeout),
+                  ") must be at least twice cluster.heartbeat_interval (",
+                  absl::FormatDuration(cluster.heartbeat_interval), "): a single late sign of life is no death");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckRunConfig(const RunConfig& config) {
+  RunConfig copy = config;
+  for (const ConfigKey& key : ConfigKeys(&copy)) {
+    const absl::Status status = CheckValue(key);
+    if (!status.ok()) return Refuse(key.name, " ", status.message());
+  }
+  RETURN_IF_ERROR(CheckData(config.data));
+  RETURN_IF_ERROR(CheckLoss(config.loss));
+  RETURN_IF_ERROR(CheckSchedule(config.schedule));
+  return CheckCluster(config.cluster);
+}
+
+}  // namespace arcshard

@@ -1,0 +1,214 @@
+#include "common/config/load_config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "common/config/nearest_name.h"
+#include "common/config/schema.h"
+#include "common/config/value.h"
+#include "common/io/file.h"
+
+namespace arcshard {
+namespace {
+
+std::string SectionOf(const std::string& name) { return name.substr(0, name.find('.')); }
+
+// What is being read: a file, or one override.
+struct Source {
+  std::string name;
+  bool has_lines = true;
+};
+
+// Where something stands: "run.yaml:12" or "--set a.b=c".
+std::string PlaceOf(const Source& source, const YAML::Mark& mark) {
+  return source.has_lines && !mark.is_null() ? absl::StrCat(source.name, ":", mark.line + 1) : source.name;
+}
+
+absl::Status Refuse(absl::string_view place, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(place, ": ", what));
+}
+
+// What a node is, where something else was expected.
+std::string Describe(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Map:
+      return "a map";
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Scalar:
+      return absl::StrCat("'", node.Scalar(), "'");
+    default:
+      return "nothing";
+  }
+}
+
+// Fills a RunConfig key by key.
+class Reader {
+ public:
+  Reader() : keys_(ConfigKeys(&config_)) {
+    for (const ConfigKey& key : keys_) {
+      by_name_[key.name] = &key;
+      const std::string section = SectionOf(key.name);
+      if (names_.empty() || std::find(names_.begin(), names_.end(), section) == names_.end()) names_.push_back(section);
+    }
+    sections_.insert(names_.begin(), names_.end());
+    for (const ConfigKey& key : keys_) names_.push_back(key.name);
+  }
+  Reader(const Reader&) = delete;  // the keys point into config_
+  Reader& operator=(const Reader&) = delete;
+
+  absl::Status ReadDocument(const YAML::Node& root, const std::string& file_name);
+  absl::Status ReadOverride(const std::string& assignment);
+  const RunConfig& config() const { return config_; }
+
+ private:
+  absl::Status ReadSection(const std::string& section, const YAML::Node& keys, const Source& source);
+  absl::Status SetKey(const ConfigKey& key, const YAML::Node& node, const Source& source);
+  absl::Status UnknownName(const std::string& name, const std::string& place) const;
+  void MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path& folder_of_file);
+
+  RunConfig config_;
+  std::vector<ConfigKey> keys_;
+  std::map<std::string, const ConfigKey*> by_name_;
+  std::set<std::string> sections_;
+  std::vector<std::string> names_;  // of sections and keys
+};
+
+absl::Status Reader::UnknownName(const std::string& name, const std::string& place) const {
+  return Refuse(place, absl::StrCat("unknown key ", name, "; the nearest valid name is ", NearestNames(name, names_)));
+}
+
+absl::Status Reader::ReadDocument(const YAML::Node& root, const std::string& file_name) {
+  const Source source{file_name};
+  if (!root.IsNull() && !root.IsMap()) {
+    return Refuse(PlaceOf(source, root.Mark()), absl::StrCat("expects a map of sections, found ", Describe(root)));
+  }
+  std::set<std::string> seen;
+  for (const auto& item : root) {
+    const std::string place = PlaceOf(source, item.first.Mark());
+    if (!item.first.IsScalar())
+      return Refuse(place, absl::StrCat("expects a section's name, found ", Describe(item.first)));
+    const std::string& section = item.first.Scalar();
+    if (!sections_.contains(section)) return UnknownName(section, place);
+    if (!seen.insert(section).second)
+      return Refuse(place, absl::StrCat("section ", section, " stands here a second time"));
+    RETURN_IF_ERROR(ReadSection(section, item.second, source));
+  }
+  for (const ConfigKey& key : keys_) MakePathsAbsolute(key, std::filesystem::path(file_name).parent_path());
+  return absl::OkStatus();
+}
+
+absl::Status Reader::ReadSection(const std::string& section, const YAML::Node& keys, const Source& source) {
+  if (keys.IsNull()) return absl::OkStatus();  // all its keys are commented out
+  if (!keys.IsMap()) {
+    return Refuse(PlaceOf(source, keys.Mark()),
+                  absl::StrCat("section ", section, " expects a map of keys, found ", Describe(keys)));
+  }
+  std::set<std::string> seen;
+  for (const auto& item : keys) {
+    const std::string place = PlaceOf(source, item.first.Mark());
+    if (!item.first.IsScalar())
+      return Refuse(place, absl::StrCat("expects a key's name, found ", Describe(item.first)));
+    const std::string name = absl::StrCat(section, ".", item.first.Scalar());
+    const auto key = by_name_.find(name);
+    if (key == by_name_.end()) return UnknownName(name, place);
+    if (!seen.insert(name).second) return Refuse(place, absl::StrCat("key ", name, " stands here a second time"));
+    RETURN_IF_ERROR(SetKey(*key->second, item.second, source));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Reader::SetKey(const ConfigKey& key, const YAML::Node& node, const Source& source) {
+  const auto set = [&](const YAML::Node& scalar) -> absl::Status {
+    const std::string place = PlaceOf(source, scalar.Mark());
+    if (!scalar.IsScalar()) {
+      return Refuse(place, absl::StrCat(key.name, " expects ", DescribeType(key.value), ", found ", Describe(scalar)));
+    }
+    // yaml-cpp gives a scalar in quotes the tag "!".
+    const absl::Status status = SetFromText(key, scalar.Scalar(), scalar.Tag() == "!");
+    return status.ok() ? status : Refuse(place, absl::StrCat(key.name, " ", status.message()));
+  };
+  if (!IsList(key.value)) return set(node);
+  if (!node.IsSequence()) {
+    return Refuse(PlaceOf(source, node.Mark()),
+                  absl::StrCat(key.name, " expects ", DescribeType(key.value), ", found ", Describe(node)));
+  }
+  ClearList(key.value);
+  for (const YAML::Node& element : node) RETURN_IF_ERROR(set(element));
+  return absl::OkStatus();
+}
+
+absl::Status Reader::ReadOverride(const std::string& assignment) {
+  const std::string place = absl::StrCat("--set ", assignment);
+  const std::pair<std::string, std::string> sides = absl::StrSplit(assignment, absl::MaxSplits('=', 1));
+  const auto found = by_name_.find(sides.first);
+  if (sides.first.empty() || assignment.find('=') == std::string::npos) {
+    return Refuse(place, "expects section.key=value, such as data.batch_size=64");
+  }
+  if (sections_.contains(sides.first)) return Refuse(place, absl::StrCat(sides.first, " is a section, not a key"));
+  if (found == by_name_.end()) return UnknownName(sides.first, place);
+  const ConfigKey& key = *found->second;
+  if (IsList(key.value)) {
+    try {
+      RETURN_IF_ERROR(SetKey(key, YAML::Load(sides.second), {place, /*has_lines=*/false}));
+    } catch (const YAML::Exception&) {
+      return Refuse(place, absl::StrCat(key.name, " expects ", DescribeType(key.value), ", such as [a, b]"));
+    }
+  } else {
+    const absl::Status status = SetFromText(key, sides.second, /*quoted=*/false);
+    if (!status.ok()) return Refuse(place, absl::StrCat(key.name, " ", status.message()));
+  }
+  MakePathsAbsolute(key, /*folder_of_file=*/"");
+  return absl::OkStatus();
+}
+
+void Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path& folder_of_file) {
+  if (key.path_base == PathBase::kNotAPath) return;
+  const auto absolute = [&](std::string& path) {
+    if (path.empty()) return;
+    const std::filesystem::path from_here =
+        key.path_base == PathBase::kConfigFile ? folder_of_file / path : std::filesystem::path(path);
+    std::error_code error;  // without a working directory the path stays as it is, and opening it says what is wrong
+    const std::filesystem::path result = std::filesystem::absolute(from_here, error);
+    if (!error) path = result.lexically_normal().string();
+  };
+  if (std::string* const* path = std::get_if<std::string*>(&key.value)) absolute(**path);
+  if (std::vector<std::string>* const* paths = std::get_if<std::vector<std::string>*>(&key.value)) {
+    for (std::string& path : **paths) absolute(path);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<RunConfig> ParseRunConfig(const std::string& yaml_text, const std::string& file_name,
+                                         const std::vector<std::string>& overrides) {
+  Reader reader;
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml_text);
+    if (documents.size() > 1) return Refuse(file_name, "expects one YAML document, found more");
+    RETURN_IF_ERROR(reader.ReadDocument(documents.empty() ? YAML::Node() : documents.front(), file_name));
+  } catch (const YAML::Exception& error) {
+    return Refuse(absl::StrCat(PlaceOf({file_name}, error.mark), ":", error.mark.column + 1),
+                  absl::StrCat("malformed YAML: ", error.msg));
+  }
+  for (const std::string& assignment : overrides) RETURN_IF_ERROR(reader.ReadOverride(assignment));
+  const absl::Status status = CheckRunConfig(reader.config());
+  if (!status.ok()) return Annotate(status, file_name);
+  return reader.config();
+}
+
+absl::StatusOr<RunConfig> LoadRunConfig(const std::string& path, const std::vector<std::string>& overrides) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParseRunConfig(text, path, overrides);
+}
+
+}  // namespace arcshard

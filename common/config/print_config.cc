@@ -1,0 +1,48 @@
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/config/load_config.h"
+#include "common/config/schema.h"
+#include "common/config/value.h"
+
+namespace arcshard {
+namespace {
+
+// "samples; of a step, over all workers (from 2 to 1048576)"
+std::string Explain(const ConfigKey& key) {
+  const std::string bounds = DescribeCheck(key.check);
+  return absl::StrCat(key.unit, key.unit.empty() ? "" : "; ", key.help,
+                      bounds.empty() ? "" : absl::StrCat(" (", bounds, ")"));
+}
+
+}  // namespace
+
+std::string ToYaml(const RunConfig& config) {
+  RunConfig copy = config;
+  std::string text;
+  std::string section;
+  for (const ConfigKey& key : ConfigKeys(&copy)) {
+    const size_t dot = key.name.find('.');
+    if (key.name.substr(0, dot) != section) {
+      absl::StrAppend(&text, section.empty() ? "" : "\n", key.name.substr(0, dot), ":\n");
+      section = key.name.substr(0, dot);
+    }
+    absl::StrAppend(&text, "  ", key.name.substr(dot + 1), ": ", FormatValue(key.value), "  # ", Explain(key), "\n");
+  }
+  return text;
+}
+
+std::string ConfigHelp() {
+  RunConfig defaults;
+  std::string text;
+  for (const ConfigKey& key : ConfigKeys(&defaults)) {
+    const std::string assignment = absl::StrCat(key.name, " = ", FormatValue(key.value));
+    const size_t padding = assignment.size() < 36 ? 36 - assignment.size() : 1;
+    absl::StrAppend(&text, assignment, std::string(padding, ' '), Explain(key), "\n");
+  }
+  return text;
+}
+
+}  // namespace arcshard

@@ -1,0 +1,181 @@
+#include "common/config/schema.h"
+
+#include <utility>
+
+namespace arcshard {
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+constexpr double kLargestCount = 1 << 20;  // of things of which more is a slip of the finger
+constexpr double kMostClasses = 1e9;  // up to which no term of a sum over classes underflows at s = 64 (DESIGN §1)
+
+Range AtLeast(double low) { return {.low = low}; }
+Range FromTo(double low, double high) { return {.low = low, .high = high}; }
+Range Above(double low) { return {.low = low, .low_allowed = false}; }
+Range AboveTo(double low, double high) { return {.low = low, .high = high, .low_allowed = false}; }
+Range FromBelow(double low, double high) { return {.low = low, .high = high, .high_allowed = false}; }
+
+class Keys {
+ public:
+  void Add(const char* name, ConfigValue value, ConfigCheck check, const char* unit, const char* help,
+           PathBase path_base = PathBase::kNotAPath) {
+    keys_.push_back({name, value, std::move(check), unit, help, path_base});
+  }
+  std::vector<ConfigKey> Take() { return std::move(keys_); }
+
+ private:
+  std::vector<ConfigKey> keys_;
+};
+
+void AddRun(RunConfig::Run& run, Keys& keys) {
+  keys.Add("run.folder", &run.folder, {}, "", "what the run leaves behind; created; relative to the working directory",
+           PathBase::kWorkingDirectory);
+  keys.Add("run.seed", &run.seed, {}, "", "of the first weights, the order of samples and augmentation");
+  keys.Add("run.deterministic", &run.deterministic, {}, "",
+           "one micro-batch at a time, in order: bit-equal when run twice with the same processes");
+  keys.Add("run.max_skips", &run.max_skips, FromTo(1, kLargestCount), "steps",
+           "skipped in a row (a value was not finite) that end the run");
+}
+
+void AddData(RunConfig::Data& data, Keys& keys) {
+  keys.Add("data.train", &data.train, {}, "", "folder with train.rec, train.idx and property", PathBase::kConfigFile);
+  keys.Add("data.image_size", &data.image_size, FromTo(16, 1024), "pixels",
+           "height and width that images are resized to; a multiple of 16");
+  keys.Add("data.batch_size", &data.batch_size, FromTo(2, kLargestCount), "samples", "of a step, over all workers");
+  keys.Add("data.micro_batch_size", &data.micro_batch_size, FromTo(2, kLargestCount), "samples",
+           "of one forward pass: the unit of BatchNorm statistics, messages and assignment to workers");
+  keys.Add("data.last_batch", &data.last_batch, OneOf{{"drop", "keep"}}, "",
+           "what becomes of an epoch's incomplete last batch");
+  keys.Add("data.flip", &data.flip, {}, "", "mirror a training image left to right with probability 1/2");
+  keys.Add("data.rotate_degrees", &data.rotate_degrees, FromTo(0, 180), "degrees",
+           "training images are turned by an angle drawn from within ± this");
+  keys.Add("data.translate", &data.translate, FromTo(0, 0.5), "of the image's side",
+           "training images are shifted by a distance drawn from within ± this, in x and in y");
+  keys.Add("data.scale", &data.scale, FromBelow(0, 1), "relative",
+           "training images are scaled by a factor drawn from within 1 ± this");
+  keys.Add("data.pixel_mean", &data.pixel_mean, FromTo(0, 255), "", "subtracted from every pixel value (0 to 255)");
+  keys.Add("data.pixel_std", &data.pixel_std, AboveTo(0, 255), "", "by which it is divided then");
+  keys.Add("data.loader_threads", &data.loader_threads, FromTo(1, 1024), "threads", "that decode images, per worker");
+  keys.Add("data.prefetch", &data.prefetch, FromTo(1, 1024), "micro-batches", "decoded ahead, per worker");
+  keys.Add("data.max_corrupt_share", &data.max_corrupt_share, FromTo(0, 1), "of the records",
+           "that may be impossible to decode (each is replaced and counted); above it the run ends");
+}
+
+void AddBackbone(RunConfig::Backbone& backbone, Keys& keys) {
+  keys.Add("backbone.name", &backbone.name, OneOf{{"iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200"}},
+           "", "architecture, as InsightFace defines it");
+  keys.Add("backbone.width", &backbone.width, FromTo(1, 1024), "channels",
+           "of the first stage; the others have 2, 4 and 8 times as many");
+  keys.Add("backbone.embedding_size", &backbone.embedding_size, FromTo(1, 8192), "", "dimensions of an embedding, D");
+  keys.Add("backbone.dropout", &backbone.dropout, FromBelow(0, 1), "probability", "before the last linear layer");
+}
+
+void AddHead(RunConfig::Head& head, Keys& keys) {
+  keys.Add("head.classes", &head.classes, FromTo(0, kMostClasses), "classes",
+           "N; 0: what the data's property file says");
+  Range scale = AboveTo(0, 80);
+  scale.reason = "the constant shift that keeps sums over all classes inside float32 holds only up to 80";
+  keys.Add("head.scale", &head.scale, scale, "", "s, by which cosines are multiplied");
+  keys.Add("head.init", &head.init, {}, "", "safetensors file with the first class centers; empty: drawn from the seed",
+           PathBase::kConfigFile);
+  keys.Add("head.standardize", &head.standardize, {}, "",
+           "bring each dimension of the embeddings to mean 0 and variance 1 over a micro-batch, in training");
+  keys.Add(
+      "head.exp_budget_mb", &head.exp_budget_mb, FromTo(0, kLargestCount), "MiB",
+      "per shard, for exponentials kept from pass 1; without room pass 2 computes them again, with the same result");
+}
+
+void AddLoss(RunConfig::Loss& loss, Keys& keys) {
+  keys.Add("loss.margin", &loss.margin,
+           OneOf{{"arcface", "cosface", "sphereface", "combined", "softmax", "elastic", "adaface", "magface"}}, "",
+           "in the target logit s·(cos(m1·theta + m2) - m3)");
+  keys.Add("loss.m1", &loss.m1, FromTo(0, 10), "", "factor of the angle; combined only");
+  keys.Add("loss.m2", &loss.m2, FromTo(-kPi, kPi), "radians", "added to the angle; combined only");
+  keys.Add("loss.m3", &loss.m3, FromTo(-2, 2), "", "subtracted from the cosine; combined only");
+  keys.Add(
+      "loss.m", &loss.m, FromTo(0, 10), "",
+      "the margin: m2 of arcface, m3 of cosface, m1 of sphereface (at least 1), the mean of elastic, adaface's m; does "
+      "nothing with combined, softmax and magface");
+  keys.Add("loss.gradient", &loss.gradient, OneOf{{"exact", "straight_through"}}, "",
+           "slope of the target logit: its derivative (the paper), or s (InsightFace since 2022-12)");
+  keys.Add("loss.monotonic", &loss.monotonic, {}, "",
+           "continue the target logit linearly where theta + m2 passes pi; needs m1 = 1");
+  keys.Add("loss.elastic_std", &loss.elastic_std, FromTo(0, 1), "radians", "spread of the margins; elastic only");
+  keys.Add("loss.adaface_h", &loss.adaface_h, FromTo(0, 10), "",
+           "how strongly the norm moves the margin; adaface only");
+  keys.Add("loss.adaface_t_alpha", &loss.adaface_t_alpha, AboveTo(0, 1), "",
+           "weight of a step in the running mean and deviation of the norm; adaface only");
+  keys.Add("loss.magface_low", &loss.magface_low, Above(0), "", "norm of the smallest margin; magface only");
+  keys.Add("loss.magface_high", &loss.magface_high, Above(0), "", "norm of the largest margin; magface only");
+  keys.Add("loss.magface_low_margin", &loss.magface_low_margin, FromTo(0, kPi), "radians",
+           "smallest margin; magface only");
+  keys.Add("loss.magface_high_margin", &loss.magface_high_margin, FromTo(0, kPi), "radians",
+           "largest margin; magface only");
+  keys.Add("loss.magface_lambda", &loss.magface_lambda, AtLeast(0), "",
+           "weight of the norm's regulariser; magface only");
+  keys.Add("loss.class_weights", &loss.class_weights, {}, "",
+           "safetensors file with one float32 per class (\"weights\"); empty: all 1", PathBase::kConfigFile);
+}
+
+void AddOptimizer(RunConfig::Optimizer& optimizer, Keys& keys) {
+  keys.Add("optimizer.momentum", &optimizer.momentum, FromBelow(0, 1), "", "of SGD, for backbone and class centers");
+  keys.Add("optimizer.weight_decay", &optimizer.weight_decay, FromTo(0, 1), "", "for backbone and class centers");
+  keys.Add("optimizer.clip_grad_norm", &optimizer.clip_grad_norm, AtLeast(0), "",
+           "largest norm of the backbone's gradient; 0: no clipping");
+}
+
+void AddSchedule(RunConfig::Schedule& schedule, Keys& keys) {
+  keys.Add("schedule.epochs", &schedule.epochs, AboveTo(0, kLargestCount), "epochs", "length of the run");
+  keys.Add("schedule.lr", &schedule.lr, FromTo(0, 1000), "", "learning rate after the warm-up");
+  keys.Add("schedule.kind", &schedule.kind, OneOf{{"polynomial", "steps", "cosine"}}, "", "how it falls from there");
+  keys.Add("schedule.power", &schedule.power, AboveTo(0, 100), "", "exponent; polynomial only");
+  keys.Add("schedule.end_lr", &schedule.end_lr, FromTo(0, 1000), "",
+           "learning rate at the end; polynomial and cosine only");
+  keys.Add("schedule.drop_epochs", &schedule.drop_epochs, Above(0), "epochs",
+           "after which the learning rate is multiplied by drop_factor, ascending; steps only");
+  keys.Add("schedule.drop_factor", &schedule.drop_factor, AboveTo(0, 1), "", "steps only");
+  keys.Add("schedule.warmup_epochs", &schedule.warmup_epochs, FromTo(0, kLargestCount), "epochs",
+           "in which the learning rate rises linearly from 0");
+}
+
+void AddVerification(RunConfig::Verification& verification, Keys& keys) {
+  keys.Add("verification.sets", &verification.sets, {}, "", "InsightFace's .bin files of pairs", PathBase::kConfigFile);
+  keys.Add("verification.every_epochs", &verification.every_epochs, FromTo(0, kLargestCount), "epochs",
+           "between verifications; 0: only at the end");
+}
+
+void AddCluster(RunConfig::Cluster& cluster, Keys& keys) {
+  keys.Add("cluster.shards", &cluster.shards, FromTo(1, 4096), "processes", "shards that the coordinator waits for");
+  keys.Add("cluster.workers", &cluster.workers, FromTo(1, 4096), "processes", "workers that the coordinator waits for");
+  keys.Add("cluster.max_in_flight", &cluster.max_in_flight, FromTo(1, 1024), "micro-batches",
+           "of a worker that may await their statistics");
+  keys.Add("cluster.shard_threads", &cluster.shard_threads, FromTo(1, 1024), "threads", "of a shard's passes");
+  keys.Add("cluster.worker_threads", &cluster.worker_threads, FromTo(1, 1024), "threads", "of a worker's backbone");
+  keys.Add("cluster.connect_timeout", &cluster.connect_timeout, DurationRange{absl::Milliseconds(10), absl::Hours(24)},
+           "", "how long a process waits for the others to appear");
+  keys.Add("cluster.heartbeat_interval", &cluster.heartbeat_interval,
+           DurationRange{absl::Milliseconds(10), absl::Hours(1)}, "", "between a process's signs of life");
+  keys.Add("cluster.heartbeat_timeout", &cluster.heartbeat_timeout,
+           DurationRange{absl::Milliseconds(20), absl::Hours(1)}, "",
+           "silence that counts as death; at least twice the interval");
+  keys.Add("cluster.all_reduce_interface", &cluster.all_reduce_interface, {}, "",
+           "address that the workers' all-reduce binds to");
+}
+
+}  // namespace
+
+std::vector<ConfigKey> ConfigKeys(RunConfig* config) {
+  Keys keys;
+  AddRun(config->run, keys);
+  AddData(config->data, keys);
+  AddBackbone(config->backbone, keys);
+  AddHead(config->head, keys);
+  AddLoss(config->loss, keys);
+  AddOptimizer(config->optimizer, keys);
+  AddSchedule(config->schedule, keys);
+  AddVerification(config->verification, keys);
+  AddCluster(config->cluster, keys);
+  return keys.Take();
+}
+
+}  // namespace arcshard
