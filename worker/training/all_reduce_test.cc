@@ -60,8 +60,7 @@ TEST(AllReduceTest, AnAbortLetsAWaitingWorkerGo) {
   EXPECT_EQ(first->Sum(at::full({10}, 1.0f)).status(), absl::AbortedError("worker 1 died at step 3"));
   coordinator.join();
   EXPECT_EQ(first->Sum(at::full({10}, 1.0f)).status().code(), absl::StatusCode::kAborted);
-  EXPECT_TRUE(
-      second->Sum(at::full({10}, 1.0f)).ok());  // the peer's part, so that nothing is pending when the test ends
+  second.reset();  // breaks off what may be pending, so that the group can end
 }
 
 TEST(AllReduceTest, AVanishedPeerIsAnErrorNotAHang) {
