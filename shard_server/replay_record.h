@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/protocol/types.h"
+
+// One step's inputs and its decision: the unit of DESIGN §4's replay log. The state of a range after step t is a
+// deterministic function of its state after t - 1 and of this record.
+namespace arcshard::shard {
+
+// The inputs of one micro-batch of B samples, D dimensions, as the worker sent them.
+struct MicroBatchRecord {
+  Key key;  // the attempt that stands
+  uint32_t worker = 0;
+  std::vector<int64_t> labels;   // B, in [0, N)
+  std::vector<float> embedding;  // B×D, not normalised
+  std::vector<float> r;          // B: alpha·s/z
+  std::vector<float> t;          // B: dL/dcos of the own center
+};
+
+// Complete, and held, before the shard votes ready; from the decision on nobody changes it until its memory is used
+// again for the step after next.
+struct ReplayRecord {
+  View view;
+  StepPlan plan;
+  int64_t num_classes = 0;                      // N, of the whole run
+  double shift = 0.0;                           // a = s + ln N - 69 (DESIGN §1)
+  std::vector<MicroBatchRecord> micro_batches;  // in the plan's order; buffers of a longer step may follow, unused
+  // The micro-batches of each call of pass 1, in the order of the calls: a matrix product of another shape may round
+  // differently, so whoever computes exponentials again takes the same groups.
+  std::vector<std::vector<uint32_t>> groups;
+  std::optional<Outcome> outcome;  // of the decision; none while the step is undecided
+  double lr = 0.0;                 // of the decision
+
+  // An empty record of `new_plan`; keeps the memory of the buffers.
+  void Reset(const View& new_view, const StepPlan& new_plan) {
+    view = new_view;
+    plan = new_plan;
+    if (micro_batches.size() < plan.micro_batch_sizes.size()) micro_batches.resize(plan.micro_batch_sizes.size());
+    for (MicroBatchRecord& micro_batch : micro_batches) {
+      micro_batch.labels.clear();
+      micro_batch.embedding.clear();
+      micro_batch.r.clear();
+      micro_batch.t.clear();
+    }
+    groups.clear();
+    outcome.reset();
+    lr = 0.0;
+  }
+};
+
+}  // namespace arcshard::shard
