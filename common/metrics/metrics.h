@@ -1,0 +1,95 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "prometheus/counter.h"
+#include "prometheus/family.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+
+// What metrics are made of; which there are says metric_list.h. A process makes one MetricRegistry and hands it on.
+// Adding happens at the start, on one thread; all else is thread-safe, and a handle (Counter&, Gauge&, Histogram&)
+// costs an atomic or a short lock each time it is used.
+namespace arcshard {
+
+using prometheus::Counter;
+using prometheus::Gauge;
+using prometheus::Histogram;
+
+struct MetricDescription {
+  std::string name;  // by Prometheus' rules: arcshard_ first, base units, _total for counters
+  std::string unit;  // "seconds", "bytes", "steps"; empty: a bare number
+  std::string help;
+  std::string label;  // by whose values it is split; empty: it is one metric
+};
+
+// The metrics of one name, one for each value of its label. With(value) looks it up and is thread-safe: keep the
+// reference, which lives as long as the registry, where it is hot.
+template <typename T>
+class LabelledMetric {
+ public:
+  LabelledMetric(prometheus::Family<T>* family, std::string label, Histogram::BucketBoundaries buckets = {})
+      : family_(family), label_(std::move(label)), buckets_(std::move(buckets)) {}
+
+  T& With(absl::string_view value) {
+    if constexpr (std::is_same_v<T, Histogram>) {
+      return family_->Add({{label_, std::string(value)}}, buckets_);
+    } else {
+      return family_->Add({{label_, std::string(value)}});
+    }
+  }
+
+ private:
+  prometheus::Family<T>* const family_;
+  const std::string label_;
+  const Histogram::BucketBoundaries buckets_;  // of histograms
+};
+
+class MetricRegistry {
+ public:
+  MetricRegistry() : registry_(std::make_shared<prometheus::Registry>()) {}
+
+  Counter& AddCounter(MetricDescription description);
+  Gauge& AddGauge(MetricDescription description);
+  LabelledMetric<Counter> AddCounters(MetricDescription description);
+  LabelledMetric<Gauge> AddGauges(MetricDescription description);
+  LabelledMetric<Histogram> AddHistograms(MetricDescription description, Histogram::BucketBoundaries buckets);
+
+  // What was added.
+  const std::vector<MetricDescription>& descriptions() const { return descriptions_; }
+  const std::shared_ptr<prometheus::Registry>& prometheus_registry() const { return registry_; }
+
+ private:
+  std::shared_ptr<prometheus::Registry> registry_;
+  std::vector<MetricDescription> descriptions_;
+};
+
+// Bounds of a histogram: `first`, and each `factor` times the one before.
+Histogram::BucketBoundaries ExponentialBuckets(double first, double factor, int count);
+
+// Observes the seconds between its construction and its end.
+class ScopedTimer {
+ public:
+  ScopedTimer(Histogram* histogram, const Clock* clock) : histogram_(histogram), clock_(clock), begin_(clock->Now()) {}
+  ~ScopedTimer() { histogram_->Observe(absl::ToDoubleSeconds(clock_->Now() - begin_)); }
+  ScopedTimer(const ScopedTimer&) = delete;
+  ScopedTimer& operator=(const ScopedTimer&) = delete;
+
+ private:
+  Histogram* const histogram_;
+  const Clock* const clock_;
+  const absl::Time begin_;
+};
+
+// This build's version, such as "0.1.0".
+absl::string_view BuildVersion();
+
+}  // namespace arcshard

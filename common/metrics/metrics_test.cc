@@ -1,0 +1,193 @@
+#include "common/metrics/metrics.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/fake_clock.h"
+#include "common/metrics/metric_list.h"
+#include "common/metrics/metrics_server.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "prometheus/check_names.h"
+
+namespace arcshard {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// What GET /metrics answers, head and body.
+std::string Scrape(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+    EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    char buffer[4096];
+    for (ssize_t got; (got = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<size_t>(got));
+  }
+  close(fd);
+  return answer;
+}
+
+template <typename Metrics>
+std::vector<MetricDescription> DescriptionsOf() {
+  MetricRegistry registry;
+  const Metrics metrics(&registry);
+  return registry.descriptions();
+}
+
+TEST(MetricListTest, EveryMetricFollowsPrometheusNaming) {
+  for (const auto& list :
+       {DescriptionsOf<CoordinatorMetrics>(), DescriptionsOf<ShardMetrics>(), DescriptionsOf<WorkerMetrics>()}) {
+    std::set<std::string> names;
+    for (const MetricDescription& metric : list) {
+      EXPECT_TRUE(names.insert(metric.name).second) << metric.name << " is there twice";
+      EXPECT_TRUE(absl::StartsWith(metric.name, "arcshard_")) << metric.name;
+      EXPECT_TRUE(prometheus::CheckMetricName(metric.name)) << metric.name;
+      EXPECT_EQ(std::count_if(metric.name.begin(), metric.name.end(), [](char c) { return c >= 'A' && c <= 'Z'; }), 0);
+      EXPECT_TRUE(metric.label.empty() || prometheus::CheckLabelName(metric.label)) << metric.name;
+      EXPECT_TRUE(absl::EndsWith(metric.help, ".") && metric.help.size() > 20) << metric.name;
+      const absl::string_view base = absl::StripSuffix(metric.name, "_total");
+      for (const char* unit : {"seconds", "bytes"}) {
+        if (metric.unit == unit) {
+          EXPECT_TRUE(absl::EndsWith(base, absl::StrCat("_", unit))) << metric.name;
+        }
+      }
+      for (const char* no_base_unit : {"_ms", "_milliseconds", "_kb", "_mb", "_percent", "_count", "_sum", "_bucket"}) {
+        EXPECT_FALSE(absl::EndsWith(base, no_base_unit)) << metric.name;
+      }
+    }
+  }
+}
+
+TEST(MetricListTest, CountersAndOnlyCountersEndInTotal) {
+  MetricRegistry registry;
+  CoordinatorMetrics coordinator(&registry);
+  coordinator.refused_messages.With("INVALID_ARGUMENT");
+  coordinator.step_phase.With(kDecision);
+  MetricRegistry registry_of_worker;
+  WorkerMetrics worker(&registry_of_worker);
+  worker.verification_accuracy.With("lfw");
+  for (MetricRegistry* each : {&registry, &registry_of_worker}) {
+    for (const prometheus::MetricFamily& family : each->prometheus_registry()->Collect()) {
+      EXPECT_EQ(absl::EndsWith(family.name, "_total"), family.type == prometheus::MetricType::Counter) << family.name;
+    }
+  }
+}
+
+TEST(MetricListTest, OutcomesThatNeverCameAreShownAsZero) {
+  MetricRegistry registry;
+  const WorkerMetrics metrics(&registry);
+  size_t outcomes = 0;
+  for (const prometheus::MetricFamily& family : registry.prometheus_registry()->Collect()) {
+    if (family.name == "arcshard_steps_total") outcomes = family.metric.size();
+  }
+  EXPECT_EQ(outcomes, 2u);
+}
+
+TEST(MetricsServerTest, AScrapeShowsHelpTypeLabelsAndValues) {
+  MetricRegistry registry;
+  CoordinatorMetrics metrics(&registry);
+  metrics.steps.With(kCommit).Increment();
+  metrics.steps.With(kCommit).Increment(2);
+  metrics.loss.Set(12.5);
+  metrics.step_phase.With(kDecision).Observe(0.003);
+  const auto server = MetricsServer::Create(registry, "127.0.0.1:0");
+  ASSERT_TRUE(server.ok()) << server.status();
+  ASSERT_GT((*server)->port(), 0);
+  const std::string page = Scrape((*server)->port());
+  EXPECT_THAT(page, HasSubstr("200 OK"));
+  EXPECT_THAT(page, HasSubstr("# TYPE arcshard_steps_total counter\n"));
+  EXPECT_THAT(page, HasSubstr("arcshard_steps_total{outcome=\"commit\"} 3\n"));
+  EXPECT_THAT(page, HasSubstr("arcshard_steps_total{outcome=\"skip\"} 0\n"));
+  EXPECT_THAT(page, HasSubstr("# TYPE arcshard_loss gauge\narcshard_loss 12.5\n"));
+  EXPECT_THAT(page, HasSubstr("# TYPE arcshard_step_phase_seconds histogram\n"));
+  EXPECT_THAT(page, HasSubstr("arcshard_step_phase_seconds_bucket{phase=\"decision\",le=\"0.004\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr(absl::StrCat("arcshard_build_info{version=\"", BuildVersion(), "\"} 1\n")));
+  for (const MetricDescription& metric : registry.descriptions()) {
+    if (metric.name == "arcshard_refused_messages_total") continue;  // has no value yet
+    EXPECT_THAT(page, HasSubstr(absl::StrCat("# HELP ", metric.name, " ", metric.help, "\n")));
+  }
+}
+
+TEST(MetricsServerTest, APortInUseIsNamed) {
+  const MetricRegistry registry;
+  const auto first = MetricsServer::Create(registry, "127.0.0.1:0");
+  ASSERT_TRUE(first.ok()) << first.status();
+  const std::string address = absl::StrCat("127.0.0.1:", (*first)->port());
+  const absl::Status second = MetricsServer::Create(registry, address).status();
+  EXPECT_EQ(second.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.message()),
+              HasSubstr(absl::StrCat("metrics cannot be served at ", address, ": the port is in use")));
+}
+
+TEST(MetricsServerTest, AnAddressThatIsNotOneIsRefused) {
+  const MetricRegistry registry;
+  for (const char* address : {"", ":80", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:+80",
+                              "127.0.0.1:65536", "127.0.0.1:80,8081", "127.0.0.1:80s", "a b:80", "[::1:80"}) {
+    const absl::Status status = MetricsServer::Create(registry, address).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << address;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("'", address, "'")));
+  }
+}
+
+TEST(MetricsServerTest, ThePortIsFreeAgainWhenTheServerIsGone) {
+  const MetricRegistry registry;
+  auto server = MetricsServer::Create(registry, "127.0.0.1:0");
+  ASSERT_TRUE(server.ok()) << server.status();
+  const int port = (*server)->port();
+  EXPECT_THAT(Scrape(port), HasSubstr("200 OK"));
+  server->reset();
+  EXPECT_EQ(Scrape(port), "");
+}
+
+TEST(MetricsTest, HandlesAreSharedByAllThreads) {
+  MetricRegistry registry;
+  WorkerMetrics metrics(&registry);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 1000; ++n) {
+        metrics.refused_messages.With("NOT_FOUND").Increment();
+        metrics.corrupt_records.Increment();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(metrics.refused_messages.With("NOT_FOUND").Value(), 4000);
+  EXPECT_EQ(metrics.corrupt_records.Value(), 4000);
+}
+
+TEST(MetricsTest, ATimerObservesTheTimeOfItsClock) {
+  MetricRegistry registry;
+  ShardMetrics metrics(&registry);
+  FakeClock clock;
+  {
+    const ScopedTimer timer(&metrics.step_phase.With(kPass1), &clock);
+    clock.Advance(absl::Milliseconds(1500));
+  }
+  const prometheus::ClientMetric collected = metrics.step_phase.With(kPass1).Collect();
+  EXPECT_EQ(collected.histogram.sample_count, 1u);
+  EXPECT_DOUBLE_EQ(collected.histogram.sample_sum, 1.5);
+}
+
+TEST(MetricsTest, BucketsGrowByTheFactor) {
+  EXPECT_THAT(ExponentialBuckets(0.5, 2, 4), ::testing::ElementsAre(0.5, 1, 2, 4));
+}
+
+}  // namespace
+}  // namespace arcshard
