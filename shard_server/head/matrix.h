@@ -17,8 +17,7 @@ struct MatrixView {
 
   // A view that writes is a view that reads.
   operator MatrixView<const T>() const  // NOLINT(google-explicit-constructor)
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     return {data, rows, cols};
   }
 };

@@ -1,0 +1,269 @@
+// The head alone on the reference cases of tests/data/golden: fed the case's alpha and t, since it knows no margins.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/io/safetensors.h"
+#include "gtest/gtest.h"
+#include "shard_server/head/element_ops.h"
+#include "shard_server/head/sharded_head.h"
+
+namespace arcshard::head {
+namespace {
+
+std::string GoldenFolder() {
+  const char* folder = std::getenv("ARCSHARD_GOLDEN_DIR");
+  return folder != nullptr ? folder : ARCSHARD_SOURCE_DIR "/tests/data/golden";
+}
+
+std::vector<float> Narrowed(const std::vector<double>& x) { return {x.begin(), x.end()}; }
+
+std::vector<double> Minus(const std::vector<double>& x, const std::vector<double>& y) {
+  std::vector<double> difference(x.size());
+  std::transform(x.begin(), x.end(), y.begin(), difference.begin(), std::minus<>());
+  return difference;
+}
+
+double Largest(const std::vector<double>& x) { return LargestDifference(x, std::vector<double>(x.size())); }
+
+// One file, opened: metadata as numbers, tensors by name and step.
+class GoldenCase {
+ public:
+  explicit GoldenCase(const std::string& name)
+      : file_(SafetensorsFile::Open(GoldenFolder() + "/" + name + ".safetensors")) {
+    EXPECT_TRUE(file_.ok()) << file_.status();
+  }
+  bool ok() const { return file_.ok(); }
+
+  std::string Text(const std::string& key) const { return file_->metadata().at(key); }
+  double Number(const std::string& key) const {
+    double value = std::nan("");
+    EXPECT_TRUE(absl::SimpleAtod(Text(key), &value)) << key;
+    return value;
+  }
+  bool standardize() const { return Text("standardize") == "true"; }
+  bool magface() const { return !Text("magface").empty() && Text("magface") != "false"; }
+  int steps() const { return static_cast<int>(Number("steps")); }
+
+  std::vector<double> Tensor(const std::string& name, int step) const {
+    auto values = file_->Read<double>(absl::StrCat(name, "_", step));
+    EXPECT_TRUE(values.ok()) << values.status();
+    return values.ok() ? *values : std::vector<double>();
+  }
+  std::vector<int64_t> Labels(int step) const {
+    auto values = file_->Read<int64_t>(absl::StrCat("labels_", step));
+    EXPECT_TRUE(values.ok()) << values.status();
+    return values.ok() ? *values : std::vector<int64_t>();
+  }
+
+  HeadOptions Options() const {
+    HeadOptions options;
+    const std::vector<int64_t>& shape = file_->entries().at("W_0").shape;
+    options.num_classes = shape[0];
+    options.dim = shape[1];
+    options.scale = static_cast<float>(Number("scale"));
+    options.optimizer = {static_cast<float>(Number("momentum")), static_cast<float>(Number("weight_decay"))};
+    return options;
+  }
+
+  // The micro-batches of a step, all in one group or each in its own.
+  std::vector<MicroBatchGroup> Groups(int step, bool one_group) const {
+    const std::vector<float> embedding = Narrowed(Tensor(standardize() ? "S" : "E", step));
+    const std::vector<int64_t> labels = Labels(step);
+    const int64_t dim = Options().dim;
+    std::vector<MicroBatchGroup> groups(1);
+    int64_t first = 0;
+    for (const auto& size : absl::StrSplit(Text("micro_batches"), ',')) {
+      int64_t rows = 0;
+      EXPECT_TRUE(absl::SimpleAtoi(size, &rows));
+      if (!one_group && !groups.back().empty()) groups.emplace_back();
+      groups.back().push_back({{embedding.begin() + first * dim, embedding.begin() + (first + rows) * dim},
+                               {labels.begin() + first, labels.begin() + first + rows}});
+      first += rows;
+    }
+    EXPECT_EQ(first, static_cast<int64_t>(labels.size()));
+    return groups;
+  }
+
+ private:
+  absl::StatusOr<SafetensorsFile> file_;
+};
+
+// dL/dê_i = r_i·U_i + t_i·ŵ_y, then dL/de_i: without what |e_i| adds, which is the loss's.
+std::vector<double> GradientOfEmbeddings(const Sums& sums, const MicroBatch& batch, const std::vector<float>& r,
+                                         const std::vector<float>& t) {
+  const int64_t dim = static_cast<int64_t>(batch.embedding.size() / batch.labels.size());
+  std::vector<double> gradient(batch.embedding.size());
+  for (size_t i = 0; i < batch.labels.size(); ++i) {
+    const std::vector<double> unit = Unit(&batch.embedding[i * dim], dim);
+    std::vector<double> g(dim);
+    double radial = 0, norm = 0;
+    for (int64_t d = 0; d < dim; ++d) {
+      g[d] = r[i] * sums.u[i * dim + d] + t[i] * static_cast<double>(sums.own_centers[i * dim + d]);
+      radial += g[d] * unit[d];
+      norm += static_cast<double>(batch.embedding[i * dim + d]) * static_cast<double>(batch.embedding[i * dim + d]);
+    }
+    for (int64_t d = 0; d < dim; ++d) {
+      gradient[i * dim + d] = std::sqrt(norm) < 1e-12 ? 0.0 : (g[d] - radial * unit[d]) / std::sqrt(norm);
+    }
+  }
+  return gradient;
+}
+
+// Without each row's part along e_i: what a loss of |e_i| adds lies there.
+std::vector<double> WithoutRadialPart(std::vector<double> gradient, const MicroBatch& batch) {
+  const int64_t dim = static_cast<int64_t>(batch.embedding.size() / batch.labels.size());
+  for (size_t i = 0; i < batch.labels.size(); ++i) {
+    const std::vector<double> unit = Unit(&batch.embedding[i * dim], dim);
+    double radial = 0;
+    for (int64_t d = 0; d < dim; ++d) radial += gradient[i * dim + d] * unit[d];
+    for (int64_t d = 0; d < dim; ++d) gradient[i * dim + d] -= radial * unit[d];
+  }
+  return gradient;
+}
+
+// From the gradient of standardised embeddings s = (e - mean)/sqrt(var + 2e-5) to that of e.
+std::vector<double> ThroughStandardization(const std::vector<double>& gradient, const std::vector<double>& e,
+                                           int64_t dim) {
+  const int64_t samples = static_cast<int64_t>(e.size()) / dim;
+  std::vector<double> result(e.size());
+  for (int64_t d = 0; d < dim; ++d) {
+    double mean = 0, variance = 0, g_mean = 0, gs_mean = 0;
+    for (int64_t i = 0; i < samples; ++i) mean += e[i * dim + d] / samples;
+    for (int64_t i = 0; i < samples; ++i) variance += std::pow(e[i * dim + d] - mean, 2) / samples;
+    const double deviation = std::sqrt(variance + 2e-5);
+    for (int64_t i = 0; i < samples; ++i) {
+      g_mean += gradient[i * dim + d] / samples;
+      gs_mean += gradient[i * dim + d] * (e[i * dim + d] - mean) / deviation / samples;
+    }
+    for (int64_t i = 0; i < samples; ++i) {
+      const double s = (e[i * dim + d] - mean) / deviation;
+      result[i * dim + d] = (gradient[i * dim + d] - g_mean - s * gs_mean) / deviation;
+    }
+  }
+  return result;
+}
+
+struct Trace {
+  std::vector<Sums> sums;
+  std::vector<std::vector<float>> weights, momentum;
+  friend bool operator==(const Trace&, const Trace&) = default;
+};
+
+class GoldenTest : public testing::TestWithParam<std::string> {
+ protected:
+  // r = alpha·s/z, with z summed over the shards.
+  static std::vector<float> R(const GoldenCase& golden, int step, const Sums& sums) {
+    std::vector<float> r = Narrowed(golden.Tensor("alpha", step));
+    for (size_t i = 0; i < r.size(); ++i) {
+      r[i] = sums.z[i] == 0.0 ? 0.0f : static_cast<float>(r[i] * golden.Number("scale") / sums.z[i]);
+    }
+    return r;
+  }
+
+  static void CheckPass1(const GoldenCase& golden, int step, const Sums& sums, const MicroBatch& batch,
+                         const std::vector<float>& r, double tolerance) {
+    const HeadOptions options = golden.Options();
+    const std::vector<double> lse = golden.Tensor("lse", step), cos = golden.Tensor("cos", step);
+    const double shift = NegativeExponential::ShiftOf(options.scale, options.num_classes);
+    for (size_t i = 0; i < lse.size(); ++i) {
+      if (std::isfinite(lse[i])) {
+        EXPECT_NEAR(std::log(sums.z[i]) + shift, lse[i], 5e-6 * std::max(1.0, std::abs(lse[i]))) << "sample " << i;
+      } else {
+        EXPECT_EQ(sums.z[i], 0.0) << "sample " << i << " has no negative";
+      }
+      const std::vector<double> unit = Unit(&batch.embedding[i * options.dim], options.dim);
+      const float* center = &sums.own_centers[i * options.dim];
+      EXPECT_NEAR(std::inner_product(unit.begin(), unit.end(), center, 0.0), cos[i], 5e-7) << "sample " << i;
+    }
+    std::vector<double> gradient = GradientOfEmbeddings(sums, batch, r, Narrowed(golden.Tensor("t", step)));
+    std::vector<double> reference = golden.Tensor("dE", step);
+    if (golden.magface()) reference = WithoutRadialPart(reference, batch);
+    if (golden.standardize()) gradient = ThroughStandardization(gradient, golden.Tensor("E", step), options.dim);
+    EXPECT_LE(RelativeDifference(gradient, reference), tolerance) << "dE";
+  }
+
+  // All steps of the case; with `check`, every result of every step against the reference.
+  static Trace Run(const GoldenCase& golden, int shards, bool one_group, int64_t budget, bool check) {
+    HeadOptions options = golden.Options();
+    options.exp_budget_bytes = budget;
+    options.threads = 2;
+    const double tolerance = golden_tolerance_;
+    const auto ranges = UnevenRanges(options.num_classes, shards);
+    const float lr = static_cast<float>(golden.Number("lr"));
+    ShardedHead head(options, ranges);
+    options.optimizer = {0.0f, 0.0f};  // its momentum after a step is the gradient
+    ShardedHead probe(options, ranges);
+    head.SetWeights(Narrowed(golden.Tensor("W", 0)));
+    Trace trace;
+    std::vector<double> before = Widened(head.Weights());
+    for (int step = 1; step <= golden.steps(); ++step) {
+      SCOPED_TRACE(absl::StrCat("step ", step));
+      const auto groups = golden.Groups(step, one_group);
+      const std::vector<float> t = Narrowed(golden.Tensor("t", step));
+      probe.SetWeights(head.Weights());
+      probe.Forward(groups);
+      const Sums sums = head.Forward(groups);
+      const std::vector<float> r = R(golden, step, sums);
+      probe.Update(groups, r, t, 0.0f);
+      head.Update(groups, r, t, lr);
+      trace.sums.push_back(sums);
+      trace.weights.push_back(head.Weights());
+      trace.momentum.push_back(head.Momentum());
+      const std::vector<double> after = Widened(head.Weights());
+      if (check) {
+        // A float32 weight is itself rounded to half a unit in its last place: where only weight decay acts, as in
+        // one_class, that is 1e-3 of the change.
+        const std::vector<double> change = Minus(golden.Tensor("W", step), golden.Tensor("W", step - 1));
+        CheckPass1(golden, step, sums, Joined(groups), r, tolerance);
+        EXPECT_LE(RelativeDifference(Widened(probe.Momentum()), golden.Tensor("dW", step)), tolerance) << "dW";
+        EXPECT_LE(RelativeDifference(Widened(head.Momentum()), golden.Tensor("V", step)), tolerance) << "V";
+        EXPECT_LE(LargestDifference(Minus(after, before), change),
+                  tolerance * Largest(change) + 0x1p-24 * Largest(after))
+            << "W_i - W_{i-1}";
+      }
+      before = after;
+    }
+    return trace;
+  }
+
+  void SetUp() override { golden_tolerance_ = GetParam() == "near_0_and_pi" ? 2e-3 : 5e-5; }
+  static double golden_tolerance_;
+};
+
+double GoldenTest::golden_tolerance_ = 0;
+
+TEST_P(GoldenTest, AnyNumberOfShardsAndGroupsGivesTheReferenceAndKeptExponentialsTheSameBits) {
+  const GoldenCase golden(GetParam());
+  ASSERT_TRUE(golden.ok());
+  for (const int shards : {1, 2, 3, 5}) {
+    for (const bool one_group : {true, false}) {
+      SCOPED_TRACE(absl::StrCat(shards, " shards, ", one_group ? "one group" : "a group for each micro-batch"));
+      const Trace recomputed = Run(golden, shards, one_group, 0, /*check=*/true);
+      for (const int64_t budget : {int64_t{3000}, int64_t{1} << 20}) {
+        EXPECT_EQ(Run(golden, shards, one_group, budget, /*check=*/false), recomputed) << "budget of " << budget;
+      }
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// All but sampled_3_steps and filtered, which need options that the head does not have.
+INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest,
+                         testing::Values("adaface", "almost_learned", "arcface", "arcface_monotonic", "arcface_scale_1",
+                                         "arcface_straight_through", "combined", "cosface", "magface",
+                                         "more_samples_than_classes", "near_0_and_pi", "negative_margin_few_classes",
+                                         "one_class", "one_sample", "per_sample_margins", "seed_chapter", "softmax",
+                                         "sphereface", "three_steps_wide", "uneven_micro_batches", "weighted",
+                                         "zero_vectors"),
+                         [](const auto& case_info) { return case_info.param; });
+
+}  // namespace
+}  // namespace arcshard::head

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "shard_server/head/head.h"
+
+// For tests: several heads that together hold all classes, and the plain formula that they must agree with.
+namespace arcshard::head {
+
+struct MicroBatch {
+  std::vector<float> embedding;  // B×D
+  std::vector<int64_t> labels;   // B
+};
+
+using MicroBatchGroup = std::vector<MicroBatch>;
+
+// Of all samples of a step, summed over the shards: what a worker has.
+struct Sums {
+  std::vector<double> z;           // B
+  std::vector<double> u;           // B×D
+  std::vector<float> own_centers;  // B×D
+  friend bool operator==(const Sums&, const Sums&) = default;
+};
+
+// Uneven ranges of N classes over K shards: later shards hold more; where K > N some hold none.
+std::vector<ClassRange> UnevenRanges(int64_t num_classes, int shards);
+
+// Any error of a head fails the test.
+class ShardedHead {
+ public:
+  ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges, uint64_t seed = 1);
+
+  // Each group in one Forward.
+  Sums Forward(const std::vector<MicroBatchGroup>& groups);
+  // r and t are of all samples, in the groups' order.
+  void Update(const std::vector<MicroBatchGroup>& groups, const std::vector<float>& r, const std::vector<float>& t,
+              float lr);
+  void Discard();
+
+  std::vector<float> Weights() const;
+  std::vector<float> Momentum() const;
+  void SetWeights(std::vector<float> weights);
+  void SetMomentum(std::vector<float> momentum);
+
+ private:
+  int64_t dim_;
+  int64_t num_classes_;
+  std::vector<std::unique_ptr<Head>> heads_;
+};
+
+// The unsharded head in float64, straight from DESIGN §1's formulas.
+class DenseHead {
+ public:
+  DenseHead(const HeadOptions& options, const std::vector<float>& weights);
+
+  Sums Forward(const MicroBatch& batch) const;
+  void Update(const MicroBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr);
+
+  const std::vector<double>& weights() const { return weights_; }
+  const std::vector<double>& momentum() const { return momentum_; }
+
+ private:
+  HeadOptions options_;
+  double shift_;
+  std::vector<double> weights_;
+  std::vector<double> momentum_;
+};
+
+// x/|x| in float64, 0 where the norm is below 1e-12.
+template <typename T>
+std::vector<double> Unit(const T* x, int64_t dim);
+
+// max|x - reference|, and that over max|reference|.
+double LargestDifference(const std::vector<double>& x, const std::vector<double>& reference);
+double RelativeDifference(const std::vector<double>& x, const std::vector<double>& reference);
+
+std::vector<double> Widened(const std::vector<float>& x);
+
+// All micro-batches of all groups as one.
+MicroBatch Joined(const std::vector<MicroBatchGroup>& groups);
+
+// Normal embeddings and uniform labels, a function of the seed.
+MicroBatch RandomMicroBatch(uint64_t seed, int64_t samples, int64_t dim, int64_t num_classes);
+std::vector<float> RandomNormals(uint64_t seed, int64_t count);
+
+}  // namespace arcshard::head
