@@ -1,0 +1,123 @@
+#include "coordinator/sample_plan.h"
+
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+SamplePlan MakePlan(const SamplePlan::Options& options) {
+  auto plan = SamplePlan::Create(options);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return *plan;
+}
+
+TEST(SamplePlan, CutsEpochsIntoBatchesAndBatchesIntoMicroBatches) {
+  const SamplePlan plan = MakePlan({.samples = 1000, .batch_size = 128, .micro_batch_size = 48, .epochs = 2});
+  EXPECT_EQ(plan.steps_per_epoch(), 7u);
+  EXPECT_EQ(plan.total_steps(), 14u);
+  EXPECT_EQ(plan.PlanOf(1), (StepPlan{1, 0, 0, {48, 48, 32}}));
+  EXPECT_EQ(plan.PlanOf(7), (StepPlan{7, 0, 768, {48, 48, 32}}));
+  EXPECT_EQ(plan.PlanOf(8), (StepPlan{8, 1, 0, {48, 48, 32}}));
+}
+
+TEST(SamplePlan, KeepsTheIncompleteLastBatchWhenAsked) {
+  const SamplePlan plan =
+      MakePlan({.samples = 1000, .batch_size = 128, .micro_batch_size = 64, .keep_last_batch = true, .epochs = 1.5});
+  EXPECT_EQ(plan.steps_per_epoch(), 8u);
+  EXPECT_EQ(plan.total_steps(), 12u);
+  EXPECT_EQ(plan.PlanOf(8), (StepPlan{8, 0, 896, {64, 40}}));
+}
+
+TEST(SamplePlan, JoinsAMicroBatchOfASingleSampleToItsPredecessor) {
+  const SamplePlan plan = MakePlan({.samples = 100, .batch_size = 9, .micro_batch_size = 4, .epochs = 1});
+  EXPECT_THAT(plan.PlanOf(1).micro_batch_sizes, ElementsAre(4, 5));
+}
+
+TEST(SamplePlan, DropsALastBatchOfASingleSample) {
+  const SamplePlan plan =
+      MakePlan({.samples = 17, .batch_size = 8, .micro_batch_size = 4, .keep_last_batch = true, .epochs = 1});
+  EXPECT_EQ(plan.steps_per_epoch(), 2u);
+}
+
+TEST(SamplePlan, OfAnyShapeTakesEachSampleAtMostOnceAndNoMicroBatchOfOne) {
+  for (uint64_t samples = 2; samples < 40; ++samples) {
+    for (uint32_t batch = 2; batch <= samples; ++batch) {
+      for (uint32_t micro = 2; micro <= batch + 1; ++micro) {
+        for (const bool keep : {false, true}) {
+          const SamplePlan plan = MakePlan({.samples = samples,
+                                            .batch_size = batch,
+                                            .micro_batch_size = micro,
+                                            .keep_last_batch = keep,
+                                            .epochs = 1});
+          uint64_t next = 0;
+          for (uint64_t step = 1; step <= plan.steps_per_epoch(); ++step) {
+            const StepPlan one = plan.PlanOf(step);
+            ASSERT_EQ(one.first_sample, next);
+            for (const uint32_t size : one.micro_batch_sizes) {
+              ASSERT_GE(size, 2u);
+              ASSERT_LE(size, micro + 1);
+            }
+            next += one.batch_size();
+          }
+          const uint64_t left = samples - next;
+          ASSERT_LE(next, samples);
+          ASSERT_EQ(left, keep ? (samples % batch == 1 ? 1 : 0) : samples % batch);
+        }
+      }
+    }
+  }
+}
+
+TEST(SamplePlan, EvaluatesEverySoManyEpochsAndAfterTheLastStep) {
+  const SamplePlan plan =
+      MakePlan({.samples = 100, .batch_size = 10, .micro_batch_size = 10, .epochs = 2.5, .evaluate_every_epochs = 1.0});
+  std::vector<uint64_t> due;
+  for (uint64_t step = 0; step <= plan.total_steps(); ++step) {
+    if (plan.EvaluationDueAfter(step)) due.push_back(step);
+  }
+  EXPECT_THAT(due, ElementsAre(10, 20, 25));
+}
+
+TEST(SamplePlan, EvaluatesAtTheStepsNearestToAFractionalInterval) {
+  const SamplePlan plan =
+      MakePlan({.samples = 100, .batch_size = 10, .micro_batch_size = 10, .epochs = 1, .evaluate_every_epochs = 0.25});
+  std::vector<uint64_t> due;
+  for (uint64_t step = 0; step <= plan.total_steps(); ++step) {
+    if (plan.EvaluationDueAfter(step)) due.push_back(step);
+  }
+  EXPECT_THAT(due, ElementsAre(3, 5, 8, 10));
+}
+
+TEST(SamplePlan, EvaluatesOnlyAtTheEndByDefault) {
+  const SamplePlan plan = MakePlan({.samples = 100, .batch_size = 10, .micro_batch_size = 10, .epochs = 3});
+  EXPECT_FALSE(plan.EvaluationDueAfter(10));
+  EXPECT_TRUE(plan.EvaluationDueAfter(30));
+}
+
+TEST(SamplePlan, OfABatchLargerThanTheTrainingSetIsRefused) {
+  const auto plan = SamplePlan::Create({.samples = 100, .batch_size = 128, .micro_batch_size = 64, .epochs = 1});
+  EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(plan.status().message()),
+              HasSubstr("data.batch_size is 128, but data.train has only 100 samples"));
+}
+
+TEST(SamplePlan, OfAnOptionOutOfRangeIsRefused) {
+  EXPECT_FALSE(SamplePlan::Create({.samples = 100, .batch_size = 1, .micro_batch_size = 1, .epochs = 1}).ok());
+  EXPECT_FALSE(SamplePlan::Create({.samples = 100, .batch_size = 8, .micro_batch_size = 8, .epochs = 0}).ok());
+  EXPECT_FALSE(SamplePlan::Create({.samples = 100, .batch_size = 8, .micro_batch_size = 8, .epochs = 1e300}).ok());
+  EXPECT_FALSE(SamplePlan::Create(
+                   {.samples = 100, .batch_size = 8, .micro_batch_size = 8, .epochs = 1, .evaluate_every_epochs = -1})
+                   .ok());
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

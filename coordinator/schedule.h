@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "common/config/run_config.h"
+
+namespace arcshard::coordinator {
+
+// The learning rate of every step, a pure function of the step's number (from 1). With W = warmup_epochs in steps, T
+// all steps and p = (t - 1 - W)/(T - W), the share of the steps after warm-up that lies behind step t:
+//
+//   t <= W       lr·t/W
+//   polynomial   end_lr + (lr - end_lr)·(1 - p)^power
+//   cosine       end_lr + (lr - end_lr)·(1 + cos(pi·p))/2
+//   steps        lr·drop_factor^(number of drop_epochs that (t - 1)/steps_per_epoch has reached)
+class Schedule {
+ public:
+  // InvalidArgument: `config.kind` is none of these.
+  static absl::Status Validate(const RunConfig::Schedule& config);
+
+  // `config` is valid; both counts at least 1.
+  Schedule(const RunConfig::Schedule& config, uint64_t steps_per_epoch, uint64_t total_steps);
+
+  double LearningRate(uint64_t step) const;
+
+ private:
+  RunConfig::Schedule config_;
+  double steps_per_epoch_;
+  double warmup_steps_;
+  double total_steps_;
+};
+
+}  // namespace arcshard::coordinator
