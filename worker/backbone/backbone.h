@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/statusor.h"
+#include "worker/backbone/forward_context.h"
+#include "worker/backbone/named_tensor.h"
+#include "worker/backbone/running_statistics.h"
+
+namespace arcshard::worker {
+
+struct BackboneOptions {
+  std::string name = "iresnet50";  // iresnet18 | iresnet34 | iresnet50 | iresnet100 | iresnet200
+  int64_t width = 64;              // channels of the first stage
+  int64_t image_size = 112;        // S, pixels
+  int64_t embedding_size = 512;    // D
+  double dropout = 0.0;            // probability, before the last linear layer
+  uint64_t seed = 1;               // of first weights and of dropout
+};
+
+// A network that turns images into embeddings. Its state is a list of named tensors; the training loop moves the
+// trainable ones (sgd.h) and commits the running averages, once per step. Not thread-safe.
+class Backbone {
+ public:
+  virtual ~Backbone() = default;
+
+  // images: B×3×S×S float32 on the CPU -> embeddings: B×D float32. In training with the graph for autograd (backward
+  // adds to the parameters' gradients) and with a deposit of the batch statistics in statistics(); otherwise without
+  // both. InvalidArgument: images of another shape or dtype; a single sample in training, which has no variance.
+  virtual absl::StatusOr<at::Tensor> Forward(const at::Tensor& images, const ForwardContext& context) = 0;
+
+  // The trainable parameters, float32, in the order of PyTorch's named_parameters().
+  virtual const std::vector<NamedTensor>& parameters() const = 0;
+
+  // All tensors under the names and in the order of PyTorch's state_dict(): parameters, frozen weights, running
+  // averages (float32) and num_batches_tracked (int64, counts committed steps).
+  virtual const std::vector<NamedTensor>& state_dict() const = 0;
+
+  virtual RunningStatistics& statistics() = 0;
+  virtual const BackboneOptions& options() const = 0;
+};
+
+// InvalidArgument: an option out of range, by name and with what is allowed.
+absl::StatusOr<std::unique_ptr<Backbone>> CreateBackbone(const BackboneOptions& options);
+
+}  // namespace arcshard::worker

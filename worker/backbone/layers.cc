@@ -1,0 +1,86 @@
+#include "worker/backbone/layers.h"
+
+#include <cmath>
+#include <tuple>
+
+#include "ATen/ops/conv2d.h"
+#include "ATen/ops/empty.h"
+#include "ATen/ops/full.h"
+#include "ATen/ops/linear.h"
+#include "ATen/ops/native_batch_norm.h"
+#include "ATen/ops/zeros.h"
+#include "ATen/ops/zeros_like.h"
+#include "common/base/philox.h"
+#include "worker/backbone/prelu.h"
+
+namespace arcshard::worker {
+
+Conv2d::Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels, int64_t out_channels,
+               int64_t kernel_size, int64_t stride)
+    : weight_(state->AddNormal(prefix + ".weight", {out_channels, in_channels, kernel_size, kernel_size}, 0.1)),
+      kernel_size_(kernel_size),
+      stride_(stride) {}
+
+at::Tensor Conv2d::Forward(const at::Tensor& x) const {
+  return at::conv2d(x, weight_, /*bias=*/{}, stride_, /*padding=*/kernel_size_ / 2);
+}
+
+Linear::Linear(ModelState* state, const std::string& prefix, int64_t in_features, int64_t out_features) {
+  const double bound = 1 / std::sqrt(static_cast<double>(in_features));
+  weight_ = state->AddUniform(prefix + ".weight", {out_features, in_features}, bound);
+  bias_ = state->AddUniform(prefix + ".bias", {out_features}, bound);
+}
+
+at::Tensor Linear::Forward(const at::Tensor& x) const { return at::linear(x, weight_, bias_); }
+
+PRelu::PRelu(ModelState* state, const std::string& prefix, int64_t channels)
+    : weight_(state->AddConstant(prefix + ".weight", {channels}, 0.25)) {}
+
+at::Tensor PRelu::Forward(const at::Tensor& x) const { return ApplyPRelu(x, weight_); }
+
+BatchNorm::BatchNorm(ModelState* state, const std::string& prefix, int64_t channels, const BatchNormOptions& options)
+    : statistics_(&state->statistics()), eps_(options.eps) {
+  const std::string weight_name = prefix + ".weight";
+  weight_ = options.trainable_weight ? state->AddConstant(weight_name, {channels}, 1)
+                                     : state->AddBuffer(weight_name, at::full({channels}, 1, at::kFloat));
+  bias_ = state->AddConstant(prefix + ".bias", {channels}, 0);
+  running_mean_ = state->AddBuffer(prefix + ".running_mean", at::zeros({channels}, at::kFloat));
+  running_var_ = state->AddBuffer(prefix + ".running_var", at::full({channels}, 1, at::kFloat));
+  statistics_->RegisterCounter(state->AddBuffer(prefix + ".num_batches_tracked", at::zeros({}, at::kLong)));
+  mean_handle_ = statistics_->Register(running_mean_, options.momentum);
+  var_handle_ = statistics_->Register(running_var_, options.momentum);
+}
+
+at::Tensor BatchNorm::Forward(const at::Tensor& x, const ForwardContext& context) const {
+  if (!context.training) {
+    return std::get<0>(at::native_batch_norm(x, weight_, bias_, running_mean_, running_var_, /*training=*/false,
+                                             /*momentum=*/0, eps_));
+  }
+  // Running tensors of its own with momentum 1 become the batch's mean and unbiased variance.
+  const at::Tensor mean = at::zeros_like(running_mean_);
+  const at::Tensor var = at::zeros_like(running_var_);
+  at::Tensor y =
+      std::get<0>(at::native_batch_norm(x, weight_, bias_, mean, var, /*training=*/true, /*momentum=*/1, eps_));
+  statistics_->Deposit(mean_handle_, mean, context.weight);
+  statistics_->Deposit(var_handle_, var, context.weight);
+  return y;
+}
+
+at::Tensor Dropout::Forward(const at::Tensor& x, const ForwardContext& context) const {
+  if (!context.training || probability_ == 0) return x;
+  constexpr uint64_t kStream = 0x64726f706f757400;  // "dropout": apart from what else is drawn from the run's seed
+  const float kept = static_cast<float>(1 / (1 - probability_));
+  at::Tensor mask = at::empty(x.sizes(), at::kFloat);
+  float* const values = mask.mutable_data_ptr<float>();
+  const int64_t size = mask.numel();
+  for (int64_t i = 0; i < size; i += 4) {
+    const uint64_t place = uint64_t{context.micro_batch} << 32 | static_cast<uint64_t>(i / 4);
+    const auto words = Philox(seed_ ^ kStream, context.step, place);
+    for (int64_t j = 0; j < 4 && i + j < size; ++j) {
+      values[i + j] = UniformFromWord(words[j]) < probability_ ? 0.0f : kept;
+    }
+  }
+  return x.mul(mask);
+}
+
+}  // namespace arcshard::worker

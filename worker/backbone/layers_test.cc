@@ -1,0 +1,119 @@
+#include "worker/backbone/layers.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ATen/ops/full.h"
+#include "ATen/ops/ones.h"
+#include "ATen/ops/prelu.h"
+#include "ATen/ops/tensor.h"
+#include "worker/backbone/initialization.h"
+#include "worker/backbone/prelu.h"
+#include "worker/backbone/standardize.h"
+
+namespace arcshard::worker {
+namespace {
+
+at::Tensor Normal(at::IntArrayRef shape, uint32_t stream) {
+  at::Tensor tensor = at::ones(shape, at::kFloat);
+  FillNormal(7, stream, 1.0, absl::MakeSpan(tensor.mutable_data_ptr<float>(), static_cast<size_t>(tensor.numel())));
+  return tensor;
+}
+
+double LargestDifference(const at::Tensor& a, const at::Tensor& b) { return a.sub(b).abs().max().item<double>(); }
+
+TEST(PRelu, EqualsAtensOwnForwardAndBackward) {
+  const at::Tensor gradient = Normal({4, 3, 5, 5}, 1);
+  at::Tensor x[2], slope[2];
+  for (int i = 0; i < 2; ++i) {
+    x[i] = Normal({4, 3, 5, 5}, 2).requires_grad_(true);
+    slope[i] = at::tensor({0.25f, -0.5f, 2.0f}).requires_grad_(true);
+  }
+  const at::Tensor ours = ApplyPRelu(x[0], slope[0]);
+  const at::Tensor atens = at::prelu(x[1], slope[1]);
+  EXPECT_EQ(LargestDifference(ours, atens), 0);
+  ours.backward(gradient);
+  atens.backward(gradient);
+  EXPECT_LT(LargestDifference(x[0].grad(), x[1].grad()), 1e-6);
+  EXPECT_LT(LargestDifference(slope[0].grad(), slope[1].grad()), 1e-5);
+}
+
+TEST(Dropout, MaskIsAFunctionOfSeedStepAndMicroBatchAlone) {
+  const Dropout dropout(1, 0.4);
+  const at::Tensor x = at::ones({8, 33}, at::kFloat);
+  const ForwardContext context{.training = true, .step = 5, .micro_batch = 2};
+  const at::Tensor mask = dropout.Forward(x, context);
+  dropout.Forward(x, {.training = true, .step = 6, .micro_batch = 0});
+  EXPECT_TRUE(dropout.Forward(x, context).equal(mask)) << "what was drawn in between takes no part";
+  EXPECT_TRUE(Dropout(1, 0.4).Forward(x, context).equal(mask));
+  EXPECT_FALSE(Dropout(2, 0.4).Forward(x, context).equal(mask));
+  EXPECT_FALSE(dropout.Forward(x, {.training = true, .step = 6, .micro_batch = 2}).equal(mask));
+  EXPECT_FALSE(dropout.Forward(x, {.training = true, .step = 5, .micro_batch = 3}).equal(mask));
+}
+
+TEST(Dropout, KeepsTheExpectedShareAndTheMeanInTrainingAndEverythingAtTest) {
+  const Dropout dropout(1, 0.4);
+  const at::Tensor x = at::ones({100, 1000}, at::kFloat);
+  const at::Tensor y = dropout.Forward(x, {.training = true, .step = 1});
+  EXPECT_NEAR(y.eq(0).sum().item<double>() / 1e5, 0.4, 0.01);
+  EXPECT_NEAR(y.mean().item<double>(), 1.0, 0.02);
+  EXPECT_TRUE(dropout.Forward(x, {.training = false}).equal(x));
+}
+
+TEST(Initialization, NormalsHaveTheMomentsAndTheTailsOfANormalDistribution) {
+  std::vector<float> values(200'000);
+  FillNormal(3, 0, 0.1, absl::MakeSpan(values));
+  double sum = 0, squares = 0;
+  int beyond_two = 0;
+  for (const float value : values) {
+    sum += value;
+    squares += static_cast<double>(value) * value;
+    beyond_two += std::abs(value) > 0.2f;
+  }
+  EXPECT_NEAR(sum / 200'000, 0, 1e-3);
+  EXPECT_NEAR(std::sqrt(squares / 200'000), 0.1, 1e-3);
+  EXPECT_NEAR(beyond_two / 200'000.0, 0.0455, 0.002);
+}
+
+TEST(Initialization, UniformsFillTheirInterval) {
+  std::vector<float> values(100'000);
+  FillUniform(3, 0, 0.5, absl::MakeSpan(values));
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  EXPECT_GE(*low, -0.5f);
+  EXPECT_LT(*low, -0.499f);
+  EXPECT_LT(*high, 0.5f);
+  EXPECT_GT(*high, 0.499f);
+}
+
+TEST(Initialization, AValueDependsOnSeedParameterAndPlaceButNotOnTheTensorsSize) {
+  std::vector<float> few(5), many(50), other(50);
+  FillNormal(3, 1, 1.0, absl::MakeSpan(few));
+  FillNormal(3, 1, 1.0, absl::MakeSpan(many));
+  EXPECT_TRUE(std::equal(few.begin(), few.end(), many.begin()));
+  FillNormal(3, 2, 1.0, absl::MakeSpan(other));
+  EXPECT_NE(many, other);
+  FillNormal(4, 1, 1.0, absl::MakeSpan(other));
+  EXPECT_NE(many, other);
+}
+
+TEST(Standardize, GivesEachDimensionMeanZeroAndBiasedVarianceOne) {
+  const at::Tensor f = Normal({16, 5}, 3).mul(3).add(2);
+  const at::Tensor expected = f.sub(f.mean(0)).div(f.var(0, /*unbiased=*/false).add(2e-5).sqrt());
+  EXPECT_LT(LargestDifference(Standardize(f), expected), 1e-5);
+}
+
+TEST(Standardize, GradientEqualsThatOfTheWrittenOutFormula) {
+  const at::Tensor direction = Normal({16, 5}, 4);
+  at::Tensor f = Normal({16, 5}, 3).requires_grad_(true);
+  at::Tensor same = Normal({16, 5}, 3).requires_grad_(true);
+  Standardize(f).backward(direction);
+  same.sub(same.mean(0)).div(same.var(0, /*unbiased=*/false).add(2e-5).sqrt()).backward(direction);
+  EXPECT_LT(LargestDifference(f.grad(), same.grad()), 1e-5);
+  EXPECT_GT(f.grad().abs().max().item<double>(), 0.1);
+}
+
+}  // namespace
+}  // namespace arcshard::worker

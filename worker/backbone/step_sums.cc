@@ -1,0 +1,37 @@
+#include "worker/backbone/step_sums.h"
+
+#include <bit>
+#include <cstddef>
+
+#include "ATen/ops/zeros.h"
+
+namespace arcshard::worker {
+
+StepSums::StepSums(absl::Span<const NamedTensor> parameters, RunningStatistics* statistics, int64_t num_scalars)
+    : num_statistics_(statistics->size()), num_scalars_(num_scalars) {
+  for (const NamedTensor& parameter : parameters) num_gradients_ += parameter.tensor.numel();
+  own_ = at::zeros({num_gradients_ + num_statistics_ + num_scalars_}, at::kFloat);
+  int64_t offset = 0;
+  for (const NamedTensor& parameter : parameters) {
+    const int64_t size = parameter.tensor.numel();
+    parameter.tensor.mutable_grad() = own_.narrow(0, offset, size).view(parameter.tensor.sizes());
+    offset += size;
+  }
+  statistics->MoveTo(Statistics(own_));
+}
+
+absl::Span<float> StepSums::Scalars(const at::Tensor& sums) const {
+  return absl::MakeSpan(sums.mutable_data_ptr<float>() + num_gradients_ + num_statistics_,
+                        static_cast<size_t>(num_scalars_));
+}
+
+bool AllFinite(const at::Tensor& values) {
+  constexpr uint32_t kExponent = 0x7f800000;  // all ones: infinite or NaN
+  const float* const data = values.const_data_ptr<float>();
+  const int64_t size = values.numel();
+  uint32_t found = 0;  // without a branch, so that the compiler vectorises the loop
+  for (int64_t i = 0; i < size; ++i) found |= (std::bit_cast<uint32_t>(data[i]) & kExponent) == kExponent;
+  return found == 0;
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+
+#include "ATen/core/Tensor.h"
+#include "absl/types/span.h"
+#include "worker/backbone/named_tensor.h"
+#include "worker/backbone/running_statistics.h"
+
+namespace arcshard::worker {
+
+// Everything that a worker sums over its micro-batches of a step, in one float32 buffer, which one all-reduce takes
+// whole:
+//
+//     [ gradients of the parameters, in order | weighted statistics (RunningStatistics) | scalars ]
+//
+// The parameters' gradients are views into it, so backward passes add to it in place. A reduction runs out of place:
+// this worker's own sums survive it, and a later view can reduce them again. The accessors take any buffer of this
+// layout, own or reduced. Not thread-safe.
+class StepSums {
+ public:
+  // Sets the gradient of each parameter and moves the pending statistics here. Register all statistics before.
+  // `statistics` must outlive backward passes, not this.
+  StepSums(absl::Span<const NamedTensor> parameters, RunningStatistics* statistics, int64_t num_scalars);
+
+  // This worker's sums, 1-D.
+  const at::Tensor& own() const { return own_; }
+
+  // At the start of a step.
+  void Zero() { own_.zero_(); }
+
+  // Parts of a buffer of this layout; they share its memory.
+  at::Tensor Gradients(const at::Tensor& sums) const { return sums.narrow(0, 0, num_gradients_); }
+  at::Tensor Statistics(const at::Tensor& sums) const { return sums.narrow(0, num_gradients_, num_statistics_); }
+  absl::Span<float> Scalars(const at::Tensor& sums) const;
+
+ private:
+  int64_t num_gradients_ = 0;
+  int64_t num_statistics_ = 0;
+  int64_t num_scalars_ = 0;
+  at::Tensor own_;
+};
+
+// Whether no element of a contiguous float32 tensor is infinite or NaN.
+bool AllFinite(const at::Tensor& values);
+
+}  // namespace arcshard::worker
