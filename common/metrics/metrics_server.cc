@@ -1,6 +1,14 @@
 #include "common/metrics/metrics_server.h"
 
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
 #include <exception>
+#include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,36 +21,69 @@
 namespace arcshard {
 namespace {
 
-// civetweb takes lists of addresses with flags ("80,443s", "+80"): only a plain host:port may reach it.
-bool IsHostAndPort(absl::string_view address) {
+// The host of host:port, without brackets; nullopt: it is not that. civetweb takes lists of addresses with flags
+// ("80,443s",
+// "+80"): only a plain host:port may reach it.
+std::optional<std::string> HostOf(absl::string_view address) {
   const size_t colon = address.rfind(':');
-  if (colon == absl::string_view::npos || colon == 0) return false;
-  const absl::string_view host = address.substr(0, colon);
+  if (colon == absl::string_view::npos || colon == 0) return std::nullopt;
+  absl::string_view host = address.substr(0, colon);
   const absl::string_view port = address.substr(colon + 1);
-  const bool bracketed = host.front() == '[' && host.back() == ']';
-  for (const char c : bracketed ? host.substr(1, host.size() - 2) : host) {
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  for (const char c : host) {
     const bool allowed =
         absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || (bracketed && c == ':');
-    if (!allowed) return false;
+    if (!allowed) return std::nullopt;
   }
   for (const char c : port) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return std::nullopt;
   }
   int number = 0;
-  return absl::SimpleAtoi(port, &number) && number <= 65535;
+  if (!absl::SimpleAtoi(port, &number) || number > 65535) return std::nullopt;
+  return std::string(host);
+}
+
+// Connects once, and hangs up.
+void Knock(const std::string& host, int port) {
+  addrinfo hints = {};
+  hints.ai_flags = AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* addresses = nullptr;
+  if (::getaddrinfo(host.c_str(), absl::StrCat(port).c_str(), &hints, &addresses) != 0) return;
+  const int fd = ::socket(addresses->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd >= 0) {
+    (void)::connect(fd, addresses->ai_addr, addresses->ai_addrlen);
+    ::close(fd);
+  }
+  ::freeaddrinfo(addresses);
 }
 
 }  // namespace
 
 MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer,
-                             std::shared_ptr<prometheus::Registry> registry, int port)
-    : registry_(std::move(registry)), exposer_(std::move(exposer)), port_(port) {}
+                             std::shared_ptr<prometheus::Registry> registry, std::string host, int port)
+    : registry_(std::move(registry)), exposer_(std::move(exposer)), host_(std::move(host)), port_(port) {}
 
-MetricsServer::~MetricsServer() = default;
+MetricsServer::~MetricsServer() {
+  // civetweb sees that it is to stop when somebody connects, or else only within two seconds, by which every process
+  // would leave later. It has no word for that, so a thread knocks until it is gone.
+  std::atomic<bool> gone{false};
+  std::thread visitor([&] {
+    while (!gone) {
+      Knock(host_, port_);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  exposer_.reset();
+  gone = true;
+  visitor.join();
+}
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(const MetricRegistry& registry,
                                                                      absl::string_view address) {
-  if (!IsHostAndPort(address)) {
+  std::optional<std::string> host = HostOf(address);
+  if (!host) {
     return absl::InvalidArgumentError(
         absl::StrCat("metrics cannot be served at '", address, "': that is not host:port"));
   }
@@ -52,7 +93,8 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(const Metri
     if (ports.empty())
       return absl::UnavailableError(absl::StrCat("metrics cannot be served at ", address, ": nothing listens"));
     exposer->RegisterCollectable(registry.prometheus_registry());
-    return absl::WrapUnique(new MetricsServer(std::move(exposer), registry.prometheus_registry(), ports.front()));
+    return absl::WrapUnique(
+        new MetricsServer(std::move(exposer), registry.prometheus_registry(), *std::move(host), ports.front()));
   } catch (const std::exception&) {  // CivetException, without errno
     return absl::UnavailableError(absl::StrCat("metrics cannot be served at ", address,
                                                ": the port is in use or the address is not this machine's"));
