@@ -113,7 +113,7 @@ absl::Status CheckSizes(size_t originals, size_t flips, int64_t dim, size_t pair
 }  // namespace
 
 absl::StatusOr<VerificationResult> Verify(absl::Span<const float> originals, absl::Span<const float> flips, int64_t dim,
-                                          absl::Span<const uint8_t> same, int folds) {
+                                          const std::vector<bool>& same, int folds) {
   RETURN_IF_ERROR(CheckSizes(originals.size(), flips.size(), dim, same.size(), folds));
   const std::vector<double> distances = Distances(originals, flips, static_cast<size_t>(dim));
 
@@ -125,7 +125,7 @@ absl::StatusOr<VerificationResult> Verify(absl::Span<const float> originals, abs
   std::vector<Counts> counts(num_folds);
   for (size_t fold = 0; fold < num_folds; ++fold) {
     for (size_t pair = fold_begin[fold]; pair < fold_begin[fold + 1]; ++pair) {
-      counts[fold].Add(BinOf(distances[pair]), same[pair] != 0);
+      counts[fold].Add(BinOf(distances[pair]), same[pair]);
     }
   }
 

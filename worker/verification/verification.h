@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -18,12 +19,12 @@ struct VerificationResult {
 
 // P pairs; the embeddings of pair i are rows 2i and 2i + 1.
 // originals, flips: 2P×D row-major: of the images and of their mirror images. A sample's embedding is their sum,
-// normalised (0 stays 0). same: P, not 0 where both are of the same class. The folds are contiguous, the first P mod
+// normalised (0 stays 0). same: P, true where both are of the same class. The folds are contiguous, the first P mod
 // `folds` of them one pair longer. For each, the threshold is the one of 0, 0.01,
 // ..., 3.99 with the best accuracy on the other folds, the smallest of equals; its accuracy on the fold is what counts.
 // A pair whose distance is not a number counts as different.
 // InvalidArgument: sizes disagree, fewer than two folds, or fewer pairs than folds, with the figures.
 absl::StatusOr<VerificationResult> Verify(absl::Span<const float> originals, absl::Span<const float> flips, int64_t dim,
-                                          absl::Span<const uint8_t> same, int folds = 10);
+                                          const std::vector<bool>& same, int folds = 10);
 
 }  // namespace arcshard::worker

@@ -15,7 +15,7 @@ namespace {
 using testing::HasSubstr;
 
 absl::StatusOr<VerificationResult> VerifyPlain(const std::vector<float>& embeddings, int64_t dim,
-                                               const std::vector<uint8_t>& same, int folds) {
+                                               const std::vector<bool>& same, int folds) {
   return Verify(embeddings, embeddings, dim, same, folds);
 }
 
@@ -40,7 +40,7 @@ TEST_P(RecordedVerification, EqualsInsightFacesProtocolInNumpy) {
   const auto expected = file->Read<double>("accuracy_std_threshold_xnorm_" + std::to_string(GetParam()) + "_folds");
   ASSERT_TRUE(originals.ok() && flips.ok() && same.ok() && expected.ok());
 
-  const auto result = Verify(*originals, *flips, 8, *same, GetParam());
+  const auto result = Verify(*originals, *flips, 8, {same->begin(), same->end()}, GetParam());
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_NEAR(result->accuracy, (*expected)[0], 1e-12);
   EXPECT_NEAR(result->accuracy_std, (*expected)[1], 1e-12);
@@ -77,7 +77,7 @@ TEST(Verify, FlipsAreAddedBeforeNormalisation) {
   const std::vector<float> originals = {1, 0, 0, 1, 1, 0, 0, 1};
   const std::vector<float> flips = {0, 9, 0, 0, 0, 9, 0, 0};
   const auto apart = VerifyPlain(originals, 2, {1, 1}, 2);
-  const auto together = Verify(originals, flips, 2, std::vector<uint8_t>{1, 1}, 2);
+  const auto together = Verify(originals, flips, 2, std::vector<bool>{1, 1}, 2);
   ASSERT_TRUE(apart.ok() && together.ok());
   EXPECT_DOUBLE_EQ(apart->best_threshold, 2.01);
   EXPECT_DOUBLE_EQ(together->best_threshold, 0.02);  // 2 - 2·9/sqrt(82) = 0.0123
@@ -93,11 +93,11 @@ TEST(Verify, EmbeddingsThatAreNoNumbersCountAsDifferent) {
 }
 
 TEST(Verify, SizesThatDisagreeAreRefusedWithTheFigures) {
-  const auto result = VerifyPlain(std::vector<float>(7 * 2), 2, std::vector<uint8_t>(4), 2);
+  const auto result = VerifyPlain(std::vector<float>(7 * 2), 2, std::vector<bool>(4), 2);
   EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("4 pairs"));
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("there are 14 of images"));
-  const auto flips = Verify(std::vector<float>(16), std::vector<float>(14), 2, std::vector<uint8_t>(4), 2);
+  const auto flips = Verify(std::vector<float>(16), std::vector<float>(14), 2, std::vector<bool>(4), 2);
   EXPECT_EQ(flips.status().code(), absl::StatusCode::kInvalidArgument);
   const auto dim = Verify({}, {}, 0, {}, 2);
   EXPECT_EQ(dim.status().code(), absl::StatusCode::kInvalidArgument);
