@@ -164,4 +164,104 @@ absl::StatusOr<ViewAnnouncement> FromProto(const v1::ViewAnnouncement& announcem
   return out;
 }
 
+v1::Register ToProto(const Registration& registration) {
+  v1::Register out;
+  out.set_role(registration.role == Role::kShard ? v1::ROLE_SHARD : v1::ROLE_WORKER);
+  out.set_address(registration.address);
+  out.set_host(registration.host);
+  out.set_pid(registration.pid);
+  out.set_capacity_bytes(registration.capacity_bytes);
+  out.set_last_decided_step(registration.last_decided_step);
+  out.set_lineage(registration.lineage);
+  *out.mutable_last_view() = ToProto(registration.last_view);
+  return out;
+}
+
+absl::StatusOr<Registration> FromProto(const v1::Register& registration) {
+  if (registration.role() != v1::ROLE_SHARD && registration.role() != v1::ROLE_WORKER) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("register.role ", static_cast<int>(registration.role()), " is not known"));
+  }
+  if (registration.address().empty()) return absl::InvalidArgumentError("register.address is missing");
+  Registration out;
+  out.role = registration.role() == v1::ROLE_SHARD ? Role::kShard : Role::kWorker;
+  out.address = registration.address();
+  out.host = registration.host();
+  out.pid = registration.pid();
+  out.capacity_bytes = registration.capacity_bytes();
+  out.last_decided_step = registration.last_decided_step();
+  out.lineage = registration.lineage();
+  out.last_view = FromProto(registration.last_view());
+  return out;
+}
+
+v1::Dataset ToProto(const DatasetReport& dataset) {
+  v1::Dataset out;
+  out.set_samples(dataset.samples);
+  out.set_classes(dataset.classes);
+  out.set_fingerprint(dataset.fingerprint);
+  return out;
+}
+
+DatasetReport FromProto(const v1::Dataset& dataset) {
+  return {.samples = dataset.samples(), .classes = dataset.classes(), .fingerprint = dataset.fingerprint()};
+}
+
+v1::Ready ToProto(const ReadyVote& vote) {
+  v1::Ready out;
+  *out.mutable_view() = ToProto(vote.view);
+  out.set_step(vote.step);
+  out.set_finite(vote.finite);
+  out.set_loss(vote.loss);
+  out.set_target_cosine(vote.target_cosine);
+  out.set_reason(vote.reason);
+  out.set_corrupt_records(vote.corrupt_records);
+  return out;
+}
+
+absl::StatusOr<ReadyVote> FromProto(const v1::Ready& vote) {
+  if (!vote.has_view()) return absl::InvalidArgumentError("ready.view is missing");
+  return ReadyVote{.view = FromProto(vote.view()),
+                   .step = vote.step(),
+                   .finite = vote.finite(),
+                   .loss = vote.loss(),
+                   .target_cosine = vote.target_cosine(),
+                   .reason = vote.reason(),
+                   .corrupt_records = vote.corrupt_records()};
+}
+
+v1::Verification ToProto(const VerificationReport& report) {
+  v1::Verification out;
+  out.set_name(report.name);
+  out.set_accuracy(report.accuracy);
+  out.set_std(report.std);
+  out.set_threshold(report.threshold);
+  out.set_pairs(report.pairs);
+  out.set_xnorm(report.xnorm);
+  return out;
+}
+
+VerificationReport FromProto(const v1::Verification& report) {
+  return {.name = report.name(),
+          .accuracy = report.accuracy(),
+          .std = report.std(),
+          .threshold = report.threshold(),
+          .pairs = report.pairs(),
+          .xnorm = report.xnorm()};
+}
+
+v1::Evaluated ToProto(const EvaluationReport& report) {
+  v1::Evaluated out;
+  *out.mutable_view() = ToProto(report.view);
+  for (const VerificationReport& set : report.sets) *out.add_sets() = ToProto(set);
+  return out;
+}
+
+absl::StatusOr<EvaluationReport> FromProto(const v1::Evaluated& report) {
+  if (!report.has_view()) return absl::InvalidArgumentError("evaluated.view is missing");
+  EvaluationReport out{.view = FromProto(report.view()), .sets = {}};
+  for (const v1::Verification& set : report.sets()) out.sets.push_back(FromProto(set));
+  return out;
+}
+
 }  // namespace arcshard

@@ -3,15 +3,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "arcshard/v1/coordinator.grpc.pb.h"
-#include "common/base/mutex.h"
+#include "common/protocol/messages.h"
 #include "common/protocol/types.h"
-#include "common/rpc/stream.h"
 
 // A shard's or worker's side of Coordinator.Attend.
 namespace arcshard {
@@ -32,12 +29,12 @@ class ParticipantEvents {
 
 struct ParticipantOptions {
   std::string coordinator;  // host:port
-  v1::Register registration;
+  Registration registration;
   absl::Duration connect_timeout = absl::Seconds(60);
   absl::Duration heartbeat_interval = absl::Seconds(1);
 };
 
-// Thread-safe.
+// Thread-safe. Free of protobuf, so that whoever knows LibTorch may know it too.
 class Participant {
  public:
   // Waits for the coordinator to answer, then registers. `events` must outlive the participant and its OnClosed.
@@ -45,32 +42,16 @@ class Participant {
   static absl::StatusOr<std::unique_ptr<Participant>> Attend(ParticipantOptions options, ParticipantEvents* events);
 
   // Cancels the stream if it is still open, and waits for OnClosed.
-  ~Participant();
+  virtual ~Participant() = default;
 
-  void SendDataset(const v1::Dataset& dataset);
-  void SendJoined(const View& view);
-  void SendReady(const v1::Ready& ready);
-  void SendEvaluated(const v1::Evaluated& evaluated);
+  virtual void SendDataset(const DatasetReport& dataset) = 0;
+  virtual void SendJoined(const View& view) = 0;
+  virtual void SendReady(const ReadyVote& vote) = 0;
+  virtual void SendEvaluated(const EvaluationReport& report) = 0;
   // This participant cannot go on: `status` becomes the run's end.
-  void SendFailure(const absl::Status& status);
+  virtual void SendFailure(const absl::Status& status) = 0;
   // Results are durable. The coordinator answers with an orderly close.
-  void SendFinished();
-
- private:
-  class Handler;
-
-  explicit Participant(ParticipantOptions options) : options_(std::move(options)) {}
-  void Send(v1::ParticipantMessage message) { sender_->Send(std::move(message)); }
-  void BeatUntilClosed();
-  void MarkClosed();
-
-  const ParticipantOptions options_;
-  std::unique_ptr<v1::Coordinator::Stub> stub_;
-  std::shared_ptr<StreamSender<v1::ParticipantMessage>> sender_;
-  Mutex mutex_;
-  CondVar changed_;
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread heartbeat_;
+  virtual void SendFinished() = 0;
 };
 
 }  // namespace arcshard

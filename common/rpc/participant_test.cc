@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/server_stream.h"
@@ -101,7 +102,7 @@ class ParticipantTest : public ::testing::Test {
     server_ = *RpcServer::Start("127.0.0.1:0", {&service_});
     ParticipantOptions options;
     options.coordinator = server_->address();
-    options.registration.set_role(v1::ROLE_WORKER);
+    options.registration.role = Role::kWorker;
     auto participant = Participant::Attend(options, &recorder_);
     ASSERT_TRUE(participant.ok()) << participant.status();
     participant_ = *std::move(participant);

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/protocol/types.h"
+
+// What participants and coordinator say to each other (proto/arcshard/v1/coordinator.proto), without protobuf.
+namespace arcshard {
+
+enum class Role { kShard, kWorker };
+
+struct Registration {
+  Role role = Role::kShard;
+  std::string address;             // host:port where it listens
+  std::string host;                // for messages to people
+  int64_t pid = 0;                 // likewise
+  uint64_t capacity_bytes = 0;     // shards
+  uint64_t last_decided_step = 0;  // 0: fresh
+  uint64_t lineage = 0;
+  View last_view = {};
+  friend bool operator==(const Registration&, const Registration&) = default;
+};
+
+struct DatasetReport {
+  uint64_t samples = 0;
+  int64_t classes = 0;
+  uint64_t fingerprint = 0;
+  friend bool operator==(const DatasetReport&, const DatasetReport&) = default;
+};
+
+struct JoinedReport {
+  View view = {};
+};
+
+// A vote about a step (coordinator.proto, Ready).
+struct ReadyVote {
+  View view = {};
+  uint64_t step = 0;
+  bool finite = true;
+  double loss = 0.0;           // workers, equal for all of them
+  double target_cosine = 0.0;  // likewise
+  std::string reason = {};     // when not finite
+  uint64_t corrupt_records = 0;
+  friend bool operator==(const ReadyVote&, const ReadyVote&) = default;
+};
+
+struct VerificationReport {
+  std::string name;
+  double accuracy = 0.0;
+  double std = 0.0;
+  double threshold = 0.0;
+  uint64_t pairs = 0;
+  double xnorm = 0.0;
+  friend bool operator==(const VerificationReport&, const VerificationReport&) = default;
+};
+
+struct EvaluationReport {
+  View view = {};
+  std::vector<VerificationReport> sets;
+  friend bool operator==(const EvaluationReport&, const EvaluationReport&) = default;
+};
+
+struct FailureReport {
+  std::string sentence;
+  int code = 0;  // of google.rpc.Code
+};
+
+struct FinishedReport {};
+struct HeartbeatReport {};
+
+using ParticipantMessage = std::variant<Registration, DatasetReport, JoinedReport, ReadyVote, EvaluationReport,
+                                        FailureReport, FinishedReport, HeartbeatReport>;
+
+struct Welcome {
+  uint32_t id = 0;
+  std::string config_yaml;
+  uint64_t incarnation = 0;
+};
+
+struct Proceed {
+  View view = {};
+  Next next;
+};
+
+using CoordinatorMessage = std::variant<Welcome, ViewAnnouncement, Decision, Proceed>;
+
+}  // namespace arcshard

@@ -1,0 +1,71 @@
+#include "common/protocol/sample_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+namespace arcshard {
+namespace {
+
+constexpr double kMostSteps = 1e15;  // doubles still tell one step from the next
+
+}  // namespace
+
+absl::StatusOr<SamplePlan> SamplePlan::Create(const Options& options) {
+  if (options.batch_size < 2 || options.micro_batch_size < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.batch_size is ", options.batch_size, " and data.micro_batch_size ", options.micro_batch_size,
+                     "; both must be at least 2, because a single sample has no variance"));
+  }
+  if (options.batch_size > options.samples) {
+    return absl::InvalidArgumentError(absl::StrCat("data.batch_size is ", options.batch_size,
+                                                   ", but data.train has only ", options.samples, " samples"));
+  }
+  const double most_steps = options.epochs * (static_cast<double>(options.samples) / options.batch_size + 1.0);
+  if (!(options.epochs > 0.0) || !(most_steps < kMostSteps)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("schedule.epochs is ", options.epochs, "; it must be above 0 and finite"));
+  }
+  if (!(options.evaluate_every_epochs >= 0.0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("verification.every_epochs is ", options.evaluate_every_epochs, "; it must not be negative"));
+  }
+  return SamplePlan(options);
+}
+
+SamplePlan::SamplePlan(const Options& options) : options_(options) {
+  const bool keeps_one_more = options.keep_last_batch && options.samples % options.batch_size > 1;
+  steps_per_epoch_ = options.samples / options.batch_size + (keeps_one_more ? 1 : 0);
+  total_steps_ = std::max<uint64_t>(1, std::llround(options.epochs * static_cast<double>(steps_per_epoch_)));
+}
+
+StepPlan SamplePlan::PlanOf(uint64_t step) const {
+  StepPlan plan;
+  plan.step = step;
+  plan.epoch = (step - 1) / steps_per_epoch_;
+  plan.first_sample = (step - 1) % steps_per_epoch_ * options_.batch_size;
+  uint64_t left = std::min<uint64_t>(options_.batch_size, options_.samples - plan.first_sample);
+  while (left > 0) {
+    const uint32_t size = static_cast<uint32_t>(std::min<uint64_t>(left, options_.micro_batch_size));
+    if (size == 1 && !plan.micro_batch_sizes.empty()) {
+      ++plan.micro_batch_sizes.back();
+    } else {
+      plan.micro_batch_sizes.push_back(size);
+    }
+    left -= size;
+  }
+  return plan;
+}
+
+bool SamplePlan::EvaluationDueAfter(uint64_t step) const {
+  if (step == 0) return false;
+  if (step >= total_steps_) return true;
+  if (options_.evaluate_every_epochs == 0.0) return false;
+  // At the steps nearest to whole multiples of the interval; an interval below a step means every step.
+  const double interval = std::max(1.0, options_.evaluate_every_epochs * static_cast<double>(steps_per_epoch_));
+  const double multiple = std::round(static_cast<double>(step) / interval);
+  return multiple >= 1.0 && std::round(multiple * interval) == static_cast<double>(step);
+}
+
+}  // namespace arcshard

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "common/protocol/types.h"
+
+namespace arcshard {
+
+// Which samples each step of the run takes, and when the run evaluates and ends. Everything is a pure function of the
+// step's number, so nothing of it has to be remembered.
+class SamplePlan {
+ public:
+  struct Options {
+    uint64_t samples = 0;                // of the training set
+    uint32_t batch_size = 0;             // of a step, at least 2
+    uint32_t micro_batch_size = 0;       // at least 2
+    bool keep_last_batch = false;        // an epoch's incomplete last batch: kept or dropped
+    double epochs = 0.0;                 // length of the run, above 0
+    double evaluate_every_epochs = 0.0;  // 0: only after the last step
+  };
+
+  // InvalidArgument: an option is out of range, or the batch is larger than the training set.
+  static absl::StatusOr<SamplePlan> Create(const Options& options);
+
+  // The step's slice of its epoch's permutation, cut into micro-batches of micro_batch_size; a last one of a single
+  // sample (which has no variance) joins its predecessor. For the same reason a kept last batch of a single sample is
+  // dropped.
+  StepPlan PlanOf(uint64_t step) const;
+
+  uint64_t steps_per_epoch() const { return steps_per_epoch_; }
+  uint64_t total_steps() const { return total_steps_; }
+  bool EvaluationDueAfter(uint64_t step) const;
+  double EpochsAfter(uint64_t step) const { return static_cast<double>(step) / static_cast<double>(steps_per_epoch_); }
+
+ private:
+  explicit SamplePlan(const Options& options);
+
+  Options options_;
+  uint64_t steps_per_epoch_ = 0;
+  uint64_t total_steps_ = 0;
+};
+
+}  // namespace arcshard
