@@ -6,7 +6,7 @@
 namespace arcshard {
 
 // Values of labels. One that never occurred is shown as 0 rather than missing, so that a rate over it is defined.
-inline constexpr absl::string_view kCommit = "commit", kSkip = "skip";            // outcome
+inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";            // outcome
 inline constexpr absl::string_view kSent = "sent", kReceived = "received";        // direction
 inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";  // role
 
@@ -20,7 +20,7 @@ inline constexpr absl::string_view kDataWait = "data_wait", kForward = "forward"
 // What every process serves.
 struct ProcessMetrics {
   explicit ProcessMetrics(MetricRegistry* registry_for_all) : registry(registry_for_all) {
-    for (const absl::string_view outcome : {kCommit, kSkip}) steps.With(outcome);
+    for (const absl::string_view outcome : {kCommitted, kSkipped}) steps.With(outcome);
     for (const absl::string_view direction : {kSent, kReceived}) {
       messages.With(direction);
       message_bytes.With(direction);

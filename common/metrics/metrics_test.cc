@@ -102,8 +102,8 @@ TEST(MetricListTest, OutcomesThatNeverCameAreShownAsZero) {
 TEST(MetricsServerTest, AScrapeShowsHelpTypeLabelsAndValues) {
   MetricRegistry registry;
   CoordinatorMetrics metrics(&registry);
-  metrics.steps.With(kCommit).Increment();
-  metrics.steps.With(kCommit).Increment(2);
+  metrics.steps.With(kCommitted).Increment();
+  metrics.steps.With(kCommitted).Increment(2);
   metrics.loss.Set(12.5);
   metrics.step_phase.With(kDecision).Observe(0.003);
   const auto server = MetricsServer::Create(registry, "127.0.0.1:0");
