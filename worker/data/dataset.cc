@@ -84,28 +84,29 @@ absl::Status Dataset::FindImages() {
     return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " announces images in records 1 to ",
                                                    samples_, ", but the index doesn't have all of them"));
   }
-  return first_identity > 0x1p24f ? FindLastImage() : absl::OkStatus();
+  return FindLastImage();
 }
 
 absl::Status Dataset::FindLastImage() {
+  enum class Content { kImage, kIdentity, kDamaged };
   std::string payload;
-  const auto holds_image = [&](int64_t i) -> absl::StatusOr<bool> {
-    if (i >= records_->size()) return false;
-    RETURN_IF_ERROR(records_->Read(records_->number(i), &payload));
+  const auto content_of = [&](int64_t i) -> absl::StatusOr<Content> {
+    const absl::Status status = records_->Read(records_->number(i), &payload);
     RecordHeader header;
-    return ParseHeader(payload, &header) && header.end < payload.size();
+    if (absl::IsDataLoss(status) || (status.ok() && !ParseHeader(payload, &header))) return Content::kDamaged;
+    RETURN_IF_ERROR(status);
+    return header.labels > 0 && header.end == payload.size() ? Content::kIdentity : Content::kImage;
   };
-  bool holds = false;
-  while (samples_ > 1) {
-    ASSIGN_OR_RETURN(holds, holds_image(samples_));
-    if (holds) break;
-    --samples_;
+  Content content;
+  for (; samples_ > 1; --samples_) {
+    ASSIGN_OR_RETURN(content, content_of(samples_));
+    if (content != Content::kIdentity) break;
   }
-  while (true) {
-    ASSIGN_OR_RETURN(holds, holds_image(samples_ + 1));
-    if (!holds) return absl::OkStatus();
-    ++samples_;
+  for (; samples_ + 1 < records_->size(); ++samples_) {
+    ASSIGN_OR_RETURN(content, content_of(samples_ + 1));
+    if (content != Content::kImage) break;
   }
+  return absl::OkStatus();
 }
 
 absl::Status Dataset::Read(int64_t sample, EncodedSample* encoded) const {

@@ -52,7 +52,7 @@ class Dataset {
   Dataset(std::unique_ptr<RecordFile> records, int64_t classes) : records_(std::move(records)), classes_(classes) {}
   // Tells images from header and identities.
   absl::Status FindImages();
-  // A float32 names records above 2^24 only roughly: moves the end of the images to where they really end, nearby.
+  // The header's float32 names records above 2^24 only roughly: moves the end of the images to where it is, nearby.
   absl::Status FindLastImage();
 
   const std::unique_ptr<RecordFile> records_;

@@ -102,7 +102,7 @@ absl::StatusOr<absl::string_view> PickleInterpreter::Elements(const PickleValue&
     type = arguments[0];
     data = arguments[1];
   } else {
-    return NotA("an array", value);
+    return absl::InvalidArgumentError("an object, neither bytes nor an array");
   }
 
   if (type->kind != Kind::kObject || Callee(*type) != "numpy dtype" || Arguments(*type).empty() ||

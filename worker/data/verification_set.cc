@@ -12,13 +12,17 @@ namespace arcshard::worker {
 using Kind = PickleValue::Kind;
 
 absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Load(const std::string& path) {
+  ASSIGN_OR_RETURN(std::string bytes, ReadWholeFile(path));
+  return Parse(path, std::move(bytes));
+}
+
+absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Parse(const std::string& path, std::string bytes) {
   auto set = std::unique_ptr<VerificationSet>(new VerificationSet);
   set->path_ = path;
   absl::string_view name = path;
   name.remove_prefix(name.rfind('/') + 1);  // npos + 1 is 0
   set->name_ = std::string(absl::StripSuffix(name, ".bin"));
 
-  ASSIGN_OR_RETURN(std::string bytes, ReadWholeFile(path));
   absl::StatusOr<std::unique_ptr<PickleDocument>> document =
       PickleDocument::Parse(std::move(bytes), BytesAndArrayGlobals());
   if (!document.ok()) return Annotate(document.status(), path);

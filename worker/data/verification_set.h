@@ -23,6 +23,8 @@ class VerificationSet {
   // of lists. ResourceExhausted: as PickleDocument::Parse. Messages name the file. Whether the images can be decoded
   // shows when they are.
   static absl::StatusOr<std::unique_ptr<VerificationSet>> Load(const std::string& path);
+  // The same of bytes that were read from `path`.
+  static absl::StatusOr<std::unique_ptr<VerificationSet>> Parse(const std::string& path, std::string bytes);
 
   // The file's name without folder and ".bin".
   const std::string& name() const { return name_; }

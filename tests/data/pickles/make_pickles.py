@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Writes the small verification sets beside it: one content, pickled in every way that is read.
+
+    python make_pickles.py          (NumPy 2; the files are checked in)
+
+python3_protocolP   bytes and bool, as Python 3 writes them
+python2_protocolP   str and bool, as Python 2 writes them (its three opcodes for str, through Python 3's own pickler)
+bytearray_protocolP, numpy_protocolP   images as bytearray or uint8 arrays; flags as a bool array
+numpy_scalars_protocolP                flags as a list of numpy.bool_
+"""
+import pathlib
+import pickle
+import struct
+
+import numpy as np
+
+IMAGES = [b"first\x00\xff\n\r\t'\\", bytes(range(256)), b"", b"both ' and \"" + bytes(range(255, -1, -1))]
+SAME = [True, False]
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes bytes as Python 2 writes str."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_str_of_python2(self, text):
+        if not self.bin:
+            self.write(pickle.STRING + repr(text)[1:].encode("ascii") + b"\n")
+        elif len(text) < 256:
+            self.write(pickle.SHORT_BINSTRING + bytes([len(text)]) + text)
+        else:
+            self.write(pickle.BINSTRING + struct.pack("<i", len(text)) + text)
+        self.memoize(text)
+
+    dispatch[bytes] = save_str_of_python2
+
+
+def main():
+    folder = pathlib.Path(__file__).parent
+    arrays = [np.frombuffer(image, np.uint8) for image in IMAGES]
+    contents = {
+        "python3": (IMAGES, SAME),
+        "bytearray": ([bytearray(image) for image in IMAGES], SAME),
+        "numpy": (arrays, np.array(SAME)),
+        "numpy_scalars": (IMAGES, [np.bool_(same) for same in SAME]),
+    }
+    for name, content in contents.items():
+        for protocol in range(6):
+            (folder / f"{name}_protocol{protocol}.bin").write_bytes(pickle.dumps(content, protocol=protocol))
+    for protocol in range(3):
+        with open(folder / f"python2_protocol{protocol}.bin", "wb") as file:
+            Python2Pickler(file, protocol=protocol).dump((IMAGES, SAME))
+
+
+if __name__ == "__main__":
+    main()
