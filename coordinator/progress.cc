@@ -42,6 +42,7 @@ std::string DescribeProgress(const Progress& progress) {
     case Phase::kStopping:
       return WithWaiting("stopping", progress);
     case Phase::kFinished:
+      if (progress.steps == 0) return "stopped before the run began";
       return absl::StrCat("finished after step ", progress.step, " of ", progress.steps);
     case Phase::kFailed:
       return WithWaiting("failed", progress);

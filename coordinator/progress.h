@@ -33,6 +33,14 @@ struct Progress {
   uint64_t verification_step = 0;
 };
 
+// One decided step.
+struct StepSummary {
+  uint64_t step = 0;
+  Outcome outcome = Outcome::kCommit;
+  uint64_t samples = 0;
+  absl::Duration gathered_votes_for;  // from the first vote to the last
+};
+
 // Where Run leaves its reports, and events that people want to read of, in one sentence each. Called under the lock
 // that guards Run: must not call back, must not block.
 class ProgressSink {
@@ -40,6 +48,8 @@ class ProgressSink {
   virtual ~ProgressSink() = default;
   virtual void Report(const Progress& progress) = 0;
   virtual void Note(const std::string& sentence) = 0;
+  virtual void ViewFormed(const ViewAnnouncement& view) = 0;
+  virtual void StepDecided(const StepSummary& step) = 0;
 };
 
 // "epoch 1.25/12  step 17/100  loss 3.1416  cos 0.512  lr 0.0995  1234 samples/s  eta 1m5s  skipped 2": for logs.

@@ -54,6 +54,8 @@ TEST(DescribeProgress, OfTheOtherPhasesSaysWhatIsAwaited) {
   EXPECT_EQ(DescribeProgress({.phase = Phase::kGathering, .waiting_for = "waiting for 1 of 2 shards"}),
             "gathering: waiting for 1 of 2 shards");
   EXPECT_EQ(DescribeProgress({.phase = Phase::kEvaluating, .step = 17}), "evaluating after step 17");
+  EXPECT_EQ(DescribeProgress({.phase = Phase::kFinished, .step = 9, .steps = 10}), "finished after step 9 of 10");
+  EXPECT_EQ(DescribeProgress({.phase = Phase::kFinished}), "stopped before the run began");
   EXPECT_EQ(DescribeProgress({.phase = Phase::kFailed, .waiting_for = "worker 1 died"}), "failed: worker 1 died");
 }
 

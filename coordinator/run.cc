@@ -131,6 +131,7 @@ void Run::BeginJoining() {
     return;
   }
   phase_ = Phase::kJoining;
+  sink_->ViewFormed(*announcement);
   sink_->Note(absl::StrCat(ToString(view_), ": ", announcement->num_classes, " classes over ",
                            announcement->shards.size(), " shards, ", samples_, " samples over ",
                            announcement->workers.size(), " workers, ", plan_->total_steps(), " steps"));
@@ -203,10 +204,11 @@ absl::Status Run::Handle(Connection from, const ReadyVote& vote) {
   }
   Member& member = members_.at(from);
   if (member.vote.has_value()) return absl::OkStatus();  // a repeat
+  const auto voted =
+      std::count_if(members_.begin(), members_.end(), [](const auto& entry) { return entry.second.vote.has_value(); });
+  if (voted == 0) first_vote_ = clock_->Now();
   member.vote = vote;
-  const bool all =
-      std::all_of(members_.begin(), members_.end(), [](const auto& entry) { return entry.second.vote.has_value(); });
-  if (all) Decide();
+  if (voted + 1 == std::ssize(members_)) Decide();
   return absl::OkStatus();
 }
 
@@ -233,7 +235,9 @@ void Run::CountDecision(const StepVerdict& verdict) {
   const StepPlan plan = plan_->PlanOf(step_);
   if (plan.first_sample == 0) corrupt_in_epoch_ = 0;
   corrupt_in_epoch_ += verdict.corrupt_records;
-  throughput_.StepDone(clock_->Now(), plan.batch_size());
+  const absl::Time now = clock_->Now();
+  throughput_.StepDone(now, plan.batch_size());
+  sink_->StepDecided({step_, verdict.outcome, plan.batch_size(), now - first_vote_});
   if (verdict.outcome == Outcome::kSkip) {
     ++skips_in_a_row_;
     ++progress_.skipped;

@@ -137,6 +137,7 @@ class Run {
   std::optional<Schedule> schedule_;  // likewise
   uint64_t samples_ = 0;              // of the data set
   uint64_t step_ = 0;                 // decided last
+  absl::Time first_vote_;             // of the step in progress
   uint32_t skips_in_a_row_ = 0;
   uint64_t corrupt_in_epoch_ = 0;
   bool stop_requested_ = false;

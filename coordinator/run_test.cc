@@ -113,6 +113,22 @@ TEST_F(RunTest, DecidesOnlyWhenEveryMemberHasVoted) {
   EXPECT_THAT(Received<Decision>(kWorker0), SizeIs(2));
 }
 
+TEST_F(RunTest, SumsUpEveryDecidedStep) {
+  Begin();
+  EXPECT_THAT(sink_.views, SizeIs(1));
+  for (const Connection connection : Everybody()) {
+    clock_.Advance(absl::Seconds(1));
+    run().Receive(connection, VoteFor(1));
+  }
+  VoteWithNan(2);
+  ASSERT_THAT(sink_.steps, SizeIs(2));
+  EXPECT_EQ(sink_.steps[0].step, 1u);
+  EXPECT_EQ(sink_.steps[0].outcome, Outcome::kCommit);
+  EXPECT_EQ(sink_.steps[0].samples, 10u);
+  EXPECT_EQ(sink_.steps[0].gathered_votes_for, absl::Seconds(3));
+  EXPECT_EQ(sink_.steps[1].outcome, Outcome::kSkip);
+}
+
 TEST_F(RunTest, ReportsWhatTheStepWasLike) {
   Begin();
   for (uint64_t step = 1; step <= 5; ++step) {

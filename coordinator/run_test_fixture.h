@@ -30,6 +30,11 @@ class RecordingSink final : public ProgressSink {
   void Report(const Progress& progress) override { reports.push_back(progress); }
   void Note(const std::string& sentence) override { notes.push_back(sentence); }
 
+  void ViewFormed(const ViewAnnouncement& view) override { views.push_back(view); }
+  void StepDecided(const StepSummary& step) override { steps.push_back(step); }
+
+  std::vector<ViewAnnouncement> views;
+  std::vector<StepSummary> steps;
   std::vector<Progress> reports;
   std::vector<std::string> notes;
 };

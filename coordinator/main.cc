@@ -1,0 +1,150 @@
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "common/config/load_config.h"
+#include "common/io/file.h"
+#include "common/io/log.h"
+#include "common/metrics/metrics_server.h"
+#include "common/rpc/endpoint.h"
+#include "coordinator/incarnation.h"
+#include "coordinator/reporter.h"
+#include "coordinator/service.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+constexpr absl::Duration kShutdownGrace = absl::Seconds(3);  // for streams to carry their last word
+constexpr int kUsageError = 2;
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string listen = "127.0.0.1:0";
+  std::string metrics_listen = "127.0.0.1:0";
+  int announce_fd = -1;
+};
+
+// SIGINT and SIGTERM, taken by Next() instead of a handler. Block before any thread is made: threads inherit it.
+class StopSignals {
+ public:
+  StopSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  }
+
+  // Whether one has come since the last call.
+  bool Take() {
+    const timespec at_once{};
+    return sigtimedwait(&set_, nullptr, &at_once) > 0;
+  }
+
+  // From now on one ends the process at once.
+  void Unblock() { pthread_sigmask(SIG_UNBLOCK, &set_, nullptr); }
+
+ private:
+  sigset_t set_;
+};
+
+// Tells a parent where we listen: "host:port\n".
+absl::Status Announce(int fd, const std::string& address) {
+  const FileDescriptor owned(fd);
+  const std::string line = absl::StrCat(address, "\n");
+  ssize_t written;
+  do {
+    written = write(fd, line.data(), line.size());
+  } while (written < 0 && errno == EINTR);
+  if (written != static_cast<ssize_t>(line.size()))
+    return ErrnoStatus(errno, absl::StrCat("--announce-fd ", fd), "cannot write");
+  return absl::OkStatus();
+}
+
+absl::Status RunUntilItEnds(Service* service, StopSignals* signals) {
+  std::optional<absl::Status> result;
+  while (!result.has_value()) {
+    if (signals->Take()) {
+      service->RequestStop();
+      signals->Unblock();
+    }
+    service->Tick();
+    result = service->AwaitEnd(kTick);
+  }
+  return *result;
+}
+
+absl::Status Main(const Arguments& arguments, StopSignals* signals) {
+  ASSIGN_OR_RETURN(const RunConfig config, LoadRunConfig(arguments.config, arguments.overrides));
+  RETURN_IF_ERROR(Run::Validate(config));
+  const std::string yaml = ToYaml(config);
+  std::fputs(yaml.c_str(), stdout);
+  std::fflush(stdout);
+
+  ASSIGN_OR_RETURN(const std::unique_ptr<Incarnation> incarnation, Incarnation::Take(config.run.folder));
+  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(config.run.folder, "/config.yaml"), yaml));
+
+  const SystemClock clock;
+  MetricRegistry registry;
+  CoordinatorMetrics metrics(&registry);
+  ASSIGN_OR_RETURN(const std::unique_ptr<MetricsServer> metrics_server,
+                   MetricsServer::Create(registry, arguments.metrics_listen));
+  Reporter reporter(&clock, &metrics);
+  Service service({.config = config, .config_yaml = yaml, .incarnation = incarnation->number()}, &clock, &reporter,
+                  &metrics);
+  ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, RpcServer::Start(arguments.listen, {&service}));
+  LogInfo(absl::StrCat("listening on ", server->address(), ", metrics on port ", metrics_server->port(),
+                       ", incarnation ", incarnation->number()));
+  if (arguments.announce_fd >= 0) RETURN_IF_ERROR(Announce(arguments.announce_fd, server->address()));
+
+  const absl::Status result = RunUntilItEnds(&service, signals);
+  server->Shutdown(kShutdownGrace);
+  return result;
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator
+
+int main(int argc, char** argv) {
+  arcshard::SetProcessName("arcshard-coordinator");
+  signal(SIGPIPE, SIG_IGN);
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // what goes wrong there comes back to us as a status
+  arcshard::coordinator::StopSignals signals;
+  arcshard::coordinator::Arguments arguments;
+  CLI::App app(
+      "Coordinates one run of arcshard: waits for its shards and workers, then steps them through the training.");
+  app.add_option("--config", arguments.config, "The run's YAML file")->required();
+  app.add_option("--set", arguments.overrides, "A key of the configuration, as section.key=value; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--listen", arguments.listen, "host:port for shards and workers; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--metrics-listen", arguments.metrics_listen, "host:port of /metrics; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--announce-fd", arguments.announce_fd,
+                 "File descriptor to write host:port to, once the coordinator listens there");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    arcshard::LogError(error.what());
+    return arcshard::coordinator::kUsageError;
+  }
+  const absl::Status status = arcshard::coordinator::Main(arguments, &signals);
+  if (status.ok()) return 0;
+  arcshard::LogError(status.message());
+  return 1;
+}

@@ -1,0 +1,61 @@
+#include "coordinator/reporter.h"
+
+#include "common/base/fake_clock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+class ReporterTest : public ::testing::Test {
+ protected:
+  FakeClock clock_;
+  MetricRegistry registry_;
+  CoordinatorMetrics metrics_{&registry_};
+  Reporter reporter_{&clock_, &metrics_};
+};
+
+TEST_F(ReporterTest, WritesDecisionsAtMostOnceASecondAndEveryChangeOfPhase) {
+  Progress progress{.phase = Phase::kTraining, .step = 1, .steps = 100};
+  EXPECT_TRUE(reporter_.WorthALine(progress));
+  clock_.Advance(absl::Milliseconds(999));
+  ++progress.step;
+  EXPECT_FALSE(reporter_.WorthALine(progress));
+  clock_.Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(reporter_.WorthALine(progress));
+  EXPECT_FALSE(reporter_.WorthALine(progress));
+  progress.phase = Phase::kEvaluating;
+  EXPECT_TRUE(reporter_.WorthALine(progress));
+  progress.phase = Phase::kGathering;
+  EXPECT_TRUE(reporter_.WorthALine(progress));
+  progress.waiting_for = "waiting for 1 of 2 workers";
+  EXPECT_TRUE(reporter_.WorthALine(progress));
+}
+
+TEST_F(ReporterTest, AlwaysWritesTheLastStepAndLeavesTheFailureToMain) {
+  EXPECT_TRUE(reporter_.WorthALine({.phase = Phase::kTraining, .step = 99, .steps = 100}));
+  EXPECT_TRUE(reporter_.WorthALine({.phase = Phase::kTraining, .step = 100, .steps = 100}));
+  EXPECT_FALSE(
+      reporter_.WorthALine({.phase = Phase::kFailed, .waiting_for = "worker 1 died", .step = 100, .steps = 100}));
+}
+
+TEST_F(ReporterTest, CountsStepsByOutcomeAndSamplesOfCommittedOnes) {
+  reporter_.StepDecided({1, Outcome::kCommit, 128, absl::Seconds(1)});
+  reporter_.StepDecided({2, Outcome::kSkip, 128, absl::Seconds(1)});
+  reporter_.StepDecided({3, Outcome::kCommit, 100, absl::Seconds(1)});
+  EXPECT_EQ(metrics_.steps.With(kCommitted).Value(), 2.0);
+  EXPECT_EQ(metrics_.steps.With(kSkipped).Value(), 1.0);
+  EXPECT_EQ(metrics_.samples.Value(), 228.0);
+}
+
+TEST_F(ReporterTest, ShowsTheViewAndTheLatestReport) {
+  reporter_.ViewFormed({.view = {3, 1}, .num_classes = 9, .shards = {{}, {}}, .workers = {{}}, .standing = {}});
+  reporter_.Report({.phase = Phase::kTraining, .step = 5, .steps = 10, .epoch = 0.5, .loss = 3.0, .lr = 0.1});
+  EXPECT_EQ(metrics_.incarnation.Value(), 3.0);
+  EXPECT_EQ(metrics_.members.With(kShardRole).Value(), 2.0);
+  EXPECT_EQ(metrics_.members.With(kWorkerRole).Value(), 1.0);
+  EXPECT_EQ(metrics_.loss.Value(), 3.0);
+  EXPECT_EQ(metrics_.learning_rate.Value(), 0.1);
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

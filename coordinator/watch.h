@@ -1,0 +1,35 @@
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+#include <set>
+
+#include "arcshard/v1/coordinator.pb.h"
+#include "common/base/mutex.h"
+
+namespace arcshard::coordinator {
+
+class WatchStream;
+
+// The latest report, and everybody who watches. Thread-safe, never blocks. Must outlive the server. Lock order: this
+// one's lock, then that of a stream.
+class WatchHub {
+ public:
+  // `last`: the run has ended; every stream is closed with OK once it has sent this report.
+  void Publish(const v1::Progress& progress, bool last);
+  // A reactor for gRPC: sends the latest report at once and then those that follow. Reports that come while one is
+  // being sent replace one another, so a slow reader misses some, but never the last.
+  grpc::ServerWriteReactor<v1::Progress>* Watch();
+
+ private:
+  friend class WatchStream;
+  void Remove(const std::shared_ptr<WatchStream>& stream);
+
+  Mutex mutex_;
+  v1::Progress latest_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<std::shared_ptr<WatchStream>> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace arcshard::coordinator
