@@ -17,7 +17,7 @@
 
 namespace arcshard::head {
 
-// The head on the CPU in float32. Per block of n classes and group of B samples, with ^ for unit vectors:
+// The head on the CPU in float32. Per block of n classes and group of B samples, where Ê and ŵ are unit vectors:
 //
 //   pass 1   S = W·Ê^T (n×B)     Q = exp(s·S/|w| - a)/|w|, 0 at own classes     z += sum of Q·|w|     U += Q^T·W
 //   pass 2   H = Q·(r·Ê) + t·ê/|w| at own classes, which is (dL/dŵ)/|w|;   then SGD in place on W and V

@@ -80,13 +80,16 @@ class Head {
   virtual absl::Status Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) = 0;
 
   // Pass 2: `groups` are the groups of all Forwards since the last Update or Discard, in the same order. Updates
-  // weights and momentum in place, block by block. lr: of this step.
+  // weights and momentum in place, block by block. lr: of this step. InvalidArgument: shapes, labels or the number of
+  // groups or of their samples disagree with those Forwards, or lr is not finite. Nothing has changed then.
   virtual absl::Status Update(absl::Span<const Group> groups, float lr) = 0;
 
   // The step was skipped: forgets the groups since the last Update. Weights and momentum stay as they are.
   virtual void Discard() = 0;
 
   // Copies of the rows [range.begin, range.end) of the whole matrix, inside this shard's range. `out` is rows×D.
+  // InvalidArgument: a row outside the range, or another shape. FailedPrecondition: weights are written between a
+  // Forward and its Update or Discard.
   virtual absl::Status ReadWeights(ClassRange range, MatrixView<float> out) const = 0;
   virtual absl::Status ReadMomentum(ClassRange range, MatrixView<float> out) const = 0;
   virtual absl::Status WriteWeights(ClassRange range, MatrixView<const float> rows) = 0;
