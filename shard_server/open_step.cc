@@ -77,7 +77,7 @@ absl::Status OpenStep::AddEmbedding(const Key& key, uint32_t worker, head::Matri
   }
   const uint32_t planned = record_.plan.micro_batch_sizes[key.micro_batch];
   if (embedding.rows != planned) return WrongSize("embedding", key, embedding.rows, planned);
-  if (InFlight(worker) >= max_in_flight) {
+  if (InFlightOf(worker) >= max_in_flight) {
     return absl::ResourceExhaustedError(absl::StrCat("the embedding of ", ToString(key), " from worker ", worker,
                                                      " is more than the ", max_in_flight,
                                                      " micro-batches that may await their statistics"));
@@ -185,16 +185,19 @@ int64_t OpenStep::TakeResend() {
 
 ReadyVote OpenStep::Vote() {
   voted_ = true;
-  return {record_.view, record_.plan.step, non_finite_.empty(), non_finite_};
+  return {.view = record_.view, .step = record_.plan.step, .finite = non_finite_.empty(), .reason = non_finite_};
 }
 
-uint32_t OpenStep::InFlight(uint32_t worker) const {
+size_t OpenStep::in_flight() const {
+  size_t count = 0;
+  for (size_t i = 0; i < num_micro_batches(); ++i) count += AwaitsStatistics(i);
+  return count;
+}
+
+uint32_t OpenStep::InFlightOf(uint32_t worker) const {
   uint32_t count = 0;
-  for (size_t i = 0; i < num_micro_batches(); ++i) {
-    const Progress progress = micro_batches_[i].progress;
-    if ((progress == Progress::kQueued || progress == Progress::kRunning) && record_.micro_batches[i].worker == worker)
-      ++count;
-  }
+  for (size_t i = 0; i < num_micro_batches(); ++i)
+    count += AwaitsStatistics(i) && record_.micro_batches[i].worker == worker;
   return count;
 }
 

@@ -67,6 +67,7 @@ class OpenStep {
   bool voted() const { return voted_; }
   ReadyVote Vote();
 
+  size_t in_flight() const;  // micro-batches that await their statistics
   size_t num_micro_batches() const { return record_.plan.micro_batch_sizes.size(); }
   ReplayRecord& record() { return record_; }
   const ReplayRecord& record() const { return record_; }
@@ -81,7 +82,11 @@ class OpenStep {
     std::vector<float> own_centers;  // B×D: in the rows of their samples, then packed to the front
   };
 
-  uint32_t InFlight(uint32_t worker) const;
+  bool AwaitsStatistics(size_t micro_batch) const {
+    const Progress progress = micro_batches_[micro_batch].progress;
+    return progress == Progress::kQueued || progress == Progress::kRunning;
+  }
+  uint32_t InFlightOf(uint32_t worker) const;
   void NoteNonFinite(const char* what, uint32_t micro_batch);
 
   ReplayRecord record_;

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "common/protocol/messages.h"
 #include "common/protocol/types.h"
 #include "shard_server/head/matrix.h"
 
@@ -16,14 +16,6 @@ struct Statistics {
   head::MatrixView<const float> u;            // B×D
   absl::Span<const uint32_t> own_rows;        // samples whose class this shard owns, ascending
   head::MatrixView<const float> own_centers;  // size(own_rows)×D: their unit class centers
-};
-
-// This shard holds everything of a step.
-struct ReadyVote {
-  View view;
-  uint64_t step = 0;
-  bool finite = true;
-  std::string reason;  // when not finite: what was not, and of whom
 };
 
 // What the state of a shard says to the world.
@@ -41,7 +33,7 @@ class ShardOutput {
   // worker learns it by the end of its stream.
   virtual void Refuse(uint32_t worker, const Key& key, const absl::Status& why) = 0;
 
-  // Once for each step. The coordinator counts it.
+  // Once for each step: this shard holds everything of it. The coordinator counts it.
   virtual void VoteReady(const ReadyVote& vote) = 0;
 
   // The decision about `step` has been carried out: class centers and momentum are those after it.

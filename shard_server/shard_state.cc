@@ -157,6 +157,11 @@ ShardState::Decided ShardState::decided() const {
   return {decisions_ > 0, last_decision_.step, lineage_};
 }
 
+size_t ShardState::in_flight() const {
+  MutexLock lock(&mutex_);
+  return phase_ == Phase::kStep ? steps_[undecided() % 2].in_flight() : 0;
+}
+
 absl::Status ShardState::CheckView(const View& view, absl::string_view what) const {
   if (view == view_.view && phase_ != Phase::kUnjoined) return absl::OkStatus();
   const std::string is = absl::StrCat(what, " is of ", ToString(view));

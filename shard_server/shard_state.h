@@ -99,6 +99,8 @@ class ShardState {
   void Close();
 
   Decided decided() const;
+  size_t in_flight() const;  // micro-batches that await their statistics
+  const Options& options() const { return options_; }
 
  private:
   enum class Phase { kUnjoined, kBetween, kStep, kStopped };

@@ -1,0 +1,65 @@
+// arcshard-shard: holds a range of class centers for a run.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/io/log.h"
+#include "common/metrics/metrics_server.h"
+#include "shard_server/capacity.h"
+#include "shard_server/shard_process.h"
+#include "shard_server/signal_watcher.h"
+
+namespace arcshard::shard {
+namespace {
+
+absl::Status Main(const ShardProcess::Options& options, const std::string& metrics_listen) {
+  const SystemClock clock;
+  MetricRegistry registry;
+  ShardMetrics metrics(&registry);
+  ShardProcess process(options, &metrics, &clock);
+  const SignalWatcher signals([&process](int signal) {
+    const absl::Status why = absl::CancelledError(absl::StrCat("stopped by signal ", signal));
+    if (process.Stop(why)) return;
+    LogError(why.message());  // nobody is there yet who would have to be told
+    std::_Exit(EXIT_FAILURE);
+  });
+  absl::StatusOr<std::unique_ptr<MetricsServer>> metrics_server = MetricsServer::Create(registry, metrics_listen);
+  if (!metrics_server.ok()) return metrics_server.status();
+  LogInfo(absl::StrCat("metrics on port ", (*metrics_server)->port()));
+  return process.Run();
+}
+
+}  // namespace
+}  // namespace arcshard::shard
+
+int main(int argc, char** argv) {
+  arcshard::SetProcessName("arcshard-shard");
+  arcshard::shard::ShardProcess::Options options;
+  int64_t capacity_mb = 0;
+  std::string metrics_listen = "127.0.0.1:0";
+  double connect_timeout_seconds = 60;
+
+  CLI::App app("Holds a range of a run's class centers. Start it in any order with the other processes of the run.");
+  app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")->required();
+  app.add_option("--listen", options.listen, "host:port for the workers; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--capacity-mb", capacity_mb,
+                 "MiB for weights, momentum and kept exponentials; default: half of the machine's memory")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--metrics-listen", metrics_listen, "host:port of /metrics; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--connect-timeout", connect_timeout_seconds, "seconds to wait for the coordinator to answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  options.capacity_bytes = capacity_mb > 0 ? capacity_mb << 20 : arcshard::shard::DefaultCapacityBytes();
+  options.connect_timeout = absl::Seconds(connect_timeout_seconds);
+
+  const absl::Status status = arcshard::shard::Main(options, metrics_listen);
+  if (status.ok()) return EXIT_SUCCESS;
+  arcshard::LogError(absl::string_view(status.message().data(), status.message().size()));
+  return EXIT_FAILURE;
+}

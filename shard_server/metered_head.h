@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "common/metrics/metric_list.h"
+#include "shard_server/head/head.h"
+
+namespace arcshard::shard {
+
+// A head whose passes are timed. Threading as the head's.
+class MeteredHead final : public head::Head {
+ public:
+  // `metrics` and `clock` outlive it.
+  MeteredHead(std::unique_ptr<head::Head> head, ShardMetrics* metrics, const Clock* clock)
+      : head_(std::move(head)),
+        pass_1_(metrics->step_phase.With(kPass1)),
+        pass_2_(metrics->step_phase.With(kPass2)),
+        clock_(clock) {}
+
+  const head::HeadOptions& options() const override { return head_->options(); }
+  absl::Status Forward(absl::Span<const head::ForwardInput> group,
+                       absl::Span<const head::ForwardOutput> outputs) override {
+    ScopedTimer timer(&pass_1_, clock_);
+    return head_->Forward(group, outputs);
+  }
+  absl::Status Update(absl::Span<const head::Group> groups, float lr) override {
+    ScopedTimer timer(&pass_2_, clock_);
+    return head_->Update(groups, lr);
+  }
+  void Discard() override { head_->Discard(); }
+  absl::Status ReadWeights(ClassRange range, head::MatrixView<float> out) const override {
+    return head_->ReadWeights(range, out);
+  }
+  absl::Status ReadMomentum(ClassRange range, head::MatrixView<float> out) const override {
+    return head_->ReadMomentum(range, out);
+  }
+  absl::Status WriteWeights(ClassRange range, head::MatrixView<const float> rows) override {
+    return head_->WriteWeights(range, rows);
+  }
+  absl::Status WriteMomentum(ClassRange range, head::MatrixView<const float> rows) override {
+    return head_->WriteMomentum(range, rows);
+  }
+
+ private:
+  const std::unique_ptr<head::Head> head_;
+  Histogram& pass_1_;
+  Histogram& pass_2_;
+  const Clock* const clock_;
+};
+
+}  // namespace arcshard::shard

@@ -1,0 +1,217 @@
+#include "shard_server/shard_process.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/config/load_config.h"
+#include "common/io/log.h"
+#include "shard_server/class_centers.h"
+#include "shard_server/metered_head.h"
+
+namespace arcshard::shard {
+namespace {
+
+constexpr absl::Duration kFailureGrace = absl::Seconds(2);  // for the coordinator to hear of a failure
+
+head::HeadOptions HeadOptionsOf(const RunConfig& config, int64_t num_classes, ClassRange range) {
+  head::HeadOptions options;
+  options.num_classes = num_classes;
+  options.range = range;
+  options.dim = config.backbone.embedding_size;
+  options.scale = static_cast<float>(config.head.scale);
+  options.optimizer.momentum = static_cast<float>(config.optimizer.momentum);
+  options.optimizer.weight_decay = static_cast<float>(config.optimizer.weight_decay);
+  options.threads = config.cluster.shard_threads;
+  options.exp_budget_bytes = config.head.exp_budget_mb << 20;
+  return options;
+}
+
+std::string HostName() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+}  // namespace
+
+ShardProcess::ShardProcess(Options options, ShardMetrics* metrics, const Clock* clock)
+    : options_(std::move(options)), metrics_(metrics), clock_(clock), service_(metrics) {}
+
+ShardProcess::~ShardProcess() {
+  // Whoever calls goes before what it calls: workers' streams, the executor, the coordinator's stream.
+  server_.reset();
+  executor_.reset();
+  participant_.reset();
+}
+
+absl::Status ShardProcess::Run() {
+  ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}));
+  LogInfo(absl::StrCat("listening on ", server_->address(), ", waiting for the coordinator at ", options_.coordinator));
+  ParticipantOptions attend;
+  attend.coordinator = options_.coordinator;
+  attend.connect_timeout = options_.connect_timeout;
+  attend.registration.role = Role::kShard;
+  attend.registration.address = server_->address();
+  attend.registration.host = HostName();
+  attend.registration.pid = ::getpid();
+  attend.registration.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
+  ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(attend), this));
+  {
+    MutexLock lock(&mutex_);
+    attending_ = true;
+  }
+  absl::Status status = DoTasks();
+  if (!status.ok()) TellFailure(status);
+  return status;
+}
+
+bool ShardProcess::Stop(const absl::Status& why) {
+  {
+    MutexLock lock(&mutex_);
+    if (!attending_) return false;
+  }
+  Post([why] { return why; });
+  return true;
+}
+
+void ShardProcess::Post(Task task) {
+  MutexLock lock(&mutex_);
+  tasks_.push_back(std::move(task));
+  changed_.NotifyAll();
+}
+
+absl::Status ShardProcess::DoTasks() {
+  for (;;) {
+    Task task;
+    {
+      MutexLock lock(&mutex_);
+      while (tasks_.empty() && !closed_) changed_.Wait(&mutex_);
+      if (closed_) {  // what is still to do has no meaning any more
+        if (!closed_with_.ok() || finished_) return closed_with_;
+        return absl::UnavailableError("the coordinator left before the end of the run");
+      }
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    RETURN_IF_ERROR(task());
+  }
+}
+
+absl::Status ShardProcess::Enter(uint32_t id, const std::string& config_yaml) {
+  if (state_ != nullptr) return absl::InvalidArgumentError("the coordinator sent a second welcome");
+  id_ = id;
+  SetProcessName(absl::StrCat("arcshard-shard ", id));
+  ASSIGN_OR_RETURN(config_, ParseRunConfig(config_yaml, "the coordinator's configuration", {}));
+  ShardState::Options options;
+  options.id = id;
+  options.dim = config_.backbone.embedding_size;
+  options.batch_size = config_.data.batch_size;
+  options.max_in_flight = config_.cluster.max_in_flight;
+  options.deterministic = config_.run.deterministic;
+  state_ = std::make_unique<ShardState>(options, static_cast<ShardOutput*>(this));
+  service_.Attach(state_.get());
+  LogInfo("registered, waiting for the other members of the run");
+  return absl::OkStatus();
+}
+
+absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
+  if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator announced a view before its welcome");
+  if (head_ == nullptr) {
+    ClassRange range;  // of a shard that the view does not name: JoinView refuses it
+    for (const ShardMember& shard : view.shards) {
+      if (shard.id == id_) range = shard.range;
+    }
+    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range);
+    ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head,
+                     head::Head::Create(options, config_.run.seed, options_.capacity_bytes));
+    if (!config_.head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_.head.init, head.get()));
+    head_ = std::make_unique<MeteredHead>(std::move(head), metrics_, clock_);
+    metrics_->classes.Set(static_cast<double>(range.size()));
+    metrics_->bytes.Set(static_cast<double>(head::Head::RequiredBytes(options)));
+    LogInfo(absl::StrCat("holds classes [", range.begin, ", ", range.end, ") of ", view.num_classes));
+  }
+  RETURN_IF_ERROR(state_->JoinView(view, head_.get()));
+  view_ = view.view;
+  metrics_->incarnation.Set(static_cast<double>(view_.incarnation));
+  metrics_->view.Set(static_cast<double>(view_.counter));
+  if (executor_ == nullptr) {
+    executor_ =
+        std::make_unique<Executor>(state_.get(), [this](const absl::Status& why) { Post([why] { return why; }); });
+  }
+  participant_->SendJoined(view.view);
+  return absl::OkStatus();
+}
+
+absl::Status ShardProcess::Follow(const Next& next) {
+  if (next.action != NextAction::kStop) return absl::OkStatus();
+  executor_->Finish();
+  RETURN_IF_ERROR(SaveClassCenters(absl::StrCat(config_.run.folder, "/model"), *head_));
+  {
+    MutexLock lock(&mutex_);
+    finished_ = true;
+  }
+  participant_->SendFinished();
+  return absl::OkStatus();
+}
+
+void ShardProcess::TellFailure(const absl::Status& status) {
+  {
+    MutexLock lock(&mutex_);
+    if (closed_) return;  // it is the coordinator who ended the run
+  }
+  participant_->SendFailure(status);
+  const absl::Time until = absl::Now() + kFailureGrace;
+  MutexLock lock(&mutex_);
+  while (!closed_ && absl::Now() < until) changed_.WaitFor(&mutex_, until - absl::Now());
+}
+
+absl::Status ShardProcess::OnWelcome(uint32_t id, const std::string& config_yaml) {
+  Post([this, id, config_yaml] { return Enter(id, config_yaml); });
+  return absl::OkStatus();
+}
+
+absl::Status ShardProcess::OnView(const ViewAnnouncement& view) {
+  Post([this, view] { return Join(view); });
+  return absl::OkStatus();
+}
+
+absl::Status ShardProcess::OnDecision(const Decision& decision) {
+  Post([this, decision] {
+    if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator decided before its welcome");
+    RETURN_IF_ERROR(state_->Decide(decision));
+    return Follow(decision.next);
+  });
+  return absl::OkStatus();
+}
+
+absl::Status ShardProcess::OnProceed(const Next& next) {
+  Post([this, next] {
+    if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator proceeded before its welcome");
+    RETURN_IF_ERROR(state_->Proceed(view_, next));
+    return Follow(next);
+  });
+  return absl::OkStatus();
+}
+
+void ShardProcess::OnClosed(const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  closed_ = true;
+  closed_with_ = status;
+  changed_.NotifyAll();
+}
+
+void ShardProcess::SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) {
+  service_.SendStatistics(worker, key, statistics);
+}
+
+void ShardProcess::Refuse(uint32_t worker, const Key&, const absl::Status& why) { service_.Refuse(worker, why); }
+
+void ShardProcess::VoteReady(const ReadyVote& vote) { participant_->SendReady(vote); }
+
+void ShardProcess::Applied(uint64_t, Outcome outcome) {
+  metrics_->steps.With(outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();
+}
+
+}  // namespace arcshard::shard

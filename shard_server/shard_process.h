@@ -1,0 +1,93 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/mutex.h"
+#include "common/config/run_config.h"
+#include "common/metrics/metric_list.h"
+#include "common/rpc/endpoint.h"
+#include "common/rpc/participant.h"
+#include "shard_server/executor.h"
+#include "shard_server/service.h"
+#include "shard_server/shard_state.h"
+
+namespace arcshard::shard {
+
+// A shard's whole life: listens, registers, holds its range, takes part in every step, leaves its class centers.
+//
+// What the coordinator says, a signal, and an error of the head become tasks that Run's thread does one after the
+// other; workers' messages go to the ShardState directly, and passes run on the executor's thread.
+class ShardProcess final : private ParticipantEvents, private ShardOutput {
+ public:
+  struct Options {
+    std::string coordinator;                             // host:port
+    std::string listen = "127.0.0.1:0";                  // of the service for workers
+    int64_t capacity_bytes = 0;                          // memory for weights, momentum and kept exponentials
+    absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
+  };
+
+  // `metrics` and `clock` outlive the process.
+  ShardProcess(Options options, ShardMetrics* metrics, const Clock* clock);
+  ~ShardProcess() override;
+
+  // Returns OK when the run has ended in order and the class centers are durable, otherwise the one error that ended
+  // it, after the coordinator was told. Call once.
+  absl::Status Run();
+
+  // Any thread: makes Run end with `why`, once the coordinator was told. While Run still waits for the coordinator to
+  // answer it does nothing and returns false.
+  bool Stop(const absl::Status& why);
+
+ private:
+  using Task = std::function<absl::Status()>;
+
+  absl::Status OnWelcome(uint32_t id, const std::string& config_yaml) override;
+  absl::Status OnView(const ViewAnnouncement& view) override;
+  absl::Status OnDecision(const Decision& decision) override;
+  absl::Status OnProceed(const Next& next) override;
+  void OnClosed(const absl::Status& status) override;
+
+  void SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) override;
+  void Refuse(uint32_t worker, const Key& key, const absl::Status& why) override;
+  void VoteReady(const ReadyVote& vote) override;
+  void Applied(uint64_t step, Outcome outcome) override;
+
+  void Post(Task task);
+  absl::Status DoTasks();
+  absl::Status Enter(uint32_t id, const std::string& config_yaml);
+  absl::Status Join(const ViewAnnouncement& view);
+  absl::Status Follow(const Next& next);
+  void TellFailure(const absl::Status& status);
+
+  const Options options_;
+  ShardMetrics* const metrics_;
+  const Clock* const clock_;
+
+  // Of Run's thread.
+  uint32_t id_ = 0;
+  RunConfig config_;
+  View view_;
+  std::unique_ptr<head::Head> head_;
+  std::unique_ptr<ShardState> state_;
+  ShardService service_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<RpcServer> server_;
+  std::unique_ptr<Participant> participant_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool attending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) =
+      false;  // said Finished: the coordinator's end of the stream is what is awaited
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // the coordinator's stream
+  absl::Status closed_with_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace arcshard::shard
