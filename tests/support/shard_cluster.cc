@@ -1,0 +1,281 @@
+#include "tests/support/shard_cluster.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/metrics/metric_list.h"
+#include "common/rpc/endpoint.h"
+#include "shard_server/executor.h"
+#include "shard_server/service.h"
+#include "shard_server/shard_output.h"
+#include "worker/shards/grpc_shard_link.h"
+
+namespace arcshard {
+namespace {
+
+// One shard: what arcshard-shard is made of, less the coordinator's stream.
+class TestShard final : public shard::ShardOutput {
+ public:
+  TestShard(std::unique_ptr<head::Head> head, const shard::ShardState::Options& options)
+      : head_(std::move(head)),
+        state_(options, this),
+        executor_(&state_, [this](const absl::Status& status) { Fail(status); }) {}
+
+  ~TestShard() override {
+    server_.reset();  // streams call the state, which goes last
+    executor_.Finish();
+  }
+
+  absl::Status Join(const ViewAnnouncement& view) { return state_.JoinView(view, head_.get()); }
+
+  absl::Status Serve() {
+    service_ = std::make_unique<shard::ShardService>(&metrics_);
+    service_->Attach(&state_);
+    ASSIGN_OR_RETURN(server_, RpcServer::Start("127.0.0.1:0", {service_.get()}));
+    return absl::OkStatus();
+  }
+  const std::string& address() const { return server_->address(); }
+  shard::ShardState& state() { return state_; }
+  head::Head& head() { return *head_; }
+
+  // In process: statistics for `worker` go to `events` of a client for which this is shard number `index`.
+  void Listen(uint32_t worker, size_t index, worker::ShardLinkEvents* events) {
+    MutexLock lock(&mutex_);
+    listeners_[worker] = {index, events};
+  }
+  void Unlisten(uint32_t worker) {
+    MutexLock lock(&mutex_);
+    listeners_.erase(worker);
+  }
+
+  ReadyVote AwaitVote(uint64_t step) {
+    MutexLock lock(&mutex_);
+    while (!votes_.contains(step) && failure_.ok()) changed_.Wait(&mutex_);
+    return failure_.ok() ? votes_[step] : ReadyVote{.step = step, .finite = false, .reason = failure_.ToString()};
+  }
+  void AwaitApplied(uint64_t step) {
+    MutexLock lock(&mutex_);
+    while (applied_ < step && failure_.ok()) changed_.Wait(&mutex_);
+  }
+
+  void SendStatistics(uint32_t worker, const Key& key, const shard::Statistics& statistics) override {
+    if (service_ != nullptr) {
+      service_->SendStatistics(worker, key, statistics);
+      return;
+    }
+    const auto copy = [](head::MatrixView<const float> m) { return std::vector<float>(m.data, m.data + m.size()); };
+    worker::ShardStatistics answer{{statistics.z.begin(), statistics.z.end()},
+                                   copy(statistics.u),
+                                   {statistics.own_rows.begin(), statistics.own_rows.end()},
+                                   copy(statistics.own_centers)};
+    MutexLock lock(&mutex_);
+    if (const auto listener = listeners_.find(worker); listener != listeners_.end()) {
+      listener->second.second->OnStatistics(listener->second.first, key, &answer);
+    }
+  }
+  void Refuse(uint32_t worker, const Key&, const absl::Status& why) override {
+    if (service_ != nullptr) {
+      service_->Refuse(worker, why);
+      return;
+    }
+    MutexLock lock(&mutex_);
+    if (const auto listener = listeners_.find(worker); listener != listeners_.end()) {
+      listener->second.second->OnLost(listener->second.first, why);
+    }
+  }
+  void VoteReady(const ReadyVote& vote) override {
+    MutexLock lock(&mutex_);
+    votes_[vote.step] = vote;
+    changed_.NotifyAll();
+  }
+  void Applied(uint64_t step, Outcome) override {
+    MutexLock lock(&mutex_);
+    applied_ = step;
+    changed_.NotifyAll();
+  }
+
+ private:
+  void Fail(const absl::Status& status) {
+    MutexLock lock(&mutex_);
+    failure_ = status;
+    changed_.NotifyAll();
+  }
+
+  MetricRegistry registry_;
+  ShardMetrics metrics_{&registry_};
+  const std::unique_ptr<head::Head> head_;
+  std::unique_ptr<shard::ShardService> service_;  // null in process
+  Mutex mutex_;
+  CondVar changed_;
+  std::map<uint32_t, std::pair<size_t, worker::ShardLinkEvents*>> listeners_ ABSL_GUARDED_BY(mutex_);  // by worker
+  std::map<uint64_t, ReadyVote> votes_ ABSL_GUARDED_BY(mutex_);                                        // by step
+  uint64_t applied_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  shard::ShardState state_;
+  shard::Executor executor_;
+  std::unique_ptr<RpcServer> server_;
+};
+
+// Calls into the state machine; what it refuses is the end of the link, as it is on the wire.
+class InProcessLink final : public worker::ShardLink {
+ public:
+  InProcessLink(TestShard* shard, size_t index, uint32_t worker, int64_t dim, worker::ShardLinkEvents* events)
+      : shard_(shard), index_(index), worker_(worker), dim_(dim), events_(events) {
+    shard_->Listen(worker, index, events);
+  }
+  ~InProcessLink() override { shard_->Unlisten(worker_); }
+
+  void SendLabels(const Key& key, absl::Span<const int64_t> labels) override {
+    Check(shard_->state().Labels(worker_, key, labels));
+  }
+  void SendEmbedding(const Key& key, absl::Span<const float> embedding) override {
+    Check(shard_->state().Embedding(worker_, key,
+                                    {embedding.data(), static_cast<int64_t>(embedding.size()) / dim_, dim_}));
+  }
+  void SendGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t) override {
+    Check(shard_->state().Gradient(worker_, key, r, t));
+  }
+
+ private:
+  void Check(const absl::Status& status) {
+    if (!status.ok()) events_->OnLost(index_, status);
+  }
+  TestShard* const shard_;
+  const size_t index_;
+  const uint32_t worker_;
+  const int64_t dim_;
+  worker::ShardLinkEvents* const events_;
+};
+
+class RealShardCluster final : public ShardCluster {
+ public:
+  RealShardCluster(const ShardClusterOptions& options, Transport transport)
+      : options_(options), transport_(transport) {}
+
+  absl::Status StartShards() {
+    view_.view = {1, 1};
+    view_.num_classes = options_.ranges.back().end;
+    for (uint32_t i = 0; i < options_.workers; ++i) view_.workers.push_back({i, ""});
+    for (uint32_t k = 0; k < options_.ranges.size(); ++k) {
+      head::HeadOptions head = options_.head;
+      head.num_classes = view_.num_classes;
+      head.range = options_.ranges[k];
+      shard::ShardState::Options state;
+      state.id = k;
+      state.dim = head.dim;
+      state.batch_size = options_.batch_size;
+      state.max_in_flight = options_.max_in_flight;
+      state.deterministic = options_.deterministic;
+      ASSIGN_OR_RETURN(std::unique_ptr<head::Head> made, head::Head::Create(head, options_.seed, int64_t{1} << 30));
+      shards_.push_back(std::make_unique<TestShard>(std::move(made), state));
+      if (transport_ == Transport::kGrpc) RETURN_IF_ERROR(shards_[k]->Serve());
+      view_.shards.push_back({k, transport_ == Transport::kGrpc ? shards_[k]->address() : "", options_.ranges[k]});
+    }
+    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->Join(view_));
+    return absl::OkStatus();
+  }
+
+  const ViewAnnouncement& view() const override { return view_; }
+
+  absl::StatusOr<std::unique_ptr<worker::ShardLink>> Link(uint32_t worker, size_t shard,
+                                                          worker::ShardLinkEvents* events) override {
+    if (transport_ == Transport::kInProcess) {
+      return std::make_unique<InProcessLink>(shards_[shard].get(), shard, worker, options_.head.dim, events);
+    }
+    worker::ShardLinkOptions link;
+    link.shard = shard;
+    link.address = shards_[shard]->address();
+    link.worker = worker;
+    link.dim = options_.head.dim;
+    link.view = view_.view;
+    return worker::ConnectShard(link, events);
+  }
+
+  absl::Status Decide(const Decision& decision) override {
+    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->state().Decide(decision));
+    return absl::OkStatus();
+  }
+  ReadyVote AwaitVote(uint64_t step) override {
+    ReadyVote all{.view = view_.view, .step = step};
+    for (const auto& shard : shards_) {
+      const ReadyVote vote = shard->AwaitVote(step);
+      if (!vote.finite) all = vote;
+    }
+    return all;
+  }
+  void AwaitApplied(uint64_t step) override {
+    for (const auto& shard : shards_) shard->AwaitApplied(step);
+  }
+
+  std::vector<float> Weights() const override {
+    return Read(
+        [](head::Head& head, head::MatrixView<float> rows) { return head.ReadWeights(head.options().range, rows); });
+  }
+  std::vector<float> Momentum() const override {
+    return Read(
+        [](head::Head& head, head::MatrixView<float> rows) { return head.ReadMomentum(head.options().range, rows); });
+  }
+  void SetWeights(const std::vector<float>& weights) override {
+    for (const auto& shard : shards_) {
+      const ClassRange range = shard->head().options().range;
+      shard->head()
+          .WriteWeights(range, {weights.data() + range.begin * options_.head.dim, range.size(), options_.head.dim})
+          .IgnoreError();
+    }
+  }
+
+ private:
+  template <typename ReadRows>
+  std::vector<float> Read(const ReadRows& read_rows) const {
+    std::vector<float> all(view_.num_classes * options_.head.dim);
+    for (const auto& shard : shards_) {
+      const ClassRange range = shard->head().options().range;
+      const absl::Status status =
+          read_rows(shard->head(), {all.data() + range.begin * options_.head.dim, range.size(), options_.head.dim});
+      if (!status.ok()) return {};
+    }
+    return all;
+  }
+
+  const ShardClusterOptions options_;
+  const Transport transport_;
+  ViewAnnouncement view_;
+  std::vector<std::unique_ptr<TestShard>> shards_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ShardCluster>> ShardCluster::Start(const ShardClusterOptions& options,
+                                                                  Transport transport) {
+  auto cluster = std::make_unique<RealShardCluster>(options, transport);
+  RETURN_IF_ERROR(cluster->StartShards());
+  return cluster;
+}
+
+absl::StatusOr<std::unique_ptr<worker::HeadClient>> ShardCluster::Connect(uint32_t worker) {
+  const int64_t dim = Weights().size() / view().num_classes;
+  auto client = std::make_unique<worker::HeadClient>(dim);
+  for (size_t shard = 0; shard < view().shards.size(); ++shard) {
+    ASSIGN_OR_RETURN(std::unique_ptr<worker::ShardLink> link, Link(worker, shard, client.get()));
+    client->AddLink(std::move(link));
+  }
+  return client;
+}
+
+std::vector<ClassRange> UnevenRanges(int64_t num_classes, size_t shards) {
+  std::vector<ClassRange> ranges;
+  int64_t begin = 0;
+  for (size_t k = 0; k < shards; ++k) {
+    // Each shard but the last takes a third of what is left, at least one class while there are enough.
+    const int64_t left = num_classes - begin;
+    const int64_t size = k + 1 == shards ? left : std::min(left, std::max<int64_t>(1, left / 3));
+    ranges.push_back({begin, begin + size});
+    begin += size;
+  }
+  return ranges;
+}
+
+}  // namespace arcshard

@@ -1,0 +1,86 @@
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/base/mutex.h"
+#include "common/io/log.h"
+#include "common/metrics/metrics_server.h"
+#include "worker/worker_process.h"
+
+namespace arcshard::worker {
+namespace {
+
+// Ends the process when the run has ended but something in a library still waits for a peer that is gone (Gloo's
+// rendezvous cannot be interrupted).
+class Watchdog {
+ public:
+  explicit Watchdog(Mailbox* mailbox) : thread_([this, mailbox] { Watch(mailbox); }) { thread_.detach(); }
+
+ private:
+  static constexpr absl::Duration kGrace = absl::Seconds(4);
+
+  void Watch(Mailbox* mailbox) {
+    const absl::Status status = mailbox->AwaitClosed(absl::InfiniteDuration());
+    Mutex mutex;
+    CondVar never;
+    MutexLock lock(&mutex);
+    const absl::Time deadline = absl::Now() + kGrace;
+    while (absl::Now() < deadline) never.WaitFor(&mutex, deadline - absl::Now());
+    LogError(status.message());
+    std::_Exit(EXIT_FAILURE);
+  }
+
+  std::thread thread_;
+};
+
+int Main(int argc, char** argv) {
+  CLI::App app("arcshard-worker: runs the backbone and owns the loss of its share of every step.");
+  WorkerOptions options;
+  std::string connect_timeout = "60s";
+  std::string metrics_listen = "127.0.0.1:0";
+  app.add_option("--coordinator", options.coordinator, "The coordinator's address, host:port")->required();
+  app.add_option("--data", options.data, "Folder of the training set on this machine; default: the run's data.train");
+  app.add_option("--all-reduce-interface", options.all_reduce_interface,
+                 "Address of this machine that the workers' all-reduce binds to. It knows neither TLS nor passwords")
+      ->capture_default_str();
+  app.add_option("--connect-timeout", connect_timeout, "How long to wait for the coordinator, such as 60s")
+      ->capture_default_str();
+  app.add_option("--metrics-listen", metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+
+  SetProcessName("arcshard-worker");
+  if (!absl::ParseDuration(connect_timeout, &options.connect_timeout)) {
+    LogError(absl::StrCat("--connect-timeout ", connect_timeout, " is no duration such as 60s or 2m"));
+    return EXIT_FAILURE;
+  }
+  MetricRegistry registry;
+  WorkerMetrics metrics(&registry);
+  const auto server = MetricsServer::Create(registry, metrics_listen);
+  if (!server.ok()) {
+    LogError(server.status().message());
+    return EXIT_FAILURE;
+  }
+  LogInfo(absl::StrCat("metrics on port ", (*server)->port()));
+  Mailbox mailbox;
+  Watchdog watchdog(&mailbox);
+  const absl::Status status = RunWorker(options, &mailbox, &metrics);
+  if (!status.ok()) LogError(status.message());
+  return status.ok() ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace arcshard::worker
+
+int main(int argc, char** argv) {
+  const int code = arcshard::worker::Main(argc, argv);
+  // Without static destructors: a reduction that Gloo cannot abort may still hold threads of LibTorch.
+  std::fflush(nullptr);
+  std::_Exit(code);
+}

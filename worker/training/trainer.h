@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/base/clock.h"
+#include "common/config/run_config.h"
+#include "common/protocol/sample_plan.h"
+#include "common/protocol/types.h"
+#include "worker/backbone/backbone.h"
+#include "worker/backbone/sgd.h"
+#include "worker/backbone/step_sums.h"
+#include "worker/data/loader.h"
+#include "worker/loss/margin_loss.h"
+#include "worker/shards/head_client.h"
+#include "worker/training/all_reduce.h"
+#include "worker/training/phase_histograms.h"
+
+namespace arcshard::worker {
+
+// What a worker votes about a step. Loss and cosine are means over the global batch, the same on every worker.
+struct StepVote {
+  bool finite = false;
+  std::string reason;  // when not finite and the reason lies with this worker
+  double loss = 0.0;
+  double target_cosine = 0.0;
+  uint64_t corrupt_records = 0;  // replaced in this worker's share of the step
+};
+
+// A worker's place in a view.
+struct ViewSeat {
+  ViewAnnouncement view;
+  size_t position = 0;  // of this worker among the view's workers
+  HeadClient* head = nullptr;
+  AllReduce* all_reduce = nullptr;
+};
+
+// The training loop of one worker, a step at a time (DESIGN §2): Compute leads to a vote, Apply follows the decision.
+// In between nothing that the step could change has changed. Not thread-safe; Compute ends early when the seat's head
+// client or all-reduce is aborted.
+class Trainer {
+ public:
+  struct Parts {
+    std::unique_ptr<Backbone> backbone = nullptr;
+    std::unique_ptr<MarginLoss> loss = nullptr;
+    std::unique_ptr<Loader> loader = nullptr;
+    std::optional<SamplePlan> plan = std::nullopt;  // of the run: what to load ahead
+    const Clock* clock = nullptr;
+    PhaseHistograms* phases = nullptr;
+  };
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(const RunConfig& config, Parts parts);
+
+  // From here on steps are computed in this view. What `seat` points to must stay until the next Enter.
+  void Enter(const ViewSeat& seat);
+
+  // Forward, loss and backward of this worker's micro-batches, and the sum over all workers.
+  // Errors: of the data (Loader::Next), of the shards (HeadClient::Await), of the peers (AllReduce::Sum).
+  absl::StatusOr<StepVote> Compute(const StepPlan& plan);
+
+  // Commit: optimizer step and running statistics, of the step that was computed last. Skip: forgets it.
+  // FailedPrecondition: the decision is about another step.
+  absl::Status Apply(const Decision& decision);
+
+  Backbone* backbone() { return parts_.backbone.get(); }
+  // The parameters in one row, as `Backbone::parameters` orders them.
+  const at::Tensor& parameters() const { return parameters_; }
+
+ private:
+  // A micro-batch between its forward and its backward pass.
+  struct InFlight {
+    Key key;
+    int64_t first_sample = 0;  // in the global batch
+    std::unique_ptr<MicroBatch> data;
+    at::Tensor embedding;  // with its graph
+  };
+  struct Share {
+    uint32_t micro_batch;
+    int64_t first_sample;
+    int64_t size;
+  };
+
+  Trainer(const RunConfig& config, Parts parts);
+  std::vector<Share> ShareOf(const StepPlan& plan) const;
+  absl::Status Request(const StepPlan& plan);
+  absl::Status LoadShare(const StepPlan& plan, std::vector<InFlight>* loaded);
+  absl::Status Forward(InFlight* micro_batch);
+  absl::Status Backward(InFlight micro_batch);
+  absl::StatusOr<StepVote> SumAndVote();
+  void Blame(std::string reason);
+
+  const RunConfig config_;
+  Parts parts_;
+  ViewSeat seat_;
+  at::Tensor parameters_;
+  std::unique_ptr<StepSums> sums_;
+  std::unique_ptr<Sgd> sgd_;
+
+  // Of the step in hand.
+  StepPlan plan_;
+  std::string blame_;  // the first thing of this worker's that was not finite
+  uint64_t corrupt_ = 0;
+  at::Tensor reduced_;  // the sums over all workers, clipped
+
+  uint64_t requested_ = 0;  // the last step whose data the loader was asked for
+};
+
+}  // namespace arcshard::worker

@@ -1,0 +1,257 @@
+#include "worker/worker_process.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "ATen/Parallel.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/config/load_config.h"
+#include "common/io/file.h"
+#include "common/io/log.h"
+#include "worker/backbone/backbone_file.h"
+#include "worker/data/dataset.h"
+#include "worker/shards/grpc_shard_link.h"
+#include "worker/training/evaluation.h"
+#include "worker/training/trainer.h"
+
+namespace arcshard::worker {
+namespace {
+
+// How long the coordinator's own word about a death is waited for, once this worker has lost a peer.
+constexpr absl::Duration kPatience = absl::Seconds(3);
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+class WorkerLife {
+ public:
+  WorkerLife(const WorkerOptions& options, Mailbox* mailbox, WorkerMetrics* metrics)
+      : options_(options), mailbox_(mailbox), metrics_(metrics), phases_(metrics) {}
+
+  absl::Status Run() {
+    ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen(options_.all_reduce_interface));
+    LogInfo(absl::StrCat("waiting for the coordinator at ", options_.coordinator));
+    ParticipantOptions participant;
+    participant.coordinator = options_.coordinator;
+    participant.connect_timeout = options_.connect_timeout;
+    participant.registration.role = Role::kWorker;
+    participant.registration.address = rendezvous_->address();
+    participant.registration.host = HostName();
+    participant.registration.pid = getpid();
+    ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(participant), mailbox_));
+    return Explain(Attend());
+  }
+
+ private:
+  // Follows the coordinator until the run ends.
+  absl::Status Attend() {
+    while (true) {
+      absl::StatusOr<Mailbox::Event> event = mailbox_->Await();
+      if (!event.ok()) return finished_ && absl::IsCancelled(event.status()) ? absl::OkStatus() : event.status();
+      RETURN_IF_ERROR(std::visit([this](const auto& what) { return Handle(what); }, *event));
+    }
+  }
+
+  // Which sentence tells the most: the coordinator's, if it has one; it is told ours, if not.
+  absl::Status Explain(const absl::Status& status) {
+    if (status.ok()) return status;
+    // A lost peer is a symptom. The coordinator knows who died, or will in a moment.
+    const absl::Status closed = mailbox_->AwaitClosed(absl::IsUnavailable(status) ? kPatience : absl::ZeroDuration());
+    if (!closed.ok()) return absl::IsCancelled(closed) ? status : closed;
+    participant_->SendFailure(status);
+    mailbox_->AwaitClosed(kPatience).IgnoreError();
+    return status;
+  }
+
+  absl::Status Handle(const Welcome& welcome) {
+    id_ = welcome.id;
+    SetProcessName(absl::StrCat("arcshard-worker ", id_));
+    ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
+    if (!options_.data.empty()) config_.data.train = options_.data;
+    at::set_num_threads(config_.cluster.worker_threads);
+    ASSIGN_OR_RETURN(dataset_, Dataset::Open(config_.data.train, config_.head.classes));
+    ASSIGN_OR_RETURN(sets_, LoadVerificationSets(config_.verification.sets));
+    LogInfo(absl::StrCat(dataset_->path(), ": ", dataset_->samples(), " samples of ", dataset_->classes(), " classes"));
+    participant_->SendDataset({.samples = static_cast<uint64_t>(dataset_->samples()),
+                               .classes = dataset_->classes(),
+                               .fingerprint = dataset_->fingerprint()});
+    return absl::OkStatus();
+  }
+
+  absl::Status Handle(const ViewAnnouncement& view) {
+    const auto self =
+        std::find_if(view.workers.begin(), view.workers.end(), [this](const WorkerMember& w) { return w.id == id_; });
+    if (self == view.workers.end())
+      return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " is without this worker"));
+    if (trainer_ == nullptr) RETURN_IF_ERROR(MakeTrainer(view.num_classes));
+    seat_.view = view;
+    seat_.position = self - view.workers.begin();
+    metrics_->view.Set(static_cast<double>(view.view.counter));
+    metrics_->incarnation.Set(static_cast<double>(view.view.incarnation));
+
+    head_ = std::make_unique<HeadClient>(config_.backbone.embedding_size);
+    for (size_t i = 0; i < view.shards.size(); ++i) {
+      ShardLinkOptions link;
+      link.shard = i;
+      link.address = view.shards[i].address;
+      link.worker = id_;
+      link.dim = config_.backbone.embedding_size;
+      link.view = view.view;
+      link.connect_timeout = config_.cluster.connect_timeout;
+      ASSIGN_OR_RETURN(std::unique_ptr<ShardLink> connected, ConnectShard(link, head_.get()));
+      head_->AddLink(std::move(connected));
+    }
+    AllReduceOptions group;
+    group.view = view.view;
+    group.rank = static_cast<int>(seat_.position);
+    group.size = static_cast<int>(view.workers.size());
+    group.rendezvous = view.workers.front().rendezvous;
+    group.interface = options_.all_reduce_interface;
+    group.timeout = std::max(config_.cluster.connect_timeout, absl::Minutes(5));
+    ASSIGN_OR_RETURN(all_reduce_, AllReduce::Connect(group));
+    mailbox_->OnClose([this](const absl::Status& status) {
+      const absl::Status reason = status.ok() ? absl::CancelledError("the run has ended") : status;
+      head_->Abort(reason);
+      all_reduce_->Abort(reason);
+    });
+    seat_.head = head_.get();
+    seat_.all_reduce = all_reduce_.get();
+    trainer_->Enter(seat_);
+    LogInfo(absl::StrCat("joined ", ToString(view.view), " with ", view.workers.size(), " workers and ",
+                         view.shards.size(), " shards, ", view.num_classes, " classes"));
+    participant_->SendJoined(view.view);
+    return absl::OkStatus();
+  }
+
+  absl::Status MakeTrainer(int64_t num_classes) {
+    Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
+    ASSIGN_OR_RETURN(parts.backbone,
+                     CreateBackbone({config_.backbone.name, config_.backbone.width, config_.data.image_size,
+                                     config_.backbone.embedding_size, config_.backbone.dropout, config_.run.seed}));
+    ASSIGN_OR_RETURN(parts.loss, MarginLoss::Create(config_.loss, config_.head.scale, config_.run.seed, num_classes));
+    LoaderOptions loader;
+    loader.seed = config_.run.seed;
+    loader.image_size = config_.data.image_size;
+    loader.normalization = PixelNormalization();
+    loader.augment = {config_.data.flip, config_.data.rotate_degrees, config_.data.translate, config_.data.scale};
+    loader.threads = config_.data.loader_threads;
+    loader.prefetch = config_.data.prefetch;
+    loader.max_corrupt_share = config_.data.max_corrupt_share;
+    ASSIGN_OR_RETURN(parts.loader, Loader::Create(loader, dataset_.get()));
+    ASSIGN_OR_RETURN(parts.plan, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
+                                                     .batch_size = config_.data.batch_size,
+                                                     .micro_batch_size = config_.data.micro_batch_size,
+                                                     .keep_last_batch = config_.data.last_batch == "keep",
+                                                     .epochs = config_.schedule.epochs,
+                                                     .evaluate_every_epochs = config_.verification.every_epochs}));
+    ASSIGN_OR_RETURN(trainer_, Trainer::Create(config_, std::move(parts)));
+    return absl::OkStatus();
+  }
+
+  absl::Status Handle(const Decision& decision) {
+    if (decision.step > 0) {
+      if (voted_at_.has_value()) phases_.vote.Observe(absl::ToDoubleSeconds(clock_.Now() - *voted_at_));
+      RETURN_IF_ERROR(trainer_->Apply(decision));
+      metrics_->steps.With(decision.outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();
+    }
+    return Handle(decision.next);
+  }
+
+  absl::Status Handle(const Next& next) {
+    switch (next.action) {
+      case NextAction::kStep:
+        return Compute(next.plan);
+      case NextAction::kEvaluate:
+        return Evaluate();
+      case NextAction::kStop:
+        return Finish();
+    }
+    return absl::InternalError("unreachable");
+  }
+
+  absl::Status Compute(const StepPlan& plan) {
+    absl::StatusOr<StepVote> vote = trainer_->Compute(plan);
+    if (!vote.ok()) return Annotate(vote.status(), absl::StrCat("step ", plan.step));
+    metrics_->corrupt_records.Increment(static_cast<double>(vote->corrupt_records));
+    voted_at_ = clock_.Now();
+    participant_->SendReady({.view = seat_.view.view,
+                             .step = plan.step,
+                             .finite = vote->finite,
+                             .loss = vote->loss,
+                             .target_cosine = vote->target_cosine,
+                             .reason = vote->reason,
+                             .corrupt_records = vote->corrupt_records});
+    return absl::OkStatus();
+  }
+
+  absl::Status Evaluate() {
+    ASSIGN_OR_RETURN(const std::vector<VerificationResult> results,
+                     VerifyTogether(trainer_->backbone(), sets_, {PixelNormalization(), config_.data.micro_batch_size},
+                                    seat_.position, seat_.view.workers.size(), all_reduce_.get()));
+    EvaluationReport report{.view = seat_.view.view, .sets = {}};
+    for (size_t i = 0; i < results.size(); ++i) {
+      report.sets.push_back({.name = sets_[i]->name(),
+                             .accuracy = results[i].accuracy,
+                             .std = results[i].accuracy_std,
+                             .threshold = results[i].best_threshold,
+                             .pairs = static_cast<uint64_t>(sets_[i]->pairs()),
+                             .xnorm = results[i].xnorm});
+      metrics_->verification_accuracy.With(sets_[i]->name()).Set(results[i].accuracy);
+      LogInfo(absl::StrFormat("%s: accuracy %.4f +- %.4f, threshold %.2f, xnorm %.2f", sets_[i]->name(),
+                              results[i].accuracy, results[i].accuracy_std, results[i].best_threshold,
+                              results[i].xnorm));
+    }
+    if (seat_.position == 0) participant_->SendEvaluated(report);
+    return absl::OkStatus();
+  }
+
+  absl::Status Finish() {
+    if (seat_.position == 0) {
+      const std::string folder = absl::StrCat(config_.run.folder, "/model");
+      RETURN_IF_ERROR(CreateFolders(folder));
+      RETURN_IF_ERROR(SaveBackbone(*trainer_->backbone(), absl::StrCat(folder, "/backbone.safetensors")));
+    }
+    finished_ = true;
+    participant_->SendFinished();
+    return absl::OkStatus();
+  }
+
+  Normalization PixelNormalization() const {
+    return {static_cast<float>(config_.data.pixel_mean), static_cast<float>(config_.data.pixel_std)};
+  }
+
+  const WorkerOptions options_;
+  Mailbox* const mailbox_;
+  WorkerMetrics* const metrics_;
+  PhaseHistograms phases_;
+  const SystemClock clock_;
+  std::unique_ptr<Rendezvous> rendezvous_;
+  RunConfig config_;
+  uint32_t id_ = 0;
+  bool finished_ = false;
+  std::optional<absl::Time> voted_at_;
+  std::unique_ptr<Dataset> dataset_;
+  std::vector<std::unique_ptr<VerificationSet>> sets_;
+  std::unique_ptr<Trainer> trainer_;
+  ViewSeat seat_;
+  std::unique_ptr<HeadClient> head_;
+  std::unique_ptr<AllReduce> all_reduce_;
+  std::unique_ptr<Participant> participant_;  // first to go: no event comes afterwards
+};
+
+}  // namespace
+
+absl::Status RunWorker(const WorkerOptions& options, Mailbox* mailbox, WorkerMetrics* metrics) {
+  return WorkerLife(options, mailbox, metrics).Run();
+}
+
+}  // namespace arcshard::worker
