@@ -1,0 +1,141 @@
+// arcshard: trains on this machine, verifies, explains the configuration.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/config/load_config.h"
+#include "common/config/nearest_name.h"
+#include "launcher/train.h"
+#include "launcher/verify.h"
+
+namespace arcshard::launcher {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsageError = 2;
+
+// Descriptors 0, 1 and 2 must be taken: what is opened next would become stdout otherwise.
+void OccupyStandardDescriptors() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
+std::string FolderOfThisProgram() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
+}
+
+int Complain(absl::string_view sentence, int status) {
+  std::fprintf(stderr, "arcshard: error: %s\n", std::string(sentence).c_str());
+  return status;
+}
+
+struct Arguments {
+  TrainOptions train;
+  uint32_t shards = 0, workers = 0;  // 0: as configured
+  bool dry_run = false;
+  VerifyOptions verify;
+};
+
+CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
+  CLI::App* train = app->add_subcommand("train", "Train with coordinator, shards and workers on this machine");
+  train->add_option("config", arguments->train.config, "The run's YAML file; arcshard config lists its keys")
+      ->type_name("run.yaml")
+      ->required();
+  train->add_option("--shards", arguments->shards, "Instead of cluster.shards")->check(CLI::PositiveNumber);
+  train->add_option("--workers", arguments->workers, "Instead of cluster.workers")->check(CLI::PositiveNumber);
+  train->add_option("--set", arguments->train.overrides, "A key's value instead of the file's; may be repeated")
+      ->type_name("section.key=value")
+      ->allow_extra_args(false);
+  train->add_flag("--dry-run", arguments->dry_run, "Check the configuration and the files it names, print it, and end");
+  return train;
+}
+
+CLI::App* AddVerify(CLI::App* app, VerifyOptions* options) {
+  CLI::App* verify = app->add_subcommand("verify", "Measure a trained backbone on verification sets");
+  verify->add_option("backbone", options->backbone, "The backbone, as training leaves it")
+      ->type_name("backbone.safetensors")
+      ->required();
+  verify->add_option("sets", options->sets, "InsightFace's .bin files of pairs")->type_name("set.bin")->required();
+  verify->add_option("--threads", options->threads, "CPU threads; default: all cores")->check(CLI::PositiveNumber);
+  verify->add_option("--batch", options->batch, "Images of a forward pass")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verify->add_option("--pixel-mean", options->pixel_mean, "data.pixel_mean of the training")->capture_default_str();
+  verify->add_option("--pixel-std", options->pixel_std, "data.pixel_std of the training")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  return verify;
+}
+
+int RunTrain(Arguments arguments) {
+  TrainOptions& train = arguments.train;
+  train.bin_folder = FolderOfThisProgram();
+  if (arguments.shards > 0) train.overrides.push_back(absl::StrCat("cluster.shards=", arguments.shards));
+  if (arguments.workers > 0) train.overrides.push_back(absl::StrCat("cluster.workers=", arguments.workers));
+  if (arguments.dry_run) {
+    const absl::Status status = DryRun(train);
+    return status.ok() ? 0 : Complain(status.message(), kFailed);
+  }
+  const absl::StatusOr<int> status = Train(train);
+  return status.ok() ? *status : Complain(status.status().message(), kFailed);
+}
+
+// A first word that is no command gets the nearest one; "" when the first word is a command or an option.
+std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return "";
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == argv[1]) return "";
+    names.push_back(command->get_name());
+  }
+  return absl::StrCat("'", argv[1], "' is no command; did you mean ", NearestNames(argv[1], names), "?");
+}
+
+int Main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("arcshard: margin-softmax training with the classes sharded over servers.", "arcshard");
+  app.set_version_flag("--version", "arcshard " ARCSHARD_VERSION);
+  app.require_subcommand(1);
+  const CLI::App* train = AddTrain(&app, &arguments);
+  const CLI::App* verify = AddVerify(&app, &arguments.verify);
+  app.add_subcommand("config", "List every key of a run's YAML file with its default");
+
+  if (const std::string sentence = UnknownCommand(app, argc, argv); !sentence.empty()) {
+    return Complain(sentence, kUsageError);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    const char* help = train->parsed() ? "arcshard train" : verify->parsed() ? "arcshard verify" : "arcshard";
+    return Complain(absl::StrCat(error.what(), " (", help, " --help tells more)"), kUsageError);
+  }
+  if (train->parsed()) return RunTrain(arguments);
+  if (verify->parsed()) {
+    const absl::Status status = VerifyBackbone(arguments.verify);
+    return status.ok() ? 0 : Complain(status.message(), kFailed);
+  }
+  std::fputs(ConfigHelp().c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+}  // namespace arcshard::launcher
+
+int main(int argc, char** argv) {
+  arcshard::launcher::OccupyStandardDescriptors();
+  return arcshard::launcher::Main(argc, argv);
+}

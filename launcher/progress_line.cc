@@ -1,0 +1,100 @@
+#include "launcher/progress_line.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace arcshard::launcher {
+namespace {
+
+// A piece of the line. Of those that do not fit the one with the highest rank goes first.
+struct Piece {
+  std::string text;
+  int rank;
+};
+
+std::string Join(const std::vector<Piece>& pieces) {
+  std::string line;
+  for (const Piece& piece : pieces) absl::StrAppend(&line, line.empty() ? "" : "  ", piece.text);
+  return line;
+}
+
+// The first `width` bytes, but no half character. Columns are bytes or fewer.
+std::string Cut(std::string line, size_t width) {
+  if (line.size() <= width) return line;
+  while (width > 0 && (static_cast<unsigned char>(line[width]) & 0xC0) == 0x80) --width;
+  line.resize(width);
+  return line;
+}
+
+std::string Fit(std::vector<Piece> pieces, size_t width) {
+  std::string line = Join(pieces);
+  while (line.size() > width && pieces.size() > 1) {
+    pieces.erase(
+        std::max_element(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.rank < b.rank; }));
+    line = Join(pieces);
+  }
+  return Cut(std::move(line), width);
+}
+
+std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
+  std::vector<Piece> pieces = {
+      {absl::StrFormat("epoch %.2f/%g", progress.epoch(), progress.epochs()), 1},
+      {absl::StrFormat("step %d/%d", progress.step(), progress.steps()), 0},
+  };
+  if (progress.step() > 0) {
+    pieces.push_back({absl::StrFormat("loss %.4f", progress.loss()), 2});
+    pieces.push_back({absl::StrFormat("cos %.3f", progress.target_cosine()), 4});
+    pieces.push_back({absl::StrFormat("lr %.4g", progress.lr()), 6});
+  }
+  if (progress.samples_per_second() > 0) {
+    pieces.push_back({absl::StrFormat("%.0f samples/s", progress.samples_per_second()), 5});
+    pieces.push_back({absl::StrCat("ETA ", WholeSeconds(absl::Seconds(progress.eta_seconds()))), 3});
+  }
+  if (progress.skipped() > 0) pieces.push_back({absl::StrFormat("%d skipped", progress.skipped()), 7});
+  if (progress.corrupt_records() > 0) {
+    pieces.push_back({absl::StrFormat("%d corrupt records", progress.corrupt_records()), 8});
+  }
+  return pieces;
+}
+
+}  // namespace
+
+std::string ProgressLine(const v1::Progress& progress, size_t width) {
+  switch (progress.phase()) {
+    case v1::Progress::PHASE_GATHERING:
+      return Cut(progress.waiting_for().empty() ? "gathering" : progress.waiting_for(), width);
+    case v1::Progress::PHASE_JOINING:
+      return Cut(progress.waiting_for().empty() ? "joining" : progress.waiting_for(), width);
+    case v1::Progress::PHASE_TRAINING:
+      return Fit(TrainingPieces(progress), width);
+    case v1::Progress::PHASE_EVALUATING:
+      return Cut(absl::StrCat("verifying after step ", progress.step()), width);
+    case v1::Progress::PHASE_STOPPING:
+      return Cut(absl::StrCat("writing the model after step ", progress.step()), width);
+    case v1::Progress::PHASE_FINISHED:
+      return Cut(absl::StrCat("finished after step ", progress.step()), width);
+    case v1::Progress::PHASE_FAILED:
+      return Cut(absl::StrCat("failed: ", progress.waiting_for()), width);
+    default:
+      return "";
+  }
+}
+
+std::vector<std::string> VerificationLines(const v1::Progress& progress) {
+  std::vector<std::string> lines;
+  for (const v1::Verification& set : progress.verification()) {
+    lines.push_back(absl::StrFormat("step %d %s: accuracy %.4f ± %.4f (threshold %.2f, xnorm %.2f, %d pairs)",
+                                    progress.verification_step(), set.name(), set.accuracy(), set.std(),
+                                    set.threshold(), set.xnorm(), set.pairs()));
+  }
+  return lines;
+}
+
+std::string WholeSeconds(absl::Duration duration) {
+  return absl::FormatDuration(absl::Trunc(duration, absl::Seconds(1)));
+}
+
+}  // namespace arcshard::launcher

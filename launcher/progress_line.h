@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "arcshard/v1/coordinator.pb.h"
+
+// A run's progress in words. Pure functions.
+namespace arcshard::launcher {
+
+// One line: "epoch 3.20/12  step 412/1560  loss 4.8123  cos 0.421  lr 0.0812  1530 samples/s  ETA 1m5s" while training,
+// "waiting for 2 of 3 shards" before, and so on. At most `width` columns: what matters least goes first.
+std::string ProgressLine(const v1::Progress& progress, size_t width);
+
+// "step 900 unseen_alphabets: accuracy 0.9312 ± 0.0100 (threshold 1.23, xnorm 22.10, 6000 pairs)", one for each set.
+std::vector<std::string> VerificationLines(const v1::Progress& progress);
+
+// "4m5s", "59s": whole seconds.
+std::string WholeSeconds(absl::Duration duration);
+
+}  // namespace arcshard::launcher

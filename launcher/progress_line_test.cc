@@ -1,0 +1,107 @@
+#include "launcher/progress_line.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr size_t kWide = 1000;
+
+v1::Progress Training() {
+  v1::Progress progress;
+  progress.set_phase(v1::Progress::PHASE_TRAINING);
+  progress.set_step(412);
+  progress.set_steps(1560);
+  progress.set_epoch(3.2);
+  progress.set_epochs(12);
+  progress.set_loss(4.81234);
+  progress.set_target_cosine(0.4211);
+  progress.set_lr(0.08123);
+  progress.set_samples_per_second(1530.4);
+  progress.set_eta_seconds(65.9);
+  return progress;
+}
+
+v1::Progress InPhase(v1::Progress::Phase phase, const std::string& waiting_for = "") {
+  v1::Progress progress;
+  progress.set_phase(phase);
+  progress.set_waiting_for(waiting_for);
+  progress.set_step(7);
+  return progress;
+}
+
+TEST(ProgressLineTest, TrainingTellsEverything) {
+  EXPECT_EQ(ProgressLine(Training(), kWide),
+            "epoch 3.20/12  step 412/1560  loss 4.8123  cos 0.421  lr 0.08123  1530 samples/s  ETA 1m5s");
+}
+
+TEST(ProgressLineTest, TroubleIsCounted) {
+  v1::Progress progress = Training();
+  progress.set_skipped(2);
+  progress.set_corrupt_records(3);
+  EXPECT_THAT(ProgressLine(progress, kWide), ::testing::EndsWith("  ETA 1m5s  2 skipped  3 corrupt records"));
+}
+
+TEST(ProgressLineTest, BeforeTheFirstStepThereIsNoLoss) {
+  v1::Progress progress;
+  progress.set_phase(v1::Progress::PHASE_TRAINING);
+  progress.set_steps(1560);
+  progress.set_epochs(0.5);
+  EXPECT_EQ(ProgressLine(progress, kWide), "epoch 0.00/0.5  step 0/1560");
+}
+
+TEST(ProgressLineTest, ANarrowLineKeepsWhatMattersMost) {
+  EXPECT_EQ(ProgressLine(Training(), 80),
+            "epoch 3.20/12  step 412/1560  loss 4.8123  cos 0.421  1530 samples/s  ETA 1m5s");
+  EXPECT_EQ(ProgressLine(Training(), 52), "epoch 3.20/12  step 412/1560  loss 4.8123  ETA 1m5s");
+  EXPECT_EQ(ProgressLine(Training(), 20), "step 412/1560");
+  EXPECT_EQ(ProgressLine(Training(), 6), "step 4");
+  EXPECT_EQ(ProgressLine(Training(), 0), "");
+}
+
+TEST(ProgressLineTest, NoWidthIsExceeded) {
+  for (size_t width = 0; width <= 120; ++width) EXPECT_LE(ProgressLine(Training(), width).size(), width);
+}
+
+TEST(ProgressLineTest, ACutLeavesNoHalfCharacter) {
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_GATHERING, "ab±"), 3), "ab");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_GATHERING, "ab±"), 4), "ab±");
+}
+
+TEST(ProgressLineTest, OtherPhasesSayWhatIsWaitedFor) {
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_GATHERING, "waiting for 2 of 3 shards"), kWide),
+            "waiting for 2 of 3 shards");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_JOINING), kWide), "joining");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_EVALUATING), kWide), "verifying after step 7");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_STOPPING), kWide), "writing the model after step 7");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_FINISHED), kWide), "finished after step 7");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_FAILED, "worker 1 died"), kWide), "failed: worker 1 died");
+}
+
+TEST(ProgressLineTest, EachVerifiedSetHasALine) {
+  v1::Progress progress = Training();
+  EXPECT_THAT(VerificationLines(progress), IsEmpty());
+  progress.set_verification_step(400);
+  v1::Verification* set = progress.add_verification();
+  set->set_name("unseen_alphabets");
+  set->set_accuracy(0.93124);
+  set->set_std(0.01);
+  set->set_threshold(1.234);
+  set->set_pairs(6000);
+  set->set_xnorm(22.1);
+  EXPECT_THAT(
+      VerificationLines(progress),
+      ElementsAre("step 400 unseen_alphabets: accuracy 0.9312 ± 0.0100 (threshold 1.23, xnorm 22.10, 6000 pairs)"));
+}
+
+TEST(ProgressLineTest, DurationsAreWholeSeconds) {
+  EXPECT_EQ(WholeSeconds(absl::Seconds(245.7)), "4m5s");
+  EXPECT_EQ(WholeSeconds(absl::Milliseconds(300)), "0");
+}
+
+}  // namespace
+}  // namespace arcshard::launcher

@@ -1,0 +1,59 @@
+#include "launcher/progress_printer.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "launcher/progress_line.h"
+
+namespace arcshard::launcher {
+namespace {
+
+constexpr absl::string_view kToLineStart = "\r";
+constexpr absl::string_view kEraseToLineEnd = "\x1b[K";
+
+}  // namespace
+
+ProgressPrinter::ProgressPrinter(Options options, const Clock* clock) : options_(std::move(options)), clock_(clock) {}
+
+void ProgressPrinter::Show(const v1::Progress& progress) {
+  ShowVerification(progress);
+  if (progress.phase() == v1::Progress::PHASE_FINISHED || progress.phase() == v1::Progress::PHASE_FAILED) {
+    Clear();  // how a run ended is the launcher's to say
+    return;
+  }
+  if (options_.terminal_width != nullptr) {
+    // The last column stays free: a full line would wrap on some terminals.
+    const size_t width = options_.terminal_width();
+    options_.write(absl::StrCat(kToLineStart, ProgressLine(progress, width > 1 ? width - 1 : 0), kEraseToLineEnd));
+    shown_ = true;
+    return;
+  }
+  const absl::Time now = clock_->Now();
+  const bool news = phase_ != progress.phase();
+  phase_ = progress.phase();
+  if (!news && now < next_) return;
+  const std::string line = ProgressLine(progress, std::numeric_limits<size_t>::max());
+  if (line == last_) return;
+  last_ = line;
+  next_ = now + options_.interval;
+  Line(line);
+}
+
+void ProgressPrinter::ShowVerification(const v1::Progress& progress) {
+  if (progress.verification().empty() || verification_step_ == progress.verification_step()) return;
+  verification_step_ = progress.verification_step();
+  for (const std::string& line : VerificationLines(progress)) Line(line);
+}
+
+void ProgressPrinter::Line(absl::string_view text) {
+  Clear();
+  options_.write(absl::StrCat(text, "\n"));
+}
+
+void ProgressPrinter::Clear() {
+  if (shown_) options_.write(absl::StrCat(kToLineStart, kEraseToLineEnd));
+  shown_ = false;
+}
+
+}  // namespace arcshard::launcher

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "launcher/first_failure.h"
+#include "launcher/process.h"
+#include "launcher/run_folder.h"
+
+namespace arcshard::launcher {
+
+// How a run ended for whoever called the launcher.
+struct RunEnd {
+  int status = 0;             // of the launcher
+  std::string sentence = {};  // empty: in order
+};
+
+// Watches over the processes of one run, so that none outlives it:
+//
+//   running ── one fails ─────────────────────► failing: the others have ending_grace ──┐
+//      ├────── the coordinator has ended with 0 ► leaving: the others have leaving_grace ─┤
+//      ├────── all others have ended with 0 ────► leaving: the coordinator has likewise ──┼─► all are killed
+//      └────── KillAll, a second Stop ────────────────────────────────────────────────────┘
+//
+// It takes no time by itself: call Update when a child may have ended (SIGCHLD) and at deadline(). Not thread-safe.
+// All processes are dead when it is destroyed.
+class Supervisor {
+ public:
+  struct Options {
+    absl::Duration blame_window = absl::Seconds(1);    // see ChooseFailure
+    absl::Duration ending_grace = absl::Seconds(5);    // for the coordinator to end the others after a failure
+    absl::Duration leaving_grace = absl::Seconds(10);  // for the last to follow after an orderly end
+  };
+
+  // `clock` must outlive this.
+  Supervisor(const Options& options, const Clock* clock) : options_(options), clock_(clock) {}
+
+  void Add(Role role, uint32_t index, std::unique_ptr<Process> process, const std::string& log);
+
+  void Update();
+  absl::Time deadline() const { return deadline_; }
+
+  // The user wants it to end. In order: SIGTERM to the coordinator; call it when that takes it for a request to stop.
+  void Stop();
+  // Now: all are killed.
+  void StopAtOnce();
+  void KillAll();
+
+  bool all_ended() const;
+  // Something failed; what still runs is about to end.
+  bool failing() const { return failing_; }
+  std::vector<RunningProcess> running() const;
+
+  // Once all have ended.
+  RunEnd End() const;
+
+ private:
+  struct Child {
+    Role role;
+    uint32_t index;
+    std::unique_ptr<Process> process;
+    std::string log;
+    bool ended = false;
+    bool killed_by_us = false;
+  };
+
+  void NoteEnd(Child* child, const ProcessExit& exit);
+  bool LeavingHasBegun() const;
+
+  const Options options_;
+  const Clock* const clock_;
+  std::vector<Child> children_;
+  std::vector<EndedProcess> ended_;
+  absl::Time deadline_ = absl::InfiniteFuture();
+  bool failing_ = false;
+  bool leaving_ = false;
+  bool stopped_at_once_ = false;
+};
+
+}  // namespace arcshard::launcher

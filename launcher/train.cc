@@ -1,0 +1,245 @@
+#include "launcher/train.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "common/config/load_config.h"
+#include "launcher/input_check.h"
+#include "launcher/progress_line.h"
+#include "launcher/progress_printer.h"
+#include "launcher/run_folder.h"
+#include "launcher/signal_queue.h"
+#include "launcher/supervisor.h"
+#include "launcher/watch_client.h"
+
+namespace arcshard::launcher {
+namespace {
+
+constexpr size_t kWidthOfNoWidth = 80;                    // of a terminal that does not tell
+constexpr absl::Duration kLastReport = absl::Seconds(1);  // how long it may be on its way after the coordinator's end
+
+size_t TerminalWidth() {
+  winsize size{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : kWidthOfNoWidth;
+}
+
+void WriteOut(absl::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+ProgressPrinter::Options PrinterOptions() {
+  ProgressPrinter::Options options{.write = WriteOut, .terminal_width = nullptr};
+  if (isatty(STDOUT_FILENO)) options.terminal_width = TerminalWidth;
+  return options;
+}
+
+absl::StatusOr<RunConfig> LoadChecked(const TrainOptions& options) {
+  ASSIGN_OR_RETURN(RunConfig config, LoadRunConfig(options.config, options.overrides));
+  RETURN_IF_ERROR(Annotate(CheckInputs(config), options.config));
+  return config;
+}
+
+// Libraries take their number of threads from here, as they are loaded.
+std::vector<std::string> ThreadEnvironment(int threads) {
+  return {absl::StrCat("OMP_NUM_THREADS=", threads), absl::StrCat("MKL_NUM_THREADS=", threads)};
+}
+
+class TrainRun {
+ public:
+  TrainRun(const TrainOptions& options, const RunConfig& config, RunFolder folder, std::unique_ptr<SignalQueue> signals)
+      : options_(options),
+        config_(config),
+        folder_(std::move(folder)),
+        signals_(std::move(signals)),
+        printer_(PrinterOptions(), &clock_),
+        supervisor_(Supervisor::Options(), &clock_) {}
+
+  absl::StatusOr<int> Run() {
+    printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (logs in logs/)"));
+    RETURN_IF_ERROR(StartCoordinator());
+    while (!supervisor_.all_ended()) {
+      AwaitEvent();
+      for (const int signal : signals_->Take()) {
+        if (signal != SIGCHLD) Interrupt();
+      }
+      if (address_.empty()) RETURN_IF_ERROR(ReadAddress());
+      if (watch_ != nullptr) ShowReports();
+      supervisor_.Update();
+    }
+    if (watch_ != nullptr) {
+      watch_->AwaitEnd(kLastReport);
+      ShowReports();
+    }
+    return Conclude();
+  }
+
+ private:
+  absl::Status StartCoordinator() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "a pipe", "cannot create");
+    announcement_ = FileDescriptor(ends[0]);
+    const FileDescriptor to_announce(ends[1]);
+    fcntl(announcement_.get(), F_SETFL, O_NONBLOCK);
+    address_deadline_ = clock_.Now() + config_.cluster.connect_timeout;
+
+    Process::Options process;
+    process.arguments = {"--config",    options_.config, "--listen",
+                         "127.0.0.1:0", "--announce-fd", absl::StrCat(to_announce.get())};
+    for (const std::string& override : options_.overrides) {
+      process.arguments.insert(process.arguments.end(), {"--set", override});
+    }
+    process.environment = ThreadEnvironment(1);
+    process.inherit_fd = to_announce.get();
+    return Start(Role::kCoordinator, 0, std::move(process));
+  }
+
+  absl::Status StartOthers() {
+    for (uint32_t i = 0; i < config_.cluster.shards; ++i) {
+      Process::Options process;
+      process.arguments = {"--coordinator", address_};
+      process.environment = ThreadEnvironment(config_.cluster.shard_threads);
+      RETURN_IF_ERROR(Start(Role::kShard, i, std::move(process)));
+    }
+    for (uint32_t i = 0; i < config_.cluster.workers; ++i) {
+      Process::Options process;
+      process.arguments = {"--coordinator", address_, "--all-reduce-interface", config_.cluster.all_reduce_interface};
+      process.environment = ThreadEnvironment(config_.cluster.worker_threads);
+      RETURN_IF_ERROR(Start(Role::kWorker, i, std::move(process)));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Start(Role role, uint32_t index, Process::Options process) {
+    process.program = absl::StrCat(options_.bin_folder, "/", ProgramOf(role));
+    process.log = folder_.LogOf(role, index);
+    ASSIGN_OR_RETURN(std::unique_ptr<Process> started, Process::Start(process));
+    supervisor_.Add(role, index, std::move(started), process.log);
+    return folder_.List(address_, supervisor_.running());
+  }
+
+  // The coordinator's "host:port\n", as far as it has come. When it is complete the others can start.
+  absl::Status ReadAddress() {
+    if (!announcement_.valid()) return absl::OkStatus();
+    char buffer[256];
+    const ssize_t bytes = read(announcement_.get(), buffer, sizeof(buffer));
+    if (bytes == 0) announcement_ = FileDescriptor();  // it failed: its end, in a moment, says why
+    if (bytes > 0) announced_.append(buffer, static_cast<size_t>(bytes));
+    const size_t end = announced_.find('\n');
+    if (end == std::string::npos) {
+      if (clock_.Now() < address_deadline_) return absl::OkStatus();
+      return absl::DeadlineExceededError(
+          absl::StrCat("waited ", absl::FormatDuration(config_.cluster.connect_timeout),
+                       " (cluster.connect_timeout) for arcshard-coordinator to listen; its log is ",
+                       folder_.LogOf(Role::kCoordinator, 0)));
+    }
+    address_ = announced_.substr(0, end);
+    announcement_ = FileDescriptor();
+    if (interrupted_) {  // before it could take SIGTERM for a request to stop
+      supervisor_.Stop();
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(StartOthers());
+    ASSIGN_OR_RETURN(watch_, WatchClient::Start(address_));
+    return absl::OkStatus();
+  }
+
+  void Interrupt() {
+    if (!interrupted_ && !supervisor_.failing()) {
+      printer_.Line("stopping after the current step (again: at once)");
+      interrupted_ = true;
+      if (!address_.empty()) supervisor_.Stop();
+      return;
+    }
+    supervisor_.StopAtOnce();
+  }
+
+  void AwaitEvent() {
+    std::vector<pollfd> fds = {{signals_->fd(), POLLIN, 0}};
+    absl::Time deadline = supervisor_.deadline();
+    if (announcement_.valid()) {
+      fds.push_back({announcement_.get(), POLLIN, 0});
+      deadline = std::min(deadline, address_deadline_);
+    }
+    if (watch_ != nullptr) fds.push_back({watch_->fd(), POLLIN, 0});
+    const timespec timeout = absl::ToTimespec(std::max(deadline - clock_.Now(), absl::ZeroDuration()));
+    ppoll(fds.data(), fds.size(), deadline == absl::InfiniteFuture() ? nullptr : &timeout, nullptr);
+  }
+
+  void ShowReports() {
+    for (v1::Progress& report : watch_->Take()) {
+      const bool trains = report.phase() == v1::Progress::PHASE_TRAINING;
+      if (trains && trains_since_ == absl::InfiniteFuture()) trains_since_ = clock_.Now();
+      printer_.Show(report);
+      progress_ = std::move(report);
+    }
+  }
+
+  int Conclude() {
+    const RunEnd end = supervisor_.End();
+    printer_.Clear();
+    if (!end.sentence.empty()) {
+      std::fprintf(stderr, "arcshard: error: %s\n", end.sentence.c_str());
+      return end.status;
+    }
+    const std::string steps = absl::StrFormat("%d of %d steps (%.2f of %g epochs)", progress_.step(), progress_.steps(),
+                                              progress_.epoch(), progress_.epochs());
+    if (progress_.step() == 0) {
+      printer_.Line("stopped before the first step");
+      return end.status;
+    }
+    printer_.Line(absl::StrCat(interrupted_ ? "stopped in order: " : "", "trained ", steps, " in ",
+                               WholeSeconds(clock_.Now() - trains_since_)));
+    for (const std::string& line : VerificationLines(progress_)) printer_.Line(line);
+    printer_.Line(absl::StrCat("backbone: ", folder_.backbone()));
+    return end.status;
+  }
+
+  const TrainOptions options_;
+  const RunConfig config_;
+  const SystemClock clock_;
+  RunFolder folder_;
+  const std::unique_ptr<SignalQueue> signals_;
+  ProgressPrinter printer_;
+  Supervisor supervisor_;
+  FileDescriptor announcement_;  // pipe from the coordinator until it has said its address
+  absl::Time address_deadline_;
+  std::string announced_;
+  std::string address_;  // of the coordinator, host:port; empty: not known yet
+  bool interrupted_ = false;
+  std::unique_ptr<WatchClient> watch_;
+  v1::Progress progress_;  // the last report
+  absl::Time trains_since_ = absl::InfiniteFuture();
+};
+
+}  // namespace
+
+absl::Status DryRun(const TrainOptions& options) {
+  ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
+  WriteOut(ToYaml(config));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Train(const TrainOptions& options) {
+  ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
+  ASSIGN_OR_RETURN(RunFolder folder, RunFolder::Take(config.run.folder));
+  ASSIGN_OR_RETURN(std::unique_ptr<SignalQueue> signals, SignalQueue::Create({SIGINT, SIGTERM, SIGCHLD}));
+  return TrainRun(options, config, std::move(folder), std::move(signals)).Run();
+}
+
+}  // namespace arcshard::launcher

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace arcshard::launcher {
+
+struct VerifyOptions {
+  std::string backbone;           // safetensors
+  std::vector<std::string> sets;  // InsightFace's .bin
+  int threads = 0;                // 0: as many as the machine has
+  int batch = 64;                 // images of a forward pass
+  double pixel_mean = 127.5;      // (pixel - mean) / std, as in training
+  double pixel_std = 127.5;
+};
+
+// `arcshard verify`: one line on stdout for each set, "lfw: accuracy 0.9312 ± 0.0100, threshold 1.23, xnorm 22.10, 6000
+// pairs". Errors name the file.
+absl::Status VerifyBackbone(const VerifyOptions& options);
+
+}  // namespace arcshard::launcher
