@@ -75,15 +75,15 @@ absl::Status Announce(int fd, const std::string& address) {
   return absl::OkStatus();
 }
 
-absl::Status RunUntilItEnds(Service* service, StopSignals* signals) {
+absl::Status RunUntilItEnds(Session* session, StopSignals* signals) {
   std::optional<absl::Status> result;
   while (!result.has_value()) {
     if (signals->Take()) {
-      service->RequestStop();
+      session->RequestStop();
       signals->Unblock();
     }
-    service->Tick();
-    result = service->AwaitEnd(kTick);
+    session->Tick();
+    result = session->AwaitEnd(kTick);
   }
   return *result;
 }
@@ -111,7 +111,7 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
                        ", incarnation ", incarnation->number()));
   if (arguments.announce_fd >= 0) RETURN_IF_ERROR(Announce(arguments.announce_fd, server->address()));
 
-  const absl::Status result = RunUntilItEnds(&service, signals);
+  const absl::Status result = RunUntilItEnds(service.session(), signals);
   server->Shutdown(kShutdownGrace);
   return result;
 }

@@ -1,5 +1,6 @@
 #include "coordinator/service.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,38 +20,69 @@ absl::Status Shortened(const absl::Status& status) {
 
 }  // namespace
 
-class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
+class Service::Packer final : public Session::Stream {
  public:
-  Attendance(Service* service, Connection connection) : service_(service), connection_(connection) {}
+  Packer(std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream, ProcessMetrics* metrics)
+      : stream_(std::move(stream)),
+        refused_(metrics->refused_messages),
+        sent_(metrics->messages.With(kSent)),
+        sent_bytes_(metrics->message_bytes.With(kSent)) {}
 
-  // Whatever ends the stream was said to it by Run.
-  absl::Status OnMessage(const v1::ParticipantMessage& message) override {
-    service_->Received(connection_, message);
-    return absl::OkStatus();
+  bool Send(CoordinatorMessage message) override {
+    v1::CoordinatorMessage packed = ToProto(message);
+    sent_.Increment();
+    sent_bytes_.Increment(static_cast<double>(packed.ByteSizeLong()));
+    return stream_->Send(std::move(packed));
   }
-  void OnClosed(const absl::Status& status) override { service_->Disconnected(connection_, status); }
+  void Close(const absl::Status& status) override {
+    if (!status.ok() && !absl::IsAborted(status)) refused_.With(absl::StatusCodeToString(status.code())).Increment();
+    stream_->Close(Shortened(status));
+  }
 
  private:
-  Service* const service_;
+  const std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream_;
+  LabelledMetric<Counter>& refused_;
+  Counter& sent_;
+  Counter& sent_bytes_;
+};
+
+class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
+ public:
+  Attendance(Session* session, Connection connection, ProcessMetrics* metrics)
+      : session_(session),
+        connection_(connection),
+        received_(metrics->messages.With(kReceived)),
+        received_bytes_(metrics->message_bytes.With(kReceived)) {}
+
+  // Whatever ends the stream is said to it by the session.
+  absl::Status OnMessage(const v1::ParticipantMessage& message) override {
+    received_.Increment();
+    received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
+    const absl::StatusOr<ParticipantMessage> unpacked = FromProto(message);
+    if (unpacked.ok()) {
+      session_->Receive(connection_, *unpacked);
+    } else {
+      session_->Refuse(connection_, unpacked.status());
+    }
+    return absl::OkStatus();
+  }
+  void OnClosed(const absl::Status& status) override { session_->Detach(connection_, status); }
+
+ private:
+  Session* const session_;
   const Connection connection_;
+  Counter& received_;
+  Counter& received_bytes_;
 };
 
 Service::Service(Run::Options options, const Clock* clock, ProgressSink* sink, ProcessMetrics* metrics)
-    : sink_(sink),
-      refused_(metrics->refused_messages),
-      sent_(metrics->messages.With(kSent)),
-      sent_bytes_(metrics->message_bytes.With(kSent)),
-      received_(metrics->messages.With(kReceived)),
-      received_bytes_(metrics->message_bytes.With(kReceived)),
-      run_(std::move(options), clock, this, this) {}
+    : sink_(sink), metrics_(metrics), session_(std::move(options), clock, this) {}
 
 grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Service::Attend(grpc::CallbackServerContext*) {
   return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
-      [this](std::shared_ptr<StreamSender<v1::CoordinatorMessage>> sender) {
-        MutexLock lock(&mutex_);
-        const Connection connection = ++last_connection_;
-        streams_.emplace(connection, std::move(sender));
-        return std::make_unique<Attendance>(this, connection);
+      [this](std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream) {
+        const Connection connection = session_.Attach(std::make_shared<Packer>(std::move(stream), metrics_));
+        return std::make_unique<Attendance>(&session_, connection, metrics_);
       });
 }
 
@@ -60,73 +92,10 @@ grpc::ServerWriteReactor<v1::Progress>* Service::Watch(grpc::CallbackServerConte
 
 grpc::ServerUnaryReactor* Service::Stop(grpc::CallbackServerContext* context, const v1::StopRequest*,
                                         v1::StopResponse*) {
-  RequestStop();
+  session_.RequestStop();
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;
-}
-
-void Service::Received(Connection from, const v1::ParticipantMessage& message) {
-  received_.Increment();
-  received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
-  const absl::StatusOr<ParticipantMessage> unpacked = FromProto(message);
-  MutexLock lock(&mutex_);
-  if (unpacked.ok()) {
-    run_.Receive(from, *unpacked);
-  } else {
-    run_.Refuse(from, unpacked.status());
-  }
-  CloseAllIfEnded();
-}
-
-void Service::Disconnected(Connection from, const absl::Status& status) {
-  MutexLock lock(&mutex_);
-  streams_.erase(from);
-  run_.Disconnected(from, status.ok() ? "stream ended" : "stream broken");
-  CloseAllIfEnded();
-}
-
-void Service::RequestStop() {
-  MutexLock lock(&mutex_);
-  run_.RequestStop();
-  CloseAllIfEnded();
-}
-
-void Service::Tick() {
-  MutexLock lock(&mutex_);
-  run_.Tick();
-  CloseAllIfEnded();
-}
-
-std::optional<absl::Status> Service::AwaitEnd(absl::Duration timeout) {
-  MutexLock lock(&mutex_);
-  if (!run_.result().has_value()) ended_.WaitFor(&mutex_, timeout);
-  return run_.result();
-}
-
-// Run has closed its members' streams; there may be others that never registered.
-void Service::CloseAllIfEnded() {
-  const std::optional<absl::Status>& result = run_.result();
-  if (!result.has_value()) return;
-  const absl::Status closing = result->ok() ? absl::OkStatus() : Shortened(absl::AbortedError(result->message()));
-  for (const auto& [connection, stream] : streams_) stream->Close(closing);
-  ended_.NotifyAll();
-}
-
-void Service::Send(Connection to, const CoordinatorMessage& message) {
-  const auto stream = streams_.find(to);
-  if (stream == streams_.end()) return;
-  v1::CoordinatorMessage packed = ToProto(message);
-  sent_.Increment();
-  sent_bytes_.Increment(static_cast<double>(packed.ByteSizeLong()));
-  stream->second->Send(std::move(packed));
-}
-
-void Service::Close(Connection to, const absl::Status& status) {
-  const auto stream = streams_.find(to);
-  if (stream == streams_.end()) return;
-  if (!status.ok() && !absl::IsAborted(status)) refused_.With(absl::StatusCodeToString(status.code())).Increment();
-  stream->second->Close(Shortened(status));
 }
 
 void Service::Report(const Progress& progress) {

@@ -158,7 +158,7 @@ class ServiceTest : public ::testing::Test {
     return decision;
   }
   absl::Status AwaitEnd() {
-    return service_->AwaitEnd(absl::Seconds(60)).value_or(absl::UnknownError("still running"));
+    return service_->session()->AwaitEnd(absl::Seconds(60)).value_or(absl::UnknownError("still running"));
   }
 
   FakeClock clock_;
@@ -206,7 +206,7 @@ TEST_F(ServiceTest, SilenceIsADeathThatATickFinds) {
   BeginTraining();
   for (int tick = 0; tick < 9; ++tick) {
     clock_.Advance(absl::Seconds(1));
-    service_->Tick();
+    service_->session()->Tick();
   }
   EXPECT_THAT(std::string(AwaitEnd().message()), HasSubstr("no sign of life for 9s"));
   EXPECT_EQ(shard_->ReadToEnd().code(), absl::StatusCode::kAborted);
@@ -221,7 +221,7 @@ TEST_F(ServiceTest, AMessageThatCannotBeReadIsRefusedByItsField) {
             absl::InvalidArgumentError("register.role is 0; it must be ROLE_SHARD or ROLE_WORKER"));
   worker_->Send(v1::ParticipantMessage());
   EXPECT_EQ(worker_->ReadToEnd().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(service_->AwaitEnd(absl::ZeroDuration()), std::nullopt);  // neither was a member
+  EXPECT_EQ(service_->session()->AwaitEnd(absl::ZeroDuration()), std::nullopt);  // neither was a member
   EXPECT_EQ(metrics_.refused_messages.With("INVALID_ARGUMENT").Value(), 2.0);
 }
 
@@ -288,7 +288,7 @@ TEST_F(ServiceTest, AWatcherGetsTheLatestReportAtOnceAndTheLastOneAtTheEnd) {
 }
 
 TEST_F(ServiceTest, AWatcherAfterTheEndGetsTheLastReport) {
-  service_->RequestStop();
+  service_->session()->RequestStop();
   EXPECT_TRUE(AwaitEnd().ok());
   grpc::ClientContext context;
   const auto watch = stub_->Watch(&context, v1::WatchRequest());
