@@ -64,16 +64,15 @@ void Resizer::Resize(const Image& from, int side, Image* to) {
 
   SetTaps(from.height, side);
   to->Resize(side, side);
-  std::vector<float> sums(size_t{3} * side);
   for (int y = 0; y < side; ++y) {
     const Taps& taps = taps_[y];
-    std::fill(sums.begin(), sums.end(), 0.0f);
+    sums_.assign(size_t{3} * side, 0.0f);
     for (int k = 0; k < taps.count; ++k) {
       const uint8_t* in = narrow_.row(taps.first + k);
       const float weight = weights_[taps.weights + k];
-      for (int x = 0; x < 3 * side; ++x) sums[x] += weight * in[x];
+      for (int x = 0; x < 3 * side; ++x) sums_[x] += weight * in[x];
     }
-    std::transform(sums.begin(), sums.end(), to->row(y), round);
+    std::transform(sums_.begin(), sums_.end(), to->row(y), round);
   }
 }
 

@@ -38,7 +38,8 @@ struct Normalization {
 // Thread-safe.
 absl::Status DecodeImage(absl::string_view encoded, Image* image);
 
-// Bilinear, and over the whole footprint of a target pixel where the image shrinks: Pillow's Image.resize(BILINEAR).
+// Bilinear, and over the whole footprint of a target pixel where the image shrinks: Pillow's
+// Image.resize(BILINEAR), but for ties in rounding.
 class Resizer {
  public:
   // `to` gets side × side pixels. `from` and `to` may not be the same image.
@@ -55,7 +56,8 @@ class Resizer {
 
   std::vector<Taps> taps_;
   std::vector<float> weights_;
-  Image narrow_;  // after the horizontal pass
+  Image narrow_;             // after the horizontal pass
+  std::vector<float> sums_;  // of a row
 };
 
 // Decodes, resizes where needed and keeps the buffers from image to image. One per thread.

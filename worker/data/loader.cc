@@ -7,6 +7,22 @@
 
 namespace arcshard::worker {
 
+LoaderOptions LoaderOptionsOf(const RunConfig& config) {
+  LoaderOptions options;
+  options.seed = config.run.seed;
+  options.image_size = config.data.image_size;
+  options.normalization = {.mean = static_cast<float>(config.data.pixel_mean),
+                           .std = static_cast<float>(config.data.pixel_std)};
+  options.augment = {.flip = config.data.flip,
+                     .rotate_degrees = config.data.rotate_degrees,
+                     .translate = config.data.translate,
+                     .scale = config.data.scale};
+  options.threads = config.data.loader_threads;
+  options.prefetch = config.data.prefetch;
+  options.max_corrupt_share = config.data.max_corrupt_share;
+  return options;
+}
+
 absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(const LoaderOptions& options, const Dataset* dataset) {
   if (options.threads < 1 || options.prefetch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("a loader needs at least 1 thread and 1 micro-batch ahead, not ",
@@ -59,7 +75,9 @@ absl::StatusOr<std::unique_ptr<MicroBatch>> Loader::Next() {
     jobs_.pop_front();
     work_.NotifyAll();  // the next one moved up
   }
-  RETURN_IF_ERROR(job->status);
+  // Moved, not shared with the thread that failed: Abseil is not built for TSan, which can't see a Status's reference
+  // count.
+  if (!job->status.ok()) return std::move(job->status);
   SortCorrupt(job.get());
   return std::move(job->batch);
 }
@@ -129,13 +147,13 @@ void Loader::Run() {
       }
     }
     corrupt.clear();
-    const absl::Status status = Fill(*job, place, &scratch, &corrupt);
+    absl::Status status = Fill(*job, place, &scratch, &corrupt);
 
     MutexLock lock(&mutex_);
     for (CorruptSample& passed : corrupt) job->corrupt.emplace_back(place, std::move(passed));
     if (!status.ok()) {
       if (job->status.ok() || place < job->failed_place) {
-        job->status = status;
+        job->status = std::move(status);
         job->failed_place = place;
       }
       job->abandoned = true;

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/mutex.h"
+#include "common/config/run_config.h"
 #include "worker/data/augment.h"
 #include "worker/data/dataset.h"
 #include "worker/data/image.h"
@@ -53,6 +54,8 @@ struct LoaderOptions {
   int prefetch = 2;                 // micro-batches decoded ahead of Next
   double max_corrupt_share = 0.01;  // of all samples of the data set
 };
+
+LoaderOptions LoaderOptionsOf(const RunConfig& config);
 
 // Decodes micro-batches ahead of training.
 //

@@ -255,6 +255,33 @@ TEST_F(LoaderTest, DestructionWhileLoadingIsClean) {
   }
 }
 
+TEST(LoaderOptionsTest, EveryKeyOfTheConfigurationArrives) {
+  RunConfig config;
+  config.run.seed = 11;
+  config.data.image_size = 32;
+  config.data.flip = false;
+  config.data.rotate_degrees = 1;
+  config.data.translate = 2;
+  config.data.scale = 3;
+  config.data.pixel_mean = 4;
+  config.data.pixel_std = 5;
+  config.data.loader_threads = 6;
+  config.data.prefetch = 7;
+  config.data.max_corrupt_share = 0.8;
+  const LoaderOptions options = LoaderOptionsOf(config);
+  EXPECT_EQ(options.seed, 11u);
+  EXPECT_EQ(options.image_size, 32);
+  EXPECT_FALSE(options.augment.flip);
+  EXPECT_EQ(options.augment.rotate_degrees, 1);
+  EXPECT_EQ(options.augment.translate, 2);
+  EXPECT_EQ(options.augment.scale, 3);
+  EXPECT_EQ(options.normalization.mean, 4);
+  EXPECT_EQ(options.normalization.std, 5);
+  EXPECT_EQ(options.threads, 6);
+  EXPECT_EQ(options.prefetch, 7);
+  EXPECT_EQ(options.max_corrupt_share, 0.8);
+}
+
 TEST_F(LoaderTest, RecycledMemoryIsUsedAgain) {
   WriteDataset(8);
   auto loader = Start(Options(1, 1));

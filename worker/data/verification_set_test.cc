@@ -116,7 +116,8 @@ TEST(RefusedSetTest, CallsThatPythonWouldNotHaveWrittenAreRefused) {
   const auto image = [&](const std::string& value) {
     return Refusal(absl::StrCat("](", value, "C\1be](\x88\x65\x86."));
   };
-  EXPECT_EQ(image("c_codecs\nencode\nX\1\0\0\0aX\4\0\0\0utf8\x86R"s), "image 0 is an object, neither bytes nor an array");
+  EXPECT_EQ(image("c_codecs\nencode\nX\1\0\0\0aX\4\0\0\0utf8\x86R"s),
+            "image 0 is an object, neither bytes nor an array");
   EXPECT_EQ(image("c_codecs\nencode\nX\3\0\0\0\xe2\x82\xacX\6\0\0\0latin1\x86R"s),
             "image 0 is an object, neither bytes nor an array");
   EXPECT_EQ(image("cbuiltins\nbytearray\nK\xff\x85R"), "image 0 is an object, neither bytes nor an array");
