@@ -15,6 +15,7 @@
 #include "common/config/nearest_name.h"
 #include "common/config/schema.h"
 #include "common/config/value.h"
+#include "common/config/yaml_document.h"
 #include "common/io/file.h"
 
 namespace arcshard {
@@ -158,11 +159,10 @@ absl::Status Reader::ReadOverride(const std::string& assignment) {
   if (found == by_name_.end()) return UnknownName(sides.first, place);
   const ConfigKey& key = *found->second;
   if (IsList(key.value)) {
-    try {
-      RETURN_IF_ERROR(SetKey(key, YAML::Load(sides.second), {place, /*has_lines=*/false}));
-    } catch (const YAML::Exception&) {
+    const absl::StatusOr<YAML::Node> list = ParseYamlDocument(sides.second, place);
+    if (!list.ok())
       return Refuse(place, absl::StrCat(key.name, " expects ", DescribeType(key.value), ", such as [a, b]"));
-    }
+    RETURN_IF_ERROR(SetKey(key, *list, {place, /*has_lines=*/false}));
   } else {
     const absl::Status status = SetFromText(key, sides.second, /*quoted=*/false);
     if (!status.ok()) return Refuse(place, absl::StrCat(key.name, " ", status.message()));
@@ -191,15 +191,9 @@ void Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path
 
 absl::StatusOr<RunConfig> ParseRunConfig(const std::string& yaml_text, const std::string& file_name,
                                          const std::vector<std::string>& overrides) {
+  ASSIGN_OR_RETURN(const YAML::Node document, ParseYamlDocument(yaml_text, file_name));
   Reader reader;
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml_text);
-    if (documents.size() > 1) return Refuse(file_name, "expects one YAML document, found more");
-    RETURN_IF_ERROR(reader.ReadDocument(documents.empty() ? YAML::Node() : documents.front(), file_name));
-  } catch (const YAML::Exception& error) {
-    return Refuse(absl::StrCat(PlaceOf({file_name}, error.mark), ":", error.mark.column + 1),
-                  absl::StrCat("malformed YAML: ", error.msg));
-  }
+  RETURN_IF_ERROR(reader.ReadDocument(document, file_name));
   for (const std::string& assignment : overrides) RETURN_IF_ERROR(reader.ReadOverride(assignment));
   const absl::Status status = CheckRunConfig(reader.config());
   if (!status.ok()) return Annotate(status, file_name);

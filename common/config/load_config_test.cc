@@ -171,6 +171,26 @@ TEST(LoadConfigTest, MalformedYamlNamesLineAndColumn) {
   EXPECT_THAT(ErrorOf("data: {flip: *nowhere}\n"), StartsWith("/runs/run.yaml:1:14: malformed YAML: "));
   EXPECT_THAT(ErrorOf("data: {}\n---\nrun: {}\n"), HasSubstr("expects one YAML document"));
   EXPECT_THAT(ErrorOf(std::string(100000, '[')), HasSubstr("malformed YAML"));
+  EXPECT_THAT(ErrorOf(",data: {}\n"), StartsWith("/runs/run.yaml: expects one YAML document"))
+      << "LoadAll would not end";
+}
+
+TEST(LoadConfigTest, AnyDamagedByteIsRefusedOrHarmless) {
+  const std::string yaml =
+      "data:\n  train: &t \"/t\\x20\"\n  batch_size: 64\nschedule: {drop_epochs: [4, 8.5]}\nverification:\n  sets:\n  "
+      "- *t\n";
+  ASSERT_TRUE(ParseRunConfig(yaml, kFile, {}).ok());
+  for (size_t position = 0; position < yaml.size(); ++position) {
+    for (int value = 0; value < 256; ++value) {
+      std::string damaged = yaml;
+      damaged[position] = static_cast<char>(value);
+      const absl::Status status = ParseRunConfig(damaged, kFile, {}).status();
+      if (!status.ok()) {
+        EXPECT_THAT(std::string(status.message()), StartsWith(kFile));
+      }
+    }
+    (void)ParseRunConfig(yaml.substr(0, position), kFile, {}).ok();
+  }
 }
 
 TEST(LoadConfigTest, AMissingFileIsNamed) {
@@ -202,6 +222,7 @@ TEST(LoadConfigTest, ABadOverrideIsNamedAsItWasGiven) {
             "--set schedule.drop_epochs=[x]: schedule.drop_epochs expects a number, found 'x'");
   EXPECT_EQ(error("schedule.drop_epochs=[1"),
             "--set schedule.drop_epochs=[1: schedule.drop_epochs expects a list of numbers, such as [a, b]");
+  EXPECT_THAT(error("schedule.drop_epochs=[1] ]"), HasSubstr("expects a list of numbers, such as [a, b]"));
   EXPECT_EQ(error("data=3"), "--set data=3: data is a section, not a key");
   for (const char* assignment : {"data.batch_size", "=3", ""}) {
     EXPECT_THAT(error(assignment), HasSubstr("expects section.key=value")) << assignment;
