@@ -1,0 +1,130 @@
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/equal.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/support/training_cluster.h"
+
+// The number of shards and of workers changes nothing but rounding: runs on Omniglot with K shards and M workers
+// against one with a single shard and a single worker.
+namespace arcshard {
+namespace {
+
+RunConfig SmallRun() {
+  RunConfig config;
+  config.data.train = ARCSHARD_SOURCE_DIR "/examples/omniglot/data";
+  config.data.image_size = 16;
+  config.data.batch_size = 24;
+  config.data.micro_batch_size = 4;  // six micro-batches: shares of 6, 3 and 2
+  config.backbone.width = 8;
+  config.backbone.embedding_size = 16;
+  config.head.scale = 32;
+  config.loss.margin = "cosface";
+  config.loss.m = 0.4;
+  config.run.deterministic = true;
+  return config;
+}
+
+struct Result {
+  at::Tensor model;  // of every worker, compared with one another
+  at::Tensor class_centers;
+};
+
+Result Train(const TrainingOptions& options, uint64_t steps, double lr) {
+  auto cluster = TrainingCluster::Start(options);
+  EXPECT_TRUE(cluster.ok()) << cluster.status();
+  if (!cluster.ok()) return {};
+  const absl::Status status = (*cluster)->Train(steps, lr);
+  EXPECT_TRUE(status.ok()) << status;
+  for (size_t w = 1; w < options.workers; ++w) {
+    EXPECT_TRUE(at::equal((*cluster)->Model(0), (*cluster)->Model(w)))
+        << "worker " << w << " has another model than worker 0";
+  }
+  return {(*cluster)->Model(0), (*cluster)->ClassCenters()};
+}
+
+TrainingOptions WithSmallBackbone(size_t shards, size_t workers, Transport transport = Transport::kInProcess) {
+  return {.config = SmallRun(),
+          .shards = shards,
+          .workers = workers,
+          .transport = transport,
+          .backbone = [](const worker::BackboneOptions& options, size_t) { return CreateSmallBackbone(options); }};
+}
+
+// Largest difference as a share of the largest weight.
+double Distance(const at::Tensor& got, const at::Tensor& reference) {
+  return ((got - reference).abs().max() / reference.abs().max()).item<double>();
+}
+
+constexpr double kRounding = 1e-5;
+constexpr uint64_t kSteps = 50;
+constexpr double kLr = 0.01;
+
+class Elastic : public testing::TestWithParam<std::tuple<size_t, size_t>> {
+ protected:
+  static void SetUpTestSuite() { static_run_ = new Result(Train(WithSmallBackbone(1, 1), kSteps, kLr)); }
+  static void TearDownTestSuite() {
+    delete static_run_;
+    static_run_ = nullptr;
+  }
+  static Result* static_run_;  // one shard, one worker
+};
+Result* Elastic::static_run_ = nullptr;
+
+TEST_P(Elastic, FiftyStepsEqualThoseOfOneShardAndOneWorker) {
+  const auto [shards, workers] = GetParam();
+  const Result result = Train(WithSmallBackbone(shards, workers), kSteps, kLr);
+  EXPECT_LE(Distance(result.model, static_run_->model), kRounding);
+  EXPECT_LE(Distance(result.class_centers, static_run_->class_centers), kRounding);
+}
+
+INSTANTIATE_TEST_SUITE_P(Runs, Elastic, testing::Combine(testing::Values(1, 2, 3, 5), testing::Values(1, 2, 3)),
+                         [](const auto& each) {
+                           return absl::StrCat(std::get<0>(each.param), "_shards_", std::get<1>(each.param),
+                                               "_workers");
+                         });
+
+TEST(ElasticTest, FiftyStepsChangeTheModelByMuchMoreThanRounding) {
+  const Result before = Train(WithSmallBackbone(1, 1), 0, kLr);
+  const Result after = Train(WithSmallBackbone(1, 1), kSteps, kLr);
+  EXPECT_GE(Distance(after.model, before.model), 1000 * kRounding);
+  EXPECT_GE(Distance(after.class_centers, before.class_centers), 1000 * kRounding);
+}
+
+TEST(ElasticTest, ADeterministicRunGivesTheSameBitsTwice) {
+  const Result first = Train(WithSmallBackbone(3, 2, Transport::kGrpc), kSteps, kLr);
+  const Result second = Train(WithSmallBackbone(3, 2, Transport::kGrpc), kSteps, kLr);
+  EXPECT_TRUE(at::equal(first.model, second.model));
+  EXPECT_TRUE(at::equal(first.class_centers, second.class_centers));
+}
+
+TEST(ElasticTest, BothTransportsGiveTheSameBits) {
+  const Result in_process = Train(WithSmallBackbone(3, 2, Transport::kInProcess), kSteps, kLr);
+  const Result grpc = Train(WithSmallBackbone(3, 2, Transport::kGrpc), kSteps, kLr);
+  EXPECT_TRUE(at::equal(in_process.model, grpc.model));
+  EXPECT_TRUE(at::equal(in_process.class_centers, grpc.class_centers));
+}
+
+TEST(ElasticTest, OneStepOfIResNet18EqualsThatOfOneShardAndOneWorker) {
+  TrainingOptions options{
+      .config = SmallRun(), .shards = 1, .workers = 1, .transport = Transport::kInProcess, .backbone = {}};
+  options.config.backbone.name = "iresnet18";
+  options.config.backbone.width = 16;
+  options.config.data.image_size = 32;
+  const Result reference = Train(options, 1, kLr);
+  for (const auto& [shards, workers] : {std::pair<size_t, size_t>{2, 3}, {3, 2}, {5, 1}}) {
+    options.shards = shards;
+    options.workers = workers;
+    const Result result = Train(options, 1, kLr);
+    EXPECT_LE(Distance(result.model, reference.model), kRounding) << shards << " shards, " << workers << " workers";
+    EXPECT_LE(Distance(result.class_centers, reference.class_centers), kRounding)
+        << shards << " shards, " << workers << " workers";
+  }
+}
+
+}  // namespace
+}  // namespace arcshard
