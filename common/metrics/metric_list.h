@@ -6,7 +6,7 @@
 namespace arcshard {
 
 // Values of labels. One that never occurred is shown as 0 rather than missing, so that a rate over it is defined.
-inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";            // outcome
+inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";      // outcome
 inline constexpr absl::string_view kSent = "sent", kReceived = "received";        // direction
 inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";  // role
 
