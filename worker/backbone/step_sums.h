@@ -19,8 +19,8 @@ namespace arcshard::worker {
 // layout, own or reduced. Not thread-safe.
 class StepSums {
  public:
-  // Sets the gradient of each parameter and moves the pending statistics here. Register all statistics before.
-  // `statistics` must outlive backward passes, not this.
+  // Sets the gradient of each parameter and moves the pending statistics here; all statistics are registered by then.
+  // The buffer lives as long as anything that uses it.
   StepSums(absl::Span<const NamedTensor> parameters, RunningStatistics* statistics, int64_t num_scalars);
 
   // This worker's sums, 1-D.
