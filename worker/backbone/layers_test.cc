@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "ATen/ops/full.h"
@@ -52,6 +53,17 @@ TEST(Dropout, MaskIsAFunctionOfSeedStepAndMicroBatchAlone) {
   EXPECT_FALSE(Dropout(2, 0.4).Forward(x, context).equal(mask));
   EXPECT_FALSE(dropout.Forward(x, {.training = true, .step = 6, .micro_batch = 2}).equal(mask));
   EXPECT_FALSE(dropout.Forward(x, {.training = true, .step = 5, .micro_batch = 3}).equal(mask));
+}
+
+TEST(Dropout, MasksOfStepsAndMicroBatchesAreIndependent) {
+  const Dropout dropout(1, 0.4);
+  const at::Tensor x = at::ones({100, 1000}, at::kFloat);
+  const at::Tensor mask = dropout.Forward(x, {.training = true, .step = 4, .micro_batch = 1});
+  const double by_chance = 0.4 * 0.4 + 0.6 * 0.6;  // share of the places at which two masks agree
+  for (const auto& [step, micro_batch] : {std::pair<uint64_t, uint32_t>{4, 2}, {5, 1}, {1, 4}}) {
+    const at::Tensor other = dropout.Forward(x, {.training = true, .step = step, .micro_batch = micro_batch});
+    EXPECT_NEAR(other.eq(mask).sum().item<double>() / 1e5, by_chance, 0.01) << step << ", " << micro_batch;
+  }
 }
 
 TEST(Dropout, KeepsTheExpectedShareAndTheMeanInTrainingAndEverythingAtTest) {
