@@ -14,14 +14,14 @@ std::atomic<bool> watching = false;
 std::atomic<size_t> largest = 0;  // bytes of one allocation
 }  // namespace
 
-void* operator new(size_t size) {
+// Not inlined: GCC would see one half of a pair and warn that it does not fit the other.
+[[gnu::noinline]] void* operator new(size_t size) {
   if (watching && size > largest) largest = size;
   void* const memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
-void* operator new[](size_t size) { return operator new(size); }
-// Not inlined: GCC would see a free() of what an operator new gave, and warn.
+[[gnu::noinline]] void* operator new[](size_t size) { return operator new(size); }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
