@@ -42,6 +42,7 @@ void Supervisor::NoteEnd(Child* child, const ProcessExit& exit) {
                     .killed_by_us = child->killed_by_us,
                     .last_error = LastErrorOfFile(child->log),
                     .log = child->log});
+  if (child->role == Role::kCoordinator) coordinator_ended_in_order_ = exit.ok();
   if (exit.ok() || child->killed_by_us || failing_) return;
   failing_ = true;
   deadline_ = std::min(deadline_, clock_->Now() + options_.ending_grace);
@@ -70,6 +71,11 @@ void Supervisor::StopAtOnce() {
   KillAll();
 }
 
+void Supervisor::Dismiss() {
+  dismissed_ = true;
+  KillAll();
+}
+
 void Supervisor::KillAll() {
   deadline_ = absl::InfiniteFuture();
   for (Child& child : children_) {
@@ -93,6 +99,7 @@ std::vector<RunningProcess> Supervisor::running() const {
 }
 
 RunEnd Supervisor::End() const {
+  if (dismissed_) return {};
   if (stopped_at_once_) return {kStoppedAtOnce, "stopped at once; nothing of the run was kept"};
   if (const size_t i = ChooseFailure(ended_, options_.blame_window); i < ended_.size()) {
     return {ExitStatus(ended_[i].exit), DescribeFailure(ended_[i])};

@@ -48,9 +48,11 @@ class Supervisor {
   void Stop();
   // Now: all are killed.
   void StopAtOnce();
-  void KillAll();
+  // Whoever still runs has nothing to do any more: all are killed, and how they or others ended is no failure.
+  void Dismiss();
 
   bool all_ended() const;
+  bool coordinator_ended_in_order() const { return coordinator_ended_in_order_; }
   // Something failed; what still runs is about to end.
   bool failing() const { return failing_; }
   std::vector<RunningProcess> running() const;
@@ -70,6 +72,7 @@ class Supervisor {
 
   void NoteEnd(Child* child, const ProcessExit& exit);
   bool LeavingHasBegun() const;
+  void KillAll();
 
   const Options options_;
   const Clock* const clock_;
@@ -78,7 +81,9 @@ class Supervisor {
   absl::Time deadline_ = absl::InfiniteFuture();
   bool failing_ = false;
   bool leaving_ = false;
+  bool coordinator_ended_in_order_ = false;
   bool stopped_at_once_ = false;
+  bool dismissed_ = false;
 };
 
 }  // namespace arcshard::launcher

@@ -137,6 +137,19 @@ TEST_F(SupervisorTest, AStopAtOnceDuringAFailureStillTellsTheFailure) {
   EXPECT_EQ(supervisor_.End().status, 3);
 }
 
+TEST_F(SupervisorTest, WhoeverIsDismissedHasNotFailed) {
+  const pid_t coordinator = Add(Role::kCoordinator, "exit 0");
+  Add(Role::kShard, kForever);
+  const pid_t worker = Add(Role::kWorker, "exit 1");
+  EXPECT_FALSE(supervisor_.coordinator_ended_in_order());
+  AwaitExit(coordinator);
+  UpdateAfterExitOf(worker);
+  EXPECT_TRUE(supervisor_.coordinator_ended_in_order());
+  supervisor_.Dismiss();
+  UpdateAfterExitOfAll();
+  EXPECT_EQ(supervisor_.End().status, 0);
+}
+
 TEST_F(SupervisorTest, WhatRunsIsListed) {
   const pid_t coordinator = Add(Role::kCoordinator, kForever);
   const pid_t shard = Add(Role::kShard, "exit 0");

@@ -81,11 +81,9 @@ class TrainRun {
       if (address_.empty()) RETURN_IF_ERROR(ReadAddress());
       if (watch_ != nullptr) ShowReports();
       supervisor_.Update();
+      if (interrupted_ && supervisor_.coordinator_ended_in_order()) DismissIfNothingBegan();
     }
-    if (watch_ != nullptr) {
-      watch_->AwaitEnd(kLastReport);
-      ShowReports();
-    }
+    ShowLastReports();
     return Conclude();
   }
 
@@ -169,6 +167,12 @@ class TrainRun {
     supervisor_.StopAtOnce();
   }
 
+  // Stopped while it gathered its members: some still wait for a coordinator that has gone.
+  void DismissIfNothingBegan() {
+    ShowLastReports();
+    if (progress_.steps() == 0) supervisor_.Dismiss();
+  }
+
   void AwaitEvent() {
     std::vector<pollfd> fds = {{signals_->fd(), POLLIN, 0}};
     absl::Time deadline = supervisor_.deadline();
@@ -179,6 +183,13 @@ class TrainRun {
     if (watch_ != nullptr) fds.push_back({watch_->fd(), POLLIN, 0});
     const timespec timeout = absl::ToTimespec(std::max(deadline - clock_.Now(), absl::ZeroDuration()));
     ppoll(fds.data(), fds.size(), deadline == absl::InfiniteFuture() ? nullptr : &timeout, nullptr);
+  }
+
+  // Once the coordinator has ended.
+  void ShowLastReports() {
+    if (watch_ == nullptr) return;
+    watch_->AwaitEnd(kLastReport);
+    ShowReports();
   }
 
   void ShowReports() {

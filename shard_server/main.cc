@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
@@ -40,7 +41,7 @@ int main(int argc, char** argv) {
   arcshard::shard::ShardProcess::Options options;
   int64_t capacity_mb = 0;
   std::string metrics_listen = "127.0.0.1:0";
-  double connect_timeout_seconds = 60;
+  std::string connect_timeout = "60s";
 
   CLI::App app("Holds a range of a run's class centers. Start it in any order with the other processes of the run.");
   app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")->required();
@@ -51,12 +52,14 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--metrics-listen", metrics_listen, "host:port of /metrics; port 0 takes a free one")
       ->capture_default_str();
-  app.add_option("--connect-timeout", connect_timeout_seconds, "seconds to wait for the coordinator to answer")
-      ->check(CLI::PositiveNumber)
+  app.add_option("--connect-timeout", connect_timeout, "how long to wait for the coordinator to answer, such as 60s")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   options.capacity_bytes = capacity_mb > 0 ? capacity_mb << 20 : arcshard::shard::DefaultCapacityBytes();
-  options.connect_timeout = absl::Seconds(connect_timeout_seconds);
+  if (!absl::ParseDuration(connect_timeout, &options.connect_timeout)) {
+    arcshard::LogError(absl::StrCat("--connect-timeout ", connect_timeout, " is no duration such as 60s or 2m"));
+    return EXIT_FAILURE;
+  }
 
   const absl::Status status = arcshard::shard::Main(options, metrics_listen);
   if (status.ok()) return EXIT_SUCCESS;

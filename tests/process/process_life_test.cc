@@ -1,0 +1,162 @@
+// A run of real processes, and what becomes of it when one dies or the user stops it.
+#include <csignal>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "tests/process/process_kit.h"
+
+namespace arcshard {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr absl::Duration kPatience = absl::Seconds(10);  // from a death to the launcher's end
+
+class ProcessLifeTest : public ProcessTestBase {
+ protected:
+  // Starts a run and returns once its steps advance.
+  Program StartTraining(const std::vector<std::string>& overrides = {}) {
+    Program run = Start("arcshard", SmallRun(overrides));
+    run.AwaitLine("step 0/");
+    listing_ = Listing::Of(Path("run"));
+    auto watch = launcher::WatchClient::Start(listing_.coordinator);
+    EXPECT_TRUE(watch.ok()) << watch.status();
+    watch_ = *std::move(watch);
+    AwaitSteps(watch_.get(), 3);
+    return run;
+  }
+
+  void ExpectNothingIsLeft() {
+    for (const Listing::Entry& process : listing_.processes) {
+      EXPECT_EQ(kill(process.pid, 0), -1) << process.role << " " << process.index << " still runs";
+    }
+    EXPECT_FALSE(Answers(listing_.coordinator));
+    EXPECT_FALSE(std::filesystem::exists(Path("run/processes.json")));
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(Path("run"))) {
+      EXPECT_THAT(entry.path().string(), Not(HasSubstr(".tmp")));
+    }
+  }
+
+  void ADeathEndsTheRun(const std::string& role, uint32_t index, const std::string& name) {
+    Program run = StartTraining();
+    const Listing::Entry victim = listing_.Find(role, index);
+    const absl::Time death = absl::Now();
+    ASSERT_EQ(kill(victim.pid, SIGKILL), 0);
+    EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 128 + SIGKILL}));
+    EXPECT_LT(absl::Now() - death, kPatience);
+    EXPECT_THAT(run.output(),
+                HasSubstr(absl::StrCat("arcshard: error: ", name, " was killed by signal 9 (SIGKILL); its log is ",
+                                       victim.log, "\n")));
+    ExpectNothingIsLeft();
+    EXPECT_FALSE(std::filesystem::exists(Path("run/model/backbone.safetensors")));
+  }
+
+  Listing listing_;
+  std::unique_ptr<launcher::WatchClient> watch_;
+};
+
+TEST_F(ProcessLifeTest, TheDeathOfAShardEndsTheRun) { ADeathEndsTheRun("shard", 1, "arcshard-shard 1"); }
+
+TEST_F(ProcessLifeTest, TheDeathOfAWorkerEndsTheRun) { ADeathEndsTheRun("worker", 1, "arcshard-worker 1"); }
+
+TEST_F(ProcessLifeTest, TheDeathOfTheLowestWorkerEndsTheRun) { ADeathEndsTheRun("worker", 0, "arcshard-worker 0"); }
+
+TEST_F(ProcessLifeTest, TheDeathOfTheCoordinatorEndsTheRun) {
+  ADeathEndsTheRun("coordinator", 0, "arcshard-coordinator");
+}
+
+TEST_F(ProcessLifeTest, TheDeathOfTheLauncherEndsEveryProcess) {
+  Program run = StartTraining();
+  run.Signal(SIGKILL);
+  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.signal = SIGKILL}));
+  watch_->AwaitEnd(kPatience);
+  for (const Listing::Entry& process : listing_.processes) AwaitDeath(process.pid);
+  EXPECT_FALSE(Answers(listing_.coordinator));
+}
+
+TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilence) {
+  Program run = StartTraining({"cluster.heartbeat_interval=200ms", "cluster.heartbeat_timeout=1s"});
+  const Listing::Entry victim = listing_.Find("shard", 0);
+  const absl::Time death = absl::Now();
+  ASSERT_EQ(kill(victim.pid, SIGSTOP), 0);
+  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 1}));
+  EXPECT_LT(absl::Now() - death, kPatience);
+  EXPECT_THAT(run.output(), AllOf(HasSubstr("arcshard: error: "), HasSubstr(absl::StrCat("(pid ", victim.pid, " on ")),
+                                  HasSubstr("no sign of life")));
+  ExpectNothingIsLeft();
+}
+
+TEST_F(ProcessLifeTest, InterruptedOnceItEndsInOrderAndLeavesTheBackbone) {
+  Program run = StartTraining();
+  run.Signal(SIGINT);
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(run.output(), AllOf(HasSubstr("stopping after the current step (again: at once)\n"),
+                                  ContainsRegex("stopped in order: trained [0-9]+ of [0-9]+ steps"),
+                                  HasSubstr(Path("run/model/backbone.safetensors"))));
+  ExpectNothingIsLeft();
+
+  // InsightFace's iresnet18 has 187 entries in its state dict.
+  const std::string script =
+      "import sys; from safetensors.numpy import load_file; m = load_file(sys.argv[1]); "
+      "print(len(m), m['features.weight'].tolist() == [1] * 32)";
+  auto python = launcher::Process::Start({.program = ARCSHARD_SOURCE_DIR "/.deps/python/bin/python",
+                                          .arguments = {"-c", script, Path("run/model/backbone.safetensors")},
+                                          .environment = {},
+                                          .log = Path("python.log")});
+  ASSERT_TRUE(python.ok()) << python.status();
+  AwaitDeath((*python)->pid());
+  EXPECT_TRUE((*python)->Poll().value().ok());
+  EXPECT_EQ(ReadFile(Path("python.log")).value_or("none"), "187 True\n");
+
+  Program verify = Start("arcshard", {"verify", Path("run/model/backbone.safetensors"),
+                                      ARCSHARD_SOURCE_DIR "/examples/omniglot/data/unseen_alphabets.bin"});
+  EXPECT_TRUE(verify.AwaitEnd().ok()) << verify.output();
+  EXPECT_THAT(verify.output(), ContainsRegex("^unseen_alphabets: accuracy 0\\.[0-9]{4} ± 0\\.[0-9]{4}, threshold "
+                                             "[0-9.]+, xnorm [0-9.]+, 6000 pairs\n$"));
+}
+
+TEST_F(ProcessLifeTest, InterruptedTwiceItEndsAtOnce) {
+  Program run = StartTraining();
+  ASSERT_EQ(kill(listing_.Find("worker", 1).pid, SIGSTOP), 0);  // so that the current step does not end
+  run.Signal(SIGINT);
+  run.AwaitLine("again: at once");
+  run.Signal(SIGINT);
+  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 130}));
+  ExpectNothingIsLeft();
+}
+
+TEST_F(ProcessLifeTest, InterruptedWhileItWaitsItEndsInOrder) {
+  Program run = Start("arcshard", SmallRun());
+  run.AwaitLine("waiting for");
+  run.Signal(SIGTERM);
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr("stopped before the first step\n"));
+}
+
+TEST_F(ProcessLifeTest, AWorkerThatCannotReadItsDataIsNamed) {
+  SmallRun();
+  std::filesystem::copy(ARCSHARD_SOURCE_DIR "/examples/omniglot/data", Path("data"));
+  std::filesystem::resize_file(Path("data/train.rec"), 1 << 20);
+  Program run = Start("arcshard", SmallRun({absl::StrCat("data.train=", Path("data"))}));
+  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 1}));
+  EXPECT_THAT(run.output(), ContainsRegex(absl::StrCat("arcshard: error: arcshard-worker [01] failed: .*", Path("data"),
+                                                       ".*; its log is .*/worker-[01].log\n")));
+}
+
+TEST_F(ProcessLifeTest, AShortRunEndsWithItsVerification) {
+  Program run = Start("arcshard", SmallRun({"schedule.epochs=0.01", "verification.sets=[" ARCSHARD_SOURCE_DIR
+                                                                    "/examples/omniglot/data/unseen_alphabets.bin]"}));
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(
+      run.output(),
+      ContainsRegex("\ntrained 12 of 12 steps .* in [0-9ms]+\nstep 12 unseen_alphabets: accuracy "
+                    "0\\.[0-9]{4} ± 0\\.[0-9]{4} \\(threshold [0-9.]+, xnorm [0-9.]+, 6000 pairs\\)\nbackbone: "));
+}
+
+}  // namespace
+}  // namespace arcshard

@@ -1,0 +1,161 @@
+// What a user gets wrong at the command line or in the configuration: each time one sentence that names it, an exit
+// status that is not 0, and nothing left behind.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/config/load_config.h"
+#include "gmock/gmock.h"
+#include "tests/process/process_kit.h"
+
+namespace arcshard {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+class WrongInputTest : public ProcessTestBase {
+ protected:
+  // Of `arcshard train` with `yaml` as run.yaml.
+  std::string ErrorOfConfig(const std::string& yaml, const std::vector<std::string>& more = {}) {
+    Write("run.yaml", yaml);
+    std::vector<std::string> arguments = {"train", Path("run.yaml"), "--set", absl::StrCat("run.folder=", Path("run"))};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return ErrorOf("arcshard", arguments, kFailed);
+  }
+  std::set<std::string> Files(const std::string& folder) const {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename());
+    return names;
+  }
+};
+
+TEST_F(WrongInputTest, AMisspeltKeyIsNamedWithItsLineAndTheRightName) {
+  EXPECT_THAT(ErrorOfConfig("data: {train: t}\nschedule:\n  epoch: 3\n"),
+              AllOf(StartsWith(Path("run.yaml") + ":3: "), HasSubstr("schedule.epoch;"), HasSubstr("schedule.epochs")));
+  EXPECT_THAT(Files(folder()), ElementsAre("run.yaml"));
+}
+
+TEST_F(WrongInputTest, AWrongTypeIsNamedWithItsLine) {
+  EXPECT_THAT(ErrorOfConfig("data:\n  train: t\n  batch_size: many\n"),
+              AllOf(StartsWith(Path("run.yaml") + ":3: "), HasSubstr("data.batch_size"), HasSubstr("many")));
+  EXPECT_THAT(Files(folder()), ElementsAre("run.yaml"));
+}
+
+TEST_F(WrongInputTest, AScaleOutOfRangeIsRefusedWithTheReason) {
+  EXPECT_THAT(
+      ErrorOfConfig("data: {train: t}\nhead: {scale: 100}\n"),
+      AllOf(StartsWith(Path("run.yaml") + ":2: "), HasSubstr("head.scale"), HasSubstr("80"), HasSubstr("float32")));
+  EXPECT_THAT(Files(folder()), ElementsAre("run.yaml"));
+}
+
+TEST_F(WrongInputTest, AnOverrideOutOfRangeIsNamedAsSuch) {
+  EXPECT_THAT(ErrorOfConfig("data: {train: t}\n", {"--set", "data.batch_size=0"}),
+              AllOf(HasSubstr("--set data.batch_size=0"), HasSubstr("data.batch_size")));
+}
+
+TEST_F(WrongInputTest, MissingFilesAreAllNamed) {
+  EXPECT_THAT(ErrorOfConfig("data: {train: nowhere}\nverification: {sets: [lfw.bin]}\n"),
+              AllOf(HasSubstr(Path("run.yaml")), HasSubstr(Path("nowhere/train.rec")),
+                    HasSubstr(Path("nowhere/property")), HasSubstr(Path("lfw.bin"))));
+  EXPECT_THAT(Files(folder()), ElementsAre("run.yaml"));
+}
+
+TEST_F(WrongInputTest, AMissingConfigurationIsNamed) {
+  EXPECT_THAT(ErrorOf("arcshard", {"train", Path("none.yaml")}, kFailed), HasSubstr(Path("none.yaml")));
+  EXPECT_THAT(ErrorOf("arcshard-coordinator", {"--config", Path("none.yaml")}, kFailed), HasSubstr(Path("none.yaml")));
+}
+
+TEST_F(WrongInputTest, TheCoordinatorRefusesAWrongKeyItself) {
+  Write("run.yaml", "data: {train: t}\nclutser: {shards: 3}\n");
+  EXPECT_THAT(ErrorOf("arcshard-coordinator", {"--config", Path("run.yaml")}, kFailed),
+              AllOf(HasSubstr(Path("run.yaml") + ":2"), HasSubstr("cluster")));
+  EXPECT_THAT(Files(folder()), ElementsAre("run.yaml"));
+}
+
+TEST_F(WrongInputTest, AWrongCommandOrOptionIsExplained) {
+  EXPECT_EQ(ErrorOf("arcshard", {"trian", "run.yaml"}, kUsage), "'trian' is no command; did you mean train?");
+  EXPECT_THAT(ErrorOf("arcshard", {}, kUsage), HasSubstr("arcshard --help"));
+  EXPECT_THAT(ErrorOf("arcshard", {"train", "run.yaml", "--shard", "2"}, kUsage),
+              AllOf(HasSubstr("--shard"), HasSubstr("arcshard train --help")));
+  EXPECT_THAT(ErrorOf("arcshard", {"train", "run.yaml", "--shards", "none"}, kUsage), HasSubstr("--shards"));
+  EXPECT_THAT(ErrorOf("arcshard", {"train"}, kUsage), HasSubstr("config is required"));
+}
+
+TEST_F(WrongInputTest, VerifyNamesTheFileThatIsMissing) {
+  EXPECT_THAT(ErrorOf("arcshard", {"verify", Path("backbone.safetensors"), Path("lfw.bin")}, kFailed),
+              HasSubstr(Path("backbone.safetensors")));
+}
+
+TEST_F(WrongInputTest, ACoordinatorThatDoesNotAnswerIsNamed) {
+  LocalPort unused;
+  unused.Close();
+  for (const char* program : {"arcshard-shard", "arcshard-worker"}) {
+    EXPECT_THAT(ErrorOf(program, {"--coordinator", unused.address(), "--connect-timeout", "200ms"}, kFailed),
+                AllOf(HasSubstr("coordinator"), HasSubstr(unused.address()), HasSubstr("200ms")))
+        << program;
+  }
+}
+
+TEST_F(WrongInputTest, APortInUseIsNamed) {
+  const LocalPort used;
+  SmallRun();
+  EXPECT_THAT(ErrorOf("arcshard-coordinator", {"--config", Path("run.yaml"), "--listen", used.address()}, kFailed),
+              AllOf(HasSubstr(used.address()), HasSubstr("in use")));
+}
+
+TEST_F(WrongInputTest, ARangeLargerThanTheShardsMemoryIsRefusedWithTheFigures) {
+  SmallRun();
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const FileDescriptor from(ends[0]);
+  FileDescriptor to(ends[1]);
+  Program coordinator = Start("arcshard-coordinator",
+                              {"--config", Path("run.yaml"), "--set", "cluster.shards=1", "--set", "cluster.workers=1",
+                               "--set", "backbone.embedding_size=512", "--announce-fd", absl::StrCat(to.get())},
+                              to.get());
+  to = FileDescriptor();
+  std::string address;
+  for (char c; read(from.get(), &c, 1) == 1 && c != '\n';) address.push_back(c);
+
+  Program worker = Start("arcshard-worker", {"--coordinator", address});
+  Program shard = Start("arcshard-shard", {"--coordinator", address, "--capacity-mb", "1"});
+  for (Program* program : {&coordinator, &worker, &shard}) {
+    EXPECT_EQ(program->AwaitEnd(), (launcher::ProcessExit{.code = kFailed})) << program->output();
+    EXPECT_THAT(program->output(), AllOf(HasSubstr("error: "), HasSubstr("964"), HasSubstr("MiB")));
+  }
+  EXPECT_FALSE(std::filesystem::exists(Path("run/model")));
+}
+
+TEST_F(WrongInputTest, ADryRunPrintsWhatItReadAndStartsNothing) {
+  std::vector<std::string> arguments = SmallRun({"schedule.lr=0.25"});
+  arguments.insert(arguments.end(), {"--shards", "3", "--dry-run"});
+  Program program = Start("arcshard", arguments);
+  EXPECT_TRUE(program.AwaitEnd().ok()) << program.output();
+  const auto config = ParseRunConfig(program.output(), Path("printed.yaml"), {});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->schedule.lr, 0.25);
+  EXPECT_EQ(config->cluster.shards, 3u);
+  EXPECT_EQ(config->cluster.workers, 2u);
+  EXPECT_FALSE(std::filesystem::exists(Path("run")));
+}
+
+TEST_F(WrongInputTest, AllKeysAndTheVersionAreTold) {
+  Program config = Start("arcshard", {"config"});
+  EXPECT_TRUE(config.AwaitEnd().ok());
+  EXPECT_EQ(config.output(), ConfigHelp());
+  Program version = Start("arcshard", {"--version"});
+  EXPECT_TRUE(version.AwaitEnd().ok());
+  EXPECT_THAT(version.output(), StartsWith("arcshard "));
+}
+
+}  // namespace
+}  // namespace arcshard
