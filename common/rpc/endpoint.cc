@@ -10,9 +10,22 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/mutex.h"
 #include "common/rpc/tensor_codec.h"
 
 namespace arcshard {
+namespace {
+
+// gRPC 1.51 takes its callback threads down with the last channel or server, and breaks when it is one of those threads
+// that drops it, as the end of a stream may. So a channel is never dropped: a process makes one for each of its peers.
+void KeepForever(const std::shared_ptr<grpc::Channel>& channel) {
+  static Mutex* const mutex = new Mutex;
+  static auto* const channels = new std::vector<std::shared_ptr<grpc::Channel>>;
+  MutexLock lock(mutex);
+  channels->push_back(channel);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& listen,
                                                             const std::vector<grpc::Service*>& services) {
@@ -58,7 +71,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  KeepForever(channel);
+  return channel;
 }
 
 absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout) {
