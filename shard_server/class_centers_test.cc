@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <numeric>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/io/safetensors.h"
 
 namespace arcshard::shard {
@@ -18,8 +20,8 @@ constexpr int64_t kClasses = 10;
 constexpr int64_t kDim = 4;
 
 std::string Folder() {
-  const std::string folder =
-      testing::TempDir() + "/class_centers_test_" + testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string folder = absl::StrCat(testing::TempDir(), "/class_centers_test_", ::getpid(), "_",
+                                          testing::UnitTest::GetInstance()->current_test_info()->name());
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;

@@ -24,7 +24,10 @@ using testing::HasSubstr;
 // A worker's end: what came, and how it ended.
 class Client {
  public:
-  explicit Client(int port) : stub_(v1::Shard::NewStub(MakeChannel(absl::StrCat("127.0.0.1:", port)))) {
+  explicit Client(int port) {
+    const std::shared_ptr<grpc::Channel> channel = MakeChannel(absl::StrCat("127.0.0.1:", port));
+    EXPECT_TRUE(AwaitConnected(channel.get(), "the shard", absl::Seconds(60)).ok());
+    stub_ = v1::Shard::NewStub(channel);
     sender_ = ClientStream<v1::WorkerMessage, v1::ShardMessage>::Start(
         std::make_unique<Handler>(this),
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Exchange(context, reactor); });
@@ -72,7 +75,7 @@ class Client {
     Client* const client_;
   };
 
-  const std::unique_ptr<v1::Shard::Stub> stub_;
+  std::unique_ptr<v1::Shard::Stub> stub_;
   std::shared_ptr<StreamSender<v1::WorkerMessage>> sender_;
   Mutex mutex_;
   CondVar changed_;

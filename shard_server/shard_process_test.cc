@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <deque>
 #include <filesystem>
@@ -101,7 +102,7 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
 class ShardProcessTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = absl::StrCat(testing::TempDir(), "/shard_process_test_",
+    folder_ = absl::StrCat(testing::TempDir(), "/shard_process_test_", ::getpid(), "_",
                            testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(folder_);
     auto server = RpcServer::Start("127.0.0.1:0", {&coordinator_});
