@@ -38,6 +38,7 @@ absl::Status Main(const ShardProcess::Options& options, const std::string& metri
 
 int main(int argc, char** argv) {
   arcshard::SetProcessName("arcshard-shard");
+  ::setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // errors come to us as status; a user gets one sentence
   arcshard::shard::ShardProcess::Options options;
   int64_t capacity_mb = 0;
   std::string metrics_listen = "127.0.0.1:0";
