@@ -71,7 +71,7 @@ class TrainRun {
         supervisor_(Supervisor::Options(), &clock_) {}
 
   absl::StatusOr<int> Run() {
-    printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (logs in logs/)"));
+    printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
     RETURN_IF_ERROR(StartCoordinator());
     while (!supervisor_.all_ended()) {
       AwaitEvent();

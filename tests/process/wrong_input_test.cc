@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <set>
 
@@ -110,6 +111,17 @@ TEST_F(WrongInputTest, APortInUseIsNamed) {
   SmallRun();
   EXPECT_THAT(ErrorOf("arcshard-coordinator", {"--config", Path("run.yaml"), "--listen", used.address()}, kFailed),
               AllOf(HasSubstr(used.address()), HasSubstr("in use")));
+}
+
+TEST_F(WrongInputTest, AFolderThatAnotherCoordinatorUsesIsNamed) {
+  const std::vector<std::string> train = SmallRun();
+  Program other = Start("arcshard-coordinator", {"--config", Path("run.yaml")});
+  other.AwaitLine("listening on");
+  EXPECT_THAT(ErrorOf("arcshard", train, kFailed),
+              AllOf(StartsWith("arcshard-coordinator failed: "), HasSubstr(Path("run") + " is in use"),
+                    HasSubstr("logs/coordinator-0.log")));
+  other.Signal(SIGTERM);
+  EXPECT_TRUE(other.AwaitEnd().ok());
 }
 
 TEST_F(WrongInputTest, ARangeLargerThanTheShardsMemoryIsRefusedWithTheFigures) {
