@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -43,13 +44,14 @@ class CondVar {
     lock.release();
   }
 
-  // Returns false when `timeout` passed without a notification.
+  // Returns false when `timeout` passed without a notification. An infinite timeout waits for a day at most: callers
+  // loop.
   bool WaitFor(Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     // wait_until on the system clock, not wait_for: TSan of GCC 12 does not know pthread_cond_clockwait.
-    const bool notified =
-        condition_.wait_until(lock, std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout)) ==
-        std::cv_status::no_timeout;
+    const auto deadline =
+        std::chrono::system_clock::now() + absl::ToChronoMicroseconds(std::min(timeout, absl::Hours(24)));
+    const bool notified = condition_.wait_until(lock, deadline) == std::cv_status::no_timeout;
     lock.release();
     return notified;
   }

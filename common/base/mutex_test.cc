@@ -31,5 +31,21 @@ TEST(MutexTest, AWaitWithATimeoutReturnsWithTheLockHeld) {
   EXPECT_FALSE(changed.WaitFor(&mutex, absl::Milliseconds(1)));
 }
 
+TEST(MutexTest, AnInfiniteWaitLastsUntilTheNotification) {
+  Mutex mutex;
+  CondVar changed;
+  bool ready = false;
+  std::thread writer([&] {
+    MutexLock lock(&mutex);
+    ready = true;
+    changed.NotifyAll();
+  });
+  {
+    MutexLock lock(&mutex);
+    while (!ready) EXPECT_TRUE(changed.WaitFor(&mutex, absl::InfiniteDuration()));
+  }
+  writer.join();
+}
+
 }  // namespace
 }  // namespace arcshard

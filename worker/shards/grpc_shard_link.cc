@@ -1,5 +1,6 @@
 #include "worker/shards/grpc_shard_link.h"
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -36,9 +37,10 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
     ASSIGN_OR_RETURN(const Key key, FromProto(message.key()));
     const v1::Statistics& part = message.statistics();
     if (part.has_z()) RETURN_IF_ERROR(Begin(key, part));
-    if (!u_.has_value() || !(key == key_)) {
+    if (!(key == key_)) {
       return absl::InvalidArgumentError(absl::StrCat("statistics of ", ToString(key), " do not begin with z"));
     }
+    if (!u_.has_value()) return absl::OkStatus();  // not awaited, see Begin
     if (part.has_u()) RETURN_IF_ERROR(u_->Add(part.u()));
     if (part.has_own_centers()) RETURN_IF_ERROR(own_centers_->Add(part.own_centers()));
     if (u_->complete() && (own_centers_->complete() || statistics_.own_rows.empty())) {
@@ -60,22 +62,22 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
   }
 
  private:
+  // What nobody awaits is passed over: an answer that was on its way when this worker lost its last stream and asked
+  // again, or the second of two.
   absl::Status Begin(const Key& key, const v1::Statistics& part) {
+    key_ = key;
+    u_.reset();
     int64_t batch = -1;
     {
       MutexLock lock(&state_->mutex);
-      for (auto it = state_->awaited.begin(); it != state_->awaited.end(); ++it) {
-        if (!(it->first == key)) continue;
-        batch = it->second;
-        state_->awaited.erase(it);
-        break;
-      }
+      const auto found = std::find_if(state_->awaited.begin(), state_->awaited.end(),
+                                      [&key](const auto& awaited) { return awaited.first == key; });
+      if (found == state_->awaited.end()) return absl::OkStatus();
+      batch = found->second;
+      state_->awaited.erase(found);
     }
-    if (batch < 0)
-      return absl::InvalidArgumentError(absl::StrCat("statistics of ", ToString(key), ", which were not asked for"));
     if (part.own_rows_size() > batch)
       return absl::InvalidArgumentError("statistics.own_rows has more rows than the micro-batch");
-    key_ = key;
     statistics_.z.resize(batch);
     statistics_.u.resize(batch * options_.dim);
     statistics_.own_rows.assign(part.own_rows().begin(), part.own_rows().end());
