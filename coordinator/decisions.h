@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "coordinator/messages.h"
+#include "common/protocol/messages.h"
 
 // What the coordinator decides, as pure functions of what it knows.
 namespace arcshard::coordinator {

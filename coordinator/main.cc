@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
+#include "common/io/command_line.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
@@ -29,7 +30,6 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 constexpr absl::Duration kShutdownGrace = absl::Seconds(3);  // for streams to carry their last word
-constexpr int kUsageError = 2;
 
 struct Arguments {
   std::string config;
@@ -122,7 +122,7 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
 int main(int argc, char** argv) {
   arcshard::SetProcessName("arcshard-coordinator");
   signal(SIGPIPE, SIG_IGN);
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // what goes wrong there comes back to us as a status
+  arcshard::QuietGrpc();
   arcshard::coordinator::StopSignals signals;
   arcshard::coordinator::Arguments arguments;
   CLI::App app(
@@ -136,13 +136,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--announce-fd", arguments.announce_fd,
                  "File descriptor to write host:port to, once the coordinator listens there");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    arcshard::LogError(error.what());
-    return arcshard::coordinator::kUsageError;
-  }
+  if (const std::optional<int> exit_code = arcshard::ParseCommandLine(&app, argc, argv)) return *exit_code;
   const absl::Status status = arcshard::coordinator::Main(arguments, &signals);
   if (status.ok()) return 0;
   arcshard::LogError(status.message());

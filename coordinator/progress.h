@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/protocol/messages.h"
 #include "common/protocol/types.h"
-#include "coordinator/messages.h"
 
 namespace arcshard::coordinator {
 
@@ -29,7 +29,7 @@ struct Progress {
   double eta_seconds = 0.0;         // of the remaining steps at that rate
   uint64_t skipped = 0;
   uint64_t corrupt_records = 0;
-  std::vector<VerificationResult> verification = {};  // the latest
+  std::vector<VerificationReport> verification = {};  // the latest
   uint64_t verification_step = 0;
 };
 

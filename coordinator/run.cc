@@ -18,8 +18,8 @@ std::string NameOf(const Registration& registration, absl::string_view number) {
   return absl::StrCat(RoleName(registration.role), number, " (pid ", registration.pid, " on ", registration.host, ")");
 }
 
-std::string DescribeSets(const std::vector<VerificationResult>& sets) {
-  return absl::StrJoin(sets, "; ", [](std::string* out, const VerificationResult& set) {
+std::string DescribeSets(const std::vector<VerificationReport>& sets) {
+  return absl::StrJoin(sets, "; ", [](std::string* out, const VerificationReport& set) {
     absl::StrAppendFormat(out, "%s accuracy %.4f +- %.4f, threshold %.3f, %d pairs, xnorm %.2f", set.name, set.accuracy,
                           set.std, set.threshold, set.pairs, set.xnorm);
   });

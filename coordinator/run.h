@@ -11,11 +11,11 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/config/run_config.h"
+#include "common/protocol/messages.h"
+#include "common/protocol/sample_plan.h"
 #include "common/protocol/types.h"
 #include "coordinator/decisions.h"
-#include "coordinator/messages.h"
 #include "coordinator/progress.h"
-#include "coordinator/sample_plan.h"
 #include "coordinator/schedule.h"
 
 namespace arcshard::coordinator {

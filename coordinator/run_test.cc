@@ -176,7 +176,7 @@ TEST_F(RunTest, EvaluatesWhenDueAndProceeds) {
   for (uint64_t step = 1; step <= 10; ++step) Vote(step);
   EXPECT_EQ(LastDecision().next, (Next{NextAction::kEvaluate, {}}));
   EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
-  const VerificationResult set{"omniglot", 0.93, 0.01, 1.5, 6000, 8.0};
+  const VerificationReport set{"omniglot", 0.93, 0.01, 1.5, 6000, 8.0};
   clock_.Advance(absl::Seconds(100));
   run().Receive(kWorker0, EvaluationReport{kView, {set}});
   for (const Connection connection : Everybody()) {

@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/convert_messages.h"
 #include "common/rpc/server_stream.h"
-#include "coordinator/codec.h"
+#include "coordinator/progress_codec.h"
 
 namespace arcshard::coordinator {
 namespace {

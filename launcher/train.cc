@@ -116,7 +116,7 @@ class TrainRun {
     }
     for (uint32_t i = 0; i < config_.cluster.workers; ++i) {
       Process::Options process;
-      process.arguments = {"--coordinator", address_, "--all-reduce-interface", config_.cluster.all_reduce_interface};
+      process.arguments = {"--coordinator", address_};
       process.environment = ThreadEnvironment(config_.cluster.worker_threads);
       RETURN_IF_ERROR(Start(Role::kWorker, i, std::move(process)));
     }

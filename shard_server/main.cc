@@ -2,13 +2,16 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/io/command_line.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
+#include "common/rpc/endpoint.h"
 #include "shard_server/capacity.h"
 #include "shard_server/shard_process.h"
 #include "shard_server/signal_watcher.h"
@@ -38,7 +41,7 @@ absl::Status Main(const ShardProcess::Options& options, const std::string& metri
 
 int main(int argc, char** argv) {
   arcshard::SetProcessName("arcshard-shard");
-  ::setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // errors come to us as status; a user gets one sentence
+  arcshard::QuietGrpc();
   arcshard::shard::ShardProcess::Options options;
   int64_t capacity_mb = 0;
   std::string metrics_listen = "127.0.0.1:0";
@@ -55,11 +58,11 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--connect-timeout", connect_timeout, "how long to wait for the coordinator to answer, such as 60s")
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> exit_code = arcshard::ParseCommandLine(&app, argc, argv)) return *exit_code;
   options.capacity_bytes = capacity_mb > 0 ? capacity_mb << 20 : arcshard::shard::DefaultCapacityBytes();
   if (!absl::ParseDuration(connect_timeout, &options.connect_timeout)) {
     arcshard::LogError(absl::StrCat("--connect-timeout ", connect_timeout, " is no duration such as 60s or 2m"));
-    return EXIT_FAILURE;
+    return arcshard::kUsageError;
   }
 
   const absl::Status status = arcshard::shard::Main(options, metrics_listen);

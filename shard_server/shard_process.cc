@@ -140,7 +140,7 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
     executor_ =
         std::make_unique<Executor>(state_.get(), [this](const absl::Status& why) { Post([why] { return why; }); });
   }
-  participant_->SendJoined(view.view);
+  participant_->Send(JoinedReport{view.view});
   return absl::OkStatus();
 }
 
@@ -152,7 +152,7 @@ absl::Status ShardProcess::Follow(const Next& next) {
     MutexLock lock(&mutex_);
     finished_ = true;
   }
-  participant_->SendFinished();
+  participant_->Send(FinishedReport{});
   return absl::OkStatus();
 }
 
@@ -161,7 +161,7 @@ void ShardProcess::TellFailure(const absl::Status& status) {
     MutexLock lock(&mutex_);
     if (closed_) return;  // it is the coordinator who ended the run
   }
-  participant_->SendFailure(status);
+  participant_->Send(FailureReport::Of(status));
   const absl::Time until = absl::Now() + kFailureGrace;
   MutexLock lock(&mutex_);
   while (!closed_ && absl::Now() < until) changed_.WaitFor(&mutex_, until - absl::Now());
@@ -208,7 +208,7 @@ void ShardProcess::SendStatistics(uint32_t worker, const Key& key, const Statist
 
 void ShardProcess::Refuse(uint32_t worker, const Key&, const absl::Status& why) { service_.Refuse(worker, why); }
 
-void ShardProcess::VoteReady(const ReadyVote& vote) { participant_->SendReady(vote); }
+void ShardProcess::VoteReady(const ReadyVote& vote) { participant_->Send(vote); }
 
 void ShardProcess::Applied(uint64_t, Outcome outcome) {
   metrics_->steps.With(outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();

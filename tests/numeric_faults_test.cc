@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/training_cluster.h"
+#include "worker/backbone/small_conv_net.h"
 
 // A value that is not finite, anywhere, makes the step a skip for everyone and leaves no trace.
 namespace arcshard {
@@ -67,7 +68,9 @@ class NumericFaults : public testing::TestWithParam<std::tuple<Fault, std::strin
     options.config.backbone.embedding_size = 16;
     options.config.head.scale = 32;
     options.config.run.deterministic = true;
-    options.backbone = [](const BackboneOptions& backbone, size_t) { return CreateSmallBackbone(backbone); };
+    options.backbone = [](const BackboneOptions& backbone, size_t) {
+      return std::make_unique<worker::SmallConvNet>(backbone);
+    };
     return options;
   }
 };
@@ -77,9 +80,8 @@ TEST_P(NumericFaults, OneMicroBatchMakesTheStepASkipThatLeavesNoTrace) {
   TrainingOptions options = Options();
   options.backbone = [fault = fault](const BackboneOptions& backbone,
                                      size_t) -> absl::StatusOr<std::unique_ptr<Backbone>> {
-    auto real = CreateSmallBackbone(backbone);
-    if (!real.ok()) return real.status();
-    return std::make_unique<FaultyBackbone>(*std::move(real), fault, /*step=*/2, /*micro_batch=*/3);
+    return std::make_unique<FaultyBackbone>(std::make_unique<worker::SmallConvNet>(backbone), fault, /*step=*/2,
+                                            /*micro_batch=*/3);
   };
   auto cluster = TrainingCluster::Start(options);
   ASSERT_TRUE(cluster.ok()) << cluster.status();

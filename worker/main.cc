@@ -1,16 +1,17 @@
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
-#include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
+#include "common/io/command_line.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
+#include "common/rpc/endpoint.h"
 #include "worker/worker_process.h"
 
 namespace arcshard::worker {
@@ -40,6 +41,8 @@ class Watchdog {
 };
 
 int Main(int argc, char** argv) {
+  SetProcessName("arcshard-worker");
+  QuietGrpc();
   CLI::App app("arcshard-worker: runs the backbone and owns the loss of its share of every step.");
   WorkerOptions options;
   std::string connect_timeout = "60s";
@@ -53,12 +56,10 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--metrics-listen", metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-
-  SetProcessName("arcshard-worker");
+  if (const std::optional<int> exit_code = ParseCommandLine(&app, argc, argv)) return *exit_code;
   if (!absl::ParseDuration(connect_timeout, &options.connect_timeout)) {
     LogError(absl::StrCat("--connect-timeout ", connect_timeout, " is no duration such as 60s or 2m"));
-    return EXIT_FAILURE;
+    return kUsageError;
   }
   MetricRegistry registry;
   WorkerMetrics metrics(&registry);
@@ -68,7 +69,8 @@ int Main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   LogInfo(absl::StrCat("metrics on port ", (*server)->port()));
-  Mailbox mailbox;
+  // Never destroyed: the watchdog waits in it until the process ends.
+  Mailbox& mailbox = *new Mailbox;
   Watchdog watchdog(&mailbox);
   const absl::Status status = RunWorker(options, &mailbox, &metrics);
   if (!status.ok()) LogError(status.message());

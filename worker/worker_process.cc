@@ -67,7 +67,7 @@ class WorkerLife {
     // A lost peer is a symptom. The coordinator knows who died, or will in a moment.
     const absl::Status closed = mailbox_->AwaitClosed(absl::IsUnavailable(status) ? kPatience : absl::ZeroDuration());
     if (!closed.ok()) return absl::IsCancelled(closed) ? status : closed;
-    participant_->SendFailure(status);
+    participant_->Send(FailureReport::Of(status));
     mailbox_->AwaitClosed(kPatience).IgnoreError();
     return status;
   }
@@ -81,9 +81,9 @@ class WorkerLife {
     ASSIGN_OR_RETURN(dataset_, Dataset::Open(config_.data.train, config_.head.classes));
     ASSIGN_OR_RETURN(sets_, LoadVerificationSets(config_.verification.sets));
     LogInfo(absl::StrCat(dataset_->path(), ": ", dataset_->samples(), " samples of ", dataset_->classes(), " classes"));
-    participant_->SendDataset({.samples = static_cast<uint64_t>(dataset_->samples()),
-                               .classes = dataset_->classes(),
-                               .fingerprint = dataset_->fingerprint()});
+    participant_->Send(DatasetReport{.samples = static_cast<uint64_t>(dataset_->samples()),
+                                     .classes = dataset_->classes(),
+                                     .fingerprint = dataset_->fingerprint()});
     return absl::OkStatus();
   }
 
@@ -128,7 +128,7 @@ class WorkerLife {
     trainer_->Enter(seat_);
     LogInfo(absl::StrCat("joined ", ToString(view.view), " with ", view.workers.size(), " workers and ",
                          view.shards.size(), " shards, ", view.num_classes, " classes"));
-    participant_->SendJoined(view.view);
+    participant_->Send(JoinedReport{view.view});
     return absl::OkStatus();
   }
 
@@ -138,15 +138,7 @@ class WorkerLife {
                      CreateBackbone({config_.backbone.name, config_.backbone.width, config_.data.image_size,
                                      config_.backbone.embedding_size, config_.backbone.dropout, config_.run.seed}));
     ASSIGN_OR_RETURN(parts.loss, MarginLoss::Create(config_.loss, config_.head.scale, config_.run.seed, num_classes));
-    LoaderOptions loader;
-    loader.seed = config_.run.seed;
-    loader.image_size = config_.data.image_size;
-    loader.normalization = PixelNormalization();
-    loader.augment = {config_.data.flip, config_.data.rotate_degrees, config_.data.translate, config_.data.scale};
-    loader.threads = config_.data.loader_threads;
-    loader.prefetch = config_.data.prefetch;
-    loader.max_corrupt_share = config_.data.max_corrupt_share;
-    ASSIGN_OR_RETURN(parts.loader, Loader::Create(loader, dataset_.get()));
+    ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config_), dataset_.get()));
     ASSIGN_OR_RETURN(parts.plan, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
                                                      .batch_size = config_.data.batch_size,
                                                      .micro_batch_size = config_.data.micro_batch_size,
@@ -183,13 +175,13 @@ class WorkerLife {
     if (!vote.ok()) return Annotate(vote.status(), absl::StrCat("step ", plan.step));
     metrics_->corrupt_records.Increment(static_cast<double>(vote->corrupt_records));
     voted_at_ = clock_.Now();
-    participant_->SendReady({.view = seat_.view.view,
-                             .step = plan.step,
-                             .finite = vote->finite,
-                             .loss = vote->loss,
-                             .target_cosine = vote->target_cosine,
-                             .reason = vote->reason,
-                             .corrupt_records = vote->corrupt_records});
+    participant_->Send(ReadyVote{.view = seat_.view.view,
+                                 .step = plan.step,
+                                 .finite = vote->finite,
+                                 .loss = vote->loss,
+                                 .target_cosine = vote->target_cosine,
+                                 .reason = vote->reason,
+                                 .corrupt_records = vote->corrupt_records});
     return absl::OkStatus();
   }
 
@@ -210,7 +202,7 @@ class WorkerLife {
                               results[i].accuracy, results[i].accuracy_std, results[i].best_threshold,
                               results[i].xnorm));
     }
-    if (seat_.position == 0) participant_->SendEvaluated(report);
+    if (seat_.position == 0) participant_->Send(report);
     return absl::OkStatus();
   }
 
@@ -221,7 +213,7 @@ class WorkerLife {
       RETURN_IF_ERROR(SaveBackbone(*trainer_->backbone(), absl::StrCat(folder, "/backbone.safetensors")));
     }
     finished_ = true;
-    participant_->SendFinished();
+    participant_->Send(FinishedReport{});
     return absl::OkStatus();
   }
 

@@ -314,7 +314,6 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
   config.schedule.drop_epochs = {1.0 / 3, 8};
   config.verification.sets = {"/~", "/-x", "/é"};
   config.cluster.connect_timeout = absl::Milliseconds(61001);
-  config.cluster.all_reduce_interface = "null";
   const absl::StatusOr<RunConfig> again = ParseRunConfig(ToYaml(config), "", {});
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << ToYaml(config);
   EXPECT_EQ(Values(*again), Values(config));
@@ -325,7 +324,6 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
   EXPECT_EQ(again->schedule.drop_epochs, config.schedule.drop_epochs);
   EXPECT_EQ(again->verification.sets, config.verification.sets);
   EXPECT_EQ(again->cluster.connect_timeout, config.cluster.connect_timeout);
-  EXPECT_EQ(again->cluster.all_reduce_interface, "null");
 }
 
 TEST(ToYamlTest, EachKeyStandsInItsSectionWithItsUnitAndBounds) {

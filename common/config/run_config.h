@@ -95,7 +95,6 @@ struct RunConfig {
     absl::Duration connect_timeout = absl::Seconds(60);  // for the others to appear
     absl::Duration heartbeat_interval = absl::Seconds(1);
     absl::Duration heartbeat_timeout = absl::Seconds(8);  // silence that counts as death
-    std::string all_reduce_interface = "127.0.0.1";       // address that the workers' all-reduce binds to
   } cluster;
 };
 

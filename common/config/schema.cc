@@ -158,8 +158,6 @@ void AddCluster(RunConfig::Cluster& cluster, Keys& keys) {
   keys.Add("cluster.heartbeat_timeout", &cluster.heartbeat_timeout,
            DurationRange{absl::Milliseconds(20), absl::Hours(1)}, "",
            "silence that counts as death; at least twice the interval");
-  keys.Add("cluster.all_reduce_interface", &cluster.all_reduce_interface, {}, "",
-           "address that the workers' all-reduce binds to");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "common/protocol/types.h"
 
 // What participants and coordinator say to each other (proto/arcshard/v1/coordinator.proto), without protobuf.
@@ -66,6 +67,8 @@ struct EvaluationReport {
 struct FailureReport {
   std::string sentence;
   int code = 0;  // of google.rpc.Code
+
+  static FailureReport Of(const absl::Status& status) { return {std::string(status.message()), status.raw_code()}; }
 };
 
 struct FinishedReport {};

@@ -3,11 +3,10 @@
 #include "absl/status/statusor.h"
 #include "arcshard/v1/coordinator.pb.h"
 #include "arcshard/v1/shared.pb.h"
-#include "common/protocol/messages.h"
 #include "common/protocol/types.h"
 
-// Between the protocol's values and their messages. The From... functions check what the message alone can tell:
-// InvalidArgument names the field.
+// Between the protocol's values and their messages; convert_messages.h has what is said. The From... functions check
+// what the message alone can tell: InvalidArgument names the field.
 namespace arcshard {
 
 v1::View ToProto(const View& view);
@@ -16,11 +15,6 @@ v1::StepPlan ToProto(const StepPlan& plan);
 v1::Next ToProto(const Next& next);
 v1::Decision ToProto(const Decision& decision);
 v1::ViewAnnouncement ToProto(const ViewAnnouncement& announcement);
-v1::Register ToProto(const Registration& registration);
-v1::Dataset ToProto(const DatasetReport& dataset);
-v1::Ready ToProto(const ReadyVote& vote);
-v1::Verification ToProto(const VerificationReport& report);
-v1::Evaluated ToProto(const EvaluationReport& report);
 
 View FromProto(const v1::View& view);
 absl::StatusOr<Key> FromProto(const v1::Key& key);
@@ -28,10 +22,5 @@ absl::StatusOr<StepPlan> FromProto(const v1::StepPlan& plan);
 absl::StatusOr<Next> FromProto(const v1::Next& next);
 absl::StatusOr<Decision> FromProto(const v1::Decision& decision);
 absl::StatusOr<ViewAnnouncement> FromProto(const v1::ViewAnnouncement& announcement);
-absl::StatusOr<Registration> FromProto(const v1::Register& registration);
-DatasetReport FromProto(const v1::Dataset& dataset);
-absl::StatusOr<ReadyVote> FromProto(const v1::Ready& vote);
-VerificationReport FromProto(const v1::Verification& report);
-absl::StatusOr<EvaluationReport> FromProto(const v1::Evaluated& report);
 
 }  // namespace arcshard

@@ -31,17 +31,6 @@ TEST(ConvertTest, EveryValueSurvivesTheRoundTrip) {
   EXPECT_EQ(*FromProto(ToProto(Announcement())), Announcement());
 }
 
-TEST(ConvertTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
-  const Registration registration{Role::kWorker, "127.0.0.1:7000", "host-a", 123, 1 << 30, 16, 77, {3, 1}};
-  EXPECT_EQ(*FromProto(ToProto(registration)), registration);
-  const DatasetReport dataset{19280, 964, 42};
-  EXPECT_EQ(FromProto(ToProto(dataset)), dataset);
-  const ReadyVote vote{{3, 2}, 17, false, 21.5, 0.25, "the loss of micro-batch 2 is not finite", 3};
-  EXPECT_EQ(*FromProto(ToProto(vote)), vote);
-  const EvaluationReport report{{3, 2}, {{"unseen_alphabets", 0.93, 0.01, 1.25, 6000, 22.5}}};
-  EXPECT_EQ(*FromProto(ToProto(report)), report);
-}
-
 TEST(ConvertTest, WhatAMessageLacksIsNamed) {
   EXPECT_EQ(FromProto(v1::Key()).status().message(), "key.view is missing");
   EXPECT_EQ(FromProto(v1::Decision()).status().message(), "decision.view is missing");

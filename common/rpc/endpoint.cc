@@ -8,6 +8,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
+#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/mutex.h"
@@ -26,6 +27,8 @@ void KeepForever(const std::shared_ptr<grpc::Channel>& channel) {
 }
 
 }  // namespace
+
+void QuietGrpc() { setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& listen,
                                                             const std::vector<grpc::Service*>& services) {

@@ -14,6 +14,10 @@
 
 namespace arcshard {
 
+// Keeps gRPC's own lines off stderr (unless GRPC_VERBOSITY is set): what goes wrong there comes back as a status, and a
+// user gets one sentence. Call first thing in main.
+void QuietGrpc();
+
 // A gRPC server with health checking (grpc.health.v1) and reflection, limited to our message size.
 class RpcServer {
  public:

@@ -2,13 +2,14 @@
 
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/client_stream.h"
-#include "common/rpc/convert.h"
+#include "common/rpc/convert_messages.h"
 #include "common/rpc/endpoint.h"
 
 namespace arcshard {
@@ -21,31 +22,26 @@ struct Closing {
   bool closed ABSL_GUARDED_BY(mutex) = false;
 };
 
+template <typename... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+template <typename... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
+
 class EventHandler final : public StreamHandler<v1::CoordinatorMessage> {
  public:
   EventHandler(std::string coordinator, ParticipantEvents* events, Closing* closing)
       : coordinator_(std::move(coordinator)), events_(events), closing_(closing) {}
 
   absl::Status OnMessage(const v1::CoordinatorMessage& message) override {
-    switch (message.message_case()) {
-      case v1::CoordinatorMessage::kWelcome:
-        return events_->OnWelcome(message.welcome().id(), message.welcome().config_yaml());
-      case v1::CoordinatorMessage::kView: {
-        ASSIGN_OR_RETURN(const ViewAnnouncement view, FromProto(message.view()));
-        return events_->OnView(view);
-      }
-      case v1::CoordinatorMessage::kDecision: {
-        ASSIGN_OR_RETURN(const Decision decision, FromProto(message.decision()));
-        return events_->OnDecision(decision);
-      }
-      case v1::CoordinatorMessage::kProceed: {
-        ASSIGN_OR_RETURN(const Next next, FromProto(message.proceed().next()));
-        return events_->OnProceed(next);
-      }
-      case v1::CoordinatorMessage::MESSAGE_NOT_SET:
-        break;
-    }
-    return absl::InvalidArgumentError("the coordinator sent an empty message");
+    ASSIGN_OR_RETURN(const CoordinatorMessage said, FromProto(message));
+    return std::visit(
+        Overloaded{[this](const Welcome& welcome) { return events_->OnWelcome(welcome.id, welcome.config_yaml); },
+                   [this](const ViewAnnouncement& view) { return events_->OnView(view); },
+                   [this](const Decision& decision) { return events_->OnDecision(decision); },
+                   [this](const Proceed& proceed) { return events_->OnProceed(proceed.next); }},
+        said);
   }
 
   void OnClosed(const absl::Status& status) override {
@@ -70,9 +66,7 @@ class GrpcParticipant final : public Participant {
     sender_ = ClientStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
         std::make_unique<EventHandler>(options.coordinator, events, &closing_),
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Attend(context, reactor); });
-    v1::ParticipantMessage message;
-    *message.mutable_register_() = ToProto(options.registration);
-    sender_->Send(std::move(message));
+    Send(options.registration);
     heartbeat_ = std::thread([this] { BeatUntilClosed(); });
   }
 
@@ -85,51 +79,14 @@ class GrpcParticipant final : public Participant {
     heartbeat_.join();
   }
 
-  void SendDataset(const DatasetReport& dataset) override {
-    v1::ParticipantMessage message;
-    *message.mutable_dataset() = ToProto(dataset);
-    sender_->Send(std::move(message));
-  }
-
-  void SendJoined(const View& view) override {
-    v1::ParticipantMessage message;
-    *message.mutable_joined()->mutable_view() = ToProto(view);
-    sender_->Send(std::move(message));
-  }
-
-  void SendReady(const ReadyVote& vote) override {
-    v1::ParticipantMessage message;
-    *message.mutable_ready() = ToProto(vote);
-    sender_->Send(std::move(message));
-  }
-
-  void SendEvaluated(const EvaluationReport& report) override {
-    v1::ParticipantMessage message;
-    *message.mutable_evaluated() = ToProto(report);
-    sender_->Send(std::move(message));
-  }
-
-  void SendFailure(const absl::Status& status) override {
-    v1::ParticipantMessage message;
-    message.mutable_failure()->set_sentence(std::string(status.message()));
-    message.mutable_failure()->set_code(static_cast<int32_t>(status.code()));
-    sender_->Send(std::move(message));
-  }
-
-  void SendFinished() override {
-    v1::ParticipantMessage message;
-    message.mutable_finished();
-    sender_->Send(std::move(message));
-  }
+  void Send(const ParticipantMessage& message) override { sender_->Send(ToProto(message)); }
 
  private:
   void BeatUntilClosed() {
     MutexLock lock(&closing_.mutex);
     while (!closing_.closed) {
       if (closing_.changed.WaitFor(&closing_.mutex, heartbeat_interval_)) continue;
-      v1::ParticipantMessage beat;
-      beat.mutable_heartbeat();
-      sender_->Send(std::move(beat));
+      Send(HeartbeatReport{});
     }
   }
 

@@ -44,14 +44,9 @@ class Participant {
   // Cancels the stream if it is still open, and waits for OnClosed.
   virtual ~Participant() = default;
 
-  virtual void SendDataset(const DatasetReport& dataset) = 0;
-  virtual void SendJoined(const View& view) = 0;
-  virtual void SendReady(const ReadyVote& vote) = 0;
-  virtual void SendEvaluated(const EvaluationReport& report) = 0;
-  // This participant cannot go on: `status` becomes the run's end.
-  virtual void SendFailure(const absl::Status& status) = 0;
-  // Results are durable. The coordinator answers with an orderly close.
-  virtual void SendFinished() = 0;
+  // A message after the first, in the order of coordinator.proto. Heartbeats are sent by themselves. Never blocks;
+  // dropped when the stream has ended.
+  virtual void Send(const ParticipantMessage& message) = 0;
 };
 
 }  // namespace arcshard

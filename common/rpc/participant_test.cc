@@ -116,15 +116,15 @@ class ParticipantTest : public ::testing::Test {
 
 TEST_F(ParticipantTest, AWholeLifeArrivesInOrder) {
   recorder_.Await(1);
-  participant_->SendDataset({});
-  participant_->SendJoined({1, 1});
-  participant_->SendEvaluated({});
-  participant_->SendFinished();
+  participant_->Send(DatasetReport{});
+  participant_->Send(JoinedReport{{1, 1}});
+  participant_->Send(EvaluationReport{});
+  participant_->Send(FinishedReport{});
   EXPECT_THAT(recorder_.Await(5), ElementsAre("welcome 3 run:\n  seed: 5\n", "view 1.1", "decision 0", "stop", "OK"));
 }
 
 TEST_F(ParticipantTest, AFailureComesBackAsTheEndOfTheRun) {
-  participant_->SendFailure(absl::DataLossError("train.rec: truncated"));
+  participant_->Send(FailureReport::Of(absl::DataLossError("train.rec: truncated")));
   EXPECT_EQ(recorder_.Await(2).back(), "ABORTED: train.rec: truncated");
 }
 

@@ -5,11 +5,10 @@
 
 #include "ATen/Parallel.h"
 #include "ATen/ops/cat.h"
-#include "ATen/ops/flatten.h"
 #include "ATen/ops/from_blob.h"
 #include "common/base/status_macros.h"
 #include "common/metrics/metric_list.h"
-#include "worker/backbone/layers.h"
+#include "worker/backbone/small_conv_net.h"
 #include "worker/data/dataset.h"
 
 namespace arcshard {
@@ -20,52 +19,14 @@ using worker::AllReduceOptions;
 using worker::Backbone;
 using worker::BackboneOptions;
 using worker::Dataset;
-using worker::ForwardContext;
 using worker::HeadClient;
 using worker::Loader;
-using worker::LoaderOptions;
+using worker::LoaderOptionsOf;
 using worker::MarginLoss;
-using worker::ModelState;
 using worker::NamedTensor;
 using worker::Rendezvous;
 using worker::StepVote;
 using worker::Trainer;
-
-class SmallBackbone final : public Backbone {
- public:
-  explicit SmallBackbone(const BackboneOptions& options)
-      : options_(options),
-        state_(options.seed),
-        conv1_(&state_, "conv1", 3, options.width, 3, 2),
-        bn1_(&state_, "bn1", options.width),
-        prelu1_(&state_, "prelu1", options.width),
-        conv2_(&state_, "conv2", options.width, options.width, 3, 2),
-        bn2_(&state_, "bn2", options.width),
-        prelu2_(&state_, "prelu2", options.width),
-        fc_(&state_, "fc", options.width * (options.image_size / 4) * (options.image_size / 4),
-            options.embedding_size) {}
-
-  absl::StatusOr<at::Tensor> Forward(const at::Tensor& images, const ForwardContext& context) override {
-    at::Tensor x = prelu1_.Forward(bn1_.Forward(conv1_.Forward(images), context));
-    x = prelu2_.Forward(bn2_.Forward(conv2_.Forward(x), context));
-    return fc_.Forward(at::flatten(x, 1));
-  }
-  const std::vector<NamedTensor>& parameters() const override { return state_.parameters(); }
-  const std::vector<NamedTensor>& state_dict() const override { return state_.tensors(); }
-  worker::RunningStatistics& statistics() override { return state_.statistics(); }
-  const BackboneOptions& options() const override { return options_; }
-
- private:
-  const BackboneOptions options_;
-  ModelState state_;
-  worker::Conv2d conv1_;
-  worker::BatchNorm bn1_;
-  worker::PRelu prelu1_;
-  worker::Conv2d conv2_;
-  worker::BatchNorm bn2_;
-  worker::PRelu prelu2_;
-  worker::Linear fc_;
-};
 
 struct TestWorker {
   std::unique_ptr<HeadClient> head;
@@ -163,10 +124,7 @@ class RealTrainingCluster final : public TrainingCluster {
     }
     ASSIGN_OR_RETURN(parts.loss,
                      MarginLoss::Create(config.loss, config.head.scale, config.run.seed, dataset_->classes()));
-    LoaderOptions loader;
-    loader.seed = config.run.seed;
-    loader.image_size = config.data.image_size;
-    ASSIGN_OR_RETURN(parts.loader, Loader::Create(loader, dataset_.get()));
+    ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config), dataset_.get()));
     parts.plan = plan_;
     ASSIGN_OR_RETURN(worker.trainer, Trainer::Create(config, std::move(parts)));
     ASSIGN_OR_RETURN(worker.head, shards_->Connect(static_cast<uint32_t>(w)));
@@ -194,10 +152,6 @@ class RealTrainingCluster final : public TrainingCluster {
 };
 
 }  // namespace
-
-absl::StatusOr<std::unique_ptr<Backbone>> CreateSmallBackbone(const BackboneOptions& options) {
-  return std::make_unique<SmallBackbone>(options);
-}
 
 absl::StatusOr<std::unique_ptr<TrainingCluster>> TrainingCluster::Start(const TrainingOptions& options) {
   auto cluster = std::make_unique<RealTrainingCluster>(options);

@@ -15,9 +15,6 @@
 
 namespace arcshard {
 
-// A backbone for tests: conv3×3 stride 2, BN, PReLU twice, then a linear layer to D.
-absl::StatusOr<std::unique_ptr<worker::Backbone>> CreateSmallBackbone(const worker::BackboneOptions& options);
-
 struct TrainingOptions {
   RunConfig config;  // data, head, loss, optimizer and seed of the run; its cluster section is not read
   size_t shards = 1;

@@ -7,14 +7,14 @@ namespace arcshard::worker {
 SmallConvNet::SmallConvNet(const BackboneOptions& options)
     : options_(options),
       state_(options.seed),
-      conv1_(&state_, "conv1", 3, options.width, 3, 1),
+      conv1_(&state_, "conv1", 3, options.width, 3, 2),
       bn1_(&state_, "bn1", options.width),
       prelu1_(&state_, "prelu1", options.width),
-      conv2_(&state_, "conv2", options.width, 2 * options.width, 3, 2),
-      bn2_(&state_, "bn2", 2 * options.width),
-      prelu2_(&state_, "prelu2", 2 * options.width),
+      conv2_(&state_, "conv2", options.width, options.width, 3, 2),
+      bn2_(&state_, "bn2", options.width),
+      prelu2_(&state_, "prelu2", options.width),
       dropout_(options.seed, options.dropout),
-      fc_(&state_, "fc", 2 * options.width * (options.image_size / 2) * (options.image_size / 2),
+      fc_(&state_, "fc", options.width * (options.image_size / 4) * (options.image_size / 4),
           options.embedding_size) {}
 
 absl::StatusOr<at::Tensor> SmallConvNet::Forward(const at::Tensor& images, const ForwardContext& context) {

@@ -8,9 +8,9 @@
 
 namespace arcshard::worker {
 
-// For tests of what surrounds a backbone: two conv-BN-PReLU blocks (3 -> width, then width -> 2·width with stride 2)
+// For tests of what surrounds a backbone: two conv-BN-PReLU blocks (3 -> width -> width channels, stride 2)
 // and a linear layer. It has all that makes a backbone hard to distribute and trains in milliseconds. `options` as for
-// CreateBackbone, unchecked; image_size is even; name is not looked at.
+// CreateBackbone, unchecked; image_size is a multiple of 4; name is not looked at.
 class SmallConvNet final : public Backbone {
  public:
   explicit SmallConvNet(const BackboneOptions& options);

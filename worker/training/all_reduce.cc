@@ -36,7 +36,7 @@ absl::StatusOr<std::pair<int, uint16_t>> BindTo(const std::string& host) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   if (const int error = getaddrinfo(host.c_str(), "0", &hints, &found); error != 0) {
-    return absl::UnavailableError(absl::StrCat("cluster.all_reduce_interface '", host, "': ", gai_strerror(error)));
+    return absl::UnavailableError(absl::StrCat("--all-reduce-interface ", host, ": ", gai_strerror(error)));
   }
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_storage bound = {};
@@ -47,7 +47,7 @@ absl::StatusOr<std::pair<int, uint16_t>> BindTo(const std::string& host) {
   if (!ok) {
     const std::string reason = std::strerror(errno);
     if (fd >= 0) close(fd);
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", host, " (cluster.all_reduce_interface): ", reason));
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", host, " (--all-reduce-interface): ", reason));
   }
   const uint16_t port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
                                                           : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);

@@ -7,6 +7,7 @@
 #include "ATen/ops/from_blob.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/log.h"
 #include "worker/backbone/standardize.h"
 #include "worker/loss/sharded_softmax.h"
 
@@ -80,7 +81,9 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
   if (plan.step < parts_.plan->total_steps()) RETURN_IF_ERROR(Request(parts_.plan->PlanOf(plan.step + 1)));
   for (const Share& share : ShareOf(plan)) {
     ASSIGN_OR_RETURN(std::unique_ptr<MicroBatch> data, parts_.loader->Next());
-    corrupt_ += data->corrupt.size();
+    for (const CorruptSample& corrupt : data->corrupt) {
+      if (reported_.insert(corrupt.sample).second) LogInfo(absl::StrCat("replaced a record: ", corrupt.reason));
+    }
     loaded->push_back({Key{seat_.view.view, plan.step, share.micro_batch, 0}, share.first_sample, std::move(data), {}});
   }
   return absl::OkStatus();
@@ -145,7 +148,7 @@ void Trainer::Blame(std::string reason) {
 absl::StatusOr<StepVote> Trainer::Compute(const StepPlan& plan) {
   plan_ = plan;
   blame_.clear();
-  corrupt_ = 0;
+  corrupt_before_ = reported_.size();
   sums_->Zero();
   std::vector<InFlight> share;
   RETURN_IF_ERROR(LoadShare(plan, &share));
@@ -184,7 +187,7 @@ absl::StatusOr<StepVote> Trainer::SumAndVote() {
   vote.reason = !blame_.empty() || vote.finite || scalars[kNotFinite] > 0.0f
                     ? blame_
                     : "the sum of the workers' gradients is not finite";
-  vote.corrupt_records = corrupt_;
+  vote.corrupt_records = reported_.size() - corrupt_before_;
   if (config_.optimizer.clip_grad_norm > 0.0) ClipGradNorm(norm, config_.optimizer.clip_grad_norm, gradient);
   return vote;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -31,7 +32,7 @@ struct StepVote {
   std::string reason;  // when not finite and the reason lies with this worker
   double loss = 0.0;
   double target_cosine = 0.0;
-  uint64_t corrupt_records = 0;  // replaced in this worker's share of the step
+  uint64_t corrupt_records = 0;  // that this worker found while it loaded the step, each once in the run
 };
 
 // A worker's place in a view.
@@ -104,11 +105,12 @@ class Trainer {
 
   // Of the step in hand.
   StepPlan plan_;
-  std::string blame_;  // the first thing of this worker's that was not finite
-  uint64_t corrupt_ = 0;
-  at::Tensor reduced_;  // the sums over all workers, clipped
+  std::string blame_;          // the first thing of this worker's that was not finite
+  size_t corrupt_before_ = 0;  // records found corrupt before the step
+  at::Tensor reduced_;         // the sums over all workers, clipped
 
-  uint64_t requested_ = 0;  // the last step whose data the loader was asked for
+  absl::flat_hash_set<int64_t> reported_;  // corrupt samples that were logged
+  uint64_t requested_ = 0;                 // the last step whose data the loader was asked for
 };
 
 }  // namespace arcshard::worker

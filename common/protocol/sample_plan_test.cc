@@ -1,4 +1,4 @@
-#include "coordinator/sample_plan.h"
+#include "common/protocol/sample_plan.h"
 
 #include <cstdint>
 #include <numeric>
@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace arcshard::coordinator {
+namespace arcshard {
 namespace {
 
 using ::testing::ElementsAre;
@@ -120,4 +120,4 @@ TEST(SamplePlan, OfAnOptionOutOfRangeIsRefused) {
 }
 
 }  // namespace
-}  // namespace arcshard::coordinator
+}  // namespace arcshard

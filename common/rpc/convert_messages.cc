@@ -1,0 +1,192 @@
+#include "common/rpc/convert_messages.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/convert.h"
+
+namespace arcshard {
+namespace {
+
+absl::Status Missing(absl::string_view field) { return absl::InvalidArgumentError(absl::StrCat(field, " is missing")); }
+
+absl::StatusOr<ParticipantMessage> FromRegister(const v1::Register& message) {
+  if (message.role() != v1::ROLE_SHARD && message.role() != v1::ROLE_WORKER) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("register.role is ", static_cast<int>(message.role()), "; it must be ROLE_SHARD or ROLE_WORKER"));
+  }
+  return Registration{.role = message.role() == v1::ROLE_SHARD ? Role::kShard : Role::kWorker,
+                      .address = message.address(),
+                      .host = message.host(),
+                      .pid = message.pid(),
+                      .capacity_bytes = message.capacity_bytes(),
+                      .last_decided_step = message.last_decided_step(),
+                      .lineage = message.lineage(),
+                      .last_view = FromProto(message.last_view())};
+}
+
+absl::StatusOr<ParticipantMessage> FromReady(const v1::Ready& message) {
+  if (!message.has_view()) return Missing("ready.view");
+  return ReadyVote{.view = FromProto(message.view()),
+                   .step = message.step(),
+                   .finite = message.finite(),
+                   .loss = message.loss(),
+                   .target_cosine = message.target_cosine(),
+                   .reason = message.reason(),
+                   .corrupt_records = message.corrupt_records()};
+}
+
+absl::StatusOr<ParticipantMessage> FromEvaluated(const v1::Evaluated& message) {
+  if (!message.has_view()) return Missing("evaluated.view");
+  EvaluationReport report{.view = FromProto(message.view()), .sets = {}};
+  for (const v1::Verification& set : message.sets()) {
+    report.sets.push_back({.name = set.name(),
+                           .accuracy = set.accuracy(),
+                           .std = set.std(),
+                           .threshold = set.threshold(),
+                           .pairs = set.pairs(),
+                           .xnorm = set.xnorm()});
+  }
+  return report;
+}
+
+// Puts one alternative of ParticipantMessage where it belongs.
+struct ParticipantPacker {
+  v1::ParticipantMessage* out;
+
+  void operator()(const Registration& registration) const {
+    v1::Register* message = out->mutable_register_();
+    message->set_role(registration.role == Role::kShard ? v1::ROLE_SHARD : v1::ROLE_WORKER);
+    message->set_address(registration.address);
+    message->set_host(registration.host);
+    message->set_pid(registration.pid);
+    message->set_capacity_bytes(registration.capacity_bytes);
+    message->set_last_decided_step(registration.last_decided_step);
+    message->set_lineage(registration.lineage);
+    *message->mutable_last_view() = ToProto(registration.last_view);
+  }
+  void operator()(const DatasetReport& dataset) const {
+    out->mutable_dataset()->set_samples(dataset.samples);
+    out->mutable_dataset()->set_classes(dataset.classes);
+    out->mutable_dataset()->set_fingerprint(dataset.fingerprint);
+  }
+  void operator()(const JoinedReport& joined) const { *out->mutable_joined()->mutable_view() = ToProto(joined.view); }
+  void operator()(const ReadyVote& vote) const {
+    v1::Ready* message = out->mutable_ready();
+    *message->mutable_view() = ToProto(vote.view);
+    message->set_step(vote.step);
+    message->set_finite(vote.finite);
+    message->set_loss(vote.loss);
+    message->set_target_cosine(vote.target_cosine);
+    message->set_reason(vote.reason);
+    message->set_corrupt_records(vote.corrupt_records);
+  }
+  void operator()(const EvaluationReport& report) const {
+    *out->mutable_evaluated()->mutable_view() = ToProto(report.view);
+    for (const VerificationReport& set : report.sets) *out->mutable_evaluated()->add_sets() = ToProto(set);
+  }
+  void operator()(const FailureReport& failure) const {
+    out->mutable_failure()->set_sentence(failure.sentence);
+    out->mutable_failure()->set_code(failure.code);
+  }
+  void operator()(const FinishedReport&) const { out->mutable_finished(); }
+  void operator()(const HeartbeatReport&) const { out->mutable_heartbeat(); }
+};
+
+// The same of CoordinatorMessage.
+struct CoordinatorPacker {
+  v1::CoordinatorMessage* out;
+
+  void operator()(const Welcome& welcome) const {
+    v1::Welcome* message = out->mutable_welcome();
+    message->set_id(welcome.id);
+    message->set_config_yaml(welcome.config_yaml);
+    message->set_incarnation(welcome.incarnation);
+  }
+  void operator()(const ViewAnnouncement& view) const { *out->mutable_view() = ToProto(view); }
+  void operator()(const Decision& decision) const { *out->mutable_decision() = ToProto(decision); }
+  void operator()(const Proceed& proceed) const {
+    *out->mutable_proceed()->mutable_view() = ToProto(proceed.view);
+    *out->mutable_proceed()->mutable_next() = ToProto(proceed.next);
+  }
+};
+
+}  // namespace
+
+v1::ParticipantMessage ToProto(const ParticipantMessage& message) {
+  v1::ParticipantMessage out;
+  std::visit(ParticipantPacker{&out}, message);
+  return out;
+}
+
+v1::CoordinatorMessage ToProto(const CoordinatorMessage& message) {
+  v1::CoordinatorMessage out;
+  std::visit(CoordinatorPacker{&out}, message);
+  return out;
+}
+
+v1::Verification ToProto(const VerificationReport& report) {
+  v1::Verification out;
+  out.set_name(report.name);
+  out.set_accuracy(report.accuracy);
+  out.set_std(report.std);
+  out.set_threshold(report.threshold);
+  out.set_pairs(report.pairs);
+  out.set_xnorm(report.xnorm);
+  return out;
+}
+
+absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& message) {
+  switch (message.message_case()) {
+    case v1::ParticipantMessage::kRegister:
+      return FromRegister(message.register_());
+    case v1::ParticipantMessage::kDataset:
+      return DatasetReport{.samples = message.dataset().samples(),
+                           .classes = message.dataset().classes(),
+                           .fingerprint = message.dataset().fingerprint()};
+    case v1::ParticipantMessage::kJoined:
+      if (!message.joined().has_view()) return Missing("joined.view");
+      return JoinedReport{FromProto(message.joined().view())};
+    case v1::ParticipantMessage::kReady:
+      return FromReady(message.ready());
+    case v1::ParticipantMessage::kEvaluated:
+      return FromEvaluated(message.evaluated());
+    case v1::ParticipantMessage::kFailure:
+      return FailureReport{message.failure().sentence(), message.failure().code()};
+    case v1::ParticipantMessage::kFinished:
+      return FinishedReport{};
+    case v1::ParticipantMessage::kHeartbeat:
+      return HeartbeatReport{};
+    case v1::ParticipantMessage::MESSAGE_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("a participant's message is empty or of an unknown kind");
+}
+
+absl::StatusOr<CoordinatorMessage> FromProto(const v1::CoordinatorMessage& message) {
+  switch (message.message_case()) {
+    case v1::CoordinatorMessage::kWelcome:
+      return Welcome{.id = message.welcome().id(),
+                     .config_yaml = message.welcome().config_yaml(),
+                     .incarnation = message.welcome().incarnation()};
+    case v1::CoordinatorMessage::kView: {
+      ASSIGN_OR_RETURN(ViewAnnouncement view, FromProto(message.view()));
+      return view;
+    }
+    case v1::CoordinatorMessage::kDecision: {
+      ASSIGN_OR_RETURN(Decision decision, FromProto(message.decision()));
+      return decision;
+    }
+    case v1::CoordinatorMessage::kProceed: {
+      ASSIGN_OR_RETURN(Next next, FromProto(message.proceed().next()));
+      return Proceed{.view = FromProto(message.proceed().view()), .next = std::move(next)};
+    }
+    case v1::CoordinatorMessage::MESSAGE_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("the coordinator's message is empty or of an unknown kind");
+}
+
+}  // namespace arcshard

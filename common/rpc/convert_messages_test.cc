@@ -1,0 +1,58 @@
+#include "common/rpc/convert_messages.h"
+
+#include "gtest/gtest.h"
+
+namespace arcshard {
+namespace {
+
+template <typename T>
+T RoundTrip(const T& said) {
+  auto heard = FromProto(ToProto(ParticipantMessage(said)));
+  EXPECT_TRUE(heard.ok()) << heard.status();
+  return std::get<T>(*heard);
+}
+
+TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
+  const Registration registration{Role::kWorker, "127.0.0.1:7000", "host-a", 123, 1 << 30, 16, 77, {3, 1}};
+  EXPECT_EQ(RoundTrip(registration), registration);
+  const DatasetReport dataset{19280, 964, 42};
+  EXPECT_EQ(RoundTrip(dataset), dataset);
+  EXPECT_EQ(RoundTrip(JoinedReport{{3, 2}}).view, (View{3, 2}));
+  const ReadyVote vote{{3, 2}, 17, false, 21.5, 0.25, "the loss of micro-batch 2 is not finite", 3};
+  EXPECT_EQ(RoundTrip(vote), vote);
+  const EvaluationReport report{{3, 2}, {{"unseen_alphabets", 0.93, 0.01, 1.25, 6000, 22.5}}};
+  EXPECT_EQ(RoundTrip(report), report);
+  const FailureReport failure = RoundTrip(FailureReport::Of(absl::DataLossError("train.rec: truncated")));
+  EXPECT_EQ(failure.sentence, "train.rec: truncated");
+  EXPECT_EQ(failure.code, static_cast<int>(absl::StatusCode::kDataLoss));
+  RoundTrip(FinishedReport{});
+  RoundTrip(HeartbeatReport{});
+}
+
+TEST(ConvertMessagesTest, WhatTheCoordinatorSaysSurvivesTheRoundTrip) {
+  const auto welcome =
+      FromProto(ToProto(CoordinatorMessage(Welcome{.id = 3, .config_yaml = "run:\n", .incarnation = 2})));
+  ASSERT_TRUE(welcome.ok());
+  EXPECT_EQ(std::get<Welcome>(*welcome).id, 3u);
+  EXPECT_EQ(std::get<Welcome>(*welcome).config_yaml, "run:\n");
+  EXPECT_EQ(std::get<Welcome>(*welcome).incarnation, 2u);
+  const auto proceed =
+      FromProto(ToProto(CoordinatorMessage(Proceed{.view = {3, 2}, .next = {NextAction::kEvaluate, {}}})));
+  ASSERT_TRUE(proceed.ok());
+  EXPECT_EQ(std::get<Proceed>(*proceed).next.action, NextAction::kEvaluate);
+}
+
+TEST(ConvertMessagesTest, WhatAMessageLacksIsNamed) {
+  EXPECT_EQ(FromProto(v1::ParticipantMessage()).status().message(),
+            "a participant's message is empty or of an unknown kind");
+  EXPECT_EQ(FromProto(v1::CoordinatorMessage()).status().message(),
+            "the coordinator's message is empty or of an unknown kind");
+  v1::ParticipantMessage message;
+  message.mutable_ready();
+  EXPECT_EQ(FromProto(message).status().message(), "ready.view is missing");
+  message.mutable_register_();
+  EXPECT_EQ(FromProto(message).status().message(), "register.role is 0; it must be ROLE_SHARD or ROLE_WORKER");
+}
+
+}  // namespace
+}  // namespace arcshard
