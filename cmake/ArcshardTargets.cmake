@@ -60,7 +60,9 @@ endfunction()
 #
 # One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. A test finds what is checked in
 # under ARCSHARD_SOURCE_DIR and the programs under ARCSHARD_BIN_DIR. Label "slow": only scripts/test --all runs it.
+# "sanitized": scripts/test --all runs it under the sanitizers too; target sanitized_tests builds these.
 include(GoogleTest)
+add_custom_target(sanitized_tests)
 function(arcshard_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT BUILD_TESTING)
@@ -73,6 +75,9 @@ function(arcshard_test name)
     set(arg_LABELS fast)
   endif()
   add_executable(${name} ${arg_SOURCES})
+  if(arg_LABELS STREQUAL sanitized)
+    add_dependencies(sanitized_tests ${name})
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})

@@ -15,9 +15,9 @@
 namespace arcshard {
 namespace {
 
-// Rounding has to stay rounding for fifty steps. With momentum 0.9, or with class centers of few dimensions (their first
-// norm is 0.01·√D, against which a step of lr 0.01 is large), training amplifies it: 1e-7 after a step became 4e-6 after
-// ten and 1e-3 after fifty. Momentum is held against the reference cases (Golden).
+// Rounding has to stay rounding for fifty steps. With momentum 0.9, or with class centers of few dimensions (their
+// first norm is 0.01·√D, against which a step of lr 0.01 is large), training amplifies it: 1e-7 after a step became
+// 4e-6 after ten and 1e-3 after fifty. Momentum is held against the reference cases (Golden).
 RunConfig SmallRun() {
   RunConfig config;
   config.data.train = ARCSHARD_SOURCE_DIR "/examples/omniglot/data";

@@ -14,8 +14,7 @@ SmallConvNet::SmallConvNet(const BackboneOptions& options)
       bn2_(&state_, "bn2", options.width),
       prelu2_(&state_, "prelu2", options.width),
       dropout_(options.seed, options.dropout),
-      fc_(&state_, "fc", options.width * (options.image_size / 4) * (options.image_size / 4),
-          options.embedding_size) {}
+      fc_(&state_, "fc", options.width * (options.image_size / 4) * (options.image_size / 4), options.embedding_size) {}
 
 absl::StatusOr<at::Tensor> SmallConvNet::Forward(const at::Tensor& images, const ForwardContext& context) {
   c10::AutoGradMode graph(context.training);
