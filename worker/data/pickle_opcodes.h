@@ -7,28 +7,26 @@
 namespace arcshard::worker {
 
 // All opcodes of Python's pickle protocols 0 to 5, with their names there (Lib/pickletools.py). What is marked is read.
-#define ARCSHARD_PICKLE_OPCODES(READ, REFUSED)                                                                       \
-  READ(MARK, '(')                                                                                                    \
-  READ(STOP, '.')                                                                                                    \
-  READ(POP, '0')                                                                                                     \
-  READ(POP_MARK, '1')                                                                                                \
-  READ(DUP, '2') REFUSED(FLOAT, 'F') READ(INT, 'I') READ(BININT, 'J') READ(BININT1, 'K') READ(LONG, 'L') READ(       \
-      BININT2, 'M') READ(NONE, 'N') REFUSED(PERSID, 'P') REFUSED(BINPERSID, 'Q') READ(REDUCE, 'R') READ(STRING, 'S') \
-      READ(BINSTRING, 'T') READ(SHORT_BINSTRING, 'U') READ(UNICODE, 'V') READ(BINUNICODE, 'X') READ(APPEND, 'a')     \
-          READ(BUILD, 'b') READ(GLOBAL, 'c') REFUSED(DICT, 'd') REFUSED(EMPTY_DICT, '}') READ(APPENDS, 'e')          \
-              READ(GET, 'g') READ(BINGET, 'h') REFUSED(INST, 'i') READ(LONG_BINGET, 'j') READ(LIST, 'l')             \
-                  READ(EMPTY_LIST, ']') REFUSED(OBJ, 'o') READ(PUT, 'p') READ(BINPUT, 'q') READ(LONG_BINPUT, 'r')    \
-                      REFUSED(SETITEM, 's') READ(TUPLE, 't') READ(EMPTY_TUPLE, ')') REFUSED(SETITEMS, 'u')           \
-                          REFUSED(BINFLOAT, 'G') READ(BINBYTES, 'B') READ(SHORT_BINBYTES, 'C') READ(PROTO, 0x80)     \
-                              REFUSED(NEWOBJ, 0x81) REFUSED(EXT1, 0x82) REFUSED(EXT2, 0x83) REFUSED(EXT4, 0x84)      \
-                                  READ(TUPLE1, 0x85) READ(TUPLE2, 0x86) READ(TUPLE3, 0x87) READ(NEWTRUE, 0x88)       \
-                                      READ(NEWFALSE, 0x89) READ(LONG1, 0x8a) READ(LONG4, 0x8b)                       \
-                                          READ(SHORT_BINUNICODE, 0x8c) READ(BINUNICODE8, 0x8d) READ(BINBYTES8, 0x8e) \
-                                              REFUSED(EMPTY_SET, 0x8f) REFUSED(ADDITEMS, 0x90)                       \
-                                                  REFUSED(FROZENSET, 0x91) REFUSED(NEWOBJ_EX, 0x92)                  \
-                                                      READ(STACK_GLOBAL, 0x93) READ(MEMOIZE, 0x94) READ(FRAME, 0x95) \
-                                                          READ(BYTEARRAY8, 0x96) REFUSED(NEXT_BUFFER, 0x97)          \
-                                                              REFUSED(READONLY_BUFFER, 0x98)
+// A list, which the formatter would indent deeper with every line.
+// clang-format off
+#define ARCSHARD_PICKLE_OPCODES(READ, REFUSED) \
+  READ(MARK, '(') READ(STOP, '.') READ(POP, '0') READ(POP_MARK, '1') READ(DUP, '2') \
+  REFUSED(FLOAT, 'F') READ(INT, 'I') READ(BININT, 'J') READ(BININT1, 'K') READ(LONG, 'L') \
+  READ(BININT2, 'M') READ(NONE, 'N') REFUSED(PERSID, 'P') REFUSED(BINPERSID, 'Q') READ(REDUCE, 'R') \
+  READ(STRING, 'S') READ(BINSTRING, 'T') READ(SHORT_BINSTRING, 'U') READ(UNICODE, 'V') \
+  READ(BINUNICODE, 'X') READ(APPEND, 'a') READ(BUILD, 'b') READ(GLOBAL, 'c') REFUSED(DICT, 'd') \
+  REFUSED(EMPTY_DICT, '}') READ(APPENDS, 'e') READ(GET, 'g') READ(BINGET, 'h') REFUSED(INST, 'i') \
+  READ(LONG_BINGET, 'j') READ(LIST, 'l') READ(EMPTY_LIST, ']') REFUSED(OBJ, 'o') READ(PUT, 'p') \
+  READ(BINPUT, 'q') READ(LONG_BINPUT, 'r') REFUSED(SETITEM, 's') READ(TUPLE, 't') \
+  READ(EMPTY_TUPLE, ')') REFUSED(SETITEMS, 'u') REFUSED(BINFLOAT, 'G') READ(BINBYTES, 'B') \
+  READ(SHORT_BINBYTES, 'C') READ(PROTO, 0x80) REFUSED(NEWOBJ, 0x81) REFUSED(EXT1, 0x82) \
+  REFUSED(EXT2, 0x83) REFUSED(EXT4, 0x84) READ(TUPLE1, 0x85) READ(TUPLE2, 0x86) READ(TUPLE3, 0x87) \
+  READ(NEWTRUE, 0x88) READ(NEWFALSE, 0x89) READ(LONG1, 0x8a) READ(LONG4, 0x8b) \
+  READ(SHORT_BINUNICODE, 0x8c) READ(BINUNICODE8, 0x8d) READ(BINBYTES8, 0x8e) REFUSED(EMPTY_SET, 0x8f) \
+  REFUSED(ADDITEMS, 0x90) REFUSED(FROZENSET, 0x91) REFUSED(NEWOBJ_EX, 0x92) READ(STACK_GLOBAL, 0x93) \
+  READ(MEMOIZE, 0x94) READ(FRAME, 0x95) READ(BYTEARRAY8, 0x96) REFUSED(NEXT_BUFFER, 0x97) \
+  REFUSED(READONLY_BUFFER, 0x98)
+// clang-format on
 
 #define ARCSHARD_PICKLE_ENUMERATOR(name, code) name = code,
 #define ARCSHARD_PICKLE_NOTHING(name, code)
