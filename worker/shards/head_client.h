@@ -28,8 +28,6 @@ class HeadClient final : public ShardLinkEvents {
   explicit HeadClient(int64_t dim) : dim_(dim) {}
 
   void AddLink(std::unique_ptr<ShardLink> link) { links_.push_back(std::move(link)); }
-  // Drops the links; their threads call nothing afterwards.
-  void DropLinks() { links_.clear(); }
 
   void SendLabels(const Key& key, absl::Span<const int64_t> labels);
   // embedding: B×D. Its statistics are awaited from now on.
@@ -56,13 +54,14 @@ class HeadClient final : public ShardLinkEvents {
   };
 
   const int64_t dim_;
-  std::vector<std::unique_ptr<ShardLink>> links_;
 
   Mutex mutex_;
   CondVar changed_;
   std::map<uint32_t, std::unique_ptr<Pending>> pending_ ABSL_GUARDED_BY(mutex_);  // by micro-batch
   std::vector<std::unique_ptr<Pending>> spare_ ABSL_GUARDED_BY(mutex_);           // their buffers are used again
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
+
+  std::vector<std::unique_ptr<ShardLink>> links_;  // first to go: until then their threads call this
 };
 
 }  // namespace arcshard::worker
