@@ -1,7 +1,5 @@
 #include "shard_server/shard_process.h"
 
-#include <unistd.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,11 +27,6 @@ head::HeadOptions HeadOptionsOf(const RunConfig& config, int64_t num_classes, Cl
   return options;
 }
 
-std::string HostName() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
-}
-
 }  // namespace
 
 ShardProcess::ShardProcess(Options options, ShardMetrics* metrics, const Clock* clock)
@@ -54,8 +47,6 @@ absl::Status ShardProcess::Run() {
   attend.connect_timeout = options_.connect_timeout;
   attend.registration.role = Role::kShard;
   attend.registration.address = server_->address();
-  attend.registration.host = HostName();
-  attend.registration.pid = ::getpid();
   attend.registration.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
   ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(attend), this));
   {

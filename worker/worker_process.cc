@@ -1,7 +1,5 @@
 #include "worker/worker_process.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -27,11 +25,6 @@ namespace {
 // How long the coordinator's own word about a death is waited for, once this worker has lost a peer.
 constexpr absl::Duration kPatience = absl::Seconds(3);
 
-std::string HostName() {
-  char name[256] = {};
-  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
-}
-
 class WorkerLife {
  public:
   WorkerLife(const WorkerOptions& options, Mailbox* mailbox, WorkerMetrics* metrics)
@@ -45,8 +38,6 @@ class WorkerLife {
     participant.connect_timeout = options_.connect_timeout;
     participant.registration.role = Role::kWorker;
     participant.registration.address = rendezvous_->address();
-    participant.registration.host = HostName();
-    participant.registration.pid = getpid();
     ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(participant), mailbox_));
     return Explain(Attend());
   }

@@ -1,5 +1,7 @@
 #include "common/rpc/participant.h"
 
+#include <unistd.h>
+
 #include <thread>
 #include <utility>
 #include <variant>
@@ -21,6 +23,11 @@ struct Closing {
   CondVar changed;
   bool closed ABSL_GUARDED_BY(mutex) = false;
 };
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
 
 template <typename... Handlers>
 struct Overloaded : Handlers... {
@@ -101,6 +108,8 @@ class GrpcParticipant final : public Participant {
 
 absl::StatusOr<std::unique_ptr<Participant>> Participant::Attend(ParticipantOptions options,
                                                                  ParticipantEvents* events) {
+  options.registration.host = HostName();
+  options.registration.pid = getpid();
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(options.coordinator);
   RETURN_IF_ERROR(
       AwaitConnected(channel.get(), absl::StrCat("the coordinator at ", options.coordinator), options.connect_timeout));

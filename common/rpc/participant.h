@@ -28,8 +28,8 @@ class ParticipantEvents {
 };
 
 struct ParticipantOptions {
-  std::string coordinator;  // host:port
-  Registration registration;
+  std::string coordinator;    // host:port
+  Registration registration;  // without host and pid, which Attend fills in
   absl::Duration connect_timeout = absl::Seconds(60);
   absl::Duration heartbeat_interval = absl::Seconds(1);
 };
