@@ -60,9 +60,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   if (const std::optional<int> exit_code = arcshard::ParseCommandLine(&app, argc, argv)) return *exit_code;
   options.capacity_bytes = capacity_mb > 0 ? capacity_mb << 20 : arcshard::shard::DefaultCapacityBytes();
-  if (!absl::ParseDuration(connect_timeout, &options.connect_timeout)) {
-    arcshard::LogError(absl::StrCat("--connect-timeout ", connect_timeout, " is no duration such as 60s or 2m"));
-    return arcshard::kUsageError;
+  if (const std::optional<int> exit_code =
+          arcshard::ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {
+    return *exit_code;
   }
 
   const absl::Status status = arcshard::shard::Main(options, metrics_listen);

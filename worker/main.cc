@@ -6,8 +6,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "common/base/mutex.h"
 #include "common/io/command_line.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
@@ -17,28 +17,18 @@
 namespace arcshard::worker {
 namespace {
 
+constexpr absl::Duration kGrace = absl::Seconds(4);
+
 // Ends the process when the run has ended but something in a library still waits for a peer that is gone (Gloo's
-// rendezvous cannot be interrupted).
-class Watchdog {
- public:
-  explicit Watchdog(Mailbox* mailbox) : thread_([this, mailbox] { Watch(mailbox); }) { thread_.detach(); }
-
- private:
-  static constexpr absl::Duration kGrace = absl::Seconds(4);
-
-  void Watch(Mailbox* mailbox) {
+// rendezvous cannot be interrupted). `mailbox` is never destroyed.
+void StartWatchdog(Mailbox* mailbox) {
+  std::thread([mailbox] {
     const absl::Status status = mailbox->AwaitClosed(absl::InfiniteDuration());
-    Mutex mutex;
-    CondVar never;
-    MutexLock lock(&mutex);
-    const absl::Time deadline = absl::Now() + kGrace;
-    while (absl::Now() < deadline) never.WaitFor(&mutex, deadline - absl::Now());
+    absl::SleepFor(kGrace);
     LogError(status.message());
     std::_Exit(EXIT_FAILURE);
-  }
-
-  std::thread thread_;
-};
+  }).detach();
+}
 
 int Main(int argc, char** argv) {
   SetProcessName("arcshard-worker");
@@ -57,9 +47,9 @@ int Main(int argc, char** argv) {
   app.add_option("--metrics-listen", metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
       ->capture_default_str();
   if (const std::optional<int> exit_code = ParseCommandLine(&app, argc, argv)) return *exit_code;
-  if (!absl::ParseDuration(connect_timeout, &options.connect_timeout)) {
-    LogError(absl::StrCat("--connect-timeout ", connect_timeout, " is no duration such as 60s or 2m"));
-    return kUsageError;
+  if (const std::optional<int> exit_code =
+          ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {
+    return *exit_code;
   }
   MetricRegistry registry;
   WorkerMetrics metrics(&registry);
@@ -71,7 +61,7 @@ int Main(int argc, char** argv) {
   LogInfo(absl::StrCat("metrics on port ", (*server)->port()));
   // Never destroyed: the watchdog waits in it until the process ends.
   Mailbox& mailbox = *new Mailbox;
-  Watchdog watchdog(&mailbox);
+  StartWatchdog(&mailbox);
   const absl::Status status = RunWorker(options, &mailbox, &metrics);
   if (!status.ok()) LogError(status.message());
   return status.ok() ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "common/io/log.h"
 
 namespace arcshard {
@@ -19,6 +22,14 @@ inline std::optional<int> ParseCommandLine(CLI::App* app, int argc, char** argv)
     return kUsageError;
   }
   return std::nullopt;
+}
+
+// The value of an option such as --connect-timeout. A number: as of ParseCommandLine.
+inline std::optional<int> ParseDurationOption(absl::string_view option, const std::string& text,
+                                              absl::Duration* value) {
+  if (absl::ParseDuration(text, value)) return std::nullopt;
+  LogError(absl::StrCat(option, " ", text, " is no duration such as 60s or 2m"));
+  return kUsageError;
 }
 
 }  // namespace arcshard
