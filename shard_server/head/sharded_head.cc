@@ -110,13 +110,6 @@ void ShardedHead::SetWeights(std::vector<float> weights) {
   }
 }
 
-void ShardedHead::SetMomentum(std::vector<float> momentum) {
-  for (const auto& head : heads_) {
-    const ClassRange range = head->options().range;
-    ExpectOk(head->WriteMomentum(range, MatrixView<float>{momentum.data() + range.begin * dim_, range.size(), dim_}));
-  }
-}
-
 template <typename T>
 std::vector<double> Unit(const T* x, int64_t dim) {
   std::vector<double> unit(x, x + dim);

@@ -42,7 +42,6 @@ class ShardedHead {
   std::vector<float> Weights() const;
   std::vector<float> Momentum() const;
   void SetWeights(std::vector<float> weights);
-  void SetMomentum(std::vector<float> momentum);
 
  private:
   int64_t dim_;

@@ -40,9 +40,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const RunConfig& config
 Trainer::Trainer(const RunConfig& config, Parts parts) : config_(config), parts_(std::move(parts)) {
   RunningStatistics& statistics = parts_.backbone->statistics();
   parts_.loss->RegisterAverages(statistics);
-  parameters_ = FlattenParameters(parts_.backbone->parameters());
+  const at::Tensor values = FlattenParameters(parts_.backbone->parameters());  // before gradients are attached
   sums_ = std::make_unique<StepSums>(parts_.backbone->parameters(), &statistics, kNumScalars);
-  sgd_ = std::make_unique<Sgd>(parameters_, SgdOptions{config.optimizer.momentum, config.optimizer.weight_decay});
+  sgd_ = std::make_unique<Sgd>(values, SgdOptions{config.optimizer.momentum, config.optimizer.weight_decay});
 }
 
 void Trainer::Enter(const ViewSeat& seat) {

@@ -70,8 +70,6 @@ class Trainer {
   absl::Status Apply(const Decision& decision);
 
   Backbone* backbone() { return parts_.backbone.get(); }
-  // The parameters in one row, as `Backbone::parameters` orders them.
-  const at::Tensor& parameters() const { return parameters_; }
 
  private:
   // A micro-batch between its forward and its backward pass.
@@ -99,7 +97,6 @@ class Trainer {
   const RunConfig config_;
   Parts parts_;
   ViewSeat seat_;
-  at::Tensor parameters_;
   std::unique_ptr<StepSums> sums_;
   std::unique_ptr<Sgd> sgd_;
 
