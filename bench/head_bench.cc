@@ -71,13 +71,14 @@ class Step {
     head_options.threads = options.threads;
     head_options.exp_budget_bytes = options.exp_budget_mb << 20;
     std::unique_ptr<Step> step(new Step(options));
-    ASSIGN_OR_RETURN(step->head_, Head::Create(head_options, 1, Head::RequiredBytes(head_options)));
+    ASSIGN_OR_RETURN(step->head_, Head::Create(head_options, Head::RequiredBytes(head_options)));
     return step;
   }
 
   absl::Status Run() {
     const ForwardInput input = {{embedding_.data(), batch_, dim_}, labels_};
     const ForwardOutput output = {absl::MakeSpan(z_), {u_.data(), batch_, dim_}, {own_.data(), batch_, dim_}};
+    RETURN_IF_ERROR(head_->Begin(++steps_, labels_));
     RETURN_IF_ERROR(head_->Forward({&input, 1}, {&output, 1}));
     const float scale = head_->options().scale / static_cast<float>(batch_);
     for (size_t i = 0; i < z_.size(); ++i) r_[i] = scale / z_[i];
@@ -107,6 +108,7 @@ class Step {
   std::vector<int64_t> labels_;
   std::vector<float> z_, u_, own_, r_, t_;
   std::unique_ptr<Head> head_;
+  uint64_t steps_ = 0;
 };
 
 // The same products and the same memory traffic, with nothing between.

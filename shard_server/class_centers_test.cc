@@ -32,7 +32,7 @@ std::unique_ptr<head::Head> HeadOf(ClassRange range) {
   options.num_classes = kClasses;
   options.range = range;
   options.dim = kDim;
-  return *head::Head::Create(options, /*seed=*/1, int64_t{1} << 30);
+  return *head::Head::Create(options, int64_t{1} << 30);
 }
 
 std::vector<float> WeightsOf(const head::Head& head) {

@@ -19,6 +19,7 @@ class MeteredHead final : public head::Head {
         clock_(clock) {}
 
   const head::HeadOptions& options() const override { return head_->options(); }
+  absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) override { return head_->Begin(step, labels); }
   absl::Status Forward(absl::Span<const head::ForwardInput> group,
                        absl::Span<const head::ForwardOutput> outputs) override {
     ScopedTimer timer(&pass_1_, clock_);
@@ -32,14 +33,20 @@ class MeteredHead final : public head::Head {
   absl::Status ReadWeights(ClassRange range, head::MatrixView<float> out) const override {
     return head_->ReadWeights(range, out);
   }
-  absl::Status ReadMomentum(ClassRange range, head::MatrixView<float> out) const override {
-    return head_->ReadMomentum(range, out);
+  absl::Status ReadMoment(int moment, ClassRange range, head::MatrixView<float> out) const override {
+    return head_->ReadMoment(moment, range, out);
   }
   absl::Status WriteWeights(ClassRange range, head::MatrixView<const float> rows) override {
     return head_->WriteWeights(range, rows);
   }
-  absl::Status WriteMomentum(ClassRange range, head::MatrixView<const float> rows) override {
-    return head_->WriteMomentum(range, rows);
+  absl::Status WriteMoment(int moment, ClassRange range, head::MatrixView<const float> rows) override {
+    return head_->WriteMoment(moment, range, rows);
+  }
+  absl::Status ReadCounts(ClassRange range, absl::Span<uint32_t> out) const override {
+    return head_->ReadCounts(range, out);
+  }
+  absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) override {
+    return head_->WriteCounts(range, counts);
   }
 
  private:

@@ -20,8 +20,9 @@ head::HeadOptions HeadOptionsOf(const RunConfig& config, int64_t num_classes, Cl
   options.range = range;
   options.dim = config.backbone.embedding_size;
   options.scale = static_cast<float>(config.head.scale);
-  options.optimizer.momentum = static_cast<float>(config.optimizer.momentum);
-  options.optimizer.weight_decay = static_cast<float>(config.optimizer.weight_decay);
+  options.seed = config.run.seed;
+  options.optimizer = head::SgdOptions{static_cast<float>(config.optimizer.momentum),
+                                       static_cast<float>(config.optimizer.weight_decay)};
   options.threads = config.cluster.shard_threads;
   options.exp_budget_bytes = config.head.exp_budget_mb << 20;
   return options;
@@ -115,8 +116,7 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
       if (shard.id == id_) range = shard.range;
     }
     const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range);
-    ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head,
-                     head::Head::Create(options, config_.run.seed, options_.capacity_bytes));
+    ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, options_.capacity_bytes));
     if (!config_.head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_.head.init, head.get()));
     head_ = std::make_unique<MeteredHead>(std::move(head), metrics_, clock_);
     metrics_->classes.Set(static_cast<double>(range.size()));

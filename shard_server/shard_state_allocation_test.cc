@@ -41,6 +41,7 @@ class SilentHead final : public head::Head {
     options_.dim = kDim;
   }
   const head::HeadOptions& options() const override { return options_; }
+  absl::Status Begin(uint64_t, absl::Span<const int64_t>) override { return absl::OkStatus(); }
   absl::Status Forward(absl::Span<const head::ForwardInput>, absl::Span<const head::ForwardOutput> outputs) override {
     for (const head::ForwardOutput& output : outputs) std::fill(output.z.begin(), output.z.end(), 1.0f);
     return absl::OkStatus();
@@ -48,9 +49,11 @@ class SilentHead final : public head::Head {
   absl::Status Update(absl::Span<const head::Group>, float) override { return absl::OkStatus(); }
   void Discard() override {}
   absl::Status ReadWeights(ClassRange, head::MatrixView<float>) const override { return absl::OkStatus(); }
-  absl::Status ReadMomentum(ClassRange, head::MatrixView<float>) const override { return absl::OkStatus(); }
+  absl::Status ReadMoment(int, ClassRange, head::MatrixView<float>) const override { return absl::OkStatus(); }
   absl::Status WriteWeights(ClassRange, head::MatrixView<const float>) override { return absl::OkStatus(); }
-  absl::Status WriteMomentum(ClassRange, head::MatrixView<const float>) override { return absl::OkStatus(); }
+  absl::Status WriteMoment(int, ClassRange, head::MatrixView<const float>) override { return absl::OkStatus(); }
+  absl::Status ReadCounts(ClassRange, absl::Span<uint32_t>) const override { return absl::OkStatus(); }
+  absl::Status WriteCounts(ClassRange, absl::Span<const uint32_t>) override { return absl::OkStatus(); }
 
  private:
   head::HeadOptions options_;

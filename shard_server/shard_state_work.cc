@@ -69,6 +69,7 @@ absl::Status ShardState::RunOne() {
 }
 
 absl::Status ShardState::RunGroup(OpenStep* step) {
+  if (step->record().groups.size() == 1) RETURN_IF_ERROR(head()->Begin(step->record().plan.step, {}));
   RETURN_IF_ERROR(head()->Forward(call_.inputs, call_.outputs));
   for (size_t i = 0; i < call_.micro_batches.size(); ++i) {
     const head::MatrixView<const float>& embedding = call_.inputs[i].embedding;

@@ -31,6 +31,7 @@ class FakeHead final : public head::Head {
   const head::HeadOptions& options() const override { return options_; }
   void set_range(ClassRange range) { options_.range = range; }
 
+  absl::Status Begin(uint64_t, absl::Span<const int64_t>) override { return absl::OkStatus(); }
   absl::Status Forward(absl::Span<const head::ForwardInput> group,
                        absl::Span<const head::ForwardOutput> outputs) override {
     if (!failure.ok()) return failure;
@@ -68,9 +69,11 @@ class FakeHead final : public head::Head {
   void Discard() override { updates.push_back("discard"); }
 
   absl::Status ReadWeights(ClassRange, head::MatrixView<float>) const override { return absl::OkStatus(); }
-  absl::Status ReadMomentum(ClassRange, head::MatrixView<float>) const override { return absl::OkStatus(); }
+  absl::Status ReadMoment(int, ClassRange, head::MatrixView<float>) const override { return absl::OkStatus(); }
   absl::Status WriteWeights(ClassRange, head::MatrixView<const float>) override { return absl::OkStatus(); }
-  absl::Status WriteMomentum(ClassRange, head::MatrixView<const float>) override { return absl::OkStatus(); }
+  absl::Status WriteMoment(int, ClassRange, head::MatrixView<const float>) override { return absl::OkStatus(); }
+  absl::Status ReadCounts(ClassRange, absl::Span<uint32_t>) const override { return absl::OkStatus(); }
+  absl::Status WriteCounts(ClassRange, absl::Span<const uint32_t>) override { return absl::OkStatus(); }
 
   absl::Status failure;
   std::vector<size_t> group_sizes;    // of each Forward

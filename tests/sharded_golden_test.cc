@@ -46,8 +46,8 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     options_.ranges = UnevenRanges(centers_.size(0), std::get<1>(GetParam()));
     options_.head.dim = centers_.size(1);
     options_.head.scale = static_cast<float>(golden_->Real("scale"));
-    options_.head.optimizer = {static_cast<float>(golden_->Real("momentum")),
-                               static_cast<float>(golden_->Real("weight_decay"))};
+    options_.head.optimizer = head::SgdOptions{static_cast<float>(golden_->Real("momentum")),
+                                               static_cast<float>(golden_->Real("weight_decay"))};
     options_.batch_size = static_cast<uint32_t>(golden_->Labels(1).size(0));
     for (const int64_t size : golden_->MicroBatches()) sizes_.push_back(static_cast<uint32_t>(size));
     options_.max_in_flight = static_cast<uint32_t>(sizes_.size());

@@ -27,6 +27,14 @@ absl::Status CheckData(const RunConfig::Data& data) {
   return absl::OkStatus();
 }
 
+absl::Status CheckBackbone(const RunConfig::Backbone& backbone) {
+  if (backbone.name == "mobilefacenet" && backbone.dropout.value_or(0) != 0) {
+    return Refuse("backbone.dropout (", *backbone.dropout, ") must be 0 or auto with backbone.name mobilefacenet, which "
+                  "has no place for it");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckLoss(const RunConfig::Loss& loss) {
   if (loss.margin == "sphereface" && loss.m < 1) {
     return Refuse("loss.m (", loss.m,
@@ -83,6 +91,7 @@ absl::Status CheckRunConfig(const RunConfig& config) {
     if (!status.ok()) return Refuse(key.name, " ", status.message());
   }
   RETURN_IF_ERROR(CheckData(config.data));
+  RETURN_IF_ERROR(CheckBackbone(config.backbone));
   RETURN_IF_ERROR(CheckLoss(config.loss));
   RETURN_IF_ERROR(CheckSchedule(config.schedule));
   return CheckCluster(config.cluster);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,16 +19,19 @@ struct RunConfig {
   } run;
 
   struct Data {
-    std::string train;                // folder with train.rec, train.idx, property
-    int image_size = 112;             // pixels; images are resized to image_size × image_size
-    uint32_t batch_size = 128;        // samples of a step, over all workers
-    uint32_t micro_batch_size = 64;   // samples of one forward pass; the unit of BatchNorm, messages and assignment
-    std::string last_batch = "drop";  // drop | keep: an epoch's incomplete last batch
-    bool flip = true;                 // mirror half of the images left to right
-    double rotate_degrees = 0.0;      // jitter, uniform within ±, of training images
-    double translate = 0.0;           // share of the image's side, within ±
-    double scale = 0.0;               // relative, within ±
-    double pixel_mean = 127.5;        // (pixel - mean) / std
+    std::string train;                   // where the training set lies; see format
+    std::string format = "auto";         // auto | recordio | seed | folders | list | synthetic
+    std::string root;                    // list: what its paths count from; empty: the list's folder
+    int64_t synthetic_samples = 100000;  // synthetic: images of an epoch
+    int image_size = 112;                // pixels; images are resized to image_size × image_size
+    uint32_t batch_size = 128;           // samples of a step, over all workers
+    uint32_t micro_batch_size = 64;      // samples of one forward pass; the unit of BatchNorm, messages and assignment
+    std::string last_batch = "drop";     // drop | keep: an epoch's incomplete last batch
+    bool flip = true;                    // mirror half of the images left to right
+    double rotate_degrees = 0.0;         // jitter, uniform within ±, of training images
+    double translate = 0.0;              // share of the image's side, within ±
+    double scale = 0.0;                  // relative, within ±
+    double pixel_mean = 127.5;           // (pixel - mean) / std
     double pixel_std = 127.5;
     int loader_threads = 1;           // per worker
     int prefetch = 2;                 // micro-batches decoded ahead, per worker
@@ -35,18 +39,26 @@ struct RunConfig {
   } data;
 
   struct Backbone {
-    std::string name = "iresnet50";  // iresnet18 | 34 | 50 | 100 | 200
-    int width = 64;                  // channels of the first stage
-    int embedding_size = 512;        // D
-    double dropout = 0.0;            // before the last linear layer
+    std::string name = "iresnet50";   // iresnet18 | ... | iresnet200 | mobilefacenet | faceresnet18 | 34 | 50 | 100
+    int width = 64;                   // by which all numbers of channels count; 64: as published
+    int embedding_size = 512;         // D
+    std::optional<double> dropout;    // before the last linear layer; none: auto, the architecture's own rule
+    std::string compute = "float32";  // float32 | bfloat16: autocast
+    std::string init;                 // safetensors with the first weights; empty: drawn from the seed
+    std::vector<std::string> freeze;  // layers and parameters that stay as they are
   } backbone;
 
   struct Head {
-    int64_t classes = 0;          // N; 0: what the data's property says
-    double scale = 64.0;          // s of the logits, at most 80
-    std::string init;             // safetensors with the first class centers; empty: drawn from the seed
-    bool standardize = false;     // embeddings per micro-batch and dimension before the head
-    int64_t exp_budget_mb = 256;  // per shard: exponentials kept from pass 1 for pass 2
+    int64_t classes = 0;              // N; 0: what the data's property says
+    double scale = 64.0;              // s of the logits, at most 80
+    std::string init;                 // safetensors with the first class centers; empty: drawn from the seed
+    bool standardize = false;         // embeddings per micro-batch and dimension before the head
+    int64_t exp_budget_mb = 256;      // per shard: exponentials kept from pass 1 for pass 2
+    double sample_rate = 1.0;         // share of the negative classes that take part in a step
+    double filter = 1.0;              // negatives with a larger cosine count as logit 0; 1: none
+    std::string compute = "float32";  // float32 | bfloat16: factors of the products
+    std::string weights = "float32";  // float32 | bfloat16: as held
+    std::string moments = "float32";  // float32 | bfloat16: as held
   } head;
 
   struct Loss {
@@ -65,7 +77,9 @@ struct RunConfig {
   } loss;
 
   struct Optimizer {
-    double momentum = 0.9;
+    std::string kind = "sgd";                           // sgd | adamw
+    double momentum = 0.9;                              // sgd
+    double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // adamw
     double weight_decay = 5e-4;
     double clip_grad_norm = 0.0;  // of the backbone's gradient; 0: no clipping
   } optimizer;
@@ -84,6 +98,7 @@ struct RunConfig {
   struct Verification {
     std::vector<std::string> sets;  // .bin files
     double every_epochs = 0.0;      // 0: only at the end
+    bool keep_best = true;          // model/best_backbone.safetensors: of the best mean accuracy so far
   } verification;
 
   struct Cluster {

@@ -38,7 +38,16 @@ void AddRun(RunConfig::Run& run, Keys& keys) {
 }
 
 void AddData(RunConfig::Data& data, Keys& keys) {
-  keys.Add("data.train", &data.train, {}, "", "folder with train.rec, train.idx and property", PathBase::kConfigFile);
+  keys.Add("data.train", &data.train, {}, "",
+           "the training set: a folder with train.rec, train.idx and property, a folder of images, or a list file",
+           PathBase::kConfigFile);
+  keys.Add("data.format", &data.format, OneOf{{"auto", "recordio", "seed", "folders", "list", "synthetic"}}, "",
+           "of data.train; auto: told by what lies there; seed: property and folders 00000000, 00000001, ...; folders: "
+           "one per class; list: a path and a label a line; synthetic: random images, no files");
+  keys.Add("data.root", &data.root, {}, "", "folder that a list's paths count from; empty: the list's own; list only",
+           PathBase::kConfigFile);
+  keys.Add("data.synthetic_samples", &data.synthetic_samples, FromTo(2, 1e12), "samples",
+           "of an epoch; synthetic only, which needs head.classes");
   keys.Add("data.image_size", &data.image_size, FromTo(16, 1024), "pixels",
            "height and width that images are resized to; a multiple of 16");
   keys.Add("data.batch_size", &data.batch_size, FromTo(2, kLargestCount), "samples", "of a step, over all workers");
@@ -62,12 +71,24 @@ void AddData(RunConfig::Data& data, Keys& keys) {
 }
 
 void AddBackbone(RunConfig::Backbone& backbone, Keys& keys) {
-  keys.Add("backbone.name", &backbone.name, OneOf{{"iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200"}},
-           "", "architecture, as InsightFace defines it");
+  keys.Add("backbone.name", &backbone.name,
+           OneOf{{"iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200", "mobilefacenet", "faceresnet18",
+                  "faceresnet34", "faceresnet50", "faceresnet100"}},
+           "", "architecture: InsightFace's iresnet and mobilefacenet, the seed chapter's FaceResNet");
   keys.Add("backbone.width", &backbone.width, FromTo(1, 1024), "channels",
-           "of the first stage; the others have 2, 4 and 8 times as many");
+           "of the first stage; the others have 2, 4 and 8 times as many, mobilefacenet's 2, 4 and 8; 64: as published");
   keys.Add("backbone.embedding_size", &backbone.embedding_size, FromTo(1, 8192), "", "dimensions of an embedding, D");
-  keys.Add("backbone.dropout", &backbone.dropout, FromBelow(0, 1), "probability", "before the last linear layer");
+  keys.Add("backbone.dropout", &backbone.dropout, FromBelow(0, 1), "probability",
+           "before the last linear layer, which mobilefacenet has no place for; auto: 0.4 in a faceresnet for at most 20,000 "
+           "classes, else 0");
+  keys.Add("backbone.compute", &backbone.compute, OneOf{{"float32", "bfloat16"}}, "",
+           "of convolutions and activations (autocast); weights, statistics and the last layers stay float32");
+  keys.Add("backbone.init", &backbone.init, {}, "",
+           "safetensors file with all first weights, as model/backbone.safetensors; each worker reads it; empty: drawn "
+           "from the seed",
+           PathBase::kConfigFile);
+  keys.Add("backbone.freeze", &backbone.freeze, {}, "",
+           "layers and parameters that are not trained, [conv1, layer1, layer2.0]; running statistics go on");
 }
 
 void AddHead(RunConfig::Head& head, Keys& keys) {
@@ -83,6 +104,16 @@ void AddHead(RunConfig::Head& head, Keys& keys) {
   keys.Add(
       "head.exp_budget_mb", &head.exp_budget_mb, FromTo(0, kLargestCount), "MiB",
       "per shard, for exponentials kept from pass 1; without room pass 2 computes them again, with the same result");
+  keys.Add("head.sample_rate", &head.sample_rate, AboveTo(0, 1), "",
+           "share of the classes that take part in a step beside its targets (Partial FC)");
+  keys.Add("head.filter", &head.filter, FromTo(-1, 1), "",
+           "negatives with a larger cosine count as logit 0 and move nothing (inter-class filter); 1: none");
+  keys.Add("head.compute", &head.compute, OneOf{{"float32", "bfloat16"}}, "",
+           "of the factors of the head's matrix products; sums stay float32");
+  keys.Add("head.weights", &head.weights, OneOf{{"float32", "bfloat16"}}, "",
+           "class centers as held; bfloat16 is rounded stochastically");
+  keys.Add("head.moments", &head.moments, OneOf{{"float32", "bfloat16"}}, "",
+           "the optimizer's moments of the class centers as held; bfloat16 is rounded stochastically");
 }
 
 void AddLoss(RunConfig::Loss& loss, Keys& keys) {
@@ -118,7 +149,12 @@ void AddLoss(RunConfig::Loss& loss, Keys& keys) {
 }
 
 void AddOptimizer(RunConfig::Optimizer& optimizer, Keys& keys) {
-  keys.Add("optimizer.momentum", &optimizer.momentum, FromBelow(0, 1), "", "of SGD, for backbone and class centers");
+  keys.Add("optimizer.kind", &optimizer.kind, OneOf{{"sgd", "adamw"}}, "", "for backbone and class centers");
+  keys.Add("optimizer.momentum", &optimizer.momentum, FromBelow(0, 1), "", "sgd only");
+  keys.Add("optimizer.beta1", &optimizer.beta1, FromBelow(0, 1), "", "of the first moment; adamw only");
+  keys.Add("optimizer.beta2", &optimizer.beta2, FromBelow(0, 1), "", "of the second moment; adamw only");
+  keys.Add("optimizer.epsilon", &optimizer.epsilon, AboveTo(0, 1), "",
+           "beside the root of the second moment; adamw only");
   keys.Add("optimizer.weight_decay", &optimizer.weight_decay, FromTo(0, 1), "", "for backbone and class centers");
   keys.Add("optimizer.clip_grad_norm", &optimizer.clip_grad_norm, AtLeast(0), "",
            "largest norm of the backbone's gradient; 0: no clipping");
@@ -142,6 +178,8 @@ void AddVerification(RunConfig::Verification& verification, Keys& keys) {
   keys.Add("verification.sets", &verification.sets, {}, "", "InsightFace's .bin files of pairs", PathBase::kConfigFile);
   keys.Add("verification.every_epochs", &verification.every_epochs, FromTo(0, kLargestCount), "epochs",
            "between verifications; 0: only at the end");
+  keys.Add("verification.keep_best", &verification.keep_best, {}, "",
+           "leave the backbone of the best mean accuracy so far as model/best_backbone.safetensors");
 }
 
 void AddCluster(RunConfig::Cluster& cluster, Keys& keys) {

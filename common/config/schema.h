@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,9 +14,9 @@
 // can know a key that another does not.
 namespace arcshard {
 
-// Where a key's value lies in a RunConfig; the alternative is its type.
-using ConfigValue = std::variant<bool*, int*, uint32_t*, int64_t*, uint64_t*, double*, std::string*, absl::Duration*,
-                                 std::vector<double>*, std::vector<std::string>*>;
+// Where a key's value lies in a RunConfig; the alternative is its type. An optional without a value is written "auto".
+using ConfigValue = std::variant<bool*, int*, uint32_t*, int64_t*, uint64_t*, double*, std::optional<double>*,
+                                 std::string*, absl::Duration*, std::vector<double>*, std::vector<std::string>*>;
 
 // A number's bounds; of a list: of each element. Bounds are allowed values unless said otherwise.
 struct Range {

@@ -45,6 +45,7 @@ const char* NameOfType() {
   if constexpr (std::is_same_v<T, bool>) return "true or false";
   if constexpr (kIsInteger<T>) return "a whole number";
   if constexpr (std::is_same_v<T, double>) return "a number";
+  if constexpr (std::is_same_v<T, std::optional<double>>) return "a number or auto";
   if constexpr (std::is_same_v<T, std::string>) return "text";
   if constexpr (std::is_same_v<T, absl::Duration>) return "a duration such as 500ms, 8s or 2m";
 }
@@ -97,6 +98,8 @@ absl::Status CheckElement(const ConfigCheck& check, const T& value) {
     if (!std::isfinite(value)) return absl::InvalidArgumentError("expects a finite number");
     const Range* range = std::get_if<Range>(&check);
     if (range != nullptr && !IsInside(*range, value)) return OutOfRange(check, FormatNumber(value));
+  } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+    if (value) return CheckElement(check, *value);
   } else if constexpr (std::is_same_v<T, absl::Duration>) {
     const DurationRange* range = std::get_if<DurationRange>(&check);
     if (range != nullptr && (value < range->low || value > range->high)) {
@@ -131,6 +134,10 @@ std::optional<T> Parse(absl::string_view text) {
     value = text == "true";
   } else if constexpr (std::is_same_v<T, double>) {
     if (!absl::SimpleAtod(text, &value) || !std::isfinite(value)) return std::nullopt;
+  } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+    if (text == "auto") return T();
+    value = Parse<double>(text);
+    if (!value) return std::nullopt;
   } else if constexpr (std::is_same_v<T, std::string>) {
     value = std::string(text);
   } else if constexpr (std::is_same_v<T, absl::Duration>) {
@@ -170,6 +177,7 @@ std::string Quote(absl::string_view text) {
 
 std::string FormatElement(bool value) { return value ? "true" : "false"; }
 std::string FormatElement(double value) { return FormatNumber(value); }
+std::string FormatElement(std::optional<double> value) { return value ? FormatNumber(*value) : "auto"; }
 std::string FormatElement(absl::Duration value) { return absl::FormatDuration(value); }
 std::string FormatElement(const std::string& value) {
   bool plain = !value.empty() && value != "null" && value != "Null" && value != "NULL" && value.front() != '-';

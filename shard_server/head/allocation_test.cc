@@ -41,7 +41,7 @@ TEST(HeadAllocationTest, AfterTheFirstStepNothingIsAllocated) {
   options.dim = 40;
   options.threads = 2;
   options.exp_budget_bytes = 300000;
-  const auto head = Head::Create(options, 1, int64_t{1} << 30);
+  const auto head = Head::Create(options, int64_t{1} << 30);
   ASSERT_TRUE(head.ok());
   constexpr int64_t kSamples = 24;
   std::vector<float> z(kSamples), u(kSamples * 40), own(kSamples * 40), r(kSamples, 1e-25f), t(kSamples, 0.1f);
@@ -53,10 +53,12 @@ TEST(HeadAllocationTest, AfterTheFirstStepNothingIsAllocated) {
   std::fill(batches[0].labels.begin(), batches[0].labels.end(), 2999);
 
   int64_t after_first = 0;
+  uint64_t begun = 0;
   for (const MicroBatch& batch : batches) {
     const std::vector<ForwardInput> inputs = {{{batch.embedding.data(), kSamples, 40}, batch.labels}};
     const std::vector<Group> groups = {{{inputs[0], r, t}}, {{inputs[0], r, t}}};
     const int64_t before = allocations;
+    ASSERT_TRUE((*head)->Begin(++begun, batch.labels).ok());
     ASSERT_TRUE((*head)->Forward(inputs, outputs).ok());
     ASSERT_TRUE((*head)->Forward(inputs, outputs).ok());
     ASSERT_TRUE((*head)->Update(groups, 0.1f).ok());

@@ -17,10 +17,10 @@ CpuHead::CpuHead(const HeadOptions& options)
       pool_(options.threads),
       workers_(static_cast<size_t>(options.threads)) {}
 
-absl::StatusOr<std::unique_ptr<CpuHead>> CpuHead::Create(const HeadOptions& options, uint64_t seed) {
+absl::StatusOr<std::unique_ptr<CpuHead>> CpuHead::Create(const HeadOptions& options) {
   std::unique_ptr<CpuHead> head(new CpuHead(options));
   RETURN_IF_ERROR(head->Allocate());
-  head->FillWeights(seed);
+  head->FillWeights();
   return head;
 }
 
@@ -36,12 +36,13 @@ absl::Status CpuHead::Allocate() {
   return absl::OkStatus();
 }
 
-void CpuHead::FillWeights(uint64_t seed) {
+void CpuHead::FillWeights() {
   // Each thread touches its own rows first, which puts their pages near it.
   pool_.Run([&](int thread) {
     for (int64_t b = plan_.first_block[thread]; b < plan_.first_block[thread + 1]; ++b) {
       const Block& block = plan_.blocks[static_cast<size_t>(b)];
-      FillFirstWeights(seed, options_.range.begin + block.begin, block.rows, options_.dim, weights(block.begin));
+      FillFirstWeights(options_.seed, options_.range.begin + block.begin, block.rows, options_.dim,
+                       weights(block.begin));
       std::fill_n(momentum(block.begin), block.rows * options_.dim, 0.0f);
       InverseNormsOfRows(options_.dim, weights(block.begin), inverse_norms(block));
     }
@@ -62,7 +63,20 @@ absl::Status CpuHead::ReserveWorkers(int64_t samples, bool pass_1) {
   return absl::OkStatus();
 }
 
+absl::Status CpuHead::Begin(uint64_t step, absl::Span<const int64_t>) {
+  if (step == 0) return absl::InvalidArgumentError("steps are numbered from 1");
+  if (step_ != 0) return absl::FailedPreconditionError(absl::StrCat("step ", step_, " is in hand"));
+  step_ = step;
+  return absl::OkStatus();
+}
+
+void CpuHead::Discard() {
+  kept_.Clear();
+  step_ = 0;
+}
+
 absl::Status CpuHead::Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) {
+  if (step_ == 0) return absl::FailedPreconditionError("no step was begun");
   RETURN_IF_ERROR(CheckForward(options_, group, outputs));
   const int64_t samples = SamplesOf(group);
   RETURN_IF_ERROR(forward_.Start(samples, options_.dim, /*gradient=*/false));
@@ -127,6 +141,7 @@ void CpuHead::AddUpOutputs(int thread) {
 // --- pass 2
 
 absl::Status CpuHead::CheckUpdate(absl::Span<const Group> groups, float lr) const {
+  if (step_ == 0) return absl::FailedPreconditionError("no step was begun");
   if (!std::isfinite(lr)) return absl::InvalidArgumentError(absl::StrCat("the learning rate is ", lr));
   if (static_cast<int64_t>(groups.size()) != kept_.groups()) {
     return absl::InvalidArgumentError(absl::StrCat("the update has ", groups.size(), " groups, but Forward took ",
@@ -158,9 +173,10 @@ absl::Status CpuHead::Update(absl::Span<const Group> groups, float lr) {
     }
     update_[g].Finish();
   }
-  const SgdStep step = {lr, options_.optimizer.momentum, options_.optimizer.weight_decay};
+  const SgdOptions& sgd = std::get<SgdOptions>(options_.optimizer);
+  const SgdStep step = {lr, sgd.momentum, sgd.weight_decay};
   pool_.Run([&](int thread) { UpdateBlocks(thread, static_cast<int64_t>(groups.size()), step); });
-  kept_.Clear();
+  Discard();
   return absl::OkStatus();
 }
 
@@ -199,7 +215,7 @@ absl::Status CpuHead::ReadWeights(ClassRange range, MatrixView<float> out) const
   return absl::OkStatus();
 }
 
-absl::Status CpuHead::ReadMomentum(ClassRange range, MatrixView<float> out) const {
+absl::Status CpuHead::ReadMoment(int, ClassRange range, MatrixView<float> out) const {
   RETURN_IF_ERROR(CheckRows(options_, range, out));
   std::copy_n(momentum(range.begin - options_.range.begin), out.size(), out.data);
   return absl::OkStatus();
@@ -207,9 +223,9 @@ absl::Status CpuHead::ReadMomentum(ClassRange range, MatrixView<float> out) cons
 
 absl::Status CpuHead::WriteWeights(ClassRange range, MatrixView<const float> rows) {
   RETURN_IF_ERROR(CheckRows(options_, range, rows));
-  if (kept_.groups() > 0) {
+  if (step_ != 0) {
     return absl::FailedPreconditionError(
-        "weights can't be written between a Forward and its Update: pass 2 would see other exponentials than pass 1");
+        "weights can't be written while a step is in hand: pass 2 would see other exponentials than pass 1");
   }
   const Block block = {range.begin - options_.range.begin, range.size()};
   std::copy_n(rows.data, rows.size(), weights(block.begin));
@@ -217,10 +233,18 @@ absl::Status CpuHead::WriteWeights(ClassRange range, MatrixView<const float> row
   return absl::OkStatus();
 }
 
-absl::Status CpuHead::WriteMomentum(ClassRange range, MatrixView<const float> rows) {
+absl::Status CpuHead::WriteMoment(int, ClassRange range, MatrixView<const float> rows) {
   RETURN_IF_ERROR(CheckRows(options_, range, rows));
   std::copy_n(rows.data, rows.size(), momentum(range.begin - options_.range.begin));
   return absl::OkStatus();
+}
+
+absl::Status CpuHead::ReadCounts(ClassRange, absl::Span<uint32_t>) const {
+  return absl::FailedPreconditionError("SGD counts no steps");
+}
+
+absl::Status CpuHead::WriteCounts(ClassRange, absl::Span<const uint32_t>) {
+  return absl::FailedPreconditionError("SGD counts no steps");
 }
 
 }  // namespace arcshard::head

@@ -27,16 +27,19 @@ namespace arcshard::head {
 class CpuHead final : public Head {
  public:
   // `options` were checked. ResourceExhausted: no memory.
-  static absl::StatusOr<std::unique_ptr<CpuHead>> Create(const HeadOptions& options, uint64_t seed);
+  static absl::StatusOr<std::unique_ptr<CpuHead>> Create(const HeadOptions& options);
 
   const HeadOptions& options() const override { return options_; }
+  absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) override;
   absl::Status Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) override;
   absl::Status Update(absl::Span<const Group> groups, float lr) override;
-  void Discard() override { kept_.Clear(); }
+  void Discard() override;
   absl::Status ReadWeights(ClassRange range, MatrixView<float> out) const override;
-  absl::Status ReadMomentum(ClassRange range, MatrixView<float> out) const override;
+  absl::Status ReadMoment(int moment, ClassRange range, MatrixView<float> out) const override;
   absl::Status WriteWeights(ClassRange range, MatrixView<const float> rows) override;
-  absl::Status WriteMomentum(ClassRange range, MatrixView<const float> rows) override;
+  absl::Status WriteMoment(int moment, ClassRange range, MatrixView<const float> rows) override;
+  absl::Status ReadCounts(ClassRange range, absl::Span<uint32_t> out) const override;
+  absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) override;
 
  private:
   // What a thread has for itself. Pass 2 uses s and h, pass 1 the rest and s.
@@ -57,7 +60,7 @@ class CpuHead final : public Head {
 
   explicit CpuHead(const HeadOptions& options);
   absl::Status Allocate();
-  void FillWeights(uint64_t seed);
+  void FillWeights();
 
   absl::Status CheckUpdate(absl::Span<const Group> groups, float lr) const;
   absl::Status ReserveWorkers(int64_t samples, bool pass_1);
@@ -75,6 +78,7 @@ class CpuHead final : public Head {
   }
 
   const HeadOptions options_;
+  uint64_t step_ = 0;  // in hand; 0: none
   const NegativeExponential exponential_;
   const BlockPlan plan_;
   WorkerPool pool_;

@@ -69,7 +69,7 @@ class GoldenCase {
     options.num_classes = shape[0];
     options.dim = shape[1];
     options.scale = static_cast<float>(Number("scale"));
-    options.optimizer = {static_cast<float>(Number("momentum")), static_cast<float>(Number("weight_decay"))};
+    options.optimizer = SgdOptions{static_cast<float>(Number("momentum")), static_cast<float>(Number("weight_decay"))};
     return options;
   }
 
@@ -199,7 +199,7 @@ class GoldenTest : public testing::TestWithParam<std::string> {
     const auto ranges = UnevenRanges(options.num_classes, shards);
     const float lr = static_cast<float>(golden.Number("lr"));
     ShardedHead head(options, ranges);
-    options.optimizer = {0.0f, 0.0f};  // its momentum after a step is the gradient
+    options.optimizer = SgdOptions{0.0f, 0.0f};  // its momentum after a step is the gradient
     ShardedHead probe(options, ranges);
     head.SetWeights(Narrowed(golden.Tensor("W", 0)));
     Trace trace;

@@ -29,12 +29,14 @@ absl::Status CheckCapacity(const HeadOptions& options, int64_t capacity_bytes) {
 
 int64_t Head::RequiredBytes(const HeadOptions& options) { return StateBytes(options) + options.exp_budget_bytes; }
 
-absl::StatusOr<std::unique_ptr<Head>> Head::Create(const HeadOptions& options, uint64_t seed, int64_t capacity_bytes) {
+absl::StatusOr<std::unique_ptr<Head>> Head::Create(const HeadOptions& options, int64_t capacity_bytes) {
   RETURN_IF_ERROR(CheckOptions(options));
   RETURN_IF_ERROR(CheckCapacity(options, capacity_bytes));
   switch (options.device) {
     case Device::kCpu:
-      return CpuHead::Create(options, seed);
+      return CpuHead::Create(options);
+    case Device::kCuda:
+      return absl::UnimplementedError("this build has no code for GPUs");
   }
   return absl::InvalidArgumentError("device is unknown");
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,23 +16,46 @@
 // holds C rows; D dimensions; B samples of a group.
 namespace arcshard::head {
 
-enum class Device { kCpu };
+enum class Device { kCpu, kCuda };
 
-// SGD as PyTorch defines it: v <- momentum·v + (gradient + weight_decay·w), w <- w - lr·v.
+enum class DataType { kFloat32, kBfloat16 };
+
+// SGD as PyTorch defines it: v <- momentum·v + (gradient + weight_decay·w), w <- w - lr·v. One moment, v.
 struct SgdOptions {
   float momentum = 0.9f;
   float weight_decay = 5e-4f;
 };
 
+// AdamW as PyTorch defines it (Loshchilov and Hutter, 2019, algorithm 2). Two moments, m and v, and of each class the
+// number n of the steps it took part in:
+//   w <- w - lr·weight_decay·w;  m <- beta1·m + (1 - beta1)·g;  v <- beta2·v + (1 - beta2)·g^2
+//   w <- w - lr/(1 - beta1^n) · m/(sqrt(v/(1 - beta2^n)) + epsilon)
+struct AdamWOptions {
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float epsilon = 1e-8f;
+  float weight_decay = 1e-2f;
+};
+
 struct HeadOptions {
-  int64_t num_classes = 0;  // N, of the whole run: it is in the shift a = scale + ln N - 69
-  ClassRange range;         // the C classes held here
-  int64_t dim = 0;          // D
-  float scale = 64.0f;      // s, in (0, 80]
-  SgdOptions optimizer;
+  int64_t num_classes = 0;   // N, of the whole run: it is in the shift a = scale + ln N - 69
+  ClassRange range;          // the C classes held here
+  int64_t dim = 0;           // D
+  float scale = 64.0f;       // s, in (0, 80]
+  float filter = 1.0f;       // a negative with a cosine above it counts as logit 0 and moves nothing; 1: no filter
+  double sample_rate = 1.0;  // r in (0, 1]: the share of the negative classes that take part in a step (DESIGN §1)
+  uint64_t seed = 1;         // of the first weights, of the classes drawn and of stochastic rounding
+  std::variant<SgdOptions, AdamWOptions> optimizer;
+  DataType compute = DataType::kFloat32;  // of the factors of the matrix products; every sum is float32 or wider
+  DataType weights = DataType::kFloat32;  // as held; bfloat16 is rounded stochastically by the counter hash
+  DataType moments = DataType::kFloat32;  // likewise
   Device device = Device::kCpu;
-  int threads = 1;               // of the passes; the caller's thread is one of them
+  int device_index = 0;          // of several GPUs
+  int threads = 1;               // of the passes on the CPU; the caller's thread is one of them
   int64_t exp_budget_bytes = 0;  // exponentials kept from pass 1 for pass 2; changes speed, never a bit of the result
+
+  // Of the optimizer: 1 (SGD) or 2 (AdamW).
+  int num_moments() const { return std::holds_alternative<AdamWOptions>(optimizer) ? 2 : 1; }
 };
 
 // The inputs of pass 1 for one micro-batch. The memory must stay until Forward returns.
@@ -60,40 +84,54 @@ using Group = std::vector<UpdateInput>;
 
 // Thread-compatible: one call at a time (the shard's executor makes them all). After the first steps nothing is
 // allocated that grows with B, C or D.
+//
+//   Begin(t) -> Forward ... Forward -> Update | Discard -> Begin(t + 1) ...
 class Head {
  public:
-  // InvalidArgument: an option out of range, by name. ResourceExhausted: the range does not fit `capacity_bytes`, said
-  // with the figures, before anything is allocated.
+  // InvalidArgument: an option out of range, by name. Unimplemented: options that do not go together, or a device that
+  // this build has no code for, with the reason. NotFound: there is no such device. ResourceExhausted: the range does
+  // not fit `capacity_bytes`, said with the figures, before anything is allocated.
   // The first weights are 0.01·normal of the counter hash (seed, j, d): they depend on neither K nor ranges.
-  static absl::StatusOr<std::unique_ptr<Head>> Create(const HeadOptions& options, uint64_t seed,
-                                                      int64_t capacity_bytes);
+  static absl::StatusOr<std::unique_ptr<Head>> Create(const HeadOptions& options, int64_t capacity_bytes);
 
   virtual ~Head() = default;
 
-  // Bytes of weights, momentum and inverse norms of `options.range`, plus the exponentials' budget.
+  // Bytes of weights, moments, step counts and inverse norms of `options.range`, plus the exponentials' budget.
   static int64_t RequiredBytes(const HeadOptions& options);
 
   virtual const HeadOptions& options() const = 0;
 
+  // Begins step `step` (from 1). With sample_rate < 1 `labels` are those of the whole global batch, whichever shard
+  // owns them (repeats allowed), and with the draw of (seed, step) they say which classes take part; otherwise they are
+  // not looked at. InvalidArgument: step 0, or a label is not in [0, N). FailedPrecondition: a step is in hand.
+  virtual absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) = 0;
+
   // Pass 1 over the micro-batches of a group. Non-finite embeddings travel like any others.
-  // InvalidArgument: shapes disagree, or a label is not in [0, N).
+  // InvalidArgument: shapes disagree, or a label is not in [0, N) or, sampled, was not among Begin's.
+  // FailedPrecondition: no step was begun.
   virtual absl::Status Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) = 0;
 
-  // Pass 2: `groups` are the groups of all Forwards since the last Update or Discard, in the same order. Updates
-  // weights and momentum in place, block by block. lr: of this step. InvalidArgument: shapes, labels or the number of
-  // groups or of their samples disagree with those Forwards, or lr is not finite. Nothing has changed then.
+  // Pass 2: `groups` are the groups of all Forwards since Begin, in the same order. Updates weights and moments of the
+  // classes that take part in place, block by block, and ends the step. lr: of this step. InvalidArgument: shapes,
+  // labels or the number of groups or of their samples disagree with those Forwards, or lr is not finite.
+  // FailedPrecondition: no step was begun. Nothing has changed then.
   virtual absl::Status Update(absl::Span<const Group> groups, float lr) = 0;
 
-  // The step was skipped: forgets the groups since the last Update. Weights and momentum stay as they are.
+  // The step was skipped: forgets it. Weights and moments stay as they are. Harmless when no step was begun.
   virtual void Discard() = 0;
 
-  // Copies of the rows [range.begin, range.end) of the whole matrix, inside this shard's range. `out` is rows×D.
-  // InvalidArgument: a row outside the range, or another shape. FailedPrecondition: weights are written between a
-  // Forward and its Update or Discard.
+  // Copies of the rows [range.begin, range.end) of the whole matrix, inside this shard's range, widened to float32,
+  // which loses nothing; what is written is rounded to the nearest value of the type held. `out` is rows×D.
+  // `moment`: 0: SGD's v or AdamW's m, 1: AdamW's v. InvalidArgument: a row outside the range, another shape, or no
+  // such moment. FailedPrecondition: weights are written while a step is in hand.
   virtual absl::Status ReadWeights(ClassRange range, MatrixView<float> out) const = 0;
-  virtual absl::Status ReadMomentum(ClassRange range, MatrixView<float> out) const = 0;
+  virtual absl::Status ReadMoment(int moment, ClassRange range, MatrixView<float> out) const = 0;
   virtual absl::Status WriteWeights(ClassRange range, MatrixView<const float> rows) = 0;
-  virtual absl::Status WriteMomentum(ClassRange range, MatrixView<const float> rows) = 0;
+  virtual absl::Status WriteMoment(int moment, ClassRange range, MatrixView<const float> rows) = 0;
+
+  // AdamW's n of each class of the range. InvalidArgument: as above. FailedPrecondition: the optimizer has no counts.
+  virtual absl::Status ReadCounts(ClassRange range, absl::Span<uint32_t> out) const = 0;
+  virtual absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) = 0;
 };
 
 }  // namespace arcshard::head

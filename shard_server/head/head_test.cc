@@ -25,8 +25,8 @@ HeadOptions SmallOptions() {
   return options;
 }
 
-std::unique_ptr<Head> MakeHead(const HeadOptions& options, uint64_t seed = 1) {
-  auto head = Head::Create(options, seed, kPlenty);
+std::unique_ptr<Head> MakeHead(const HeadOptions& options) {
+  auto head = Head::Create(options, kPlenty);
   EXPECT_TRUE(head.ok()) << head.status();
   return *std::move(head);
 }
@@ -56,6 +56,7 @@ struct Exchange {
   ForwardInput Input() const { return {{batch.embedding.data(), samples(), dim}, batch.labels}; }
   ForwardOutput Output() { return {absl::MakeSpan(z), {u.data(), samples(), dim}, {own.data(), samples(), dim}}; }
   absl::Status Forward(Head& head) {
+    head.Begin(1, batch.labels).IgnoreError();  // the step may be in hand already
     const ForwardInput input = Input();
     const ForwardOutput output = Output();
     return head.Forward({&input, 1}, {&output, 1});
@@ -74,7 +75,7 @@ TEST(HeadTest, OptionsOutOfRangeAreRefusedByName) {
   const auto refusal = [](auto change) {
     HeadOptions options = SmallOptions();
     change(options);
-    return Head::Create(options, 1, kPlenty).status();
+    return Head::Create(options, kPlenty).status();
   };
   const float nan = std::nanf("");
   const auto invalid = absl::StatusCode::kInvalidArgument;
@@ -86,8 +87,9 @@ TEST(HeadTest, OptionsOutOfRangeAreRefusedByName) {
   EXPECT_THAT(refusal([](HeadOptions& o) { o.scale = 80.5f; }), Refuses(invalid, "scale is 80.5"));
   EXPECT_THAT(refusal([](HeadOptions& o) { o.scale = 0.0f; }), Refuses(invalid, "scale is 0"));
   EXPECT_THAT(refusal([&](HeadOptions& o) { o.scale = nan; }), Refuses(invalid, "scale is nan"));
-  EXPECT_THAT(refusal([](HeadOptions& o) { o.optimizer.momentum = -0.5f; }), Refuses(invalid, "momentum is -0.5"));
-  EXPECT_THAT(refusal([&](HeadOptions& o) { o.optimizer.weight_decay = nan; }),
+  EXPECT_THAT(refusal([](HeadOptions& o) { o.optimizer = SgdOptions{.momentum = -0.5f}; }),
+              Refuses(invalid, "momentum is -0.5"));
+  EXPECT_THAT(refusal([&](HeadOptions& o) { o.optimizer = SgdOptions{.weight_decay = nan}; }),
               Refuses(invalid, "weight_decay is nan"));
   EXPECT_THAT(refusal([](HeadOptions& o) { o.threads = 0; }), Refuses(invalid, "threads is 0"));
   EXPECT_THAT(refusal([](HeadOptions& o) { o.exp_budget_bytes = -1; }), Refuses(invalid, "exp_budget_bytes is -1"));
@@ -99,7 +101,7 @@ TEST(HeadTest, ARangeLargerThanTheCapacityIsRefusedWithTheFiguresBeforeAnythingI
   options.range = {0, options.num_classes};  // 8 PiB: allocating it first would fail otherwise than so
   options.dim = 1024;
   options.exp_budget_bytes = 4096;
-  const absl::Status status = Head::Create(options, 1, int64_t{16} << 30).status();
+  const absl::Status status = Head::Create(options, int64_t{16} << 30).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("[0, 1099511627776)"), HasSubstr("9011597301252096 bytes"), HasSubstr("4096 bytes"),
@@ -112,17 +114,19 @@ TEST(HeadTest, RequiredBytesIsWhatTheSmallestSufficientCapacityIs) {
   EXPECT_EQ(Head::RequiredBytes(options), 50 * 4100);
   options.exp_budget_bytes = 1000;
   EXPECT_EQ(Head::RequiredBytes(options), 50 * 4100 + 1000);
-  EXPECT_TRUE(Head::Create(options, 1, 50 * 4100 + 1000).ok());
-  EXPECT_EQ(Head::Create(options, 1, 50 * 4100 + 999).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Head::Create(options, 50 * 4100 + 1000).ok());
+  EXPECT_EQ(Head::Create(options, 50 * 4100 + 999).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST(HeadTest, FirstWeightsDependOnTheSeedButNotOnTheRanges) {
   HeadOptions options;
   options.num_classes = 200;
   options.dim = 10;
-  const ShardedHead whole(options, UnevenRanges(200, 1), 5);
-  const ShardedHead cut(options, UnevenRanges(200, 3), 5);
-  const ShardedHead other(options, UnevenRanges(200, 1), 6);
+  options.seed = 5;
+  const ShardedHead whole(options, UnevenRanges(200, 1));
+  const ShardedHead cut(options, UnevenRanges(200, 3));
+  options.seed = 6;
+  const ShardedHead other(options, UnevenRanges(200, 1));
   EXPECT_EQ(whole.Weights(), cut.Weights());
   EXPECT_NE(whole.Weights(), other.Weights());
   EXPECT_EQ(whole.Momentum(), std::vector<float>(2000, 0.0f));
@@ -235,7 +239,10 @@ TEST(HeadTest, TheSameStepsTwiceGiveTheSameBits) {
 }
 
 TEST(HeadTest, AHeadThatTookOverWeightsAndMomentumGoesOnWithTheSameBits) {
-  const auto first = MakeHead(SmallOptions(), 1), second = MakeHead(SmallOptions(), 2);
+  HeadOptions options = SmallOptions();
+  const auto first = MakeHead(options);
+  options.seed = 2;
+  const auto second = MakeHead(options);
   Exchange exchange(20, 8, 100);
   ASSERT_TRUE(exchange.Forward(*first).ok() && exchange.Update(*first, 0.1f).ok());
   std::vector<float> weights(50 * 8), momentum(50 * 8);
@@ -243,8 +250,8 @@ TEST(HeadTest, AHeadThatTookOverWeightsAndMomentumGoesOnWithTheSameBits) {
   for (const ClassRange piece : {ClassRange{10, 27}, ClassRange{27, 60}}) {
     MatrixView<float> w{weights.data() + (piece.begin - 10) * 8, piece.size(), 8};
     MatrixView<float> v{momentum.data() + (piece.begin - 10) * 8, piece.size(), 8};
-    ASSERT_TRUE(first->ReadWeights(piece, w).ok() && first->ReadMomentum(piece, v).ok());
-    ASSERT_TRUE(second->WriteWeights(piece, w).ok() && second->WriteMomentum(piece, v).ok());
+    ASSERT_TRUE(first->ReadWeights(piece, w).ok() && first->ReadMoment(0, piece, v).ok());
+    ASSERT_TRUE(second->WriteWeights(piece, w).ok() && second->WriteMoment(0, piece, v).ok());
   }
   for (Head* head : {first.get(), second.get()}) {
     ASSERT_TRUE(exchange.Forward(*head).ok() && exchange.Update(*head, 0.1f).ok());
@@ -257,12 +264,12 @@ TEST(HeadTest, RowsOutsideTheRangeOrOfWrongShapeAndWritesWithinAStepAreRefused) 
   std::vector<float> rows(5 * 8);
   const auto invalid = absl::StatusCode::kInvalidArgument;
   EXPECT_THAT(head->ReadWeights({58, 63}, {rows.data(), 5, 8}), Refuses(invalid, "rows [58, 63) are not inside"));
-  EXPECT_THAT(head->WriteMomentum({9, 14}, MatrixView<float>{rows.data(), 5, 8}), Refuses(invalid, "rows [9, 14)"));
-  EXPECT_THAT(head->ReadMomentum({20, 24}, {rows.data(), 5, 8}), Refuses(invalid, "have the shape 4x8"));
+  EXPECT_THAT(head->WriteMoment(0, {9, 14}, MatrixView<float>{rows.data(), 5, 8}), Refuses(invalid, "rows [9, 14)"));
+  EXPECT_THAT(head->ReadMoment(0, {20, 24}, {rows.data(), 5, 8}), Refuses(invalid, "have the shape 4x8"));
   Exchange exchange(3, 8, 100);
   ASSERT_TRUE(exchange.Forward(*head).ok());
   EXPECT_THAT(head->WriteWeights({20, 25}, MatrixView<float>{rows.data(), 5, 8}),
-              Refuses(absl::StatusCode::kFailedPrecondition, "between a Forward and its Update"));
+              Refuses(absl::StatusCode::kFailedPrecondition, "while a step is in hand"));
 }
 
 }  // namespace

@@ -75,11 +75,13 @@ absl::Status CheckOptions(const HeadOptions& options) {
     return Invalid("scale is ", options.scale, "; it must be in (0, ", kMaxScale,
                    "]: above, exp(l - a) leaves the range of float32");
   }
-  if (!(std::isfinite(options.optimizer.momentum) && options.optimizer.momentum >= 0.0f)) {
-    return Invalid("momentum is ", options.optimizer.momentum, "; it must be finite and at least 0");
+  const SgdOptions* const sgd = std::get_if<SgdOptions>(&options.optimizer);
+  if (sgd == nullptr) return absl::UnimplementedError("AdamW is not there yet");
+  if (!(std::isfinite(sgd->momentum) && sgd->momentum >= 0.0f)) {
+    return Invalid("momentum is ", sgd->momentum, "; it must be finite and at least 0");
   }
-  if (!(std::isfinite(options.optimizer.weight_decay) && options.optimizer.weight_decay >= 0.0f)) {
-    return Invalid("weight_decay is ", options.optimizer.weight_decay, "; it must be finite and at least 0");
+  if (!(std::isfinite(sgd->weight_decay) && sgd->weight_decay >= 0.0f)) {
+    return Invalid("weight_decay is ", sgd->weight_decay, "; it must be finite and at least 0");
   }
   if (options.threads < 1 || options.threads > kMaxThreads) {
     return Invalid("threads is ", options.threads, "; it must be in [1, ", kMaxThreads, "]");

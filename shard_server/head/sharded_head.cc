@@ -28,21 +28,24 @@ std::vector<ClassRange> UnevenRanges(int64_t num_classes, int shards) {
   return ranges;
 }
 
-ShardedHead::ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges, uint64_t seed)
+ShardedHead::ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges)
     : dim_(options.dim), num_classes_(options.num_classes) {
   for (const ClassRange& range : ranges) {
     HeadOptions own = options;
     own.range = range;
-    auto head = Head::Create(own, seed, Head::RequiredBytes(own));
+    auto head = Head::Create(own, Head::RequiredBytes(own));
     ExpectOk(head.status());
     heads_.push_back(*std::move(head));
   }
 }
 
 Sums ShardedHead::Forward(const std::vector<MicroBatchGroup>& groups) {
-  const int64_t samples = static_cast<int64_t>(Joined(groups).labels.size());
+  const std::vector<int64_t> labels = Joined(groups).labels;
+  const int64_t samples = static_cast<int64_t>(labels.size());
+  ++step_;
   Sums sums = {std::vector<double>(samples), std::vector<double>(samples * dim_), std::vector<float>(samples * dim_)};
   for (const auto& head : heads_) {
+    ExpectOk(head->Begin(step_, labels));
     int64_t first = 0;
     for (const MicroBatchGroup& group : groups) {
       std::vector<float> z(samples), u(samples * dim_);
@@ -98,7 +101,7 @@ std::vector<float> ShardedHead::Momentum() const {
   std::vector<float> all(num_classes_ * dim_);
   for (const auto& head : heads_) {
     const ClassRange range = head->options().range;
-    ExpectOk(head->ReadMomentum(range, {all.data() + range.begin * dim_, range.size(), dim_}));
+    ExpectOk(head->ReadMoment(0, range, {all.data() + range.begin * dim_, range.size(), dim_}));
   }
   return all;
 }
@@ -152,6 +155,7 @@ Sums DenseHead::Forward(const MicroBatch& batch) const {
 
 void DenseHead::Update(const MicroBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr) {
   const int64_t dim = options_.dim;
+  const SgdOptions& sgd = std::get<SgdOptions>(options_.optimizer);
   for (int64_t j = 0; j < options_.num_classes; ++j) {
     double* const weight = &weights_[j * dim];
     const std::vector<double> w = Unit(weight, dim);
@@ -170,7 +174,7 @@ void DenseHead::Update(const MicroBatch& batch, const std::vector<float>& r, con
     for (int64_t d = 0; d < dim; ++d) {
       const double gradient = norm < 1e-12 ? 0.0 : (g[d] - radial * w[d]) / norm;
       double& v = momentum_[j * dim + d];
-      v = options_.optimizer.momentum * v + gradient + options_.optimizer.weight_decay * weight[d];
+      v = sgd.momentum * v + gradient + sgd.weight_decay * weight[d];
       weight[d] -= lr * v;
     }
   }

@@ -30,9 +30,9 @@ std::vector<ClassRange> UnevenRanges(int64_t num_classes, int shards);
 // Any error of a head fails the test.
 class ShardedHead {
  public:
-  ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges, uint64_t seed = 1);
+  ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges);
 
-  // Each group in one Forward.
+  // Begins the next step; each group in one Forward.
   Sums Forward(const std::vector<MicroBatchGroup>& groups);
   // r and t are of all samples, in the groups' order.
   void Update(const std::vector<MicroBatchGroup>& groups, const std::vector<float>& r, const std::vector<float>& t,
@@ -46,6 +46,7 @@ class ShardedHead {
  private:
   int64_t dim_;
   int64_t num_classes_;
+  uint64_t step_ = 0;
   std::vector<std::unique_ptr<Head>> heads_;
 };
 

@@ -169,7 +169,7 @@ class RealShardCluster final : public ShardCluster {
       state.batch_size = options_.batch_size;
       state.max_in_flight = options_.max_in_flight;
       state.deterministic = options_.deterministic;
-      ASSIGN_OR_RETURN(std::unique_ptr<head::Head> made, head::Head::Create(head, options_.seed, int64_t{1} << 30));
+      ASSIGN_OR_RETURN(std::unique_ptr<head::Head> made, head::Head::Create(head, int64_t{1} << 30));
       shards_.push_back(std::make_unique<TestShard>(std::move(made), state));
       if (transport_ == Transport::kGrpc) RETURN_IF_ERROR(shards_[k]->Serve());
       view_.shards.push_back({k, transport_ == Transport::kGrpc ? shards_[k]->address() : "", options_.ranges[k]});
@@ -216,7 +216,7 @@ class RealShardCluster final : public ShardCluster {
   }
   std::vector<float> Momentum() const override {
     return Read(
-        [](head::Head& head, head::MatrixView<float> rows) { return head.ReadMomentum(head.options().range, rows); });
+        [](head::Head& head, head::MatrixView<float> rows) { return head.ReadMoment(0, head.options().range, rows); });
   }
   void SetWeights(const std::vector<float>& weights) override {
     for (const auto& shard : shards_) {

@@ -23,7 +23,6 @@ enum class Transport {
 struct ShardClusterOptions {
   std::vector<ClassRange> ranges;  // one shard each, contiguous from 0 to N
   head::HeadOptions head;          // its num_classes and range are set from `ranges`
-  uint64_t seed = 1;               // of the first weights
   uint32_t workers = 1;            // with ids 0, 1, ...
   uint32_t batch_size = 1;         // most samples of a step
   uint32_t max_in_flight = 4;

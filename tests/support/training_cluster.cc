@@ -50,10 +50,10 @@ class RealTrainingCluster final : public TrainingCluster {
     shards.ranges = UnevenRanges(dataset_->classes(), options_.shards);
     shards.head.dim = config.backbone.embedding_size;
     shards.head.scale = static_cast<float>(config.head.scale);
-    shards.head.optimizer = {static_cast<float>(config.optimizer.momentum),
-                             static_cast<float>(config.optimizer.weight_decay)};
+    shards.head.optimizer = head::SgdOptions{static_cast<float>(config.optimizer.momentum),
+                                             static_cast<float>(config.optimizer.weight_decay)};
     shards.head.exp_budget_bytes = int64_t{1} << 20;
-    shards.seed = config.run.seed;
+    shards.head.seed = config.run.seed;
     shards.workers = static_cast<uint32_t>(options_.workers);
     shards.batch_size = config.data.batch_size;
     shards.deterministic = config.run.deterministic;
