@@ -29,7 +29,8 @@ absl::Status CheckData(const RunConfig::Data& data) {
 
 absl::Status CheckBackbone(const RunConfig::Backbone& backbone) {
   if (backbone.name == "mobilefacenet" && backbone.dropout.value_or(0) != 0) {
-    return Refuse("backbone.dropout (", *backbone.dropout, ") must be 0 or auto with backbone.name mobilefacenet, which "
+    return Refuse("backbone.dropout (", *backbone.dropout,
+                  ") must be 0 or auto with backbone.name mobilefacenet, which "
                   "has no place for it");
   }
   return absl::OkStatus();

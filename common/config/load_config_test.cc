@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "common/config/schema.h"
@@ -138,9 +139,21 @@ TEST(LoadConfigTest, AValueOutOfRangeNamesKeyLineAndBounds) {
   EXPECT_THAT(ErrorOfKey("schedule", "drop_epochs: [4, 0]"),
               HasSubstr("schedule.drop_epochs must be above 0, found 0"));
   EXPECT_THAT(ErrorOfKey("cluster", "heartbeat_interval: 1ms"), HasSubstr("must be from 10ms to 1h, found 1ms"));
-  EXPECT_THAT(
-      ErrorOfKey("backbone", "name: resnet18"),
-      HasSubstr("backbone.name must be iresnet18, iresnet34, iresnet50, iresnet100 or iresnet200, found 'resnet18'"));
+  EXPECT_THAT(ErrorOfKey("backbone", "name: resnet18"), AllOf(HasSubstr("backbone.name must be iresnet18, iresnet34,"),
+                                                              HasSubstr(" or faceresnet100, found 'resnet18'")));
+}
+
+TEST(LoadConfigTest, DropoutIsANumberOrAuto) {
+  EXPECT_EQ(Parsed("").backbone.dropout, std::nullopt);
+  EXPECT_EQ(Parsed("backbone: {dropout: 0.25}").backbone.dropout, 0.25);
+  EXPECT_EQ(Parsed("backbone: {dropout: 0.25}", {"data.train=/t", "backbone.dropout=auto"}).backbone.dropout,
+            std::nullopt);
+  EXPECT_THAT(ToYaml(RunConfig()), HasSubstr("\n  dropout: auto  # probability; "));
+  EXPECT_THAT(ErrorOfKey("backbone", "dropout: some"),
+              HasSubstr("backbone.dropout expects a number or auto, found 'some'"));
+  EXPECT_THAT(ErrorOfKey("backbone", "dropout:"), HasSubstr("expects a number or auto, found nothing"));
+  EXPECT_THAT(ErrorOfKey("backbone", "dropout: 1"),
+              HasSubstr("backbone.dropout must be at least 0 and below 1, found 1"));
 }
 
 TEST(LoadConfigTest, AScaleAbove80IsRefusedWithTheReason) {
@@ -250,6 +263,8 @@ TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
   EXPECT_EQ(error({"data.micro_batch_size=129"}),
             "/runs/run.yaml: data.micro_batch_size (129) must be at most data.batch_size (128)");
   EXPECT_THAT(error({"data.image_size=100"}), HasSubstr("data.image_size (100) must be a multiple of 16"));
+  EXPECT_THAT(error({"backbone.name=mobilefacenet", "backbone.dropout=0.4"}),
+              HasSubstr("backbone.dropout (0.4) must be 0 or auto with backbone.name mobilefacenet"));
   EXPECT_THAT(error({"loss.margin=sphereface"}), HasSubstr("loss.m (0.5) must be at least 1"));
   EXPECT_THAT(error({"loss.margin=combined", "loss.m1=1.1", "loss.monotonic=true"}),
               HasSubstr("with loss.margin combined it is 1.1"));
@@ -308,6 +323,7 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
   config.run.seed = ~uint64_t{0};
   config.data.train = "/null";
   config.head.classes = 1000000000;
+  config.backbone.dropout = 0.1 + 0.3;
   config.loss.m = 0.1 + 0.2;
   config.loss.magface_lambda = 1e22;
   config.loss.elastic_std = 5e-324;
@@ -318,6 +334,7 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << ToYaml(config);
   EXPECT_EQ(Values(*again), Values(config));
   EXPECT_EQ(again->run.folder, config.run.folder);
+  EXPECT_EQ(again->backbone.dropout, config.backbone.dropout);
   EXPECT_EQ(again->loss.m, config.loss.m);
   EXPECT_EQ(again->loss.magface_lambda, 1e22);
   EXPECT_EQ(again->loss.elastic_std, 5e-324);
@@ -328,7 +345,7 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
 
 TEST(ToYamlTest, EachKeyStandsInItsSectionWithItsUnitAndBounds) {
   const std::string yaml = ToYaml(RunConfig());
-  EXPECT_THAT(yaml, HasSubstr("\ndata:\n  train: \"\"  # folder with train.rec"));
+  EXPECT_THAT(yaml, HasSubstr("\ndata:\n  train: \"\"  # the training set: "));
   EXPECT_THAT(yaml, HasSubstr("\n  batch_size: 128  # samples; of a step, over all workers (from 2 to 1048576)\n"));
 }
 

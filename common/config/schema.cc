@@ -75,11 +75,13 @@ void AddBackbone(RunConfig::Backbone& backbone, Keys& keys) {
            OneOf{{"iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200", "mobilefacenet", "faceresnet18",
                   "faceresnet34", "faceresnet50", "faceresnet100"}},
            "", "architecture: InsightFace's iresnet and mobilefacenet, the seed chapter's FaceResNet");
-  keys.Add("backbone.width", &backbone.width, FromTo(1, 1024), "channels",
-           "of the first stage; the others have 2, 4 and 8 times as many, mobilefacenet's 2, 4 and 8; 64: as published");
+  keys.Add(
+      "backbone.width", &backbone.width, FromTo(1, 1024), "channels",
+      "of the first stage, by which the others count (1, 2, 4, 8 times; mobilefacenet: 2, 2, 4, 4); 64: as published");
   keys.Add("backbone.embedding_size", &backbone.embedding_size, FromTo(1, 8192), "", "dimensions of an embedding, D");
   keys.Add("backbone.dropout", &backbone.dropout, FromBelow(0, 1), "probability",
-           "before the last linear layer, which mobilefacenet has no place for; auto: 0.4 in a faceresnet for at most 20,000 "
+           "before the last linear layer, which mobilefacenet has no place for; auto: 0.4 in a faceresnet for at most "
+           "20,000 "
            "classes, else 0");
   keys.Add("backbone.compute", &backbone.compute, OneOf{{"float32", "bfloat16"}}, "",
            "of convolutions and activations (autocast); weights, statistics and the last layers stay float32");
@@ -150,7 +152,7 @@ void AddLoss(RunConfig::Loss& loss, Keys& keys) {
 
 void AddOptimizer(RunConfig::Optimizer& optimizer, Keys& keys) {
   keys.Add("optimizer.kind", &optimizer.kind, OneOf{{"sgd", "adamw"}}, "", "for backbone and class centers");
-  keys.Add("optimizer.momentum", &optimizer.momentum, FromBelow(0, 1), "", "sgd only");
+  keys.Add("optimizer.momentum", &optimizer.momentum, FromBelow(0, 1), "", "of the steps before; sgd only");
   keys.Add("optimizer.beta1", &optimizer.beta1, FromBelow(0, 1), "", "of the first moment; adamw only");
   keys.Add("optimizer.beta2", &optimizer.beta2, FromBelow(0, 1), "", "of the second moment; adamw only");
   keys.Add("optimizer.epsilon", &optimizer.epsilon, AboveTo(0, 1), "",

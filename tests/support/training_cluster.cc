@@ -115,8 +115,12 @@ class RealTrainingCluster final : public TrainingCluster {
     const RunConfig& config = options_.config;
     TestWorker& worker = workers_[w];
     Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
-    const BackboneOptions backbone{config.backbone.name,           config.backbone.width,   config.data.image_size,
-                                   config.backbone.embedding_size, config.backbone.dropout, config.run.seed};
+    const BackboneOptions backbone{config.backbone.name,
+                                   config.backbone.width,
+                                   config.data.image_size,
+                                   config.backbone.embedding_size,
+                                   config.backbone.dropout.value_or(0),
+                                   config.run.seed};
     if (options_.backbone) {
       ASSIGN_OR_RETURN(parts.backbone, options_.backbone(backbone, w));
     } else {
