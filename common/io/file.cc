@@ -121,7 +121,8 @@ absl::Status ReadableFile::ReadAt(uint64_t offset, absl::Span<std::byte> out) co
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, path_, "cannot read");
     if (got == 0) {
-      return absl::DataLossError(absl::StrCat(path_, ": was cut to ", offset + done, " bytes while it was being read"));
+      return absl::UnavailableError(
+          absl::StrCat(path_, ": was cut to ", offset + done, " bytes while it was being read"));
     }
     done += static_cast<size_t>(got);
   }

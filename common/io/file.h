@@ -43,7 +43,8 @@ class ReadableFile {
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }  // bytes, when it was opened
 
-  // Fills all of `out` from `offset`. DataLoss: the file ends before that.
+  // Fills all of `out` from `offset`. DataLoss: that is past the end, as the file was when it was opened. Unavailable:
+  // the device failed, or somebody cut the file meanwhile.
   absl::Status ReadAt(uint64_t offset, absl::Span<std::byte> out) const;
 
  private:

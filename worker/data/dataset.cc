@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
+#include "common/io/file.h"
 
 namespace arcshard::worker {
 namespace {
@@ -37,7 +38,7 @@ bool ParseHeader(absl::string_view payload, RecordHeader* header) {
 }
 
 absl::StatusOr<int64_t> ReadProperty(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const std::vector<absl::string_view> fields = absl::StrSplit(absl::StripAsciiWhitespace(text), ',');
   int64_t classes;
   if (fields.size() != 3 || !absl::SimpleAtoi(fields[0], &classes) || classes < 1) {

@@ -104,7 +104,8 @@ TEST_F(DatasetTest, AMissingFileIsNamed) {
     ASSERT_EQ(std::remove(folder_.Path(name).c_str()), 0);
     const absl::Status status = Dataset::Open(folder_.path(), 0).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-    EXPECT_EQ(status.message(), absl::StrCat("there is no file ", folder_.Path(name)));
+    EXPECT_EQ(status.message(),
+              absl::StrCat(folder_.Path(name), ": cannot open for reading: No such file or directory"));
   }
 }
 

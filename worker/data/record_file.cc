@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <cstring>
+#include <cstddef>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,17 +39,10 @@ bool ParseLine(const char** text, const char* end, IndexLine* line) {
   return *(*text)++ == '\n';
 }
 
-uint64_t Mix(uint64_t hash, uint64_t value) {
-  hash ^= value + 0x9e3779b97f4a7c15;  // splitmix64's finaliser
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-  return hash ^ (hash >> 31);
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& rec_path, const std::string& idx_path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<InputFile> rec, InputFile::Open(rec_path));
+  ASSIGN_OR_RETURN(ReadableFile rec, ReadableFile::Open(rec_path));
   auto file = std::unique_ptr<RecordFile>(new RecordFile(std::move(rec)));
   RETURN_IF_ERROR(file->LoadIndex(idx_path));
   const int64_t last = std::max_element(file->offsets_.begin(), file->offsets_.end()) - file->offsets_.begin();
@@ -59,7 +52,7 @@ absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& 
 }
 
 absl::Status RecordFile::LoadIndex(const std::string& idx_path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(idx_path));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(idx_path));
   std::vector<IndexLine> lines;
   lines.reserve(std::count(text.begin(), text.end(), '\n') + 1);
   const char* next = text.data();
@@ -70,9 +63,9 @@ absl::Status RecordFile::LoadIndex(const std::string& idx_path) {
       return absl::InvalidArgumentError(
           absl::StrCat("line ", lines.size() + 1, " of ", idx_path, " is not \"record number, tab, offset\""));
     }
-    if (line.offset > file_->size() - kHeaderBytes) {
+    if (line.offset > file_size() - kHeaderBytes) {
       return absl::OutOfRangeError(absl::StrCat(idx_path, " says that record ", line.number, " begins at offset ",
-                                                line.offset, ", but ", file_->path(), " has only ", file_->size(),
+                                                line.offset, ", but ", path(), " has only ", file_size(),
                                                 " bytes: it is cut off, or the two don't belong together"));
     }
     lines.push_back(line);
@@ -93,7 +86,8 @@ absl::Status RecordFile::LoadIndex(const std::string& idx_path) {
   for (const IndexLine& line : lines) {
     offsets_.push_back(line.offset);
     if (!dense) numbers_.push_back(line.number);
-    fingerprint_ = Mix(Mix(fingerprint_, line.number), line.offset);
+    fingerprint_.Add(line.number);
+    fingerprint_.Add(line.offset);
   }
   return absl::OkStatus();
 }
@@ -114,10 +108,10 @@ absl::Status RecordFile::Read(int64_t number, std::string* payload) const {
   };
   for (bool first = true;; first = false) {
     uint32_t header[2];
-    if (offset > file_->size() - kHeaderBytes) {
-      return loss("cut off: a part's header at offset ", offset, " passes the end at ", file_->size());
+    if (offset > file_size() - kHeaderBytes) {
+      return loss("cut off: a part's header at offset ", offset, " passes the end at ", file_size());
     }
-    RETURN_IF_ERROR(file_->ReadAt(offset, kHeaderBytes, reinterpret_cast<char*>(header)));
+    RETURN_IF_ERROR(file_.ReadAt(offset, absl::MakeSpan(reinterpret_cast<std::byte*>(header), kHeaderBytes)));
     if (header[0] != kMagic) return loss("no record begins at offset ", offset, " (magic number missing)");
     const uint32_t flag = header[1] >> 29;
     const int64_t length = header[1] & ((1u << 29) - 1);
@@ -126,13 +120,14 @@ absl::Status RecordFile::Read(int64_t number, std::string* payload) const {
                   first ? "first" : "behind another");
     }
     const int64_t padded = (length + 3) / 4 * 4;
-    if (padded > file_->size() - offset - kHeaderBytes) {
-      return loss("cut off: ", length, " bytes at offset ", offset + kHeaderBytes, " pass the end at ", file_->size());
+    if (padded > file_size() - offset - kHeaderBytes) {
+      return loss("cut off: ", length, " bytes at offset ", offset + kHeaderBytes, " pass the end at ", file_size());
     }
     if (!first) payload->append(reinterpret_cast<const char*>(&kMagic), sizeof(kMagic));
     const size_t before = payload->size();
     payload->resize(before + length);
-    RETURN_IF_ERROR(file_->ReadAt(offset + kHeaderBytes, length, payload->data() + before));
+    RETURN_IF_ERROR(file_.ReadAt(offset + kHeaderBytes,
+                                 absl::MakeSpan(reinterpret_cast<std::byte*>(payload->data()) + before, length)));
     if (flag == kWhole || flag == kLast) return absl::OkStatus();
     offset += kHeaderBytes + padded;
   }

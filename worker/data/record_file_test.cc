@@ -136,7 +136,7 @@ TEST_F(RecordFileTest, AMissingFileIsNamed) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), HasSubstr("none.rec"));
   EXPECT_EQ(RecordFile::Open(folder_.path(), folder_.Path("none.idx")).status().code(),
-            absl::StatusCode::kInvalidArgument);
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(RecordFileTest, TheFingerprintTellsIndicesApart) {

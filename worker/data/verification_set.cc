@@ -5,14 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
-#include "worker/data/input_file.h"
+#include "common/io/file.h"
 
 namespace arcshard::worker {
 
 using Kind = PickleValue::Kind;
 
 absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Load(const std::string& path) {
-  ASSIGN_OR_RETURN(std::string bytes, ReadWholeFile(path));
+  ASSIGN_OR_RETURN(std::string bytes, ReadFile(path));
   return Parse(path, std::move(bytes));
 }
 

@@ -4,10 +4,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/data/image.h"
-#include "worker/data/input_file.h"
 
 namespace arcshard::worker {
 namespace {
@@ -56,7 +56,7 @@ TEST(VerificationSetTest, EveryProtocolOfPython2And3AndNumpyHasTheSameContent) {
 
 TEST(VerificationSetTest, APickleCutOffAtAnyLengthIsRefused) {
   for (const std::string& path : PickleFiles()) {
-    const std::string whole = *ReadWholeFile(path);
+    const std::string whole = *ReadFile(path);
     for (size_t length = 0; length < whole.size(); ++length) {
       const absl::Status status = VerificationSet::Parse("cut.bin", whole.substr(0, length)).status();
       EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << path << " " << length;
@@ -68,7 +68,7 @@ TEST(VerificationSetTest, APickleCutOffAtAnyLengthIsRefused) {
 TEST(VerificationSetTest, ADamagedByteIsRefusedOrReadAsOtherValuesButNeverMore) {
   int refused = 0;
   for (const std::string& path : PickleFiles()) {
-    const std::string whole = *ReadWholeFile(path);
+    const std::string whole = *ReadFile(path);
     for (size_t i = 0; i < whole.size(); ++i) {
       for (const int flip : {0xff, 0x01, 0x80}) {
         std::string damaged = whole;
