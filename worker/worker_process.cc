@@ -14,7 +14,7 @@
 #include "common/io/file.h"
 #include "common/io/log.h"
 #include "worker/backbone/backbone_file.h"
-#include "worker/data/dataset.h"
+#include "worker/data/open_dataset.h"
 #include "worker/shards/grpc_shard_link.h"
 #include "worker/training/evaluation.h"
 #include "worker/training/trainer.h"
@@ -69,7 +69,7 @@ class WorkerLife {
     ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
     if (!options_.data.empty()) config_.data.train = options_.data;
     at::set_num_threads(config_.cluster.worker_threads);
-    ASSIGN_OR_RETURN(dataset_, Dataset::Open(config_.data.train, config_.head.classes));
+    ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config_)));
     ASSIGN_OR_RETURN(sets_, LoadVerificationSets(config_.verification.sets));
     LogInfo(absl::StrCat(dataset_->path(), ": ", dataset_->samples(), " samples of ", dataset_->classes(), " classes"));
     participant_->Send(DatasetReport{.samples = static_cast<uint64_t>(dataset_->samples()),

@@ -9,7 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/metrics/metric_list.h"
 #include "worker/backbone/small_conv_net.h"
-#include "worker/data/dataset.h"
+#include "worker/data/open_dataset.h"
 
 namespace arcshard {
 namespace {
@@ -24,6 +24,7 @@ using worker::Loader;
 using worker::LoaderOptionsOf;
 using worker::MarginLoss;
 using worker::NamedTensor;
+using worker::OpenDataset;
 using worker::Rendezvous;
 using worker::StepVote;
 using worker::Trainer;
@@ -41,7 +42,7 @@ class RealTrainingCluster final : public TrainingCluster {
   absl::Status StartAll() {
     at::set_num_threads(1);  // each worker is a thread already
     const RunConfig& config = options_.config;
-    ASSIGN_OR_RETURN(dataset_, Dataset::Open(config.data.train, 0));
+    ASSIGN_OR_RETURN(dataset_, OpenDataset({.path = config.data.train}));
     ASSIGN_OR_RETURN(plan_, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
                                                 .batch_size = config.data.batch_size,
                                                 .micro_batch_size = config.data.micro_batch_size,

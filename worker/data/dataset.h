@@ -1,64 +1,65 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "worker/data/record_file.h"
+#include "worker/data/image.h"
 
 namespace arcshard::worker {
 
-// One sample as it lies in the file. Reused from sample to sample, so that reading allocates nothing in the end.
+// One sample as it lies in a file.
 struct EncodedSample {
   int64_t label = 0;
   std::string payload;
 
-  // JPEG or PNG: what follows the record's header.
+  // JPEG or PNG: what follows a record's header, or a whole file.
   absl::string_view image() const { return absl::string_view(payload).substr(image_begin); }
 
   size_t image_begin = 0;
 };
 
-// A training set in InsightFace's layout: a folder with train.rec, train.idx and property ("classes,height,width").
-//
-// A record's payload begins with MXNet's IRHeader: flag (uint32), label (float32), id, id2 (uint64 each); flag > 0: so
-// many float32 labels follow and replace the label. Where record 0 has labels and no image, it is InsightFace's header:
-// its labels are the first identity record f and the end of those, and the images are records 1..f-1. Otherwise every
-// record is an image. Samples are numbered from 0 in the order of their records.
-//
-// Thread-safe.
+struct LabeledImage {
+  int64_t label = 0;
+  const Image* image = nullptr;
+};
+
+// What a thread reads into, again and again, so that reading allocates nothing in the end.
+struct SampleBuffers {
+  EncodedSample encoded;
+  ImageReader reader;
+  Image drawn;
+};
+
+// A training set: samples 0, 1, 2, ..., each an image and a label in 0..N-1. Immutable; thread-safe.
 class Dataset {
  public:
-  // `classes`: N as configured; 0: as property says. NotFound: a file is missing. InvalidArgument: property or header
-  // make no sense. Others as RecordFile::Open.
-  static absl::StatusOr<std::unique_ptr<Dataset>> Open(const std::string& folder, int64_t classes);
+  virtual ~Dataset() = default;
 
-  // DataLoss: the record is damaged. InvalidArgument: its label is not one of 0..N-1. Unavailable: the device failed.
-  absl::Status Read(int64_t sample, EncodedSample* encoded) const;
+  // The image at side × side pixels, valid until `buffers` are used again. The message names the sample. DataLoss: its
+  // bytes are damaged, as they are for whoever reads them. InvalidArgument: its label is not one of 0..N-1. Any other
+  // code: it could not be read here and now; NotFound: there is no such file, Unavailable: the device failed.
+  virtual absl::StatusOr<LabeledImage> Read(int64_t sample, int side, SampleBuffers* buffers) const = 0;
 
-  int64_t samples() const { return samples_; }
-  int64_t classes() const { return classes_; }
-  // A hash over the index: what tells two processes that they read the same data.
-  uint64_t fingerprint() const { return records_->fingerprint(); }
-  const std::string& path() const { return records_->path(); }
-  // The number of the record that holds a sample.
-  int64_t record(int64_t sample) const { return records_->number(first_ + sample); }
+  virtual int64_t samples() const = 0;
+  virtual int64_t classes() const = 0;
+  // What tells two processes that they read the same data: a hash over where the samples lie and what they are called,
+  // not over their bytes, and not over the folder that they lie in.
+  virtual uint64_t fingerprint() const = 0;
+  // For messages: where the data set lies ("/data/train.rec"), and a sample in it ("record 3 of /data/train.rec").
+  virtual std::string path() const = 0;
+  virtual std::string NameOf(int64_t sample) const = 0;
+};
 
- private:
-  Dataset(std::unique_ptr<RecordFile> records, int64_t classes) : records_(std::move(records)), classes_(classes) {}
-  // Tells images from header and identities.
-  absl::Status FindImages();
-  // The header's float32 names records above 2^24 only roughly: moves the end of the images to where it is, nearby.
-  absl::Status FindLastImage();
+// A data set of JPEG and PNG files or records.
+class EncodedDataset : public Dataset {
+ public:
+  // The sample as it lies there; what its bytes decode to has not been looked at. Errors as of Read.
+  virtual absl::Status ReadEncoded(int64_t sample, EncodedSample* encoded) const = 0;
 
-  const std::unique_ptr<RecordFile> records_;
-  const int64_t classes_;
-  int64_t first_ = 0;  // where the first image stands among the sorted records
-  int64_t samples_ = 0;
+  absl::StatusOr<LabeledImage> Read(int64_t sample, int side, SampleBuffers* buffers) const final;
 };
 
 }  // namespace arcshard::worker

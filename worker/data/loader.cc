@@ -124,7 +124,7 @@ std::shared_ptr<Loader::Job> Loader::FindWork() {
 }
 
 void Loader::Run() {
-  Scratch scratch;
+  SampleBuffers buffers;
   std::vector<CorruptSample> corrupt;
   while (true) {
     std::shared_ptr<Job> job;
@@ -147,7 +147,7 @@ void Loader::Run() {
       }
     }
     corrupt.clear();
-    absl::Status status = Fill(*job, place, &scratch, &corrupt);
+    absl::Status status = Fill(*job, place, &buffers, &corrupt);
 
     MutexLock lock(&mutex_);
     for (CorruptSample& passed : corrupt) job->corrupt.emplace_back(place, std::move(passed));
@@ -163,28 +163,23 @@ void Loader::Run() {
   }
 }
 
-absl::Status Loader::Fill(const Job& job, int64_t place, Scratch* scratch, std::vector<CorruptSample>* corrupt) {
+absl::Status Loader::Fill(const Job& job, int64_t place, SampleBuffers* buffers, std::vector<CorruptSample>* corrupt) {
   const MicroBatchRequest& request = job.batch->request;
   const int64_t all = dataset_->samples();
   const int side = options_.image_size;
   for (int64_t tried = 0; tried < all; ++tried) {
     const int64_t sample = job.order.SampleAt((request.first + place + tried) % all);
-    const Image* image = nullptr;
-    absl::Status status = dataset_->Read(sample, &scratch->encoded);
-    if (status.ok()) {
-      status = scratch->reader.Read(scratch->encoded.image(), side, &image);
-      status = Annotate(status, absl::StrCat("record ", dataset_->record(sample), " of ", dataset_->path()));
-    }
-    if (status.ok()) {
-      RenderAugmented(*image, DrawAugmentation(options_.augment, options_.seed, request.epoch, sample, side),
+    const absl::StatusOr<LabeledImage> read = dataset_->Read(sample, side, buffers);
+    if (read.ok()) {
+      RenderAugmented(*read->image, DrawAugmentation(options_.augment, options_.seed, request.epoch, sample, side),
                       options_.normalization, job.batch->images.data() + size_t(place) * 3 * side * side);
-      job.batch->labels[place] = scratch->encoded.label;
+      job.batch->labels[place] = read->label;
       job.batch->samples[place] = sample;
       return absl::OkStatus();
     }
     // Only what is wrong with the bytes is the same for every worker; anything else ends the run.
-    if (!absl::IsDataLoss(status)) return status;
-    corrupt->push_back({sample, std::string(status.message())});
+    if (!absl::IsDataLoss(read.status())) return read.status();
+    corrupt->push_back({sample, std::string(read.status().message())});
     RETURN_IF_ERROR(CountCorrupt(corrupt->back()));
   }
   return absl::DataLossError(absl::StrCat("not one of the ", all, " samples of ", dataset_->path(), " can be decoded"));

@@ -29,7 +29,7 @@ struct MicroBatchRequest {
   friend bool operator==(const MicroBatchRequest&, const MicroBatchRequest&) = default;
 };
 
-// A sample that could not be decoded, and why: the reason names file, record and what is wrong with it.
+// A sample that could not be decoded, and why: the reason names file or record and what is wrong with it.
 struct CorruptSample {
   int64_t sample = 0;
   std::string reason;
@@ -104,17 +104,13 @@ class Loader {
     int64_t failed_place = 0;
     std::vector<std::pair<int64_t, CorruptSample>> corrupt;  // with the place
   };
-  struct Scratch {
-    EncodedSample encoded;
-    ImageReader reader;
-  };
 
   Loader(const LoaderOptions& options, const Dataset* dataset) : options_(options), dataset_(dataset) {}
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
   // A job with an unclaimed place among the first `prefetch`; null: none.
   std::shared_ptr<Job> FindWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Fills one place; appends to `corrupt` what had to be passed over.
-  absl::Status Fill(const Job& job, int64_t place, Scratch* scratch, std::vector<CorruptSample>* corrupt)
+  absl::Status Fill(const Job& job, int64_t place, SampleBuffers* buffers, std::vector<CorruptSample>* corrupt)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // DataLoss once there are too many.
   absl::Status CountCorrupt(const CorruptSample& corrupt) ABSL_LOCKS_EXCLUDED(mutex_);

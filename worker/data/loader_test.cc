@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "worker/data/record_dataset.h"
 #include "worker/data/testing.h"
 
 namespace arcshard::worker {
@@ -31,7 +32,7 @@ class LoaderTest : public ::testing::Test {
     Open();
   }
   void Open() {
-    auto dataset = Dataset::Open(folder_.path(), 0);
+    auto dataset = RecordDataset::Open(folder_.path(), 0);
     ASSERT_TRUE(dataset.ok()) << dataset.status();
     dataset_ = *std::move(dataset);
   }
@@ -195,7 +196,7 @@ TEST_F(LoaderTest, ALabelBeyondTheClassesEndsWithRecordLabelAndN) {
   const absl::Status status = loader->Next().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("record 3 of "));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("has label 3, but the run has N = 3 classes"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has label 3, but with N = 3 classes labels are 0 to 2"));
 }
 
 TEST_F(LoaderTest, RequestsAndOptionsThatMakeNoSenseAreRefused) {

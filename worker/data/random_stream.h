@@ -8,7 +8,11 @@ namespace arcshard::worker {
 
 // What the data's random numbers are drawn for. Each purpose has a Philox key of its own, a function of the run's seed,
 // so that no two of them see the same numbers.
-enum class RandomStream : uint64_t { kSampleOrder = 0x6f72646572, kAugmentation = 0x6175676d };
+enum class RandomStream : uint64_t {
+  kSampleOrder = 0x6f72646572,
+  kAugmentation = 0x6175676d,
+  kSyntheticData = 0x73796e7468
+};
 
 constexpr uint64_t StreamKey(uint64_t seed, RandomStream stream) {
   const auto words = Philox(seed, static_cast<uint64_t>(stream), ~uint64_t{0});

@@ -6,11 +6,11 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "worker/data/record_header.h"
 
 namespace arcshard::worker {
 namespace {
@@ -63,16 +63,11 @@ void RecordWriter::WriteTo(const TestFolder& folder, int64_t classes) const {
 }
 
 std::string RecordWithLabels(const std::vector<float>& labels, absl::string_view encoded) {
-  std::string record = Bytes32(static_cast<uint32_t>(labels.size()));
-  record.append(20, '\0');
-  record.append(reinterpret_cast<const char*>(labels.data()), 4 * labels.size());
-  return absl::StrCat(record, encoded);
+  return absl::StrCat(LabelsRecordHeader(labels, 0), encoded);
 }
 
 std::string ImageRecord(float label, absl::string_view encoded) {
-  std::string record(24, '\0');
-  std::memcpy(record.data() + 4, &label, 4);
-  return absl::StrCat(record, encoded);
+  return absl::StrCat(ImageRecordHeader(label, 0), encoded);
 }
 
 Image PatternImage(int width, int height, int shade) {
