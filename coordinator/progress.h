@@ -31,6 +31,8 @@ struct Progress {
   uint64_t corrupt_records = 0;
   std::vector<VerificationReport> verification = {};  // the latest
   uint64_t verification_step = 0;
+  double best_accuracy = 0.0;  // of all verifications so far, the mean over their sets
+  uint64_t best_step = 0;
 };
 
 // One decided step.

@@ -1,6 +1,6 @@
 #include "coordinator/progress_codec.h"
 
-#include "common/rpc/convert_messages.h"
+#include "common/rpc/convert_reports.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -44,6 +44,8 @@ v1::Progress ToProto(const Progress& progress) {
   out.set_corrupt_records(progress.corrupt_records);
   for (const VerificationReport& report : progress.verification) *out.add_verification() = arcshard::ToProto(report);
   out.set_verification_step(progress.verification_step);
+  out.set_best_accuracy(progress.best_accuracy);
+  out.set_best_step(progress.best_step);
   return out;
 }
 

@@ -20,8 +20,7 @@ std::string NameOf(const Registration& registration, absl::string_view number) {
 
 std::string DescribeSets(const std::vector<VerificationReport>& sets) {
   return absl::StrJoin(sets, "; ", [](std::string* out, const VerificationReport& set) {
-    absl::StrAppendFormat(out, "%s accuracy %.4f +- %.4f, threshold %.3f, %d pairs, xnorm %.2f", set.name, set.accuracy,
-                          set.std, set.threshold, set.pairs, set.xnorm);
+    absl::StrAppend(out, set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set));
   });
 }
 
@@ -70,9 +69,11 @@ void Run::Refuse(Connection from, const absl::Status& status) {
 absl::Status Run::Handle(Connection from, const Registration& registration) {
   if (members_.contains(from)) return absl::FailedPreconditionError("has registered already on this stream");
   RETURN_IF_ERROR(CheckRegistration(registration));
-  Member member{.registration = registration, .id = Count(registration.role), .last_heard = clock_->Now()};
+  const absl::Time now = clock_->Now();
+  Member member{.registration = registration, .id = Count(registration.role), .registered = now, .last_heard = now};
   sink_->Note(absl::StrCat(member.Name(), " has registered, at ", registration.address));
-  outbox_->Send(from, Welcome{member.id, options_.config_yaml, options_.incarnation});
+  outbox_->Send(
+      from, Welcome{member.id, options_.config_yaml, options_.incarnation, options_.config.cluster.heartbeat_interval});
   members_.emplace(from, std::move(member));
   if (GatheringNow().complete()) {
     BeginJoining();
@@ -170,6 +171,10 @@ absl::StatusOr<ViewAnnouncement> Run::FormView() {
       SgdFootprint(config.backbone.embedding_size, config.data.batch_size, config.head.exp_budget_mb);
   ASSIGN_OR_RETURN(const std::vector<ClassRange> ranges, AssignRanges(announcement.num_classes, capacities, footprint));
   for (size_t k = 0; k < ranges.size(); ++k) announcement.shards[k].range = ranges[k];
+  for (auto& [connection, member] : members_) {
+    if (member.registration.role == Role::kShard) member.range = ranges[member.id];
+  }
+  num_classes_ = announcement.num_classes;
   view_ = {options_.incarnation, 1};
   announcement.view = view_;
   return announcement;
@@ -300,6 +305,10 @@ absl::Status Run::Handle(Connection from, const EvaluationReport& report) {
   }
   progress_.verification = report.sets;
   progress_.verification_step = step_;
+  if (const double mean = MeanAccuracy(report.sets); mean > progress_.best_accuracy) {
+    progress_.best_accuracy = mean;
+    progress_.best_step = step_;
+  }
   sink_->Note(absl::StrCat("verification after step ", step_, ": ", DescribeSets(report.sets)));
   const Proceed proceed{view_, NextAfter(step_, false)};
   Broadcast(proceed);

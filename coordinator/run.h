@@ -16,6 +16,8 @@
 #include "common/protocol/types.h"
 #include "coordinator/decisions.h"
 #include "coordinator/progress.h"
+#include "coordinator/recent_phases.h"
+#include "coordinator/run_status.h"
 #include "coordinator/schedule.h"
 
 namespace arcshard::coordinator {
@@ -73,6 +75,8 @@ class Run {
   // Orderly: after the step in progress; at once when there is none yet.
   void RequestStop();
 
+  RunStatus Status() const;
+
   // Set once the run has ended: OK after an orderly end, else why not.
   const std::optional<absl::Status>& result() const { return result_; }
 
@@ -80,8 +84,12 @@ class Run {
   struct Member {
     Registration registration;
     uint32_t id = 0;
+    absl::Time registered;
     absl::Time last_heard;
     std::optional<DatasetReport> data = std::nullopt;  // workers
+    ClassRange range = {};                             // shards, from kJoining on
+    ParticipantStats stats = {};                       // the latest
+    RecentPhases recent = {};
     bool joined = false;
     std::optional<ReadyVote> vote = std::nullopt;  // of the step in progress
     bool failed = false;                           // has reported a Failure
@@ -133,6 +141,7 @@ class Run {
   Phase phase_ = Phase::kGathering;
   std::map<Connection, Member> members_;
   View view_;
+  int64_t num_classes_ = 0;           // from kJoining on
   std::optional<SamplePlan> plan_;    // from kJoining on
   std::optional<Schedule> schedule_;  // likewise
   uint64_t samples_ = 0;              // of the data set

@@ -53,7 +53,13 @@ absl::Status Run::Handle(Connection from, const FailureReport& report) {
   return absl::OkStatus();
 }
 
-absl::Status Run::Handle(Connection, const HeartbeatReport&) { return absl::OkStatus(); }
+absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
+  if (!report.stats.has_value()) return absl::OkStatus();
+  Member& member = members_.at(from);
+  member.stats = *report.stats;
+  member.recent.Add(clock_->Now(), report.stats->phases);
+  return absl::OkStatus();
+}
 
 void Run::Tick() {
   const absl::Time now = clock_->Now();

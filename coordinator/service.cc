@@ -1,12 +1,16 @@
 #include "coordinator/service.h"
 
+#include <unistd.h>
+
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/this_process.h"
 #include "common/rpc/convert_messages.h"
 #include "common/rpc/server_stream.h"
 #include "coordinator/progress_codec.h"
+#include "coordinator/status_codec.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -94,6 +98,17 @@ grpc::ServerWriteReactor<v1::Progress>* Service::Watch(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* Service::Stop(grpc::CallbackServerContext* context, const v1::StopRequest*,
                                         v1::StopResponse*) {
   session_.RequestStop();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest*,
+                                             v1::RunStatus* response) {
+  *response = ToProto(session_.Status());
+  response->mutable_coordinator()->set_host(HostName());
+  response->mutable_coordinator()->set_pid(getpid());
+  response->mutable_coordinator()->set_resident_bytes(ResidentBytes());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

@@ -23,6 +23,8 @@ class Service final : public v1::Coordinator::CallbackService, private ProgressS
                                                 const v1::WatchRequest* request) override;
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* context, const v1::StopRequest* request,
                                  v1::StopResponse* response) override;
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest* request,
+                                      v1::RunStatus* response) override;
 
   Session* session() { return &session_; }
 

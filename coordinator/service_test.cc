@@ -2,6 +2,7 @@
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <memory>
@@ -263,6 +264,44 @@ TEST_F(ServiceTest, StopEndsTheRunAfterTheStepInProgress) {
   shard_->Finish();
   worker_->Finish();
   EXPECT_TRUE(AwaitEnd().ok());
+}
+
+TEST_F(ServiceTest, GetStatusTellsOfEveryMember) {
+  BeginTraining();
+  v1::ParticipantMessage heartbeat;
+  heartbeat.mutable_heartbeat()->mutable_stats()->set_resident_bytes(12345);
+  v1::PhaseTime* phase = heartbeat.mutable_heartbeat()->mutable_stats()->add_phases();
+  phase->set_name("pass_1");
+  phase->set_count(4);
+  phase->set_seconds(2.0);
+  shard_->Send(heartbeat);
+  Step(1);  // once it is decided the heartbeat has been heard
+  grpc::ClientContext context;
+  v1::RunStatus status;
+  ASSERT_TRUE(stub_->GetStatus(&context, v1::StatusRequest(), &status).ok());
+  EXPECT_EQ(status.progress().step(), 1u);
+  EXPECT_EQ(status.num_classes(), 5);
+  EXPECT_EQ(status.view().incarnation(), 3u);
+  EXPECT_EQ(status.coordinator().pid(), getpid());
+  EXPECT_GT(status.coordinator().resident_bytes(), 0u);
+  ASSERT_EQ(status.members_size(), 2);
+  const v1::MemberStatus& shard = status.members(0);
+  EXPECT_EQ(shard.role(), v1::ROLE_SHARD);
+  EXPECT_EQ(shard.pid(), 123);
+  EXPECT_EQ(shard.address(), "host:1");
+  EXPECT_EQ(shard.range().end(), 5);
+  EXPECT_EQ(shard.resident_bytes(), 12345u);
+  ASSERT_EQ(shard.recent_phases_size(), 1);
+  EXPECT_EQ(shard.recent_phases(0).count(), 4u);
+  EXPECT_EQ(status.members(1).role(), v1::ROLE_WORKER);
+}
+
+TEST_F(ServiceTest, AHeartbeatThatSaysTooMuchIsRefused) {
+  BeginTraining();
+  v1::ParticipantMessage heartbeat;
+  for (int i = 0; i < 33; ++i) heartbeat.mutable_heartbeat()->mutable_stats()->add_phases()->set_name("pass_1");
+  shard_->Send(heartbeat);
+  EXPECT_EQ(shard_->ReadToEnd().code(), absl::StatusCode::kInvalidArgument);
 }
 
 // --- Watch

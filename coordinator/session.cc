@@ -44,6 +44,11 @@ void Session::Tick() {
   CloseAllIfEnded();
 }
 
+RunStatus Session::Status() {
+  MutexLock lock(&mutex_);
+  return run_.Status();
+}
+
 std::optional<absl::Status> Session::AwaitEnd(absl::Duration timeout) {
   MutexLock lock(&mutex_);
   if (!run_.result().has_value()) ended_.WaitFor(&mutex_, timeout);

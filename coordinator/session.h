@@ -32,6 +32,7 @@ class Session final : private Outbox {
 
   void RequestStop();
   void Tick();
+  RunStatus Status();
   // How the run ended, once it has; nothing after `timeout` without an end. Then every stream is closed or closing.
   std::optional<absl::Status> AwaitEnd(absl::Duration timeout);
 

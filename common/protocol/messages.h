@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "common/protocol/types.h"
+#include "common/protocol/verification_report.h"
 
 // What participants and coordinator say to each other (proto/arcshard/v1/coordinator.proto), without protobuf.
 namespace arcshard {
@@ -48,16 +51,6 @@ struct ReadyVote {
   friend bool operator==(const ReadyVote&, const ReadyVote&) = default;
 };
 
-struct VerificationReport {
-  std::string name;
-  double accuracy = 0.0;
-  double std = 0.0;
-  double threshold = 0.0;
-  uint64_t pairs = 0;
-  double xnorm = 0.0;
-  friend bool operator==(const VerificationReport&, const VerificationReport&) = default;
-};
-
 struct EvaluationReport {
   View view = {};
   std::vector<VerificationReport> sets;
@@ -72,7 +65,26 @@ struct FailureReport {
 };
 
 struct FinishedReport {};
-struct HeartbeatReport {};
+
+// How often and how long one part of a step (metric_list.h) happened.
+struct PhaseTime {
+  std::string name;
+  uint64_t count = 0;
+  double seconds = 0.0;  // of all of them
+  friend bool operator==(const PhaseTime&, const PhaseTime&) = default;
+};
+
+// What a participant says of itself.
+struct ParticipantStats {
+  uint64_t resident_bytes = 0;
+  uint64_t held_bytes = 0;             // shards: of the range
+  std::vector<PhaseTime> phases = {};  // since the process began
+  friend bool operator==(const ParticipantStats&, const ParticipantStats&) = default;
+};
+
+struct HeartbeatReport {
+  std::optional<ParticipantStats> stats = std::nullopt;  // nothing: no news
+};
 
 using ParticipantMessage = std::variant<Registration, DatasetReport, JoinedReport, ReadyVote, EvaluationReport,
                                         FailureReport, FinishedReport, HeartbeatReport>;
@@ -81,6 +93,7 @@ struct Welcome {
   uint32_t id = 0;
   std::string config_yaml;
   uint64_t incarnation = 0;
+  absl::Duration heartbeat_interval = absl::ZeroDuration();  // zero: as the participant likes
 };
 
 struct Proceed {

@@ -1,5 +1,6 @@
 #include "common/rpc/convert_messages.h"
 
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,8 @@
 
 namespace arcshard {
 namespace {
+
+constexpr double kLongestHeartbeatInterval = 3600;  // seconds
 
 absl::Status Missing(absl::string_view field) { return absl::InvalidArgumentError(absl::StrCat(field, " is missing")); }
 
@@ -42,14 +45,30 @@ absl::StatusOr<ParticipantMessage> FromEvaluated(const v1::Evaluated& message) {
   if (!message.has_view()) return Missing("evaluated.view");
   EvaluationReport report{.view = FromProto(message.view()), .sets = {}};
   for (const v1::Verification& set : message.sets()) {
-    report.sets.push_back({.name = set.name(),
-                           .accuracy = set.accuracy(),
-                           .std = set.std(),
-                           .threshold = set.threshold(),
-                           .pairs = set.pairs(),
-                           .xnorm = set.xnorm()});
+    ASSIGN_OR_RETURN(VerificationReport one, FromProto(set));
+    report.sets.push_back(std::move(one));
   }
   return report;
+}
+
+absl::StatusOr<ParticipantMessage> FromHeartbeat(const v1::Heartbeat& message) {
+  HeartbeatReport report;
+  if (message.has_stats()) {
+    ASSIGN_OR_RETURN(report.stats, FromProto(message.stats()));
+  }
+  return report;
+}
+
+absl::StatusOr<CoordinatorMessage> FromWelcome(const v1::Welcome& message) {
+  const double interval = message.heartbeat_interval_seconds();
+  if (!std::isfinite(interval) || interval < 0 || interval > kLongestHeartbeatInterval) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("welcome.heartbeat_interval_seconds is ", interval, "; it must be from 0 to an hour"));
+  }
+  return Welcome{.id = message.id(),
+                 .config_yaml = message.config_yaml(),
+                 .incarnation = message.incarnation(),
+                 .heartbeat_interval = absl::Seconds(interval)};
 }
 
 // Puts one alternative of ParticipantMessage where it belongs.
@@ -92,7 +111,10 @@ struct ParticipantPacker {
     out->mutable_failure()->set_code(failure.code);
   }
   void operator()(const FinishedReport&) const { out->mutable_finished(); }
-  void operator()(const HeartbeatReport&) const { out->mutable_heartbeat(); }
+  void operator()(const HeartbeatReport& report) const {
+    v1::Heartbeat* message = out->mutable_heartbeat();
+    if (report.stats.has_value()) *message->mutable_stats() = ToProto(*report.stats);
+  }
 };
 
 // The same of CoordinatorMessage.
@@ -104,6 +126,7 @@ struct CoordinatorPacker {
     message->set_id(welcome.id);
     message->set_config_yaml(welcome.config_yaml);
     message->set_incarnation(welcome.incarnation);
+    message->set_heartbeat_interval_seconds(absl::ToDoubleSeconds(welcome.heartbeat_interval));
   }
   void operator()(const ViewAnnouncement& view) const { *out->mutable_view() = ToProto(view); }
   void operator()(const Decision& decision) const { *out->mutable_decision() = ToProto(decision); }
@@ -127,17 +150,6 @@ v1::CoordinatorMessage ToProto(const CoordinatorMessage& message) {
   return out;
 }
 
-v1::Verification ToProto(const VerificationReport& report) {
-  v1::Verification out;
-  out.set_name(report.name);
-  out.set_accuracy(report.accuracy);
-  out.set_std(report.std);
-  out.set_threshold(report.threshold);
-  out.set_pairs(report.pairs);
-  out.set_xnorm(report.xnorm);
-  return out;
-}
-
 absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& message) {
   switch (message.message_case()) {
     case v1::ParticipantMessage::kRegister:
@@ -158,7 +170,7 @@ absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& messa
     case v1::ParticipantMessage::kFinished:
       return FinishedReport{};
     case v1::ParticipantMessage::kHeartbeat:
-      return HeartbeatReport{};
+      return FromHeartbeat(message.heartbeat());
     case v1::ParticipantMessage::MESSAGE_NOT_SET:
       break;
   }
@@ -168,9 +180,7 @@ absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& messa
 absl::StatusOr<CoordinatorMessage> FromProto(const v1::CoordinatorMessage& message) {
   switch (message.message_case()) {
     case v1::CoordinatorMessage::kWelcome:
-      return Welcome{.id = message.welcome().id(),
-                     .config_yaml = message.welcome().config_yaml(),
-                     .incarnation = message.welcome().incarnation()};
+      return FromWelcome(message.welcome());
     case v1::CoordinatorMessage::kView: {
       ASSIGN_OR_RETURN(ViewAnnouncement view, FromProto(message.view()));
       return view;

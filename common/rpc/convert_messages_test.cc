@@ -1,5 +1,7 @@
 #include "common/rpc/convert_messages.h"
 
+#include <limits>
+
 #include "gtest/gtest.h"
 
 namespace arcshard {
@@ -26,16 +28,19 @@ TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
   EXPECT_EQ(failure.sentence, "train.rec: truncated");
   EXPECT_EQ(failure.code, static_cast<int>(absl::StatusCode::kDataLoss));
   RoundTrip(FinishedReport{});
-  RoundTrip(HeartbeatReport{});
+  EXPECT_EQ(RoundTrip(HeartbeatReport{}).stats, std::nullopt);
+  const ParticipantStats stats{1 << 30, 1 << 20, {{"pass_1", 3, 0.25}}};
+  EXPECT_EQ(RoundTrip(HeartbeatReport{stats}).stats, stats);
 }
 
 TEST(ConvertMessagesTest, WhatTheCoordinatorSaysSurvivesTheRoundTrip) {
-  const auto welcome =
-      FromProto(ToProto(CoordinatorMessage(Welcome{.id = 3, .config_yaml = "run:\n", .incarnation = 2})));
+  const auto welcome = FromProto(ToProto(CoordinatorMessage(
+      Welcome{.id = 3, .config_yaml = "run:\n", .incarnation = 2, .heartbeat_interval = absl::Milliseconds(250)})));
   ASSERT_TRUE(welcome.ok());
   EXPECT_EQ(std::get<Welcome>(*welcome).id, 3u);
   EXPECT_EQ(std::get<Welcome>(*welcome).config_yaml, "run:\n");
   EXPECT_EQ(std::get<Welcome>(*welcome).incarnation, 2u);
+  EXPECT_EQ(std::get<Welcome>(*welcome).heartbeat_interval, absl::Milliseconds(250));
   const auto proceed =
       FromProto(ToProto(CoordinatorMessage(Proceed{.view = {3, 2}, .next = {NextAction::kEvaluate, {}}})));
   ASSERT_TRUE(proceed.ok());
@@ -52,6 +57,14 @@ TEST(ConvertMessagesTest, WhatAMessageLacksIsNamed) {
   EXPECT_EQ(FromProto(message).status().message(), "ready.view is missing");
   message.mutable_register_();
   EXPECT_EQ(FromProto(message).status().message(), "register.role is 0; it must be ROLE_SHARD or ROLE_WORKER");
+}
+
+TEST(ConvertMessagesTest, AHeartbeatIntervalThatCannotBeIsRefused) {
+  for (const double seconds : {-1.0, 3601.0, std::numeric_limits<double>::quiet_NaN()}) {
+    v1::CoordinatorMessage message;
+    message.mutable_welcome()->set_heartbeat_interval_seconds(seconds);
+    EXPECT_EQ(FromProto(message).status().code(), absl::StatusCode::kInvalidArgument) << seconds;
+  }
 }
 
 }  // namespace

@@ -2,14 +2,17 @@
 
 #include <unistd.h>
 
+#include <functional>
 #include <thread>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/base/this_process.h"
 #include "common/rpc/client_stream.h"
 #include "common/rpc/convert_messages.h"
 #include "common/rpc/endpoint.h"
@@ -17,17 +20,15 @@
 namespace arcshard {
 namespace {
 
-// Whether the stream has ended: told by its handler, awaited by the participant.
-struct Closing {
+// What the stream's handler tells the thread that sends heartbeats.
+struct Shared {
+  explicit Shared(absl::Duration interval) : heartbeat_interval(interval) {}
+
   Mutex mutex;
   CondVar changed;
   bool closed ABSL_GUARDED_BY(mutex) = false;
+  absl::Duration heartbeat_interval ABSL_GUARDED_BY(mutex);
 };
-
-std::string HostName() {
-  char name[256] = {};
-  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
-}
 
 template <typename... Handlers>
 struct Overloaded : Handlers... {
@@ -38,40 +39,49 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 class EventHandler final : public StreamHandler<v1::CoordinatorMessage> {
  public:
-  EventHandler(std::string coordinator, ParticipantEvents* events, Closing* closing)
-      : coordinator_(std::move(coordinator)), events_(events), closing_(closing) {}
+  EventHandler(std::string coordinator, ParticipantEvents* events, Shared* shared)
+      : coordinator_(std::move(coordinator)), events_(events), shared_(shared) {}
 
   absl::Status OnMessage(const v1::CoordinatorMessage& message) override {
     ASSIGN_OR_RETURN(const CoordinatorMessage said, FromProto(message));
-    return std::visit(
-        Overloaded{[this](const Welcome& welcome) { return events_->OnWelcome(welcome.id, welcome.config_yaml); },
-                   [this](const ViewAnnouncement& view) { return events_->OnView(view); },
-                   [this](const Decision& decision) { return events_->OnDecision(decision); },
-                   [this](const Proceed& proceed) { return events_->OnProceed(proceed.next); }},
-        said);
+    return std::visit(Overloaded{[this](const Welcome& welcome) {
+                                   if (welcome.heartbeat_interval > absl::ZeroDuration())
+                                     Adopt(welcome.heartbeat_interval);
+                                   return events_->OnWelcome(welcome.id, welcome.config_yaml);
+                                 },
+                                 [this](const ViewAnnouncement& view) { return events_->OnView(view); },
+                                 [this](const Decision& decision) { return events_->OnDecision(decision); },
+                                 [this](const Proceed& proceed) { return events_->OnProceed(proceed.next); }},
+                      said);
   }
 
   void OnClosed(const absl::Status& status) override {
     const bool lost = absl::IsUnavailable(status);
     events_->OnClosed(lost ? absl::UnavailableError(absl::StrCat("lost the coordinator at ", coordinator_)) : status);
-    MutexLock lock(&closing_->mutex);
-    closing_->closed = true;
-    closing_->changed.NotifyAll();
+    MutexLock lock(&shared_->mutex);
+    shared_->closed = true;
+    shared_->changed.NotifyAll();
   }
 
  private:
+  void Adopt(absl::Duration heartbeat_interval) {
+    MutexLock lock(&shared_->mutex);
+    shared_->heartbeat_interval = heartbeat_interval;
+    shared_->changed.NotifyAll();
+  }
+
   const std::string coordinator_;
   ParticipantEvents* const events_;
-  Closing* const closing_;
+  Shared* const shared_;
 };
 
 class GrpcParticipant final : public Participant {
  public:
   GrpcParticipant(const ParticipantOptions& options, const std::shared_ptr<grpc::Channel>& channel,
                   ParticipantEvents* events)
-      : heartbeat_interval_(options.heartbeat_interval), stub_(v1::Coordinator::NewStub(channel)) {
+      : shared_(options.heartbeat_interval), stats_(options.stats), stub_(v1::Coordinator::NewStub(channel)) {
     sender_ = ClientStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
-        std::make_unique<EventHandler>(options.coordinator, events, &closing_),
+        std::make_unique<EventHandler>(options.coordinator, events, &shared_),
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Attend(context, reactor); });
     Send(options.registration);
     heartbeat_ = std::thread([this] { BeatUntilClosed(); });
@@ -80,8 +90,8 @@ class GrpcParticipant final : public Participant {
   ~GrpcParticipant() override {
     sender_->Close(absl::CancelledError("the participant leaves"));
     {
-      MutexLock lock(&closing_.mutex);
-      while (!closing_.closed) closing_.changed.Wait(&closing_.mutex);
+      MutexLock lock(&shared_.mutex);
+      while (!shared_.closed) shared_.changed.Wait(&shared_.mutex);
     }
     heartbeat_.join();
   }
@@ -90,16 +100,29 @@ class GrpcParticipant final : public Participant {
 
  private:
   void BeatUntilClosed() {
-    MutexLock lock(&closing_.mutex);
-    while (!closing_.closed) {
-      if (closing_.changed.WaitFor(&closing_.mutex, heartbeat_interval_)) continue;
-      Send(HeartbeatReport{});
+    absl::Time last = absl::Now();
+    while (AwaitBeat(last)) {
+      HeartbeatReport beat;
+      if (stats_) beat.stats = stats_();
+      Send(beat);
+      last = absl::Now();
     }
   }
 
-  const absl::Duration heartbeat_interval_;
+  // Waits until a heartbeat is due after the one at `last`; false: the stream has ended.
+  bool AwaitBeat(absl::Time last) {
+    MutexLock lock(&shared_.mutex);
+    while (!shared_.closed) {
+      const absl::Duration left = last + shared_.heartbeat_interval - absl::Now();
+      if (left <= absl::ZeroDuration()) return true;
+      shared_.changed.WaitFor(&shared_.mutex, left);
+    }
+    return false;
+  }
+
+  Shared shared_;
+  const std::function<ParticipantStats()> stats_;
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
-  Closing closing_;
   std::shared_ptr<StreamSender<v1::ParticipantMessage>> sender_;
   std::thread heartbeat_;
 };

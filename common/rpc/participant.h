@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,7 +32,9 @@ struct ParticipantOptions {
   std::string coordinator;    // host:port
   Registration registration;  // without host and pid, which Attend fills in
   absl::Duration connect_timeout = absl::Seconds(60);
-  absl::Duration heartbeat_interval = absl::Seconds(1);
+  absl::Duration heartbeat_interval = absl::Seconds(1);  // until the coordinator's Welcome says another
+  // What each heartbeat says of this process. Called by a thread of the participant's; must not block; null: nothing.
+  std::function<ParticipantStats()> stats = nullptr;
 };
 
 // Thread-safe. Free of protobuf, so that whoever knows LibTorch may know it too.

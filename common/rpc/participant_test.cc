@@ -30,6 +30,7 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
       case v1::ParticipantMessage::kRegister:
         answer.mutable_welcome()->set_id(3);
         answer.mutable_welcome()->set_config_yaml("run:\n  seed: 5\n");
+        answer.mutable_welcome()->set_heartbeat_interval_seconds(0.001);
         break;
       case v1::ParticipantMessage::kDataset:
         *answer.mutable_view() = ToProto(ViewAnnouncement{{1, 1}, 10, {{0, "a:1", {0, 10}}}, {{0, "b:2"}}, {}, 0});
@@ -39,6 +40,10 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
         break;
       case v1::ParticipantMessage::kEvaluated:
         *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kStop, {}});
+        break;
+      case v1::ParticipantMessage::kHeartbeat:
+        if (message.heartbeat().stats().resident_bytes() != 7 || ++heartbeats_ != 2) return absl::OkStatus();
+        *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kEvaluate, {}});
         break;
       case v1::ParticipantMessage::kFailure:
         return absl::AbortedError(message.failure().sentence());
@@ -55,6 +60,7 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
 
  private:
   const Sender sender_;
+  int heartbeats_ = 0;
 };
 
 class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
@@ -133,6 +139,18 @@ TEST_F(ParticipantTest, AVanishedCoordinatorIsNamed) {
   const std::string address = server_->address();
   server_.reset();
   EXPECT_EQ(recorder_.Await(2).back(), "UNAVAILABLE: lost the coordinator at " + address);
+}
+
+TEST_F(ParticipantTest, HeartbeatsComeAtTheCoordinatorsIntervalWithWhatTheProcessSaysOfItself) {
+  Recorder recorder;
+  ParticipantOptions options;
+  options.coordinator = server_->address();
+  options.registration.role = Role::kWorker;
+  options.heartbeat_interval = absl::Hours(1);  // until the Welcome
+  options.stats = [] { return ParticipantStats{.resident_bytes = 7}; };
+  const auto participant = Participant::Attend(options, &recorder);
+  ASSERT_TRUE(participant.ok()) << participant.status();
+  EXPECT_EQ(recorder.Await(2).back(), "go on");
 }
 
 TEST(ParticipantConnectTest, ACoordinatorThatDoesNotAnswerIsNamed) {

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+// What this process is, for messages to people.
+namespace arcshard {
+
+std::string HostName();
+
+// Memory that is resident now, as the kernel counts it; 0 where it cannot be told.
+uint64_t ResidentBytes();
+
+}  // namespace arcshard
