@@ -26,7 +26,7 @@ absl::StatusOr<DatasetFormat> DetectFormat(const std::string& path);
 struct DatasetOptions {
   std::string path;
   std::string format = "auto";
-  std::string root;               // list: what its paths count from; empty: the list's folder
+  std::string root = "";          // list: what its paths count from; empty: the list's folder
   int64_t classes = 0;            // N; 0: as the data say
   int64_t synthetic_samples = 0;  // synthetic only, as the seed
   uint64_t seed = 1;
