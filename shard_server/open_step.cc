@@ -25,6 +25,7 @@ void OpenStep::Open(const View& view, const StepPlan& plan, const head::HeadOpti
   options_ = options;
   record_.Reset(view, plan);
   record_.num_classes = options.num_classes;
+  record_.sample_rate = options.sample_rate;
   record_.shift = options.scale + std::log(static_cast<double>(options.num_classes)) - 69.0;
   if (micro_batches_.size() < num_micro_batches()) micro_batches_.resize(num_micro_batches());
   for (MicroBatch& micro_batch : micro_batches_) {
@@ -32,6 +33,9 @@ void OpenStep::Open(const View& view, const StepPlan& plan, const head::HeadOpti
     micro_batch.resend = false;
   }
   queued_.clear();
+  all_labels_.clear();
+  labelled_ = 0;
+  begun_ = false;
   next_in_order_ = 0;
   done_ = 0;
   resends_ = 0;
@@ -56,6 +60,7 @@ absl::Status OpenStep::AddLabels(const Key& key, absl::Span<const int64_t> label
   record.key = key;
   record.labels.assign(labels.begin(), labels.end());
   micro_batch.progress = Progress::kLabelled;
+  ++labelled_;
   return absl::OkStatus();
 }
 
@@ -120,7 +125,22 @@ absl::Status OpenStep::AddGradient(const Key& key, absl::Span<const float> r, ab
   return absl::OkStatus();
 }
 
-bool OpenStep::HasGroup(bool in_order) const {
+bool OpenStep::HasBegin(bool in_order) const {
+  if (begun_) return false;
+  return samples_classes() ? labelled_ == num_micro_batches() : HasQueued(in_order);
+}
+
+absl::Span<const int64_t> OpenStep::TakeBegin() {
+  begun_ = true;
+  if (!samples_classes()) return {};
+  for (size_t i = 0; i < num_micro_batches(); ++i) {
+    const std::vector<int64_t>& labels = record_.micro_batches[i].labels;
+    all_labels_.insert(all_labels_.end(), labels.begin(), labels.end());
+  }
+  return all_labels_;
+}
+
+bool OpenStep::HasQueued(bool in_order) const {
   if (!in_order) return !queued_.empty();
   return next_in_order_ < num_micro_batches() && micro_batches_[next_in_order_].progress == Progress::kQueued;
 }

@@ -22,7 +22,9 @@ struct GroupCall {
       not_finite;  // what of each micro-batch was not, null where all was; the caller of pass 1 fills it
 };
 
-// One step on its way to a complete record: what has come, what pass 1 has taken, what it gave. Each micro-batch goes
+// One step on its way to a complete record: what has come, what pass 1 has taken, what it gave. The head begins it once
+// what says which classes take part is known: all labels where classes are sampled, nothing otherwise, when it begins
+// with the first group. Each micro-batch goes
 //
 //            labels            embedding           taken by a group       statistics            r, t
 //   kNothing ──────► kLabelled ─────────► kQueued ────────────────► kRunning ──────────► kSent ─────► kDone
@@ -47,8 +49,15 @@ class OpenStep {
                             uint32_t max_in_flight);
   absl::Status AddGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t);
 
-  // Whether pass 1 has something to take: `in_order`: one micro-batch at a time, in the plan's order.
-  bool HasGroup(bool in_order) const;
+  // Whether the head is to begin the step now: there is all that it needs for it, and not earlier than it must.
+  bool HasBegin(bool in_order) const;
+  // The labels to begin with, which stay until the next Open: of all micro-batches in the plan's order, in whatever
+  // order they came; none where every class takes part. Requires HasBegin.
+  absl::Span<const int64_t> TakeBegin();
+
+  // Whether pass 1 has something to take, which it has not before the step has begun. `in_order`: one micro-batch at a
+  // time, in the plan's order.
+  bool HasGroup(bool in_order) const { return begun_ && HasQueued(in_order); }
   // Takes it into `call`, recorded as a group. Requires HasGroup.
   void TakeGroup(bool in_order, GroupCall* call);
   // Pass 1 is through with `call`: the statistics may be sent.
@@ -87,13 +96,18 @@ class OpenStep {
     return progress == Progress::kQueued || progress == Progress::kRunning;
   }
   uint32_t InFlightOf(uint32_t worker) const;
+  bool HasQueued(bool in_order) const;
+  bool samples_classes() const { return options_.sample_rate < 1.0; }
   void NoteNonFinite(const char* what, uint32_t micro_batch);
 
   ReplayRecord record_;
   head::HeadOptions options_;
   std::vector<MicroBatch> micro_batches_;  // as many as the longest step had
   std::vector<uint32_t> queued_;           // in order of arrival
-  uint32_t next_in_order_ = 0;             // taken by pass 1 so far, where it goes in order
+  std::vector<int64_t> all_labels_;        // of the step, where classes are sampled and it has begun
+  size_t labelled_ = 0;                    // micro-batches whose labels have come
+  bool begun_ = false;
+  uint32_t next_in_order_ = 0;  // taken by pass 1 so far, where it goes in order
   size_t done_ = 0;
   size_t resends_ = 0;
   bool voted_ = false;

@@ -27,6 +27,7 @@ struct ReplayRecord {
   StepPlan plan;
   int64_t num_classes = 0;                      // N, of the whole run
   double shift = 0.0;                           // a = s + ln N - 69 (DESIGN §1)
+  double sample_rate = 1.0;                     // share of the classes that takes part beside the targets
   std::vector<MicroBatchRecord> micro_batches;  // in the plan's order; buffers of a longer step may follow, unused
   // The micro-batches of each call of pass 1, in the order of the calls: a matrix product of another shape may round
   // differently, so whoever computes exponentials again takes the same groups.

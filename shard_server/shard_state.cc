@@ -121,7 +121,9 @@ absl::Status ShardState::Labels(uint32_t worker, const Key& key, absl::Span<cons
   ASSIGN_OR_RETURN(const Turn turn, CheckTurn(key));
   if (turn == Turn::kWaits) return waiting_.AddLabels(worker, key, labels);
   RETURN_IF_ERROR(CheckPlace(worker, key));
-  return open().AddLabels(key, labels);
+  RETURN_IF_ERROR(open().AddLabels(key, labels));
+  work_.NotifyOne();
+  return absl::OkStatus();
 }
 
 absl::Status ShardState::Embedding(uint32_t worker, const Key& key, head::MatrixView<const float> embedding) {

@@ -27,9 +27,12 @@ namespace arcshard::shard {
 //                                                                                       kStopped
 //
 // Within kStep(t) each micro-batch runs through OpenStep::Progress; when all are kDone the record is complete and the
-// shard votes ready. Decide(t) writes the decision down, opens what is next and leaves the update to the executor, so
-// that labels and embeddings of t + 1 come in while pass 2 of t runs. Two OpenSteps take turns: the one that is decided
-// is read by pass 2 while the other one gathers, and cannot vote, nor be decided, before that pass 2 is through.
+// shard votes ready. Where classes are sampled the head begins the step when the labels of all its micro-batches have
+// come, whoever sends them, and pass 1 takes nothing before; embeddings are accepted all the while, so that no worker
+// waits for another one's labels with its own unsent. Decide(t) writes the decision down, opens what is next and leaves
+// the update to the executor, so that labels and embeddings of t + 1 come in while pass 2 of t runs. Two OpenSteps take
+// turns: the one that is decided is read by pass 2 while the other one gathers, and cannot vote, nor be decided, before
+// that pass 2 is through.
 //
 // Thread-safe. Messages are taken by any thread and never wait for device work: the executor, one thread, calls
 // WaitForWork and RunOne, and the lock is not held while the head computes or the output is called.
@@ -37,13 +40,11 @@ namespace arcshard::shard {
 // Checks of a message, in this order; each sentence names the key and the worker:
 //   FAILED_PRECONDITION  an older view; a step that was decided, or is more than one ahead
 //   (it waits)           labels and embeddings of a newer view, or of the next step: accepted, checked when that
-//   begins, and
-//                        then refused through ShardOutput::Refuse
+//                        begins, and then refused through ShardOutput::Refuse
 //   ABORTED              the run has stopped
 //   INVALID_ARGUMENT     a micro-batch outside the plan or of another worker, a wrong size, a label outside [0, N)
 //   FAILED_PRECONDITION  another attempt than the one that stands, an embedding before its labels, a gradient before
-//   its
-//                        statistics were sent
+//                        its statistics were sent
 //   ALREADY_EXISTS       a repeat with other bytes
 //   RESOURCE_EXHAUSTED   more micro-batches of a worker in flight than agreed, more samples early than one step holds
 class ShardState {

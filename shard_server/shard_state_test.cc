@@ -30,6 +30,7 @@ TEST(ShardStateTest, AStepGivesStatisticsThenAVoteThenAnUpdate) {
   ASSERT_TRUE(run->state.Decide(Commit(1, 0.25)).ok());
   EXPECT_THAT(run->head.updates, IsEmpty());
   run->RunAll();
+  EXPECT_THAT(run->head.begun, ElementsAre("step 1: "));
   EXPECT_THAT(run->head.updates, ElementsAre("lr 0.25 | 1:0 2:1 3:2"));
   EXPECT_THAT(run->output.applied, ElementsAre(1u));
 }

@@ -1,4 +1,5 @@
 // What the executor's thread does for a ShardState: it chooses under the lock and computes without it.
+#include <optional>
 #include <utility>
 
 #include "common/base/status_macros.h"
@@ -28,12 +29,15 @@ bool ShardState::HasWorkLocked() const {
   if (!refusals_.empty() || undone_ != nullptr) return true;
   if (phase_ != Phase::kStep) return false;
   const OpenStep& step = steps_[undecided() % 2];
-  return step.HasResend() || step.HasGroup(options_.deterministic) || step.ready_to_vote();
+  return step.HasResend() || step.HasBegin(options_.deterministic) || step.HasGroup(options_.deterministic) ||
+         step.ready_to_vote();
 }
 
 absl::Status ShardState::RunOne() {
   OpenStep* update = nullptr;
   OpenStep* forward = nullptr;
+  std::optional<absl::Span<const int64_t>> begin;
+  uint64_t step = 0;
   std::vector<Refusal> refusals;
   int64_t resend = -1;
   ReadyVote vote;
@@ -47,6 +51,9 @@ absl::Status ShardState::RunOne() {
     } else if (open().HasResend()) {
       forward = &open();
       resend = forward->TakeResend();
+    } else if (open().HasBegin(options_.deterministic)) {
+      begin = open().TakeBegin();
+      step = undecided();
     } else if (open().HasGroup(options_.deterministic)) {
       forward = &open();
       forward->TakeGroup(options_.deterministic, &call_);
@@ -60,6 +67,8 @@ absl::Status ShardState::RunOne() {
     return RunUpdate(update);
   } else if (resend >= 0) {
     SendStatistics(*forward, static_cast<uint32_t>(resend));
+  } else if (begin.has_value()) {
+    return head()->Begin(step, *begin);
   } else if (forward != nullptr) {
     return RunGroup(forward);
   } else {
@@ -69,7 +78,6 @@ absl::Status ShardState::RunOne() {
 }
 
 absl::Status ShardState::RunGroup(OpenStep* step) {
-  if (step->record().groups.size() == 1) RETURN_IF_ERROR(head()->Begin(step->record().plan.step, {}));
   RETURN_IF_ERROR(head()->Forward(call_.inputs, call_.outputs));
   for (size_t i = 0; i < call_.micro_batches.size(); ++i) {
     const head::MatrixView<const float>& embedding = call_.inputs[i].embedding;

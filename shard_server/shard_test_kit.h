@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "shard_server/head/head.h"
 #include "shard_server/shard_output.h"
 #include "shard_server/shard_state.h"
@@ -31,7 +32,13 @@ class FakeHead final : public head::Head {
   const head::HeadOptions& options() const override { return options_; }
   void set_range(ClassRange range) { options_.range = range; }
 
-  absl::Status Begin(uint64_t, absl::Span<const int64_t>) override { return absl::OkStatus(); }
+  void set_sample_rate(double rate) { options_.sample_rate = rate; }
+
+  absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) override {
+    if (!failure.ok()) return failure;
+    begun.push_back(absl::StrCat("step ", step, ": ", absl::StrJoin(labels, " ")));
+    return absl::OkStatus();
+  }
   absl::Status Forward(absl::Span<const head::ForwardInput> group,
                        absl::Span<const head::ForwardOutput> outputs) override {
     if (!failure.ok()) return failure;
@@ -76,6 +83,7 @@ class FakeHead final : public head::Head {
   absl::Status WriteCounts(ClassRange, absl::Span<const uint32_t>) override { return absl::OkStatus(); }
 
   absl::Status failure;
+  std::vector<std::string> begun;     // "step 1: 4 3 2", the labels that the step began with
   std::vector<size_t> group_sizes;    // of each Forward
   std::vector<const float*> buffers;  // E, z and U of every micro-batch
   std::vector<std::string> updates;   // "lr 0.5 | label:r label:r | label:r", or "discard"
@@ -143,8 +151,9 @@ class TestRun {
     options.max_in_flight = 2;
     return options;
   }
-  static std::unique_ptr<TestRun> InStep1(ShardState::Options options = DefaultOptions()) {
+  static std::unique_ptr<TestRun> InStep1(ShardState::Options options = DefaultOptions(), double sample_rate = 1.0) {
     auto run = std::make_unique<TestRun>(options);
+    run->head.set_sample_rate(sample_rate);
     run->state.JoinView(TestView(), &run->head).IgnoreError();
     run->state.Decide(Commit(0)).IgnoreError();
     return run;
