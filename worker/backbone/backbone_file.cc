@@ -1,7 +1,6 @@
 #include "worker/backbone/backbone_file.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -25,6 +24,15 @@ std::string Describe(TensorDtype dtype, const std::vector<int64_t>& shape) {
   return absl::StrCat(DtypeName(dtype), " of shape [", absl::StrJoin(shape, ", "), "]");
 }
 
+// What a linear layer of another shape tells: they are the only tensors of two dimensions.
+std::string Hint(const TensorSpec& expected, const std::vector<int64_t>& found) {
+  if (expected.shape.size() != 2 || found.size() != 2) return "";
+  if (found[0] != expected.shape[0]) {
+    return absl::StrCat(" (the file's embeddings have ", found[0], " dimensions: set backbone.embedding_size to that)");
+  }
+  return " (the file is of another data.image_size)";
+}
+
 // The file holds exactly the tensors of the state.
 absl::Status CheckEntries(const SafetensorsFile& file, const Backbone& backbone) {
   const std::string& network = backbone.options().name;
@@ -39,7 +47,7 @@ absl::Status CheckEntries(const SafetensorsFile& file, const Backbone& backbone)
     if (entry.dtype != spec.dtype || entry.shape != spec.shape) {
       return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor \"", named.name, "\" is ",
                                                      Describe(entry.dtype, entry.shape), "; this ", network, " needs ",
-                                                     Describe(spec.dtype, spec.shape)));
+                                                     Describe(spec.dtype, spec.shape), Hint(spec, entry.shape)));
     }
   }
   if (file.entries().size() == backbone.state_dict().size()) return absl::OkStatus();
@@ -75,18 +83,6 @@ absl::StatusOr<BackboneOptions> ReadOptions(const SafetensorsFile& file) {
   RETURN_IF_ERROR(ReadNumber(file, "width", &options.width));
   RETURN_IF_ERROR(ReadNumber(file, "image_size", &options.image_size));
   RETURN_IF_ERROR(ReadNumber(file, "embedding_size", &options.embedding_size));
-  // A few bytes of metadata must not make us allocate more than a file of honest size would: these two layers are in
-  // it.
-  const double channels = 8.0 * static_cast<double>(options.width);
-  const double pixels = std::pow(static_cast<double>(options.image_size) / 16, 2);
-  const double floats = 9 * channels * channels + channels * pixels * static_cast<double>(options.embedding_size);
-  double bytes = 0;
-  for (const auto& [key, entry] : file.entries()) bytes += static_cast<double>(entry.bytes);
-  if (4 * floats > bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(file.path(), ": it holds ", bytes, " bytes of tensors, too few for ",
-                                                   options.name, " of width ", options.width, ", image size ",
-                                                   options.image_size, " and embedding size ", options.embedding_size));
-  }
   return options;
 }
 
@@ -130,10 +126,15 @@ absl::Status LoadBackbone(const std::string& path, Backbone* backbone) {
 
 absl::StatusOr<std::unique_ptr<Backbone>> OpenBackbone(const std::string& path) {
   ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
-  ASSIGN_OR_RETURN(const BackboneOptions options, ReadOptions(file));
-  absl::StatusOr<std::unique_ptr<Backbone>> backbone = CreateBackbone(options);
-  if (!backbone.ok()) return Annotate(backbone.status(), path);
-  RETURN_IF_ERROR(Load(file, backbone->get()));
+  ASSIGN_OR_RETURN(BackboneOptions options, ReadOptions(file));
+  // A few bytes of metadata must not make us allocate more than the file holds: the shapes are compared first.
+  options.shapes_only = true;
+  const absl::StatusOr<std::unique_ptr<Backbone>> shapes = CreateBackbone(options);
+  if (!shapes.ok()) return Annotate(shapes.status(), path);
+  RETURN_IF_ERROR(CheckEntries(file, **shapes));
+  options.shapes_only = false;
+  ASSIGN_OR_RETURN(std::unique_ptr<Backbone> backbone, CreateBackbone(options));
+  RETURN_IF_ERROR(Load(file, backbone.get()));
   return backbone;
 }
 

@@ -104,8 +104,9 @@ TEST_F(BackboneFile, ATensorOfAnotherShapeIsNamedWithBothShapes) {
     auto& fc = tensors->at("fc.weight");
     fc.first.shape = {2, 32};
   });
-  EXPECT_THAT(LoadFails(), HasSubstr("tensor \"fc.weight\" is F32 of shape [2, 32]; this iresnet18 needs F32 of shape "
-                                     "[4, 16]"));
+  EXPECT_THAT(LoadFails(),
+              HasSubstr("tensor \"fc.weight\" is F32 of shape [2, 32]; this iresnet18 needs F32 of shape [4, 16] (the "
+                        "file's embeddings have 2 dimensions: set backbone.embedding_size to that)"));
 }
 
 TEST_F(BackboneFile, ATensorThatTheNetworkDoesNotHaveIsNamed) {
@@ -127,6 +128,16 @@ TEST_F(BackboneFile, AMissingFileIsNotFound) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
 }
 
+TEST_F(BackboneFile, MetadataOfALargerNetworkThanTheFileHoldsIsRefusedBeforeItIsBuilt) {
+  Rewrite([](auto*, auto* metadata) {
+    (*metadata)["image_size"] = "4096";
+    (*metadata)["embedding_size"] = "65536";
+  });
+  const auto opened = OpenBackbone(path_);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kInvalidArgument) << opened.status();
+  EXPECT_THAT(std::string(opened.status().message()), HasSubstr("needs F32 of shape [65536, 1048576]"));
+}
+
 TEST_F(BackboneFile, MetadataThatNamesNoPossibleNetworkIsRefused) {
   const auto refusal = [this](const std::string& key, const std::string& value) {
     Rewrite([&](auto*, auto* metadata) { (*metadata)[key] = value; });
@@ -135,7 +146,7 @@ TEST_F(BackboneFile, MetadataThatNamesNoPossibleNetworkIsRefused) {
     EXPECT_THAT(std::string(opened.status().message()), HasSubstr(path_));
     return std::string(opened.status().message());
   };
-  EXPECT_THAT(refusal("width", "1024"), HasSubstr("too few for iresnet18 of width 1024"));
+  EXPECT_THAT(refusal("width", "1024"), HasSubstr("this iresnet18 needs F32 of shape [1024, 3, 3, 3]"));
   EXPECT_THAT(refusal("width", "two"), HasSubstr("\"width\" as a number"));
   EXPECT_THAT(refusal("width", "-2"), HasSubstr("width"));
   EXPECT_THAT(refusal("backbone", "iresnet9"), HasSubstr("iresnet9"));

@@ -5,36 +5,56 @@
 
 #include "ATen/ops/conv2d.h"
 #include "ATen/ops/empty.h"
-#include "ATen/ops/full.h"
 #include "ATen/ops/linear.h"
 #include "ATen/ops/native_batch_norm.h"
-#include "ATen/ops/zeros.h"
 #include "ATen/ops/zeros_like.h"
 #include "common/base/philox.h"
 #include "worker/backbone/prelu.h"
 
 namespace arcshard::worker {
 
+namespace {
+
+double FanOutDeviation(int64_t outputs, int64_t kernel_area) {
+  return std::sqrt(2.0 / static_cast<double>(outputs * kernel_area));
+}
+
+}  // namespace
+
 Conv2d::Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels, int64_t out_channels,
-               int64_t kernel_size, int64_t stride)
-    : weight_(state->AddNormal(prefix + ".weight", {out_channels, in_channels, kernel_size, kernel_size}, 0.1)),
-      kernel_size_(kernel_size),
-      stride_(stride) {}
+               const Conv2dOptions& options)
+    : options_(options) {
+  const int64_t kernel_size = options.kernel_size;
+  const double stddev =
+      state->first_weights() == FirstWeights::kFanOut ? FanOutDeviation(out_channels, kernel_size * kernel_size) : 0.1;
+  weight_ = state->AddNormal(prefix + ".weight", {out_channels, in_channels / options.groups, kernel_size, kernel_size},
+                             stddev);
+}
 
 at::Tensor Conv2d::Forward(const at::Tensor& x) const {
-  return at::conv2d(x, weight_, /*bias=*/{}, stride_, /*padding=*/kernel_size_ / 2);
+  const int64_t padding = options_.pad ? options_.kernel_size / 2 : 0;
+  return at::conv2d(x, weight_.to(x.scalar_type()), /*bias=*/{}, options_.stride, padding, /*dilation=*/1,
+                    options_.groups);
 }
 
-Linear::Linear(ModelState* state, const std::string& prefix, int64_t in_features, int64_t out_features) {
+Linear::Linear(ModelState* state, const std::string& prefix, int64_t in_features, int64_t out_features, bool bias) {
+  const bool fan_out = state->first_weights() == FirstWeights::kFanOut;
   const double bound = 1 / std::sqrt(static_cast<double>(in_features));
-  weight_ = state->AddUniform(prefix + ".weight", {out_features, in_features}, bound);
-  bias_ = state->AddUniform(prefix + ".bias", {out_features}, bound);
+  const std::string weight_name = prefix + ".weight", bias_name = prefix + ".bias";
+  weight_ = fan_out ? state->AddNormal(weight_name, {out_features, in_features}, FanOutDeviation(out_features, 1))
+                    : state->AddUniform(weight_name, {out_features, in_features}, bound);
+  if (!bias) return;
+  bias_ =
+      fan_out ? state->AddConstant(bias_name, {out_features}, 0) : state->AddUniform(bias_name, {out_features}, bound);
 }
 
-at::Tensor Linear::Forward(const at::Tensor& x) const { return at::linear(x, weight_, bias_); }
+at::Tensor Linear::Forward(const at::Tensor& x) const {
+  const at::ScalarType dtype = x.scalar_type();
+  return at::linear(x, weight_.to(dtype), bias_.defined() ? bias_.to(dtype) : at::Tensor());
+}
 
-PRelu::PRelu(ModelState* state, const std::string& prefix, int64_t channels)
-    : weight_(state->AddConstant(prefix + ".weight", {channels}, 0.25)) {}
+PRelu::PRelu(ModelState* state, const std::string& prefix, int64_t slopes)
+    : weight_(state->AddConstant(prefix + ".weight", {slopes}, 0.25)) {}
 
 at::Tensor PRelu::Forward(const at::Tensor& x) const { return ApplyPRelu(x, weight_); }
 
@@ -42,11 +62,11 @@ BatchNorm::BatchNorm(ModelState* state, const std::string& prefix, int64_t chann
     : statistics_(&state->statistics()), eps_(options.eps) {
   const std::string weight_name = prefix + ".weight";
   weight_ = options.trainable_weight ? state->AddConstant(weight_name, {channels}, 1)
-                                     : state->AddBuffer(weight_name, at::full({channels}, 1, at::kFloat));
+                                     : state->AddBuffer(weight_name, {channels}, 1);
   bias_ = state->AddConstant(prefix + ".bias", {channels}, 0);
-  running_mean_ = state->AddBuffer(prefix + ".running_mean", at::zeros({channels}, at::kFloat));
-  running_var_ = state->AddBuffer(prefix + ".running_var", at::full({channels}, 1, at::kFloat));
-  statistics_->RegisterCounter(state->AddBuffer(prefix + ".num_batches_tracked", at::zeros({}, at::kLong)));
+  running_mean_ = state->AddBuffer(prefix + ".running_mean", {channels}, 0);
+  running_var_ = state->AddBuffer(prefix + ".running_var", {channels}, 1);
+  statistics_->RegisterCounter(state->AddBuffer(prefix + ".num_batches_tracked", {}, 0, at::kLong));
   mean_handle_ = statistics_->Register(running_mean_, options.momentum);
   var_handle_ = statistics_->Register(running_var_, options.momentum);
 }
@@ -80,7 +100,7 @@ at::Tensor Dropout::Forward(const at::Tensor& x, const ForwardContext& context) 
       values[i + j] = UniformFromWord(words[j]) < probability_ ? 0.0f : kept;
     }
   }
-  return x.mul(mask);
+  return x.mul(mask.to(x.device(), x.scalar_type()));
 }
 
 }  // namespace arcshard::worker

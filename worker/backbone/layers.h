@@ -9,37 +9,46 @@
 #include "worker/backbone/running_statistics.h"
 
 // The layers that backbones are built of, over a ModelState. `prefix` is the layer's name in the checkpoint; its
-// tensors are "<prefix>.weight" and so on, registered in the order in which PyTorch's layer lists them. B samples, C
-// channels, H×W pixels; activations are float32 and best laid out channels-last.
+// tensors are "<prefix>.weight" and so on, registered in the order in which PyTorch's layer lists them, and first drawn
+// as the state's FirstWeights says. B samples, C channels, H×W pixels; activations are best laid out channels-last.
+//
+// A layer computes in the type of its input, float32 or bfloat16, and so do its gradients; weights, their gradients and
+// BatchNorm's statistics are float32 whatever that type is.
 namespace arcshard::worker {
 
-// A convolution with a square kernel, padded so that stride 1 keeps the size, without bias. First weights: normal with
-// standard deviation 0.1, as InsightFace draws them.
+struct Conv2dOptions {
+  int64_t kernel_size = 3;
+  int64_t stride = 1;
+  int64_t groups = 1;
+  bool pad = true;  // so that stride 1 keeps the size; otherwise not at all
+};
+
+// A convolution with a square kernel, without bias.
 class Conv2d {
  public:
-  Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels, int64_t out_channels, int64_t kernel_size,
-         int64_t stride);
+  Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels, int64_t out_channels,
+         const Conv2dOptions& options);
   at::Tensor Forward(const at::Tensor& x) const;
 
  private:
   at::Tensor weight_;
-  int64_t kernel_size_, stride_;
+  Conv2dOptions options_;
 };
 
-// x·weightᵀ + bias. First weights and biases: uniform in ±1/sqrt(in_features), PyTorch's default.
+// x·weightᵀ + bias.
 class Linear {
  public:
-  Linear(ModelState* state, const std::string& prefix, int64_t in_features, int64_t out_features);
+  Linear(ModelState* state, const std::string& prefix, int64_t in_features, int64_t out_features, bool bias = true);
   at::Tensor Forward(const at::Tensor& x) const;
 
  private:
   at::Tensor weight_, bias_;
 };
 
-// One slope per channel, 0.25 at first.
+// One slope per channel, or with slopes = 1 a single one.
 class PRelu {
  public:
-  PRelu(ModelState* state, const std::string& prefix, int64_t channels);
+  PRelu(ModelState* state, const std::string& prefix, int64_t slopes);
   at::Tensor Forward(const at::Tensor& x) const;
 
  private:

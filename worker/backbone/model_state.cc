@@ -16,29 +16,37 @@ absl::Span<float> Values(const at::Tensor& tensor) {
 
 }  // namespace
 
+at::TensorOptions ModelState::Placed(at::ScalarType dtype) const {
+  return at::TensorOptions().dtype(dtype).device(options_.shapes_only ? at::kMeta : at::kCPU);
+}
+
 at::Tensor ModelState::AddNormal(std::string name, at::IntArrayRef shape, double stddev) {
-  at::Tensor tensor = at::empty(shape, at::kFloat);
-  FillNormal(seed_, static_cast<uint32_t>(tensors_.size()), stddev, Values(tensor));
+  at::Tensor tensor = at::empty(shape, Placed(at::kFloat));
+  const auto ordinal = static_cast<uint32_t>(tensors_.size());
+  if (!options_.shapes_only) FillNormal(options_.seed, ordinal, stddev, Values(tensor));
   return AddParameter(std::move(name), std::move(tensor));
 }
 
 at::Tensor ModelState::AddUniform(std::string name, at::IntArrayRef shape, double bound) {
-  at::Tensor tensor = at::empty(shape, at::kFloat);
-  FillUniform(seed_, static_cast<uint32_t>(tensors_.size()), bound, Values(tensor));
+  at::Tensor tensor = at::empty(shape, Placed(at::kFloat));
+  const auto ordinal = static_cast<uint32_t>(tensors_.size());
+  if (!options_.shapes_only) FillUniform(options_.seed, ordinal, bound, Values(tensor));
   return AddParameter(std::move(name), std::move(tensor));
 }
 
 at::Tensor ModelState::AddConstant(std::string name, at::IntArrayRef shape, double value) {
-  return AddParameter(std::move(name), at::full(shape, value, at::kFloat));
+  return AddParameter(std::move(name), at::full(shape, value, Placed(at::kFloat)));
 }
 
 at::Tensor ModelState::AddParameter(std::string name, at::Tensor tensor) {
   tensor.requires_grad_(true);
   parameters_.push_back({name, tensor});
-  return AddBuffer(std::move(name), std::move(tensor));
+  tensors_.push_back({std::move(name), tensor});
+  return tensor;
 }
 
-at::Tensor ModelState::AddBuffer(std::string name, at::Tensor tensor) {
+at::Tensor ModelState::AddBuffer(std::string name, at::IntArrayRef shape, double value, at::ScalarType dtype) {
+  at::Tensor tensor = at::full(shape, value, Placed(dtype));
   tensors_.push_back({std::move(name), tensor});
   return tensor;
 }

@@ -72,7 +72,7 @@ TEST(RunningStatistics, DepositsGoWhereTheSumsWereMovedTo) {
 
 // BatchNorm of one channel over two micro-batches of 2 and 3 samples.
 TEST(BatchNorm, OverTwoMicroBatchesTheAveragesMoveOnceBySampleWeightedUnbiasedStatistics) {
-  ModelState state(1);
+  ModelState state({.seed = 1});
   const BatchNorm bn(&state, "bn", 1);
   const at::Tensor first = at::tensor({1.0f, 3.0f}).view({2, 1});         // mean 2, unbiased variance 2
   const at::Tensor second = at::tensor({0.0f, 6.0f, 9.0f}).view({3, 1});  // mean 5, unbiased variance 21
@@ -89,7 +89,7 @@ TEST(BatchNorm, OverTwoMicroBatchesTheAveragesMoveOnceBySampleWeightedUnbiasedSt
 }
 
 TEST(BatchNorm, NormalisesByTheMicroBatchInTrainingAndByTheAveragesAtTest) {
-  ModelState state(1);
+  ModelState state({.seed = 1});
   const BatchNorm bn(&state, "bn", 1, {.eps = 0});
   state.tensors()[2].tensor.fill_(10);
   state.tensors()[3].tensor.fill_(4);
