@@ -40,11 +40,10 @@ __attribute__((always_inline)) inline void ExponentialsOfRow(const NegativeExpon
                                                              int64_t begin, int64_t end, float* __restrict s,
                                                              float* __restrict z) {
   const NegativeExponential e = exponential;  // a copy: its coefficients stay in registers
-  const float row_scale = e.RowScale(inverse_norm);
   for (int64_t i = begin; i < end; ++i) {
-    const float p = e(s[i], row_scale);
-    z[i] += p;
-    s[i] = p * inverse_norm;
+    const NegativeTerm term = e(s[i], inverse_norm);
+    z[i] += term.p;
+    s[i] = term.q;
   }
 }
 
@@ -77,12 +76,12 @@ void UpdateBlock(const SgdStep& step, int64_t dim, const float* __restrict h, ab
     int64_t d = 0;
     for (; d + kLanes <= dim; d += kLanes) {
       for (int64_t i = 0; i < kLanes; ++i) {
-        sgd(h[d + i], radial, w[d + i], v[d + i]);
+        sgd({}, h[d + i], radial, w[d + i], v[d + i], v[d + i], {});
         lanes[i] += w[d + i] * w[d + i];
       }
     }
     for (int64_t i = 0; d + i < dim; ++i) {
-      sgd(h[d + i], radial, w[d + i], v[d + i]);
+      sgd({}, h[d + i], radial, w[d + i], v[d + i], v[d + i], {});
       lanes[i] += w[d + i] * w[d + i];
     }
     inverse_norm = InverseNorm(SumOfLanes(lanes));

@@ -4,6 +4,8 @@
 
 #include "absl/types/span.h"
 #include "shard_server/head/element_ops.h"
+#include "shard_server/head/optimizer_steps.h"
+#include "shard_server/head/random_draws.h"
 
 // The passes over one block of classes between the matrix products, vectorised for the processor that runs them.
 // Buffers start at 64-byte boundaries; rows of S and Q have `stride` floats. A pass over the same shapes gives the same

@@ -14,10 +14,9 @@ TEST(NegativeExponentialTest, IsTheExponentialOverTheWholeRangeOfCosines) {
   for (const double scale : {1.0, 30.0, 64.0, 80.0}) {
     for (const int64_t classes : {int64_t{1}, int64_t{1000}, int64_t{1000000000}}) {
       const NegativeExponential exponential(scale, classes);
-      const float row_scale = exponential.RowScale(1.0f);
       for (double cosine = -1.0; cosine <= 1.0; cosine += 1.0 / 512) {
         const double expected = std::exp(scale * cosine - NegativeExponential::ShiftOf(scale, classes));
-        const double actual = exponential(static_cast<float>(cosine), row_scale);
+        const double actual = exponential(static_cast<float>(cosine), 1.0f).p;
         if (expected > std::numeric_limits<float>::min()) {
           EXPECT_NEAR(actual / expected, 1.0, 4e-6) << scale << " " << classes << " " << cosine;
         } else {
@@ -30,17 +29,16 @@ TEST(NegativeExponentialTest, IsTheExponentialOverTheWholeRangeOfCosines) {
 
 TEST(NegativeExponentialTest, ClampsTheCosineAndPassesANaN) {
   const NegativeExponential exponential(64.0, 1000);
-  const float row_scale = exponential.RowScale(1.0f);
-  EXPECT_EQ(exponential(1.5f, row_scale), exponential(1.0f, row_scale));
-  EXPECT_EQ(exponential(-1.5f, row_scale), exponential(-1.0f, row_scale));
-  EXPECT_EQ(exponential(std::numeric_limits<float>::infinity(), row_scale), exponential(1.0f, row_scale));
-  EXPECT_TRUE(std::isnan(exponential(std::nanf(""), row_scale)));
+  EXPECT_EQ(exponential(1.5f, 1.0f).p, exponential(1.0f, 1.0f).p);
+  EXPECT_EQ(exponential(-1.5f, 1.0f).p, exponential(-1.0f, 1.0f).p);
+  EXPECT_EQ(exponential(std::numeric_limits<float>::infinity(), 1.0f).p, exponential(1.0f, 1.0f).p);
+  EXPECT_TRUE(std::isnan(exponential(std::nanf(""), 1.0f).p));
 }
 
 TEST(NegativeExponentialTest, ASumOverAllClassesAtTheLargestLogitStaysFinite) {
   const int64_t classes = 1000000000;
   const NegativeExponential exponential(80.0, classes);
-  const double sum = static_cast<double>(exponential(1.0f, exponential.RowScale(1.0f))) * static_cast<double>(classes);
+  const double sum = static_cast<double>(exponential(1.0f, 1.0f).p) * static_cast<double>(classes);
   EXPECT_NEAR(std::log(sum), 69.0, 1e-4);
 }
 
@@ -71,7 +69,7 @@ TEST(BlockOpsTest, TheInverseNormAfterAnUpdateHasTheBitsOfOneComputedAnew) {
     FillFirstWeights(1, 0, kRows, dim, w.data());
     FillFirstWeights(2, 0, kRows, dim, h.data());
     InverseNormsOfRows(dim, w.data(), absl::MakeSpan(inverse));
-    UpdateBlock({0.1f, 0.9f, 5e-4f}, dim, h.data(), absl::MakeSpan(inverse), w.data(), v.data());
+    UpdateBlock({{0.9f, 5e-4f}, 0.1f}, dim, h.data(), absl::MakeSpan(inverse), w.data(), v.data());
     InverseNormsOfRows(dim, w.data(), absl::MakeSpan(anew));
     EXPECT_EQ(inverse, anew) << dim;
   }

@@ -173,8 +173,7 @@ absl::Status CpuHead::Update(absl::Span<const Group> groups, float lr) {
     }
     update_[g].Finish();
   }
-  const SgdOptions& sgd = std::get<SgdOptions>(options_.optimizer);
-  const SgdStep step = {lr, sgd.momentum, sgd.weight_decay};
+  const SgdStep step(std::get<SgdOptions>(options_.optimizer), lr);
   pool_.Run([&](int thread) { UpdateBlocks(thread, static_cast<int64_t>(groups.size()), step); });
   Discard();
   return absl::OkStatus();

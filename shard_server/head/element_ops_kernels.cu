@@ -4,6 +4,8 @@
 #include <cstdint>
 
 #include "shard_server/head/element_ops.h"
+#include "shard_server/head/optimizer_steps.h"
+#include "shard_server/head/random_draws.h"
 
 namespace arcshard::head {
 namespace {
@@ -24,9 +26,9 @@ __global__ void ExponentialsKernel(NegativeExponential exponential, int64_t rows
   const int64_t index = GlobalIndex();
   if (index >= rows * samples) return;
   const int64_t row = index / samples, sample = index % samples;
-  const float value = own[sample] == row ? 0.0f : exponential(s[index], exponential.RowScale(inverse_norms[row]));
-  p[index] = value;
-  s[index] = value * inverse_norms[row];
+  const NegativeTerm term = own[sample] == row ? NegativeTerm() : exponential(s[index], inverse_norms[row]);
+  p[index] = term.p;
+  s[index] = term.q;
 }
 
 // One warp for each row of rows×dim.
@@ -39,7 +41,7 @@ __global__ void UpdateKernel(SgdStep step, int64_t rows, int64_t dim, const floa
   for (int64_t d = lane; d < dim; d += 32) dot += h[d] * w[d];
   const float radial = WarpSum(dot) * inverse_norms[row] * inverse_norms[row];
   for (int64_t d = lane; d < dim; d += 32) {
-    step(h[d], radial, w[d], v[d]);
+    step({}, h[d], radial, w[d], v[d], v[d], {});
     square += w[d] * w[d];
   }
   square = WarpSum(square);
