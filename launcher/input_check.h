@@ -5,7 +5,8 @@
 
 namespace arcshard::launcher {
 
-// NotFound: files that the configuration names are not there. One sentence with the key and path of each.
+// NotFound: files that the configuration names are not there, or data.train is not of data.format. One sentence with
+// the key and path of each. What is in the files is for those to say who read them.
 absl::Status CheckInputs(const RunConfig& config);
 
 }  // namespace arcshard::launcher

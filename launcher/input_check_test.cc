@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "gmock/gmock.h"
 #include "launcher/launcher_test_kit.h"
 
 namespace arcshard::launcher {
@@ -30,6 +31,34 @@ TEST_F(InputCheckTest, AllThatIsMissingIsNamedWithItsKey) {
   EXPECT_EQ(std::string(status.message()),
             "data.train: " + Path("data/train.idx") + " does not exist; head.init: " + Path("data") +
                 " is not a file; verification.sets: " + Path("cfp.bin") + " does not exist");
+}
+
+TEST_F(InputCheckTest, EachFormatIsFoundByItself) {
+  RunConfig config;
+  config.data.train = Path("folders");
+  std::filesystem::create_directories(Path("folders/apple"));
+  EXPECT_THAT(std::string(CheckInputs(config).message()), ::testing::HasSubstr("holds no training set"));
+  std::ofstream{Path("folders/apple/1.JPG")};
+  EXPECT_EQ(CheckInputs(config), absl::OkStatus());
+
+  std::ofstream{Path("list.txt")};
+  config.data.train = Path("list.txt");
+  EXPECT_EQ(CheckInputs(config), absl::OkStatus());
+  config.data.format = "folders";
+  EXPECT_EQ(CheckInputs(config).message(),
+            "data.train: " + Path("list.txt") + " is not a folder, as data.format folders has it");
+
+  config.data.format = "seed";
+  config.data.train = Path("folders");
+  EXPECT_EQ(CheckInputs(config).message(), "data.train: " + Path("folders/property") + " does not exist");
+  config.head.classes = 10;
+  EXPECT_EQ(CheckInputs(config), absl::OkStatus()) << "property is not needed then";
+
+  config.data.format = "auto";
+  config.data.train = Path("nowhere");
+  EXPECT_EQ(CheckInputs(config).message(), "data.train: " + Path("nowhere") + " does not exist");
+  config.data.format = "synthetic";
+  EXPECT_EQ(CheckInputs(config), absl::OkStatus());
 }
 
 }  // namespace

@@ -14,8 +14,19 @@ absl::Status Refuse(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
 }
 
-absl::Status CheckData(const RunConfig::Data& data) {
-  if (data.train.empty()) return Refuse("data.train is missing: the folder with train.rec, train.idx and property");
+absl::Status CheckData(const RunConfig::Data& data, const RunConfig::Head& head) {
+  const bool synthetic = data.format == "synthetic";
+  if (data.train.empty() && !synthetic) {
+    return Refuse("data.train is missing: the folder with train.rec, train.idx and property, the folder of images, or ",
+                  "the list file (none is needed with data.format synthetic)");
+  }
+  if (synthetic && head.classes == 0) {
+    return Refuse("data.format synthetic needs head.classes: there are no files that tell how many there are");
+  }
+  if (!data.root.empty() && data.format != "auto" && data.format != "list") {
+    return Refuse("data.root (", data.root, ") is what the paths of a list count from, but data.format is ",
+                  data.format);
+  }
   if (data.micro_batch_size > data.batch_size) {
     return Refuse("data.micro_batch_size (", data.micro_batch_size, ") must be at most data.batch_size (",
                   data.batch_size, ")");
@@ -91,7 +102,7 @@ absl::Status CheckRunConfig(const RunConfig& config) {
     const absl::Status status = CheckValue(key);
     if (!status.ok()) return Refuse(key.name, " ", status.message());
   }
-  RETURN_IF_ERROR(CheckData(config.data));
+  RETURN_IF_ERROR(CheckData(config.data, config.head));
   RETURN_IF_ERROR(CheckBackbone(config.backbone));
   RETURN_IF_ERROR(CheckLoss(config.loss));
   RETURN_IF_ERROR(CheckSchedule(config.schedule));

@@ -259,7 +259,12 @@ TEST(LoadConfigTest, PathsCountFromTheFileAndTheRunFolderFromTheWorkingDirectory
 
 TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
   const auto error = [](const std::vector<std::string>& overrides) { return ErrorOf("data: {train: /t}", overrides); };
-  EXPECT_EQ(ErrorOf(""), "/runs/run.yaml: data.train is missing: the folder with train.rec, train.idx and property");
+  EXPECT_EQ(ErrorOf(""),
+            "/runs/run.yaml: data.train is missing: the folder with train.rec, train.idx and property, the folder of "
+            "images, or the list file (none is needed with data.format synthetic)");
+  EXPECT_THAT(ErrorOf("", {"data.format=synthetic"}), HasSubstr("data.format synthetic needs head.classes: "));
+  EXPECT_THAT(error({"data.format=seed", "data.root=/r"}),
+              HasSubstr("data.root (/r) is what the paths of a list count from, but data.format is seed"));
   EXPECT_EQ(error({"data.micro_batch_size=129"}),
             "/runs/run.yaml: data.micro_batch_size (129) must be at most data.batch_size (128)");
   EXPECT_THAT(error({"data.image_size=100"}), HasSubstr("data.image_size (100) must be a multiple of 16"));

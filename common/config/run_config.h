@@ -49,7 +49,7 @@ struct RunConfig {
   } backbone;
 
   struct Head {
-    int64_t classes = 0;              // N; 0: what the data's property says
+    int64_t classes = 0;              // N; 0: as the data say
     double scale = 64.0;              // s of the logits, at most 80
     std::string init;                 // safetensors with the first class centers; empty: drawn from the seed
     bool standardize = false;         // embeddings per micro-batch and dimension before the head

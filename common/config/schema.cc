@@ -95,7 +95,7 @@ void AddBackbone(RunConfig::Backbone& backbone, Keys& keys) {
 
 void AddHead(RunConfig::Head& head, Keys& keys) {
   keys.Add("head.classes", &head.classes, FromTo(0, kMostClasses), "classes",
-           "N; 0: what the data's property file says");
+           "N; 0: as the data say: property, the number of folders, a list's largest label + 1");
   Range scale = AboveTo(0, 80);
   scale.reason = "the constant shift that keeps sums over all classes inside float32 holds only up to 80";
   keys.Add("head.scale", &head.scale, scale, "", "s, by which cosines are multiplied");

@@ -22,7 +22,7 @@ constexpr int kSide = 8;
 class LoaderTest : public ::testing::Test {
  protected:
   void WriteDataset(int64_t samples, const std::vector<int64_t>& damaged = {}) {
-    RecordWriter writer;
+    TestRecords writer;
     for (int64_t i = 0; i < samples; ++i) {
       std::string encoded = EncodeJpeg(PatternImage(kSide, kSide, static_cast<int>(i)), {});
       if (std::find(damaged.begin(), damaged.end(), i) != damaged.end()) encoded.resize(encoded.size() / 2);

@@ -24,7 +24,7 @@ absl::string_view ToString(DatasetFormat format);
 absl::StatusOr<DatasetFormat> DetectFormat(const std::string& path);
 
 struct DatasetOptions {
-  std::string path;
+  std::string path = "";
   std::string format = "auto";
   std::string root = "";          // list: what its paths count from; empty: the list's folder
   int64_t classes = 0;            // N; 0: as the data say

@@ -22,7 +22,7 @@ class RecordDatasetTest : public ::testing::Test {
   }
 
   TestFolder folder_;
-  RecordWriter writer_;
+  TestRecords writer_;
 };
 
 TEST_F(RecordDatasetTest, AHeaderRecordTellsImagesFromIdentities) {
@@ -45,7 +45,7 @@ TEST_F(RecordDatasetTest, AHeaderRecordTellsImagesFromIdentities) {
 
 TEST_F(RecordDatasetTest, AHeaderThatIsALittleOffAsFloat32IsAbove2To24EndsAtTheLastImage) {
   for (const float first_identity : {3.0f, 4.0f, 5.0f, 6.0f}) {
-    writer_ = RecordWriter();
+    writer_ = TestRecords();
     writer_.Add(0, RecordWithLabels({first_identity, 7}, ""));
     for (int64_t i = 1; i <= 4; ++i) writer_.Add(i, ImageRecord(0, "image"));
     for (int64_t i = 5; i <= 6; ++i) writer_.Add(i, RecordWithLabels({1, 3}, ""));
@@ -122,7 +122,7 @@ TEST_F(RecordDatasetTest, AHeaderThatDoesNotFitItsIndexIsRefused) {
   const std::vector<std::vector<float>> headers = {{4, 5},    {1, 5},         {0, 0}, {-3, 2},
                                                    {2.5f, 3}, {1e30f, 2e30f}, {2, 1}, {2}};
   for (const std::vector<float>& labels : headers) {
-    writer_ = RecordWriter();
+    writer_ = TestRecords();
     writer_.Add(0, RecordWithLabels(labels, ""));
     writer_.Add(1, ImageRecord(0, "image"));
     writer_.Add(3, ImageRecord(0, "image"));

@@ -20,7 +20,7 @@ class RecordFileTest : public ::testing::Test {
   std::string MessageOfOpen() { return std::string(Open().status().message()); }
 
   TestFolder folder_;
-  RecordWriter writer_;
+  TestRecords writer_;
 };
 
 TEST_F(RecordFileTest, PayloadsOfEveryLengthComeBack) {

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/data/record_header.h"
+#include "worker/data/record_writer.h"
 
 namespace arcshard::worker {
 namespace {
@@ -33,30 +34,24 @@ std::string TestFolder::Path(absl::string_view name) const { return absl::StrCat
 
 std::string TestFolder::Write(absl::string_view name, absl::string_view bytes) const {
   const std::string path = Path(name);
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   return path;
 }
 
-void RecordWriter::AddPart(uint32_t flag, absl::string_view payload) {
+void TestRecords::AddPart(uint32_t flag, absl::string_view payload) {
   absl::StrAppend(&rec, Bytes32(kMagic), Bytes32(flag << 29 | static_cast<uint32_t>(payload.size())), payload);
   rec.append((4 - payload.size() % 4) % 4, '\0');
 }
 
-void RecordWriter::AddIndexLine(int64_t number, int64_t offset) { absl::StrAppend(&idx, number, "\t", offset, "\n"); }
+void TestRecords::AddIndexLine(int64_t number, int64_t offset) { absl::StrAppend(&idx, number, "\t", offset, "\n"); }
 
-void RecordWriter::Add(int64_t number, absl::string_view payload) {
+void TestRecords::Add(int64_t number, absl::string_view payload) {
   AddIndexLine(number, static_cast<int64_t>(rec.size()));
-  const std::string magic = Bytes32(kMagic);
-  size_t begin = 0;
-  for (size_t i = 0; i + 4 <= payload.size(); i += 4) {
-    if (payload.substr(i, 4) != magic) continue;
-    AddPart(begin == 0 ? 1 : 2, payload.substr(begin, i - begin));
-    begin = i + 4;
-  }
-  AddPart(begin == 0 ? 0 : 3, payload.substr(begin));
+  AppendRecord(payload, &rec);
 }
 
-void RecordWriter::WriteTo(const TestFolder& folder, int64_t classes) const {
+void TestRecords::WriteTo(const TestFolder& folder, int64_t classes) const {
   folder.Write("train.rec", rec);
   folder.Write("train.idx", idx);
   folder.Write("property", absl::StrCat(classes, ",8,8\n"));
@@ -106,14 +101,6 @@ std::string EncodePng(int width, int height, const PngKind& kind, const std::vec
   png_write_png(png, info, PNG_TRANSFORM_IDENTITY, nullptr);
   png_destroy_write_struct(&png, &info);
   return bytes;
-}
-
-std::string EncodePng(const Image& image) {
-  std::vector<std::string> rows;
-  for (int y = 0; y < image.height; ++y) {
-    rows.emplace_back(reinterpret_cast<const char*>(image.row(y)), size_t{3} * image.width);
-  }
-  return EncodePng(image.width, image.height, {}, rows);
 }
 
 std::string EncodeJpeg(const Image& image, const JpegKind& kind) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/string_view.h"
 #include "worker/data/image.h"
+#include "worker/data/image_encode.h"
 
 namespace arcshard::worker {
 
@@ -18,7 +19,7 @@ class TestFolder {
   TestFolder& operator=(const TestFolder&) = delete;
 
   std::string Path(absl::string_view name) const;
-  // Writes a file and returns its path.
+  // Writes a file, with the folders above it, and returns its path.
   std::string Write(absl::string_view name, absl::string_view bytes) const;
   const std::string& path() const { return path_; }
 
@@ -27,9 +28,8 @@ class TestFolder {
 };
 
 // Makes train.rec and train.idx in memory.
-class RecordWriter {
+class TestRecords {
  public:
-  // Splits at the magic number as dmlc's writer does.
   void Add(int64_t number, absl::string_view payload);
   // A whole part, as told.
   void AddPart(uint32_t flag, absl::string_view payload);
@@ -55,7 +55,6 @@ struct PngKind {
 };
 // `rows` as PNG has them: color_type's samples, most significant bit and byte first.
 std::string EncodePng(int width, int height, const PngKind& kind, const std::vector<std::string>& rows);
-std::string EncodePng(const Image& image);
 
 struct JpegKind {
   bool grey = false;

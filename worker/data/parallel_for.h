@@ -1,0 +1,24 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace arcshard::worker {
+
+// Calls work(thread, i) once for every i in [0, count), from `threads` threads (numbered from 0), in no order.
+template <typename Work>
+void ParallelFor(int threads, int64_t count, const Work& work) {
+  std::atomic<int64_t> next{0};
+  const auto run = [&](int thread) {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) work(thread, i);
+  };
+  std::vector<std::thread> others;
+  for (int thread = 1; thread < std::min<int64_t>(threads, count); ++thread) others.emplace_back(run, thread);
+  run(0);
+  for (std::thread& other : others) other.join();
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,78 @@
+#include "worker/data/survey.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "worker/data/parallel_for.h"
+
+namespace arcshard::worker {
+namespace {
+
+// What one thread has seen, and what it reads into.
+struct Part {
+  EncodedSample encoded;
+  Image image;
+  Survey seen;
+
+  // `status`: of reading it.
+  void Take(int64_t sample, const std::string& name, absl::Status status, absl::string_view bytes) {
+    if (status.ok()) {
+      status = DecodeImage(bytes, &image);
+      if (!status.ok()) status = absl::Status(status.code(), absl::StrCat(name, ": ", status.message()));
+    }
+    if (!status.ok()) return seen.damaged.push_back({sample, std::move(status)});
+    ++seen.images;
+    seen.bytes += static_cast<int64_t>(bytes.size());
+    ++seen.sizes[{image.width, image.height}];
+  }
+};
+
+Survey Sum(std::vector<Part> parts) {
+  Survey sum;
+  for (Part& part : parts) {
+    sum.images += part.seen.images;
+    sum.bytes += part.seen.bytes;
+    for (const auto& [size, count] : part.seen.sizes) sum.sizes[size] += count;
+    std::move(part.seen.damaged.begin(), part.seen.damaged.end(), std::back_inserter(sum.damaged));
+  }
+  std::sort(sum.damaged.begin(), sum.damaged.end(),
+            [](const DamagedSample& a, const DamagedSample& b) { return a.sample < b.sample; });
+  return sum;
+}
+
+}  // namespace
+
+Survey SurveyDataset(const EncodedDataset& dataset, int threads) {
+  std::vector<Part> parts(threads);
+  std::vector<int64_t> label_of(dataset.samples(), -1);  // of the sound; a count of N for each thread might be more
+  ParallelFor(threads, dataset.samples(), [&](int thread, int64_t sample) {
+    Part& part = parts[thread];
+    const absl::Status status = dataset.ReadEncoded(sample, &part.encoded);
+    const int64_t before = part.seen.images;
+    part.Take(sample, dataset.NameOf(sample), status, part.encoded.image());
+    if (part.seen.images > before) label_of[sample] = part.encoded.label;
+  });
+  Survey survey = Sum(std::move(parts));
+  survey.of_class.assign(dataset.classes(), 0);
+  for (const int64_t label : label_of) {
+    if (label >= 0) ++survey.of_class[label];
+  }
+  return survey;
+}
+
+Survey SurveySet(const VerificationSet& set, int threads) {
+  std::vector<Part> parts(threads);
+  ParallelFor(threads, set.images(), [&](int thread, int64_t i) {
+    parts[thread].Take(i, absl::StrCat("image ", i, " of ", set.path()), absl::OkStatus(), set.image(i));
+  });
+  return Sum(std::move(parts));
+}
+
+std::pair<int, int> MostFrequentSize(const Survey& survey) {
+  if (survey.sizes.empty()) return {0, 0};
+  return std::max_element(survey.sizes.begin(), survey.sizes.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+}  // namespace arcshard::worker
