@@ -7,6 +7,7 @@
 #include "absl/numeric/int128.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/config/head_memory.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -29,11 +30,10 @@ std::string Figure(absl::uint128 bytes) {
 
 }  // namespace
 
-Footprint SgdFootprint(int embedding_size, uint32_t batch_size, int64_t exp_budget_mb) {
-  const uint64_t row = sizeof(float) * static_cast<uint64_t>(embedding_size);
-  return {.bytes_per_class = 2 * row + sizeof(float),
-          .kept_bytes_per_class = sizeof(float) * uint64_t{batch_size},
-          .kept_bytes_limit = static_cast<uint64_t>(exp_budget_mb) << 20};
+Footprint FootprintOf(const RunConfig& config) {
+  return {.bytes_per_class = static_cast<uint64_t>(HeadBytesPerClass(config)),
+          .kept_bytes_per_class = static_cast<uint64_t>(HeadBytesPerExponential(config)) * config.data.batch_size,
+          .kept_bytes_limit = static_cast<uint64_t>(config.head.exp_budget_mb) << 20};
 }
 
 absl::StatusOr<std::vector<ClassRange>> AssignRanges(int64_t num_classes, absl::Span<const uint64_t> capacities,
@@ -63,7 +63,8 @@ absl::StatusOr<std::vector<ClassRange>> AssignRanges(int64_t num_classes, absl::
       return absl::ResourceExhaustedError(absl::StrCat(
           "shard ", k, " would hold classes [", begin, ", ", end, "), which take ", Figure(needed), ": ",
           footprint.bytes_per_class, " bytes each, and kept exponentials; but its capacity is ", Figure(capacities[k]),
-          "; start more shards, give them more memory, or lower head.exp_budget_mb"));
+          "; start more shards, give them more memory, lower head.exp_budget_mb, or hold head.weights or head.moments "
+          "in bfloat16"));
     }
     begin = end;
   }

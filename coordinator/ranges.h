@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/base/class_range.h"
+#include "common/config/run_config.h"
 
 namespace arcshard::coordinator {
 
@@ -16,8 +17,8 @@ struct Footprint {
   uint64_t kept_bytes_limit = 0;      // their budget
 };
 
-// SGD in float32: weights and momentum of `embedding_size` each, one inverse norm; float32 exponentials of a batch.
-Footprint SgdFootprint(int embedding_size, uint32_t batch_size, int64_t exp_budget_mb);
+// Of a run's classes. `config` is valid.
+Footprint FootprintOf(const RunConfig& config);
 
 // Cuts classes [0, num_classes) into one contiguous range per shard, in the order of `capacities` (bytes), sizes
 // proportional to capacity: each differs from num_classes·capacity/total by less than one class. There may be more

@@ -74,9 +74,15 @@ TEST(Ranges, OfAnyNumberOfClassesOverAnyShardsCoverAllClassesInProportionWithinO
   }
 }
 
+RunConfig Config(int64_t exp_budget_mb) {
+  RunConfig config;  // D = 512, batches of 128
+  config.head.exp_budget_mb = exp_budget_mb;
+  return config;
+}
+
 TEST(Ranges, ThatDoNotFitAreRefusedWithTheFigures) {
   // 1 GiB holds 261,888 classes of 4100 bytes.
-  const Footprint footprint = SgdFootprint(512, 128, 0);
+  const Footprint footprint = FootprintOf(Config(0));
   EXPECT_EQ(footprint.bytes_per_class, 4100u);
   EXPECT_TRUE(AssignRanges(2 * 261'888, std::vector<uint64_t>{kGib, kGib}, footprint).ok());
   const auto ranges = AssignRanges(2 * 261'890, std::vector<uint64_t>{kGib, kGib}, footprint);
@@ -87,7 +93,7 @@ TEST(Ranges, ThatDoNotFitAreRefusedWithTheFigures) {
 }
 
 TEST(Ranges, CountKeptExponentialsUpToTheirBudget) {
-  const Footprint footprint = SgdFootprint(512, 128, 1);
+  const Footprint footprint = FootprintOf(Config(1));
   // 1000 classes: 4,100,000 bytes of rows and 512,000 of exponentials (below the budget of 1 MiB).
   EXPECT_TRUE(AssignRanges(1000, std::vector<uint64_t>{4'612'000}, footprint).ok());
   EXPECT_EQ(AssignRanges(1000, std::vector<uint64_t>{4'611'999}, footprint).status().code(),
@@ -95,6 +101,19 @@ TEST(Ranges, CountKeptExponentialsUpToTheirBudget) {
   // 10,000 classes: 41,000,000 bytes of rows and the whole budget.
   EXPECT_TRUE(AssignRanges(10'000, std::vector<uint64_t>{42'048'576}, footprint).ok());
   EXPECT_FALSE(AssignRanges(10'000, std::vector<uint64_t>{42'048'575}, footprint).ok());
+}
+
+TEST(Ranges, CountWhatTheOptimizerAndTheTypesTake) {
+  RunConfig config = Config(1);
+  config.head.moments = "bfloat16";
+  EXPECT_EQ(FootprintOf(config).bytes_per_class, 3076u);
+  config.head.weights = "bfloat16";
+  EXPECT_EQ(FootprintOf(config).bytes_per_class, 2052u);
+  config.optimizer.kind = "adamw";
+  EXPECT_EQ(FootprintOf(config).bytes_per_class, 3080u);
+  EXPECT_EQ(FootprintOf(config).kept_bytes_per_class, 512u);
+  config.head.compute = "bfloat16";
+  EXPECT_EQ(FootprintOf(config).kept_bytes_per_class, 256u);
 }
 
 TEST(Ranges, OfShardsWithoutCapacityAreRefused) {

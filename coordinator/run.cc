@@ -167,9 +167,8 @@ absl::StatusOr<ViewAnnouncement> Run::FormView() {
       announcement.workers[member.id] = {.id = member.id, .rendezvous = member.registration.address};
     }
   }
-  const Footprint footprint =
-      SgdFootprint(config.backbone.embedding_size, config.data.batch_size, config.head.exp_budget_mb);
-  ASSIGN_OR_RETURN(const std::vector<ClassRange> ranges, AssignRanges(announcement.num_classes, capacities, footprint));
+  ASSIGN_OR_RETURN(const std::vector<ClassRange> ranges,
+                   AssignRanges(announcement.num_classes, capacities, FootprintOf(config)));
   for (size_t k = 0; k < ranges.size(); ++k) announcement.shards[k].range = ranges[k];
   for (auto& [connection, member] : members_) {
     if (member.registration.role == Role::kShard) member.range = ranges[member.id];

@@ -8,18 +8,22 @@
 
 namespace arcshard::shard {
 
-// A head whose passes are timed. Threading as the head's.
+// A head whose calls of a step are timed. Threading as the head's.
 class MeteredHead final : public head::Head {
  public:
   // `metrics` and `clock` outlive it.
   MeteredHead(std::unique_ptr<head::Head> head, ShardMetrics* metrics, const Clock* clock)
       : head_(std::move(head)),
+        begin_(metrics->step_phase.With(kBegin)),
         pass_1_(metrics->step_phase.With(kPass1)),
         pass_2_(metrics->step_phase.With(kPass2)),
         clock_(clock) {}
 
   const head::HeadOptions& options() const override { return head_->options(); }
-  absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) override { return head_->Begin(step, labels); }
+  absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) override {
+    ScopedTimer timer(&begin_, clock_);
+    return head_->Begin(step, labels);
+  }
   absl::Status Forward(absl::Span<const head::ForwardInput> group,
                        absl::Span<const head::ForwardOutput> outputs) override {
     ScopedTimer timer(&pass_1_, clock_);
@@ -51,6 +55,7 @@ class MeteredHead final : public head::Head {
 
  private:
   const std::unique_ptr<head::Head> head_;
+  Histogram& begin_;
   Histogram& pass_1_;
   Histogram& pass_2_;
   const Clock* const clock_;

@@ -7,26 +7,13 @@
 #include "common/config/load_config.h"
 #include "common/io/log.h"
 #include "shard_server/class_centers.h"
+#include "shard_server/head_from_config.h"
 #include "shard_server/metered_head.h"
 
 namespace arcshard::shard {
 namespace {
 
 constexpr absl::Duration kFailureGrace = absl::Seconds(2);  // for the coordinator to hear of a failure
-
-head::HeadOptions HeadOptionsOf(const RunConfig& config, int64_t num_classes, ClassRange range) {
-  head::HeadOptions options;
-  options.num_classes = num_classes;
-  options.range = range;
-  options.dim = config.backbone.embedding_size;
-  options.scale = static_cast<float>(config.head.scale);
-  options.seed = config.run.seed;
-  options.optimizer = head::SgdOptions{static_cast<float>(config.optimizer.momentum),
-                                       static_cast<float>(config.optimizer.weight_decay)};
-  options.threads = config.cluster.shard_threads;
-  options.exp_budget_bytes = config.head.exp_budget_mb << 20;
-  return options;
-}
 
 }  // namespace
 
@@ -115,7 +102,7 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
     for (const ShardMember& shard : view.shards) {
       if (shard.id == id_) range = shard.range;
     }
-    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range);
+    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range, DeviceName{});
     ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, options_.capacity_bytes));
     if (!config_.head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_.head.init, head.get()));
     head_ = std::make_unique<MeteredHead>(std::move(head), metrics_, clock_);

@@ -11,11 +11,12 @@ inline constexpr absl::string_view kSent = "sent", kReceived = "received";      
 inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";  // role
 
 // Parts of a step, values of `phase`. Worker: data_wait (for a decoded micro-batch), forward, wait_for_shards (for
-// statistics), loss, backward, all_reduce, vote (from ready to the decision). Shard: pass_1, pass_2. Coordinator:
-// decision (from the first ready vote to the decision).
+// statistics), loss, backward, all_reduce, vote (from ready to the decision). Shard: begin (which classes take part),
+// pass_1, pass_2. Coordinator: decision (from the first ready vote to the decision).
 inline constexpr absl::string_view kDataWait = "data_wait", kForward = "forward", kWaitForShards = "wait_for_shards",
                                    kLossPhase = "loss", kBackward = "backward", kAllReduce = "all_reduce",
-                                   kVote = "vote", kPass1 = "pass_1", kPass2 = "pass_2", kDecision = "decision";
+                                   kVote = "vote", kBegin = "begin", kPass1 = "pass_1", kPass2 = "pass_2",
+                                   kDecision = "decision";
 
 // What every process serves.
 struct ProcessMetrics {
@@ -132,6 +133,12 @@ struct WorkerMetrics : ProcessMetrics {
       registry->AddGauges({.name = "arcshard_verification_accuracy",
                            .unit = "",
                            .help = "Share of pairs told apart rightly in the last verification, from 0 to 1, by set.",
+                           .label = "set"});
+  LabelledMetric<Gauge> verification_tar =
+      registry->AddGauges({.name = "arcshard_verification_true_accept_rate",
+                           .unit = "",
+                           .help = "Share of the pairs of one class accepted where at most 1 of 1000 pairs of two "
+                                   "classes is, in the last verification, by set.",
                            .label = "set"});
 };
 
