@@ -17,6 +17,7 @@
 #include "worker/data/open_dataset.h"
 #include "worker/shards/grpc_shard_link.h"
 #include "worker/training/evaluation.h"
+#include "worker/training/run_backbone.h"
 #include "worker/training/trainer.h"
 
 namespace arcshard::worker {
@@ -125,9 +126,7 @@ class WorkerLife {
 
   absl::Status MakeTrainer(int64_t num_classes) {
     Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
-    ASSIGN_OR_RETURN(parts.backbone, CreateBackbone({config_.backbone.name, config_.backbone.width,
-                                                     config_.data.image_size, config_.backbone.embedding_size,
-                                                     config_.backbone.dropout.value_or(0), config_.run.seed}));
+    ASSIGN_OR_RETURN(parts.backbone, MakeBackbone(config_, num_classes));
     ASSIGN_OR_RETURN(parts.loss, MarginLoss::Create(config_.loss, config_.head.scale, config_.run.seed, num_classes));
     ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config_), dataset_.get()));
     ASSIGN_OR_RETURN(parts.plan, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),

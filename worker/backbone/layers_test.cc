@@ -42,6 +42,70 @@ TEST(PRelu, EqualsAtensOwnForwardAndBackward) {
   EXPECT_LT(LargestDifference(slope[0].grad(), slope[1].grad()), 1e-5);
 }
 
+TEST(PRelu, WithOneSlopeEqualsAtensOwnForwardAndBackward) {
+  const at::Tensor gradient = Normal({4, 3, 5, 5}, 1);
+  at::Tensor x[2], slope[2];
+  for (int i = 0; i < 2; ++i) {
+    x[i] = Normal({4, 3, 5, 5}, 2).requires_grad_(true);
+    slope[i] = at::tensor({-0.5f}).requires_grad_(true);
+  }
+  ApplyPRelu(x[0], slope[0]).backward(gradient);
+  at::prelu(x[1], slope[1]).backward(gradient);
+  EXPECT_LT(LargestDifference(x[0].grad(), x[1].grad()), 1e-6);
+  ASSERT_EQ(slope[0].grad().sizes(), (std::vector<int64_t>{1}));
+  EXPECT_LT(LargestDifference(slope[0].grad(), slope[1].grad()), 1e-4);
+}
+
+// Runs a layer on values that bfloat16 holds, in that type and in float32, and compares: results and the gradients of
+// input and parameters, by norm.
+template <typename Forward>
+void ExpectBfloat16NearFloat32(ModelState* state, const at::Tensor& input, Forward forward) {
+  const at::Tensor rounded = input.to(at::kBFloat16);
+  std::vector<at::Tensor> found[2];
+  for (int i = 0; i < 2; ++i) {
+    const at::Tensor x = rounded.to(i == 0 ? at::kFloat : at::kBFloat16).detach().requires_grad_(true);
+    for (const NamedTensor& parameter : state->parameters()) parameter.tensor.mutable_grad() = at::Tensor();
+    const at::Tensor y = forward(x);
+    EXPECT_EQ(y.scalar_type(), x.scalar_type());
+    y.backward(Normal(y.sizes(), 9).to(at::kBFloat16).to(y.scalar_type()));
+    found[i] = {y.detach(), x.grad()};
+    for (const NamedTensor& parameter : state->parameters()) {
+      EXPECT_EQ(parameter.tensor.grad().scalar_type(), at::kFloat) << parameter.name;
+      found[i].push_back(parameter.tensor.grad());
+    }
+  }
+  for (size_t j = 0; j < found[0].size(); ++j) {
+    const double distance = found[1][j].sub(found[0][j]).norm().item<double>();
+    EXPECT_LT(distance, 0.01 * found[0][j].norm().item<double>()) << "result, input's gradient, parameters': " << j;
+  }
+}
+
+TEST(Bfloat16, ALayerComputesInItsInputsTypeAndIsOneRoundingAwayFromFloat32) {
+  const ForwardContext context{.training = true};
+  const at::Tensor images = Normal({8, 6, 9, 9}, 11).contiguous(at::MemoryFormat::ChannelsLast);
+  {
+    ModelState state({});
+    const Conv2d conv(&state, "conv", 6, 8, {.stride = 2, .groups = 2});
+    ExpectBfloat16NearFloat32(&state, images, [&](const at::Tensor& x) { return conv.Forward(x); });
+  }
+  {
+    ModelState state({});
+    const Linear linear(&state, "linear", 6 * 81, 5);
+    ExpectBfloat16NearFloat32(&state, images.flatten(1), [&](const at::Tensor& x) { return linear.Forward(x); });
+  }
+  for (const int64_t slopes : {6, 1}) {
+    ModelState state({});
+    const PRelu prelu(&state, "prelu", slopes);
+    ExpectBfloat16NearFloat32(&state, images, [&](const at::Tensor& x) { return prelu.Forward(x); });
+  }
+  {
+    ModelState state({});
+    const BatchNorm bn(&state, "bn", 6);
+    ExpectBfloat16NearFloat32(&state, images, [&](const at::Tensor& x) { return bn.Forward(x, context); });
+    EXPECT_EQ(state.statistics().pending().scalar_type(), at::kFloat);
+  }
+}
+
 TEST(Dropout, MaskIsAFunctionOfSeedStepAndMicroBatchAlone) {
   const Dropout dropout(1, 0.4);
   const at::Tensor x = at::ones({8, 33}, at::kFloat);

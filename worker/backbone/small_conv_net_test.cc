@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ATen/ops/linspace.h"
-#include "worker/backbone/sgd.h"
+#include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/step_sums.h"
 
 namespace arcshard::worker {

@@ -8,8 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
+#include "worker/backbone/flat_parameters.h"
+#include "worker/backbone/gradient_norm.h"
 #include "worker/backbone/standardize.h"
 #include "worker/loss/sharded_softmax.h"
+#include "worker/training/run_backbone.h"
 
 namespace arcshard::worker {
 namespace {
@@ -42,7 +45,7 @@ Trainer::Trainer(const RunConfig& config, Parts parts) : config_(config), parts_
   parts_.loss->RegisterAverages(statistics);
   const at::Tensor values = FlattenParameters(parts_.backbone->parameters());  // before gradients are attached
   sums_ = std::make_unique<StepSums>(parts_.backbone->parameters(), &statistics, kNumScalars);
-  sgd_ = std::make_unique<Sgd>(values, SgdOptions{config.optimizer.momentum, config.optimizer.weight_decay});
+  optimizer_ = Optimizer::Create(values, OptimizerOptionsOf(config.optimizer));
 }
 
 void Trainer::Enter(const ViewSeat& seat) {
@@ -135,7 +138,8 @@ absl::Status Trainer::Backward(InFlight micro_batch) {
       Blame(absl::StrCat("the loss or its gradient of micro-batch ", micro_batch.key.micro_batch, " is not finite"));
   }
   ScopedTimer timer(&parts_.phases->backward, parts_.clock);
-  micro_batch.embedding.backward(result.d_embedding);
+  // Without a graph every parameter is frozen, and only the head learns.
+  if (micro_batch.embedding.requires_grad()) micro_batch.embedding.backward(result.d_embedding);
   parts_.loader->Recycle(std::move(micro_batch.data));
   return absl::OkStatus();
 }
@@ -199,7 +203,7 @@ absl::Status Trainer::Apply(const Decision& decision) {
   }
   ScopedTimer timer(&parts_.phases->decision, parts_.clock);
   if (decision.outcome == Outcome::kCommit) {
-    sgd_->Step(sums_->Gradients(reduced_), decision.lr);
+    optimizer_->Step(sums_->Gradients(reduced_), decision.lr);
     parts_.backbone->statistics().Commit(sums_->Statistics(reduced_));
   } else {
     parts_.backbone->statistics().Discard();

@@ -16,7 +16,7 @@
 #include "common/protocol/sample_plan.h"
 #include "common/protocol/types.h"
 #include "worker/backbone/backbone.h"
-#include "worker/backbone/sgd.h"
+#include "worker/backbone/optimizer.h"
 #include "worker/backbone/step_sums.h"
 #include "worker/data/loader.h"
 #include "worker/loss/margin_loss.h"
@@ -98,7 +98,7 @@ class Trainer {
   Parts parts_;
   ViewSeat seat_;
   std::unique_ptr<StepSums> sums_;
-  std::unique_ptr<Sgd> sgd_;
+  std::unique_ptr<Optimizer> optimizer_;
 
   // Of the step in hand.
   StepPlan plan_;

@@ -1,4 +1,4 @@
-#include "worker/backbone/sgd.h"
+#include "worker/backbone/step_sums.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,8 +10,9 @@
 #include "ATen/ops/full.h"
 #include "ATen/ops/tensor.h"
 #include "ATen/ops/zeros.h"
+#include "worker/backbone/flat_parameters.h"
+#include "worker/backbone/gradient_norm.h"
 #include "worker/backbone/running_statistics.h"
-#include "worker/backbone/step_sums.h"
 
 namespace arcshard::worker {
 namespace {
@@ -96,25 +97,6 @@ TEST(ClipGradNorm, ScalesALongGradientToTheLimitAndLeavesAShortOne) {
   ClipGradNorm(Norm2(gradient), 0.5, gradient);
   const double coefficient = 0.5 / (5 + 1e-6);
   EXPECT_THAT(Values(gradient), ElementsAre(FloatEq(3 * coefficient), FloatEq(4 * coefficient)));
-}
-
-TEST(Sgd, TwoStepsEqualTheFormula) {
-  const at::Tensor values = at::tensor({1.0f, -2.0f});
-  Sgd sgd(values, {.momentum = 0.5, .weight_decay = 0.1});
-  sgd.Step(at::tensor({1.0f, 1.0f}), 0.1);
-  EXPECT_THAT(Values(sgd.momentum()), ElementsAre(FloatEq(1.1f), FloatEq(0.8f)));
-  EXPECT_THAT(Values(values), ElementsAre(FloatEq(0.89f), FloatEq(-2.08f)));
-  sgd.Step(at::tensor({0.0f, 2.0f}), 0.2);
-  EXPECT_THAT(Values(sgd.momentum()), ElementsAre(FloatEq(0.55f + 0.089f), FloatEq(0.4f + 2 - 0.208f)));
-  EXPECT_THAT(Values(values), ElementsAre(FloatEq(0.89f - 0.2f * 0.639f), FloatEq(-2.08f - 0.2f * 2.192f)));
-}
-
-TEST(Sgd, WithoutMomentumTheLastGradientAloneCounts) {
-  const at::Tensor values = at::tensor({1.0f});
-  Sgd sgd(values, {.momentum = 0, .weight_decay = 0});
-  sgd.Step(at::tensor({1.0f}), 0.5);
-  sgd.Step(at::tensor({0.0f}), 0.5);
-  EXPECT_THAT(Values(values), ElementsAre(0.5f));
 }
 
 }  // namespace

@@ -1,0 +1,25 @@
+#include "worker/backbone/flat_parameters.h"
+
+#include <cstdint>
+
+#include "ATen/ops/empty.h"
+#include "c10/core/GradMode.h"
+
+namespace arcshard::worker {
+
+at::Tensor FlattenParameters(absl::Span<const NamedTensor> parameters) {
+  c10::NoGradGuard no_grad;
+  int64_t size = 0;
+  for (const NamedTensor& parameter : parameters) size += parameter.tensor.numel();
+  at::Tensor values = at::empty({size}, at::kFloat);
+  int64_t offset = 0;
+  for (const NamedTensor& parameter : parameters) {
+    const at::Tensor place = values.narrow(0, offset, parameter.tensor.numel()).view(parameter.tensor.sizes());
+    place.copy_(parameter.tensor);
+    parameter.tensor.set_data(place);
+    offset += parameter.tensor.numel();
+  }
+  return values;
+}
+
+}  // namespace arcshard::worker

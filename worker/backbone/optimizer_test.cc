@@ -1,0 +1,69 @@
+#include "worker/backbone/optimizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "ATen/ops/empty.h"
+#include "ATen/ops/tensor.h"
+#include "worker/backbone/recorded_case.h"
+
+namespace arcshard::worker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::FloatEq;
+
+std::vector<float> Values(const at::Tensor& tensor) {
+  return {tensor.const_data_ptr<float>(), tensor.const_data_ptr<float>() + tensor.numel()};
+}
+
+TEST(Sgd, TwoStepsEqualTheFormula) {
+  const at::Tensor values = at::tensor({1.0f, -2.0f});
+  const auto sgd = Optimizer::Create(values, SgdOptions{.momentum = 0.5, .weight_decay = 0.1});
+  sgd->Step(at::tensor({1.0f, 1.0f}), 0.1);  // v = (1.1, 0.8)
+  EXPECT_THAT(Values(values), ElementsAre(FloatEq(0.89f), FloatEq(-2.08f)));
+  sgd->Step(at::tensor({0.0f, 2.0f}), 0.2);  // v = (0.639, 2.192)
+  EXPECT_THAT(Values(values), ElementsAre(FloatEq(0.89f - 0.2f * 0.639f), FloatEq(-2.08f - 0.2f * 2.192f)));
+}
+
+TEST(Sgd, WithoutMomentumTheLastGradientAloneCounts) {
+  const at::Tensor values = at::tensor({1.0f});
+  const auto sgd = Optimizer::Create(values, SgdOptions{.momentum = 0, .weight_decay = 0});
+  sgd->Step(at::tensor({1.0f}), 0.5);
+  sgd->Step(at::tensor({0.0f}), 0.5);
+  EXPECT_THAT(Values(values), ElementsAre(0.5f));
+}
+
+// tests/reference/make_optimizer_case.py recorded it: gradients and rates of several sizes, a step of rate 0 among
+// them.
+TEST(AdamW, EveryStepEqualsPyTorchs) {
+  const RecordedCase recorded(ARCSHARD_SOURCE_DIR "/tests/data/adamw.safetensors");
+  const at::Tensor values = recorded.Tensor("before").clone();
+  const auto adamw = Optimizer::Create(values, AdamWOptions{.beta1 = recorded.Number("beta1"),
+                                                            .beta2 = recorded.Number("beta2"),
+                                                            .epsilon = recorded.Number("epsilon"),
+                                                            .weight_decay = recorded.Number("weight_decay")});
+  const at::Tensor gradients = recorded.Tensor("gradients"), rates = recorded.Tensor("lr"),
+                   after = recorded.Tensor("after");
+  ASSERT_EQ(gradients.size(0), 8);
+  for (int64_t step = 0; step < gradients.size(0); ++step) {
+    adamw->Step(gradients[step], rates[step].item<float>());
+    EXPECT_LE(values.sub(after[step]).abs().max().item<double>(), 1e-6) << "step " << step;
+  }
+  EXPECT_GT(values.sub(recorded.Tensor("before")).abs().min().item<double>(), 1e-4) << "a value has not moved";
+}
+
+TEST(Optimizers, TakeAModelOfWhichEveryParameterIsFrozen) {
+  for (const OptimizerOptions& options : {OptimizerOptions(SgdOptions()), OptimizerOptions(AdamWOptions())}) {
+    const at::Tensor none = at::empty({0}, at::kFloat);
+    const auto optimizer = Optimizer::Create(none, options);
+    optimizer->Step(none, 0.1);
+    EXPECT_EQ(none.numel(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace arcshard::worker
