@@ -7,7 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/this_process.h"
+#include "common/metrics/process_stats.h"
 #include "common/rpc/convert_messages.h"
+#include "common/rpc/convert_reports.h"
 #include "common/rpc/server_stream.h"
 #include "coordinator/progress_codec.h"
 #include "coordinator/status_codec.h"
@@ -106,9 +108,12 @@ grpc::ServerUnaryReactor* Service::Stop(grpc::CallbackServerContext* context, co
 grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest*,
                                              v1::RunStatus* response) {
   *response = ToProto(session_.Status());
-  response->mutable_coordinator()->set_host(HostName());
-  response->mutable_coordinator()->set_pid(getpid());
-  response->mutable_coordinator()->set_resident_bytes(ResidentBytes());
+  const ParticipantStats own = StatsOf(metrics_, {kDecision});
+  v1::MemberStatus* coordinator = response->mutable_coordinator();
+  coordinator->set_host(HostName());
+  coordinator->set_pid(getpid());
+  coordinator->set_resident_bytes(own.resident_bytes);
+  for (const PhaseTime& phase : own.phases) *coordinator->add_phases() = arcshard::ToProto(phase);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

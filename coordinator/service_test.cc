@@ -284,6 +284,8 @@ TEST_F(ServiceTest, GetStatusTellsOfEveryMember) {
   EXPECT_EQ(status.view().incarnation(), 3u);
   EXPECT_EQ(status.coordinator().pid(), getpid());
   EXPECT_GT(status.coordinator().resident_bytes(), 0u);
+  ASSERT_EQ(status.coordinator().phases_size(), 1);
+  EXPECT_EQ(status.coordinator().phases(0).count(), 1u);
   ASSERT_EQ(status.members_size(), 2);
   const v1::MemberStatus& shard = status.members(0);
   EXPECT_EQ(shard.role(), v1::ROLE_SHARD);

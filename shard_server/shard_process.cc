@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 #include "common/io/log.h"
+#include "common/metrics/process_stats.h"
 #include "shard_server/class_centers.h"
 #include "shard_server/head_from_config.h"
 #include "shard_server/metered_head.h"
@@ -36,6 +37,11 @@ absl::Status ShardProcess::Run() {
   attend.registration.role = Role::kShard;
   attend.registration.address = server_->address();
   attend.registration.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
+  attend.stats = [this] {
+    ParticipantStats stats = StatsOf(metrics_, {kBegin, kPass1, kPass2});
+    stats.held_bytes = static_cast<uint64_t>(metrics_->bytes.Value());
+    return stats;
+  };
   ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(attend), this));
   {
     MutexLock lock(&mutex_);

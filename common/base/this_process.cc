@@ -1,11 +1,36 @@
 #include "common/base/this_process.h"
 
+#include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
 namespace arcshard {
+namespace {
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+File Open(const char* path) { return File(std::fopen(path, "re"), &std::fclose); }
+
+// Cores' worth of time that the control group grants, rounded up; 0: no limit that can be told.
+int CoresGranted() {
+  long long quota = 0, period = 0;  // microseconds; "max" for no limit is no number
+  if (const File file = Open("/sys/fs/cgroup/cpu.max"); file != nullptr) {
+    if (std::fscanf(file.get(), "%lld %lld", &quota, &period) != 2) return 0;
+  } else {
+    const File quota_file = Open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+    const File period_file = Open("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    if (quota_file == nullptr || period_file == nullptr) return 0;
+    if (std::fscanf(quota_file.get(), "%lld", &quota) != 1) return 0;
+    if (std::fscanf(period_file.get(), "%lld", &period) != 1) return 0;
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return static_cast<int>((quota + period - 1) / period);
+}
+
+}  // namespace
 
 std::string HostName() {
   char name[256] = {};
@@ -13,10 +38,18 @@ std::string HostName() {
 }
 
 uint64_t ResidentBytes() {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/proc/self/statm", "re"), &std::fclose);
+  const File file = Open("/proc/self/statm");
   unsigned long long size = 0, resident = 0;  // pages
   if (file == nullptr || std::fscanf(file.get(), "%llu %llu", &size, &resident) != 2) return 0;
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+int UsableCores() {
+  cpu_set_t allowed;
+  int cores = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? CPU_COUNT(&allowed)
+                                                                   : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (const int granted = CoresGranted(); granted > 0) cores = std::min(cores, granted);
+  return std::max(cores, 1);
 }
 
 }  // namespace arcshard

@@ -15,6 +15,7 @@
 #include "common/base/fake_clock.h"
 #include "common/metrics/metric_list.h"
 #include "common/metrics/metrics_server.h"
+#include "common/metrics/process_stats.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "prometheus/check_names.h"
@@ -183,6 +184,16 @@ TEST(MetricsTest, ATimerObservesTheTimeOfItsClock) {
   const prometheus::ClientMetric collected = metrics.step_phase.With(kPass1).Collect();
   EXPECT_EQ(collected.histogram.sample_count, 1u);
   EXPECT_DOUBLE_EQ(collected.histogram.sample_sum, 1.5);
+}
+
+TEST(ProcessStatsTest, SaysWhatThePhasesHaveSummedUp) {
+  MetricRegistry registry;
+  ShardMetrics metrics(&registry);
+  metrics.step_phase.With(kPass1).Observe(0.5);
+  metrics.step_phase.With(kPass1).Observe(0.25);
+  const ParticipantStats stats = StatsOf(&metrics, {kPass1, kPass2});
+  EXPECT_THAT(stats.phases, ::testing::ElementsAre(PhaseTime{"pass_1", 2, 0.75}, PhaseTime{"pass_2", 0, 0.0}));
+  EXPECT_GT(stats.resident_bytes, 0u);
 }
 
 TEST(MetricsTest, BucketsGrowByTheFactor) {

@@ -17,6 +17,27 @@
 namespace arcshard::worker {
 namespace {
 
+// Counts the messages of one direction.
+class Traffic {
+ public:
+  Traffic(ProcessMetrics* metrics, absl::string_view direction) {
+    if (metrics == nullptr) return;
+    messages_ = &metrics->messages.With(direction);
+    bytes_ = &metrics->message_bytes.With(direction);
+  }
+
+  template <typename Message>
+  void Count(const Message& message) {
+    if (messages_ == nullptr) return;
+    messages_->Increment();
+    bytes_->Increment(static_cast<double>(message.ByteSizeLong()));
+  }
+
+ private:
+  Counter* messages_ = nullptr;
+  Counter* bytes_ = nullptr;
+};
+
 // What a link and its stream's handler share.
 struct LinkState {
   Mutex mutex;
@@ -31,9 +52,10 @@ struct LinkState {
 class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
  public:
   StatisticsHandler(const ShardLinkOptions& options, ShardLinkEvents* events, std::shared_ptr<LinkState> state)
-      : options_(options), events_(events), state_(std::move(state)) {}
+      : options_(options), events_(events), state_(std::move(state)), received_(options.metrics, kReceived) {}
 
   absl::Status OnMessage(const v1::ShardMessage& message) override {
+    received_.Count(message);
     ASSIGN_OR_RETURN(const Key key, FromProto(message.key()));
     const v1::Statistics& part = message.statistics();
     if (part.has_z()) RETURN_IF_ERROR(Begin(key, part));
@@ -92,6 +114,7 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
   const ShardLinkOptions options_;
   ShardLinkEvents* const events_;
   const std::shared_ptr<LinkState> state_;
+  Traffic received_;
   Key key_;
   ShardStatistics statistics_;
   std::optional<TensorReceiver> u_;  // between the first and the last piece of a micro-batch's statistics
@@ -101,14 +124,17 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
 class GrpcShardLink final : public ShardLink {
  public:
   GrpcShardLink(const ShardLinkOptions& options, const std::shared_ptr<grpc::Channel>& channel, ShardLinkEvents* events)
-      : options_(options), state_(std::make_shared<LinkState>()), stub_(v1::Shard::NewStub(channel)) {
+      : options_(options),
+        state_(std::make_shared<LinkState>()),
+        sent_(options.metrics, kSent),
+        stub_(v1::Shard::NewStub(channel)) {
     sender_ = ClientStream<v1::WorkerMessage, v1::ShardMessage>::Start(
         std::make_unique<StatisticsHandler>(options, events, state_),
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Exchange(context, reactor); });
     v1::WorkerMessage hello;
     *hello.mutable_key()->mutable_view() = ToProto(options.view);
     hello.mutable_hello()->set_worker(options.worker);
-    sender_->Send(std::move(hello));
+    Send(std::move(hello));
   }
 
   ~GrpcShardLink() override {
@@ -122,7 +148,7 @@ class GrpcShardLink final : public ShardLink {
     v1::WorkerMessage message;
     *message.mutable_key() = ToProto(key);
     *message.mutable_labels()->mutable_labels() = EncodeTensor<int64_t>({static_cast<int64_t>(labels.size())}, labels);
-    sender_->Send(std::move(message));
+    Send(std::move(message));
   }
 
   void SendEmbedding(const Key& key, absl::Span<const float> embedding) override {
@@ -136,7 +162,7 @@ class GrpcShardLink final : public ShardLink {
       v1::WorkerMessage message;
       *message.mutable_key() = ToProto(key);
       EncodePiece<float>({batch, options_.dim}, embedding, piece, message.mutable_embedding()->mutable_embedding());
-      sender_->Send(std::move(message));
+      Send(std::move(message));
     }
   }
 
@@ -145,12 +171,18 @@ class GrpcShardLink final : public ShardLink {
     *message.mutable_key() = ToProto(key);
     *message.mutable_gradient()->mutable_r() = EncodeTensor<float>({static_cast<int64_t>(r.size())}, r);
     *message.mutable_gradient()->mutable_t() = EncodeTensor<float>({static_cast<int64_t>(t.size())}, t);
-    sender_->Send(std::move(message));
+    Send(std::move(message));
   }
 
  private:
+  void Send(v1::WorkerMessage message) {
+    sent_.Count(message);
+    sender_->Send(std::move(message));
+  }
+
   const ShardLinkOptions options_;
   const std::shared_ptr<LinkState> state_;
+  Traffic sent_;
   const std::unique_ptr<v1::Shard::Stub> stub_;
   std::shared_ptr<StreamSender<v1::WorkerMessage>> sender_;
 };

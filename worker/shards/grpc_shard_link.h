@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/metrics/metric_list.h"
 #include "worker/shards/shard_link.h"
 
 namespace arcshard::worker {
@@ -16,6 +17,7 @@ struct ShardLinkOptions {
   int64_t dim = 0;      // D
   View view;
   absl::Duration connect_timeout = absl::Seconds(60);
+  ProcessMetrics* metrics = nullptr;  // counts messages and bytes; outlives the link; null: nobody counts
 };
 
 // A ShardLink over Shard.Exchange. The destructor cancels the stream and returns once `events` is called no more.

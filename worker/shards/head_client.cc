@@ -44,7 +44,10 @@ void HeadClient::SendEmbedding(const Key& key, absl::Span<const float> embedding
     pending->missing = links_.size();
     pending->shards.resize(links_.size());
     pending->answered.assign(links_.size(), false);
-    pending_[key.micro_batch] = std::move(pending);
+    std::unique_ptr<Pending>& place = pending_[key.micro_batch];
+    if (place == nullptr || place->missing == 0) ++unanswered_;
+    place = std::move(pending);
+    ShowInFlight();
   }
   for (const auto& link : links_) link->SendEmbedding(key, embedding);
 }
@@ -101,7 +104,14 @@ void HeadClient::OnStatistics(size_t shard, const Key& key, ShardStatistics* sta
   if (pending.answered[shard]) return;
   pending.answered[shard] = true;
   std::swap(pending.shards[shard], *statistics);
-  if (--pending.missing == 0) changed_.NotifyAll();
+  if (--pending.missing > 0) return;
+  --unanswered_;
+  ShowInFlight();
+  changed_.NotifyAll();
+}
+
+void HeadClient::ShowInFlight() {
+  if (in_flight_ != nullptr) in_flight_->Set(static_cast<double>(unanswered_));
 }
 
 void HeadClient::OnLost(size_t shard, const absl::Status& status) {

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/mutex.h"
+#include "common/metrics/metrics.h"
 #include "worker/shards/shard_link.h"
 
 namespace arcshard::worker {
@@ -24,8 +25,9 @@ struct SummedStatistics {
 // Sends and Await come from one thread, the training loop's; the links answer on theirs; Abort may come from any.
 class HeadClient final : public ShardLinkEvents {
  public:
-  // dim: D. Links are added by AddLink before the first send, in the order of the shards' ranges.
-  explicit HeadClient(int64_t dim) : dim_(dim) {}
+  // dim: D. in_flight: shows how many micro-batches still lack statistics; outlives the client; null: nobody looks.
+  // Links are added by AddLink before the first send, in the order of the shards' ranges.
+  explicit HeadClient(int64_t dim, Gauge* in_flight = nullptr) : dim_(dim), in_flight_(in_flight) {}
 
   void AddLink(std::unique_ptr<ShardLink> link) { links_.push_back(std::move(link)); }
 
@@ -53,12 +55,16 @@ class HeadClient final : public ShardLinkEvents {
     std::vector<bool> answered;
   };
 
+  void ShowInFlight() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const int64_t dim_;
+  Gauge* const in_flight_;
 
   Mutex mutex_;
   CondVar changed_;
   std::map<uint32_t, std::unique_ptr<Pending>> pending_ ABSL_GUARDED_BY(mutex_);  // by micro-batch
-  std::vector<std::unique_ptr<Pending>> spare_ ABSL_GUARDED_BY(mutex_);           // their buffers are used again
+  size_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;                        // of pending_, those that miss a shard
+  std::vector<std::unique_ptr<Pending>> spare_ ABSL_GUARDED_BY(mutex_);  // their buffers are used again
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 
   std::vector<std::unique_ptr<ShardLink>> links_;  // first to go: until then their threads call this

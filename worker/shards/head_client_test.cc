@@ -47,6 +47,26 @@ class HeadClientTest : public ::testing::Test {
 const ShardStatistics kFirst{{1, 2}, {1, 2, 3, 4}, {1}, {0.6f, 0.8f}};
 const ShardStatistics kSecond{{10, 20}, {10, 20, 30, 40}, {0}, {1, 0}};
 
+TEST_F(HeadClientTest, MicroBatchesThatLackStatisticsAreShown) {
+  MetricRegistry registry;
+  Gauge& in_flight = registry.AddGauge({.name = "in_flight", .unit = "", .help = "Sent.", .label = ""});
+  HeadClient client(kDim, &in_flight);
+  for (int i = 0; i < 2; ++i) client.AddLink(std::make_unique<RecordingLink>(&sent_));
+  const Key other{{1, 1}, 5, 4, 0};
+  client.SendEmbedding(kKey, {1, 0, 0, 1});
+  client.SendEmbedding(other, {1, 0, 0, 1});
+  EXPECT_EQ(in_flight.Value(), 2);
+  client.SendEmbedding(other, {1, 0, 0, 1});  // once more: it is the same micro-batch
+  EXPECT_EQ(in_flight.Value(), 2);
+  ShardStatistics first = kFirst, second = kSecond;
+  client.OnStatistics(0, kKey, &first);
+  EXPECT_EQ(in_flight.Value(), 2);
+  client.OnStatistics(1, kKey, &second);
+  EXPECT_EQ(in_flight.Value(), 1);
+  EXPECT_TRUE(client.Await(kKey).ok());
+  EXPECT_EQ(in_flight.Value(), 1);
+}
+
 TEST_F(HeadClientTest, EveryShardGetsEverything) {
   client_.SendLabels(kKey, {7, 8});
   client_.SendEmbedding(kKey, {1, 2, 3, 4});
