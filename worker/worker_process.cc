@@ -13,6 +13,7 @@
 #include "common/config/load_config.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
+#include "common/metrics/process_stats.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/data/open_dataset.h"
 #include "worker/shards/grpc_shard_link.h"
@@ -39,6 +40,10 @@ class WorkerLife {
     participant.connect_timeout = options_.connect_timeout;
     participant.registration.role = Role::kWorker;
     participant.registration.address = rendezvous_->address();
+    participant.stats = [this] {
+      return StatsOf(metrics_,
+                     {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward, kAllReduce, kVote, kDecision});
+    };
     ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(participant), mailbox_));
     return Explain(Attend());
   }
@@ -90,7 +95,7 @@ class WorkerLife {
     metrics_->view.Set(static_cast<double>(view.view.counter));
     metrics_->incarnation.Set(static_cast<double>(view.view.incarnation));
 
-    head_ = std::make_unique<HeadClient>(config_.backbone.embedding_size);
+    head_ = std::make_unique<HeadClient>(config_.backbone.embedding_size, &metrics_->micro_batches_in_flight);
     for (size_t i = 0; i < view.shards.size(); ++i) {
       ShardLinkOptions link;
       link.shard = i;
@@ -99,6 +104,7 @@ class WorkerLife {
       link.dim = config_.backbone.embedding_size;
       link.view = view.view;
       link.connect_timeout = config_.cluster.connect_timeout;
+      link.metrics = metrics_;
       ASSIGN_OR_RETURN(std::unique_ptr<ShardLink> connected, ConnectShard(link, head_.get()));
       head_->AddLink(std::move(connected));
     }
@@ -140,6 +146,7 @@ class WorkerLife {
   }
 
   absl::Status Handle(const Decision& decision) {
+    step_ = decision.step;
     if (decision.step > 0) {
       if (voted_at_.has_value()) phases_.vote.Observe(absl::ToDoubleSeconds(clock_.Now() - *voted_at_));
       RETURN_IF_ERROR(trainer_->Apply(decision));
@@ -177,38 +184,49 @@ class WorkerLife {
 
   absl::Status Evaluate() {
     ASSIGN_OR_RETURN(const std::vector<VerificationResult> results,
-                     VerifyTogether(trainer_->backbone(), sets_, {PixelNormalization(), config_.data.micro_batch_size},
-                                    seat_.position, seat_.view.workers.size(), all_reduce_.get()));
+                     VerifyTogether(trainer_->backbone(), sets_, EvaluationOptions(), seat_.position,
+                                    seat_.view.workers.size(), all_reduce_.get()));
     EvaluationReport report{.view = seat_.view.view, .sets = {}};
     for (size_t i = 0; i < results.size(); ++i) {
-      report.sets.push_back({.name = sets_[i]->name(),
-                             .accuracy = results[i].accuracy,
-                             .std = results[i].accuracy_std,
-                             .threshold = results[i].best_threshold,
-                             .pairs = static_cast<uint64_t>(sets_[i]->pairs()),
-                             .xnorm = results[i].xnorm});
-      metrics_->verification_accuracy.With(sets_[i]->name()).Set(results[i].accuracy);
-      LogInfo(absl::StrFormat("%s: accuracy %.4f +- %.4f, threshold %.2f, xnorm %.2f", sets_[i]->name(),
-                              results[i].accuracy, results[i].accuracy_std, results[i].best_threshold,
-                              results[i].xnorm));
+      const VerificationReport& set = report.sets.emplace_back(ReportOf(*sets_[i], results[i]));
+      metrics_->verification_accuracy.With(set.name).Set(set.accuracy);
+      if (!set.accept_rates.empty()) metrics_->verification_tar.With(set.name).Set(set.accept_rates.front().tar);
+      LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
+    RETURN_IF_ERROR(KeepBest(MeanAccuracy(report.sets)));
     if (seat_.position == 0) participant_->Send(report);
     return absl::OkStatus();
   }
 
+  // All workers know the same results, so whichever is the lowest keeps the best backbone of the whole run.
+  absl::Status KeepBest(double accuracy) {
+    if (accuracy <= best_accuracy_) return absl::OkStatus();
+    best_accuracy_ = accuracy;
+    if (!config_.verification.keep_best || seat_.position != 0) return absl::OkStatus();
+    return WriteBackbone("best_backbone.safetensors",
+                         {{"step", absl::StrCat(step_)}, {"accuracy", absl::StrFormat("%.6f", accuracy)}});
+  }
+
+  absl::Status WriteBackbone(absl::string_view name, const SafetensorsMetadata& metadata) const {
+    const std::string folder = absl::StrCat(config_.run.folder, "/model");
+    RETURN_IF_ERROR(CreateFolders(folder));
+    return SaveBackbone(*trainer_->backbone(), absl::StrCat(folder, "/", name), metadata);
+  }
+
   absl::Status Finish() {
-    if (seat_.position == 0) {
-      const std::string folder = absl::StrCat(config_.run.folder, "/model");
-      RETURN_IF_ERROR(CreateFolders(folder));
-      RETURN_IF_ERROR(SaveBackbone(*trainer_->backbone(), absl::StrCat(folder, "/backbone.safetensors")));
-    }
+    if (seat_.position == 0) RETURN_IF_ERROR(WriteBackbone("backbone.safetensors", {{"step", absl::StrCat(step_)}}));
     finished_ = true;
     participant_->Send(FinishedReport{});
     return absl::OkStatus();
   }
 
-  Normalization PixelNormalization() const {
-    return {static_cast<float>(config_.data.pixel_mean), static_cast<float>(config_.data.pixel_std)};
+  // As many images in memory as in training, however many threads share them.
+  EmbedOptions EvaluationOptions() const {
+    EmbedOptions options;
+    options.normalization = {static_cast<float>(config_.data.pixel_mean), static_cast<float>(config_.data.pixel_std)};
+    options.threads = config_.cluster.worker_threads;
+    options.batch_size = std::max<int64_t>(1, config_.data.micro_batch_size / config_.cluster.worker_threads);
+    return options;
   }
 
   const WorkerOptions options_;
@@ -219,6 +237,8 @@ class WorkerLife {
   std::unique_ptr<Rendezvous> rendezvous_;
   RunConfig config_;
   uint32_t id_ = 0;
+  uint64_t step_ = 0;  // decided last
+  double best_accuracy_ = 0.0;
   bool finished_ = false;
   std::optional<absl::Time> voted_at_;
   std::unique_ptr<Dataset> dataset_;

@@ -4,7 +4,8 @@
     make_verification_case.py OUT.safetensors
 
 What calculate_roc, calculate_accuracy and test do there, without scikit-learn. 203 pairs do not divide by 10 folds, and
-embeddings are noisy enough that the folds disagree about the best threshold.
+embeddings are noisy enough that the folds disagree about the best threshold. Beside it the best single threshold over all
+pairs and TAR at FAR 1e-3 and 1e-4, by trying every threshold there is.
 """
 import sys
 
@@ -31,19 +32,46 @@ def accuracy(threshold, distance, same):
     return float(right) / distance.size
 
 
-def verify(originals, flips, same, folds=10):
-    originals, flips = originals.astype(np.float64), flips.astype(np.float64)
-    xnorm = np.mean([np.linalg.norm(row) for rows in (originals, flips) for row in rows])
-    x = originals + flips
+def distances(originals, flips):
+    x = originals.astype(np.float64) + flips.astype(np.float64)
     norm = np.linalg.norm(x, axis=1, keepdims=True)
     x = x / np.where(norm == 0, 1, norm)
-    distance = np.sum(np.square(x[0::2] - x[1::2]), 1)
+    return np.sum(np.square(x[0::2] - x[1::2]), 1)
+
+
+def verify(originals, flips, same, folds=10):
+    xnorm = np.mean([np.linalg.norm(row.astype(np.float64)) for rows in (originals, flips) for row in rows])
+    distance = distances(originals, flips)
     accuracies, thresholds = [], []
     for train, test in folds_of(len(same), folds):
         best = np.argmax([accuracy(t, distance[train], same[train]) for t in THRESHOLDS])
         thresholds.append(THRESHOLDS[best])
         accuracies.append(accuracy(THRESHOLDS[best], distance[test], same[test]))
     return np.array([np.mean(accuracies), np.std(accuracies), np.mean(thresholds), xnorm])
+
+
+def all_thresholds(distance):
+    """One below all distances, one between each two neighbours, one above them."""
+    d = np.unique(distance)
+    return np.concatenate([d[:1], (d[:-1] + d[1:]) / 2, [4.0]])
+
+
+def overall(distance, same):
+    thresholds = all_thresholds(distance)
+    accuracies = [accuracy(t, distance, same) for t in thresholds]
+    return np.array([np.max(accuracies), thresholds[np.argmax(accuracies)]])
+
+
+def accept_rates(distance, same, fars=(1e-3, 1e-4)):
+    rows = []
+    for far in fars:
+        best = (-1.0, 0)
+        for t in all_thresholds(distance):
+            false_accepts = np.sum(np.logical_and(distance < t, ~same))
+            if false_accepts <= far * np.sum(~same):
+                best = max(best, (np.sum(np.logical_and(distance < t, same)) / np.sum(same), false_accepts))
+        rows.append([far, *best])
+    return np.array(rows)
 
 
 def main():
@@ -55,10 +83,12 @@ def main():
     scale = rng.uniform(1, 30, (2 * pairs, 1))
     originals, flips = ((scale * (centers + rng.normal(0, 0.9, centers.shape))).astype(np.float32) for _ in range(2))
     originals[7] = flips[7] = 0  # an embedding that cannot be normalised
+    distance = distances(originals, flips)
     save_file(
         {"originals": originals, "flips": flips, "same": same.astype(np.uint8),
          "accuracy_std_threshold_xnorm_10_folds": verify(originals, flips, same),
-         "accuracy_std_threshold_xnorm_3_folds": verify(originals, flips, same, 3)},
+         "accuracy_std_threshold_xnorm_3_folds": verify(originals, flips, same, 3),
+         "overall_accuracy_threshold": overall(distance, same), "far_tar_false_accepts": accept_rates(distance, same)},
         sys.argv[1])
 
 

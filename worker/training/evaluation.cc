@@ -1,10 +1,5 @@
 #include "worker/training/evaluation.h"
 
-#include <algorithm>
-#include <cstring>
-
-#include "ATen/ops/flip.h"
-#include "ATen/ops/from_blob.h"
 #include "ATen/ops/zeros.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -12,10 +7,21 @@
 namespace arcshard::worker {
 namespace {
 
-void Store(const at::Tensor& embedding, int64_t row, absl::Span<float> rows) {
-  const at::Tensor values = embedding.contiguous();
-  std::memcpy(rows.data() + row * values.size(1), values.const_data_ptr<float>(), values.numel() * sizeof(float));
-}
+class ImagesOfSet final : public ImageSource {
+ public:
+  explicit ImagesOfSet(const VerificationSet& set) : set_(set) {}
+  int64_t images() const override { return set_.images(); }
+  absl::StatusOr<LabeledImage> Read(int64_t image, int side, SampleBuffers* buffers) const override {
+    LabeledImage read{.label = -1, .image = nullptr};
+    if (absl::Status status = buffers->reader.Read(set_.image(image), side, &read.image); !status.ok()) {
+      return Annotate(status, absl::StrCat(set_.path(), ": image ", image));
+    }
+    return read;
+  }
+
+ private:
+  const VerificationSet& set_;
+};
 
 absl::StatusOr<VerificationResult> VerifyEmbeddings(const VerificationSet& set, absl::Span<const float> originals,
                                                     absl::Span<const float> flips, int64_t dim) {
@@ -26,37 +32,12 @@ absl::StatusOr<VerificationResult> VerifyEmbeddings(const VerificationSet& set, 
 
 }  // namespace
 
-absl::Status EmbedImages(Backbone* backbone, const VerificationSet& set, const EmbedOptions& options, int64_t begin,
-                         int64_t end, absl::Span<float> originals, absl::Span<float> flips) {
-  const int size = static_cast<int>(backbone->options().image_size);
-  const int64_t floats = int64_t{3} * size * size;
-  ImageReader reader;
-  std::vector<float> pixels;
-  for (int64_t first = begin; first < end; first += options.batch_size) {
-    const int64_t count = std::min(options.batch_size, end - first);
-    pixels.resize(count * floats);
-    for (int64_t i = 0; i < count; ++i) {
-      const Image* image = nullptr;
-      if (absl::Status status = reader.Read(set.image(first + i), size, &image); !status.ok()) {
-        return Annotate(status, absl::StrCat(set.path(), ": image ", first + i));
-      }
-      NormalizeImage(*image, options.normalization, pixels.data() + i * floats);
-    }
-    const at::Tensor images = at::from_blob(pixels.data(), {count, 3, size, size}, at::kFloat);
-    ASSIGN_OR_RETURN(const at::Tensor original, backbone->Forward(images, ForwardContext{}));
-    Store(original, first, originals);
-    ASSIGN_OR_RETURN(const at::Tensor flip, backbone->Forward(at::flip(images, {3}), ForwardContext{}));
-    Store(flip, first, flips);
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<VerificationResult> VerifySet(Backbone* backbone, const VerificationSet& set,
                                              const EmbedOptions& options) {
   const int64_t dim = backbone->options().embedding_size;
   std::vector<float> originals(set.images() * dim), flips(set.images() * dim);
-  RETURN_IF_ERROR(
-      EmbedImages(backbone, set, options, 0, set.images(), absl::MakeSpan(originals), absl::MakeSpan(flips)));
+  const EmbeddedRows rows{absl::MakeSpan(originals), absl::MakeSpan(flips), {}, {}};
+  RETURN_IF_ERROR(EmbedRange(backbone, ImagesOfSet(set), options, 0, set.images(), rows));
   return VerifyEmbeddings(set, originals, flips, dim);
 }
 
@@ -70,11 +51,14 @@ absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbon
     // Rows that others embed stay 0, so that the sum is a gathering.
     const int64_t images = set->images();
     const at::Tensor mine = at::zeros({2 * images * dim}, at::kFloat);
-    const absl::Span<float> rows(mine.mutable_data_ptr<float>(), mine.numel());
+    const absl::Span<float> all_rows(mine.mutable_data_ptr<float>(), mine.numel());
     const int64_t begin = images * static_cast<int64_t>(position) / static_cast<int64_t>(workers);
     const int64_t end = images * static_cast<int64_t>(position + 1) / static_cast<int64_t>(workers);
-    RETURN_IF_ERROR(
-        EmbedImages(backbone, *set, options, begin, end, rows.subspan(0, images * dim), rows.subspan(images * dim)));
+    const EmbeddedRows rows{all_rows.subspan(begin * dim, (end - begin) * dim),
+                            all_rows.subspan((images + begin) * dim, (end - begin) * dim),
+                            {},
+                            {}};
+    RETURN_IF_ERROR(EmbedRange(backbone, ImagesOfSet(*set), options, begin, end, rows));
     ASSIGN_OR_RETURN(const at::Tensor all, all_reduce->Sum(mine));
     const absl::Span<const float> gathered(all.const_data_ptr<float>(), all.numel());
     ASSIGN_OR_RETURN(VerificationResult result,
@@ -82,6 +66,19 @@ absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbon
     results.push_back(result);
   }
   return results;
+}
+
+VerificationReport ReportOf(const VerificationSet& set, const VerificationResult& result) {
+  return {.name = set.name(),
+          .accuracy = result.accuracy,
+          .std = result.accuracy_std,
+          .threshold = result.best_threshold,
+          .pairs = static_cast<uint64_t>(set.pairs()),
+          .xnorm = result.xnorm,
+          .overall_accuracy = result.overall_accuracy,
+          .overall_threshold = result.overall_threshold,
+          .different_pairs = result.different_pairs,
+          .accept_rates = result.accept_rates};
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<VerificationSet>>> LoadVerificationSets(

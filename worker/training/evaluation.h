@@ -4,30 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "common/config/run_config.h"
 #include "worker/backbone/backbone.h"
-#include "worker/data/image.h"
 #include "worker/data/verification_set.h"
 #include "worker/training/all_reduce.h"
+#include "worker/training/embedding.h"
 #include "worker/verification/verification.h"
 
 namespace arcshard::worker {
 
-struct EmbedOptions {
-  Normalization normalization;
-  int64_t batch_size = 64;  // images of one forward pass
-};
-
-// The embeddings of a verification set's images [begin, end) and of their mirror images, into rows [begin, end) of
-// `originals` and `flips` (both images()×D, row-major). Changes nothing in the backbone.
-// DataLoss: an image cannot be decoded; names the set and the image.
-absl::Status EmbedImages(Backbone* backbone, const VerificationSet& set, const EmbedOptions& options, int64_t begin,
-                         int64_t end, absl::Span<float> originals, absl::Span<float> flips);
-
-// One process verifies a set by itself.
+// One process verifies a set by itself. DataLoss: an image cannot be decoded; names the set and the image.
 absl::StatusOr<VerificationResult> VerifySet(Backbone* backbone, const VerificationSet& set,
                                              const EmbedOptions& options);
 
@@ -37,6 +24,9 @@ absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbon
                                                                absl::Span<const std::unique_ptr<VerificationSet>> sets,
                                                                const EmbedOptions& options, size_t position,
                                                                size_t workers, AllReduce* all_reduce);
+
+// What a set's result is called on the wire and to people.
+VerificationReport ReportOf(const VerificationSet& set, const VerificationResult& result);
 
 // The sets that verification.sets names.
 absl::StatusOr<std::vector<std::unique_ptr<VerificationSet>>> LoadVerificationSets(

@@ -7,11 +7,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "worker/verification/operating_points.h"
 
 namespace arcshard::worker {
 namespace {
 
 constexpr size_t kThresholds = 400;
+constexpr std::array<double, 2> kFalseAcceptRates = {1e-3, 1e-4};
 
 double Threshold(size_t index) { return static_cast<double>(index) * 0.01; }
 
@@ -148,6 +150,12 @@ absl::StatusOr<VerificationResult> Verify(absl::Span<const float> originals, abs
     variance += (accuracy - result.accuracy) * (accuracy - result.accuracy) / folds;
   }
   result.accuracy_std = std::sqrt(variance);
+
+  const OperatingPoint overall = BestThreshold(distances, same);
+  result.overall_accuracy = overall.accuracy;
+  result.overall_threshold = overall.threshold;
+  result.different_pairs = static_cast<uint64_t>(std::count(same.begin(), same.end(), false));
+  result.accept_rates = AcceptRates(distances, same, kFalseAcceptRates);
   return result;
 }
 

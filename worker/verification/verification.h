@@ -5,16 +5,22 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/protocol/verification_report.h"
 
 namespace arcshard::worker {
 
-// How well the distance of two embeddings tells whether they are of the same class, by LFW's protocol as InsightFace's
-// eval/verification.py computes it.
+// How well the distance of two embeddings tells whether they are of the same class.
 struct VerificationResult {
+  // LFW's protocol, as InsightFace's eval/verification.py computes it.
   double accuracy = 0.0;        // mean over the folds
   double accuracy_std = 0.0;    // their standard deviation (of the population)
   double best_threshold = 0.0;  // mean over the folds of the squared distance below which a pair counts as the same
   double xnorm = 0.0;           // mean norm of all embeddings before anything is done to them
+  // All pairs at once; exact, by the sorted distances instead of a grid of thresholds (operating_points.h).
+  double overall_accuracy = 0.0;
+  double overall_threshold = 0.0;
+  uint64_t different_pairs = 0;
+  std::vector<AcceptRate> accept_rates = {};  // at FAR 1e-3 and 1e-4
 };
 
 // P pairs; the embeddings of pair i are rows 2i and 2i + 1.

@@ -1,5 +1,6 @@
 #include "worker/verification/verification.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -46,6 +47,29 @@ TEST_P(RecordedVerification, EqualsInsightFacesProtocolInNumpy) {
   EXPECT_NEAR(result->accuracy_std, (*expected)[1], 1e-12);
   EXPECT_NEAR(result->best_threshold, (*expected)[2], 1e-12);
   EXPECT_NEAR(result->xnorm, (*expected)[3], 1e-9);
+}
+
+TEST(VerifyAllPairs, OneThresholdOverAllPairsEqualsTheOneFoundByTryingThemAll) {
+  const auto file = SafetensorsFile::Open(ARCSHARD_SOURCE_DIR "/tests/data/verification_case.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto originals = file->Read<float>("originals");
+  const auto flips = file->Read<float>("flips");
+  const auto same = file->Read<uint8_t>("same");
+  const auto accuracy = file->Read<double>("overall_accuracy_threshold");
+  const auto rates = file->Read<double>("far_tar_false_accepts");
+  ASSERT_TRUE(originals.ok() && flips.ok() && same.ok() && accuracy.ok() && rates.ok());
+
+  const auto result = Verify(*originals, *flips, 8, {same->begin(), same->end()});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_NEAR(result->overall_accuracy, (*accuracy)[0], 1e-12);
+  EXPECT_NEAR(result->overall_threshold, (*accuracy)[1], 1e-12);
+  EXPECT_EQ(result->different_pairs, static_cast<uint64_t>(std::count(same->begin(), same->end(), 0)));
+  ASSERT_EQ(rates->size(), 3 * result->accept_rates.size());
+  for (size_t i = 0; i < result->accept_rates.size(); ++i) {
+    EXPECT_EQ(result->accept_rates[i].far, (*rates)[3 * i]);
+    EXPECT_NEAR(result->accept_rates[i].tar, (*rates)[3 * i + 1], 1e-12);
+    EXPECT_EQ(static_cast<double>(result->accept_rates[i].false_accepts), (*rates)[3 * i + 2]);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Folds, RecordedVerification, testing::Values(10, 3), testing::PrintToStringParamName());
