@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/load_config.h"
 #include "common/config/nearest_name.h"
+#include "launcher/status.h"
 #include "launcher/train.h"
 #include "launcher/verify.h"
 
@@ -47,6 +48,8 @@ struct Arguments {
   uint32_t shards = 0, workers = 0;  // 0: as configured
   bool dry_run = false;
   VerifyOptions verify;
+  StatusOptions status;
+  double status_timeout = 5;  // seconds
 };
 
 CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
@@ -69,7 +72,10 @@ CLI::App* AddVerify(CLI::App* app, VerifyOptions* options) {
       ->type_name("backbone.safetensors")
       ->required();
   verify->add_option("sets", options->sets, "InsightFace's .bin files of pairs")->type_name("set.bin")->required();
-  verify->add_option("--threads", options->threads, "CPU threads; default: all cores")->check(CLI::PositiveNumber);
+  verify
+      ->add_option("--threads", options->threads,
+                   "Images are spread over this many CPU threads; default: all cores that the process may use")
+      ->check(CLI::PositiveNumber);
   verify->add_option("--batch", options->batch, "Images of a forward pass")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -78,6 +84,31 @@ CLI::App* AddVerify(CLI::App* app, VerifyOptions* options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   return verify;
+}
+
+CLI::App* AddStatus(CLI::App* app, Arguments* arguments) {
+  StatusOptions* options = &arguments->status;
+  CLI::App* status = app->add_subcommand("status", "Show a run that is in progress: members, memory, phase times");
+  CLI::Option* folder = status->add_option("run", options->run_folder, "Its folder (run.folder), on this machine");
+  folder->type_name("folder");
+  status->add_option("--coordinator", options->coordinator, "host:port of its coordinator instead, on any machine")
+      ->excludes(folder);
+  status->add_flag("--json", options->json, "As JSON, with every member's figures");
+  status->add_option("--timeout", arguments->status_timeout, "Seconds to wait for an answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  return status;
+}
+
+int RunStatus(Arguments arguments) {
+  StatusOptions& options = arguments.status;
+  if (options.run_folder.empty() && options.coordinator.empty()) {
+    return Complain("status needs a run's folder or --coordinator host:port (arcshard status --help tells more)",
+                    kUsageError);
+  }
+  options.timeout = absl::Seconds(arguments.status_timeout);
+  const absl::Status status = ShowStatus(options);
+  return status.ok() ? 0 : Complain(status.message(), kFailed);
 }
 
 int RunTrain(Arguments arguments) {
@@ -111,6 +142,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   const CLI::App* train = AddTrain(&app, &arguments);
   const CLI::App* verify = AddVerify(&app, &arguments.verify);
+  const CLI::App* status_command = AddStatus(&app, &arguments);
   app.add_subcommand("config", "List every key of a run's YAML file with its default");
 
   if (const std::string sentence = UnknownCommand(app, argc, argv); !sentence.empty()) {
@@ -119,11 +151,13 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    const char* help = train->parsed() ? "arcshard train" : verify->parsed() ? "arcshard verify" : "arcshard";
+    if (error.get_exit_code() == 0) return app.exit(error);        // --help, --version
+    const std::vector<CLI::App*> command = app.get_subcommands();  // the one that was given
+    const std::string help = command.empty() ? "arcshard" : absl::StrCat("arcshard ", command.front()->get_name());
     return Complain(absl::StrCat(error.what(), " (", help, " --help tells more)"), kUsageError);
   }
   if (train->parsed()) return RunTrain(arguments);
+  if (status_command->parsed()) return RunStatus(arguments);
   if (verify->parsed()) {
     const absl::Status status = VerifyBackbone(arguments.verify);
     return status.ok() ? 0 : Complain(status.message(), kFailed);

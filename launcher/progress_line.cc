@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/rpc/convert_reports.h"
 
 namespace arcshard::launcher {
 namespace {
@@ -85,10 +86,19 @@ std::string ProgressLine(const v1::Progress& progress, size_t width) {
 
 std::vector<std::string> VerificationLines(const v1::Progress& progress) {
   std::vector<std::string> lines;
+  const std::string step = absl::StrCat("step ", progress.verification_step());
+  const bool best = progress.best_accuracy() > 0 && progress.best_step() == progress.verification_step();
+  const absl::string_view praise = best ? ", best so far" : "";
+  const bool one = progress.verification_size() == 1;
   for (const v1::Verification& set : progress.verification()) {
-    lines.push_back(absl::StrFormat("step %d %s: accuracy %.4f ± %.4f (threshold %.2f, xnorm %.2f, %d pairs)",
-                                    progress.verification_step(), set.name(), set.accuracy(), set.std(),
-                                    set.threshold(), set.xnorm(), set.pairs()));
+    const absl::StatusOr<VerificationReport> report = FromProto(set);
+    if (!report.ok()) continue;  // from a coordinator of another kind
+    lines.push_back(absl::StrCat(step, " ", report->name, ": ", DescribeFolds(*report), one ? praise : ""));
+    lines.push_back(absl::StrCat("  ", DescribeAllPairs(*report)));
+  }
+  if (progress.verification_size() > 1 && best) {
+    lines.push_back(absl::StrFormat("%s: mean accuracy %.4f over %d sets%s", step, progress.best_accuracy(),
+                                    progress.verification_size(), praise));
   }
   return lines;
 }

@@ -82,20 +82,48 @@ TEST(ProgressLineTest, OtherPhasesSayWhatIsWaitedFor) {
   EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_FAILED, "worker 1 died"), kWide), "failed: worker 1 died");
 }
 
-TEST(ProgressLineTest, EachVerifiedSetHasALine) {
+v1::Progress Verified(int sets) {
   v1::Progress progress = Training();
-  EXPECT_THAT(VerificationLines(progress), IsEmpty());
   progress.set_verification_step(400);
-  v1::Verification* set = progress.add_verification();
-  set->set_name("unseen_alphabets");
-  set->set_accuracy(0.93124);
-  set->set_std(0.01);
-  set->set_threshold(1.234);
-  set->set_pairs(6000);
-  set->set_xnorm(22.1);
+  for (int i = 0; i < sets; ++i) {
+    v1::Verification* set = progress.add_verification();
+    set->set_name(i == 0 ? "unseen_alphabets" : "lfw");
+    set->set_accuracy(0.93124);
+    set->set_std(0.01);
+    set->set_threshold(1.234);
+    set->set_pairs(6000);
+    set->set_xnorm(22.1);
+    set->set_overall_accuracy(0.9325);
+    set->set_overall_threshold(1.2314);
+  }
+  return progress;
+}
+
+TEST(ProgressLineTest, AVerifiedSetHasALineOfTheFoldsAndOneOfAllPairs) {
+  EXPECT_THAT(VerificationLines(Training()), IsEmpty());
   EXPECT_THAT(
-      VerificationLines(progress),
-      ElementsAre("step 400 unseen_alphabets: accuracy 0.9312 ± 0.0100 (threshold 1.23, xnorm 22.10, 6000 pairs)"));
+      VerificationLines(Verified(1)),
+      ElementsAre("step 400 unseen_alphabets: accuracy 0.9312 ± 0.0100 (threshold 1.23, xnorm 22.10, 6000 pairs)",
+                  "  all pairs: accuracy 0.9325 (threshold 1.231)"));
+}
+
+TEST(ProgressLineTest, TheBestSoFarIsCalledThat) {
+  v1::Progress progress = Verified(1);
+  progress.set_best_accuracy(0.93124);
+  progress.set_best_step(400);
+  EXPECT_THAT(VerificationLines(progress)[0], ::testing::EndsWith("6000 pairs), best so far"));
+  progress.set_best_step(300);
+  EXPECT_THAT(VerificationLines(progress)[0], ::testing::EndsWith("6000 pairs)"));
+}
+
+TEST(ProgressLineTest, OfSeveralSetsTheMeanDecidesWhatIsBest) {
+  v1::Progress progress = Verified(2);
+  EXPECT_THAT(VerificationLines(progress), ::testing::SizeIs(4));
+  progress.set_best_accuracy(0.9051);
+  progress.set_best_step(400);
+  ASSERT_THAT(VerificationLines(progress), ::testing::SizeIs(5));
+  EXPECT_THAT(VerificationLines(progress)[0], ::testing::EndsWith("6000 pairs)"));
+  EXPECT_EQ(VerificationLines(progress)[4], "step 400: mean accuracy 0.9051 over 2 sets, best so far");
 }
 
 TEST(ProgressLineTest, DurationsAreWholeSeconds) {

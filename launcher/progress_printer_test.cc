@@ -107,7 +107,9 @@ TEST_F(ProgressPrinterTest, AVerificationIsShownOnceAndAtOnce) {
   ProgressPrinter printer = Plain();
   printer.Show(AtStep(0));
   TakeOut();
-  const std::string result = "lfw: accuracy 0.0000 ± 0.0000 (threshold 0.00, xnorm 0.00, 0 pairs)\n";
+  const std::string result =
+      "lfw: accuracy 0.0000 ± 0.0000 (threshold 0.00, xnorm 0.00, 0 pairs)\n"
+      "  all pairs: accuracy 0.0000 (threshold 0.000)\n";
   printer.Show(Verified(0, 0));
   EXPECT_EQ(TakeOut(), "step 0 " + result);
   printer.Show(Verified(1, 0));

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -41,6 +43,32 @@ absl::StatusOr<RunFolder> RunFolder::Take(const std::string& path) {
                      path, "/processes.json"));
   }
   return RunFolder(path, std::move(lock));
+}
+
+absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) {
+    return absl::NotFoundError(absl::StrCat(path, ": there is no such run folder"));
+  }
+  const std::string list = absl::StrCat(path, "/processes.json");
+  const absl::StatusOr<std::string> text = ReadFile(list);
+  if (absl::IsNotFound(text.status())) {
+    const std::string backbone = absl::StrCat(path, "/model/backbone.safetensors");
+    return absl::NotFoundError(
+        std::filesystem::exists(backbone, error)
+            ? absl::StrCat(path, ": no run is in progress here; the last one has left ", backbone)
+            : absl::StrCat(path,
+                           ": no run of arcshard train is in progress here; one that was started by hand is found "
+                           "by --coordinator host:port"));
+  }
+  RETURN_IF_ERROR(text.status());
+  const nlohmann::json all = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!all.is_object() || !all.contains("coordinator") || !all["coordinator"].is_string()) {
+    return absl::DataLossError(absl::StrCat(list, " says no address of a coordinator"));
+  }
+  std::string address = all["coordinator"].get<std::string>();
+  if (address.empty()) return absl::UnavailableError(absl::StrCat(path, ": the coordinator does not listen yet"));
+  return address;
 }
 
 RunFolder::~RunFolder() {

@@ -33,6 +33,11 @@ class RunFolder {
   RunFolder& operator=(RunFolder&&) = delete;
   ~RunFolder();  // removes processes.json
 
+  // The coordinator's host:port of the run that is in progress in the folder `path`. NotFound: there is no such folder,
+  // or none is in progress; says so if one has ended there. DataLoss: processes.json is not what List writes.
+  // Unavailable: the coordinator does not listen yet.
+  static absl::StatusOr<std::string> CoordinatorOf(const std::string& path);
+
   std::string LogOf(Role role, uint32_t index) const;
   std::string backbone() const;  // where the run leaves it
 

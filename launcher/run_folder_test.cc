@@ -46,5 +46,37 @@ TEST_F(RunFolderTest, ListsTheProcessesAsLongAsItIsHeld) {
   EXPECT_FALSE(std::filesystem::exists(Path("run/processes.json")));
 }
 
+TEST_F(RunFolderTest, TellsTheCoordinatorOfTheRunInProgress) {
+  auto folder = RunFolder::Take(Path("run"));
+  ASSERT_TRUE(folder.ok());
+  ASSERT_TRUE(folder->List("", {}).ok());
+  EXPECT_EQ(RunFolder::CoordinatorOf(Path("run")).status(),
+            absl::UnavailableError(Path("run") + ": the coordinator does not listen yet"));
+  ASSERT_TRUE(folder->List("127.0.0.1:4711", {}).ok());
+  EXPECT_EQ(*RunFolder::CoordinatorOf(Path("run")), "127.0.0.1:4711");
+}
+
+TEST_F(RunFolderTest, WhereNoRunIsInProgressItSaysSo) {
+  const auto message = [](const std::string& path) {
+    const absl::Status status = RunFolder::CoordinatorOf(path).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+    return std::string(status.message());
+  };
+  EXPECT_EQ(message(Path("run")), Path("run") + ": there is no such run folder");
+  std::filesystem::create_directories(Path("run/model"));
+  EXPECT_THAT(message(Path("run")), HasSubstr("no run of arcshard train is in progress here"));
+  ASSERT_TRUE(WriteFileAtomically(Path("run/model/backbone.safetensors"), "").ok());
+  EXPECT_EQ(message(Path("run")), Path("run") + ": no run is in progress here; the last one has left " +
+                                      Path("run/model/backbone.safetensors"));
+}
+
+TEST_F(RunFolderTest, AListThatIsNoneIsRefused) {
+  std::filesystem::create_directories(Path("run"));
+  for (const char* text : {"", "[", "[]", "{}", R"({"coordinator": 5})"}) {
+    ASSERT_TRUE(WriteFileAtomically(Path("run/processes.json"), text).ok());
+    EXPECT_EQ(RunFolder::CoordinatorOf(Path("run")).status().code(), absl::StatusCode::kDataLoss) << text;
+  }
+}
+
 }  // namespace
 }  // namespace arcshard::launcher
