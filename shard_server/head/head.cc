@@ -2,23 +2,22 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
+#include "shard_server/head/class_store.h"
 #include "shard_server/head/cpu_head.h"
+#include "shard_server/head/gpu.h"
 #include "shard_server/head/input_checks.h"
 
 namespace arcshard::head {
 namespace {
 
-constexpr int64_t kFloat = sizeof(float);
-
-// W, V and 1/|w| of each class.
-int64_t StateBytes(const HeadOptions& options) { return options.range.size() * (2 * options.dim + 1) * kFloat; }
+int64_t StateBytes(const HeadOptions& options) { return options.range.size() * ClassStore::BytesPerClass(options); }
 
 absl::Status CheckCapacity(const HeadOptions& options, int64_t capacity_bytes) {
   const int64_t state = StateBytes(options);
   if (state <= capacity_bytes && options.exp_budget_bytes <= capacity_bytes - state) return absl::OkStatus();
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
   return absl::ResourceExhaustedError(absl::StrFormat(
-      "the range [%d, %d) of %d classes with %d dimensions needs %d bytes (%.3f GiB) for weights, momentum and inverse "
+      "the range [%d, %d) of %d classes with %d dimensions needs %d bytes (%.3f GiB) for weights, moments and inverse "
       "norms and %d bytes (%.3f GiB) for kept exponentials, but this shard's capacity is %d bytes (%.3f GiB)",
       options.range.begin, options.range.end, options.num_classes, options.dim, state,
       static_cast<double>(state) / kGiB, options.exp_budget_bytes, static_cast<double>(options.exp_budget_bytes) / kGiB,
@@ -34,9 +33,10 @@ absl::StatusOr<std::unique_ptr<Head>> Head::Create(const HeadOptions& options, i
   RETURN_IF_ERROR(CheckCapacity(options, capacity_bytes));
   switch (options.device) {
     case Device::kCpu:
-      return CpuHead::Create(options);
+      if (options.compute == DataType::kFloat32) return CpuHead<float>::Create(options);
+      return CpuHead<Bfloat16>::Create(options);
     case Device::kCuda:
-      return absl::UnimplementedError("this build has no code for GPUs");
+      return CreateGpuHead(options);
   }
   return absl::InvalidArgumentError("device is unknown");
 }

@@ -1,0 +1,17 @@
+#include "shard_server/head/gpu.h"
+
+namespace arcshard::head {
+
+int GpuCount() { return 0; }
+
+absl::Status CheckGpu(int) {
+  return absl::UnimplementedError("this build has no code for GPUs; build with cmake --preset cuda");
+}
+
+absl::StatusOr<int64_t> FreeGpuBytes(int index) { return CheckGpu(index); }
+
+absl::StatusOr<std::unique_ptr<Head>> CreateGpuHead(const HeadOptions& options) {
+  return CheckGpu(options.device_index);
+}
+
+}  // namespace arcshard::head
