@@ -44,19 +44,20 @@ Survey Sum(std::vector<Part> parts) {
 
 Survey SurveyDataset(const EncodedDataset& dataset, int threads) {
   std::vector<Part> parts(threads);
-  std::vector<int64_t> label_of(dataset.samples(), -1);  // of the sound; a count of N for each thread might be more
+  std::vector<int64_t> labels(dataset.samples(), -1);
   ParallelFor(threads, dataset.samples(), [&](int thread, int64_t sample) {
     Part& part = parts[thread];
     const absl::Status status = dataset.ReadEncoded(sample, &part.encoded);
     const int64_t before = part.seen.images;
     part.Take(sample, dataset.NameOf(sample), status, part.encoded.image());
-    if (part.seen.images > before) label_of[sample] = part.encoded.label;
+    if (part.seen.images > before) labels[sample] = part.encoded.label;
   });
   Survey survey = Sum(std::move(parts));
   survey.of_class.assign(dataset.classes(), 0);
-  for (const int64_t label : label_of) {
+  for (const int64_t label : labels) {
     if (label >= 0) ++survey.of_class[label];
   }
+  survey.labels = std::move(labels);
   return survey;
 }
 
@@ -73,6 +74,21 @@ std::pair<int, int> MostFrequentSize(const Survey& survey) {
   return std::max_element(survey.sizes.begin(), survey.sizes.end(),
                           [](const auto& a, const auto& b) { return a.second < b.second; })
       ->first;
+}
+
+absl::Status CheckSound(const Survey& survey, const std::string& path, absl::string_view verb, bool may_skip) {
+  constexpr size_t kNamed = 3;
+  std::vector<const DamagedSample*> bad;
+  for (const DamagedSample& damaged : survey.damaged) {
+    if (!may_skip || !absl::IsDataLoss(damaged.status)) bad.push_back(&damaged);
+  }
+  if (bad.empty()) return absl::OkStatus();
+  std::string names;
+  for (size_t i = 0; i < std::min(bad.size(), kNamed); ++i)
+    absl::StrAppend(&names, i == 0 ? "" : "; ", bad[i]->status.message());
+  return absl::Status(bad.front()->status.code(),
+                      absl::StrCat(bad.size(), " of the ", survey.labels.size(), " images of ", path, " can't be ",
+                                   verb, ": ", names, bad.size() > kNamed ? "; ..." : ""));
 }
 
 }  // namespace arcshard::worker

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "worker/data/dataset.h"
 #include "worker/data/verification_set.h"
 
@@ -14,15 +15,16 @@ namespace arcshard::worker {
 
 struct DamagedSample {
   int64_t sample = 0;
-  absl::Status status;  // DataLoss: its bytes. The message names it
+  absl::Status status;  // DataLoss: its bytes are damaged. The message names it
 };
 
-// What a look at every image tells.
+// What a look at every image tells. "Sound": it could be read and decoded.
 struct Survey {
-  int64_t images = 0;                            // those that are sound
+  int64_t images = 0;                            // that are sound
   int64_t bytes = 0;                             // of these, as encoded
-  std::map<std::pair<int, int>, int64_t> sizes;  // (width, height) in pixels and how many have it
-  std::vector<int64_t> of_class;                 // (N); verification sets: empty
+  std::map<std::pair<int, int>, int64_t> sizes;  // (width, height) in pixels, and how many have it
+  std::vector<int64_t> labels;                   // (samples): -1: not sound; verification sets: empty
+  std::vector<int64_t> of_class;                 // (N): sound images; verification sets: empty
   std::vector<DamagedSample> damaged;            // by sample
 };
 
@@ -33,6 +35,10 @@ Survey SurveySet(const VerificationSet& set, int threads);
 
 // The size that most images have, the smaller one of two; (0, 0): there is none.
 std::pair<int, int> MostFrequentSize(const Survey& survey);
+
+// OK unless something is damaged: then a sentence with the first few of them, and the code of the first. `verb`: what
+// they stand in the way of, "packed". `may_skip`: DataLoss is fine.
+absl::Status CheckSound(const Survey& survey, const std::string& path, absl::string_view verb, bool may_skip);
 
 // For people, in lines: counts, sizes, a histogram of images per class, classes without images, what is damaged.
 // `damaged_lines`: how many of the damaged are named at most.

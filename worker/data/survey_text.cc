@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <bit>
-#include <limits>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -17,18 +17,24 @@ std::string Count(int64_t count, absl::string_view one, absl::string_view many) 
 
 std::string Size(std::pair<int, int> size) { return absl::StrCat(size.first, " × ", size.second); }
 
+// "96 to 128 (median 112)"
+std::string Spread(const std::map<int, int64_t>& lengths, int64_t images) {
+  int64_t before = 0;
+  auto median = lengths.begin();
+  while ((before += median->second) * 2 < images) ++median;
+  return absl::StrCat(lengths.begin()->first, " to ", lengths.rbegin()->first, " (median ", median->first, ")");
+}
+
 std::string SizeLine(const Survey& survey) {
   const std::pair<int, int> frequent = MostFrequentSize(survey);
   if (survey.sizes.size() == 1) return absl::StrCat("size: ", Size(frequent), " pixels, all\n");
-  int low_width = std::numeric_limits<int>::max(), low_height = low_width, high_width = 0, high_height = 0;
+  std::map<int, int64_t> widths, heights;
   for (const auto& [size, count] : survey.sizes) {
-    low_width = std::min(low_width, size.first);
-    high_width = std::max(high_width, size.first);
-    low_height = std::min(low_height, size.second);
-    high_height = std::max(high_height, size.second);
+    widths[size.first] += count;
+    heights[size.second] += count;
   }
   return absl::StrCat("size: ", Size(frequent), " pixels for ", survey.sizes.at(frequent), " of ", survey.images,
-                      "; widths ", low_width, " to ", high_width, ", heights ", low_height, " to ", high_height, "\n");
+                      "; widths ", Spread(widths, survey.images), ", heights ", Spread(heights, survey.images), "\n");
 }
 
 // Images per class: minimum, median, maximum, and how many classes have how many, by powers of two.
