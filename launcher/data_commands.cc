@@ -58,12 +58,11 @@ std::string Summary(const std::string& out, const worker::PackReport& report) {
 
 absl::Status Pack(const DataArguments& arguments) {
   ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
-  ASSIGN_OR_RETURN(const worker::PackReport report,
-                   worker::PackDataset(*dataset, arguments.out,
-                                       {.resize = arguments.resize,
-                                        .skip_damaged = arguments.skip_damaged,
-                                        .force = arguments.force,
-                                        .threads = Threads(arguments)}));
+  ASSIGN_OR_RETURN(const worker::PackReport report, worker::PackDataset(*dataset, arguments.out,
+                                                                        {.resize = arguments.resize,
+                                                                         .skip_damaged = arguments.skip_damaged,
+                                                                         .force = arguments.force,
+                                                                         .threads = Threads(arguments)}));
   Print(Details(report));
   if (!report.ordered) {
     Print("the images of a class are no neighbours: their order is kept, header and identity records are left out\n");
@@ -90,8 +89,8 @@ absl::Status Pairs(const DataArguments& arguments) {
   ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
   const worker::Survey survey = worker::SurveyDataset(*dataset, Threads(arguments));
   RETURN_IF_ERROR(worker::CheckSound(survey, dataset->path(), "paired", arguments.skip_damaged));
-  const absl::StatusOr<std::vector<worker::ImagePair>> pairs = worker::DrawPairs(
-      survey.labels, {.pairs = arguments.pairs, .folds = arguments.folds, .seed = arguments.seed});
+  const absl::StatusOr<std::vector<worker::ImagePair>> pairs =
+      worker::DrawPairs(survey.labels, {.pairs = arguments.pairs, .folds = arguments.folds, .seed = arguments.seed});
   if (!pairs.ok()) return Annotate(pairs.status(), dataset->path());
   RETURN_IF_ERROR(worker::WritePairs(*dataset, *pairs, arguments.out));
   Print(absl::StrFormat("%s: %d pairs, half of them of the same class, in %d folds; drawn from %d images\n",
@@ -151,9 +150,10 @@ DataCommands::DataCommands(CLI::App* app)
 
 CLI::App* DataCommands::Add(const char* name, const char* help) {
   CLI::App* command = data_->add_subcommand(name, help);
-  command->add_option("source", arguments_.source,
-                      command->get_name() == "check" ? "A training set, as data.train of a run, or a .bin set"
-                                                     : "A training set, as data.train of a run")
+  command
+      ->add_option("source", arguments_.source,
+                   command->get_name() == "check" ? "A training set, as data.train of a run, or a .bin set"
+                                                  : "A training set, as data.train of a run")
       ->type_name("PATH")
       ->required();
   command->add_option("--format", arguments_.format, "As data.format: how the training set lies there")
@@ -163,12 +163,6 @@ CLI::App* DataCommands::Add(const char* name, const char* help) {
   command->add_option("--threads", arguments_.threads, "That decode images; default: all cores")
       ->check(CLI::PositiveNumber);
   return command;
-}
-
-std::string DataCommands::name() const {
-  std::string name = "arcshard data";
-  for (const CLI::App* command : data_->get_subcommands()) absl::StrAppend(&name, " ", command->get_name());
-  return name;
 }
 
 absl::StatusOr<int> DataCommands::Run() const {

@@ -31,8 +31,6 @@ class DataCommands {
   explicit DataCommands(CLI::App* app);
 
   bool parsed() const { return data_->parsed(); }
-  // "arcshard data pack", as far as it was given.
-  std::string name() const;
   // Prints what was done; the exit status: 1 where check found something damaged.
   absl::StatusOr<int> Run() const;
 

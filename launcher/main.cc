@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/load_config.h"
 #include "common/config/nearest_name.h"
+#include "launcher/data_commands.h"
 #include "launcher/status.h"
 #include "launcher/train.h"
 #include "launcher/verify.h"
@@ -124,15 +125,23 @@ int RunTrain(Arguments arguments) {
   return status.ok() ? *status : Complain(status.status().message(), kFailed);
 }
 
-// A first word that is no command gets the nearest one; "" when the first word is a command or an option.
+// A word that is no command, where one is expected, gets the nearest one; "": there is no such word.
 std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return "";
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_name() == argv[1]) return "";
-    names.push_back(command->get_name());
+  const CLI::App* parent = &app;
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    std::vector<std::string> names;
+    const CLI::App* found = nullptr;
+    for (const CLI::App* command : parent->get_subcommands([](const CLI::App*) { return true; })) {
+      if (command->get_name() == argv[i]) found = command;
+      names.push_back(command->get_name());
+    }
+    if (names.empty()) return "";  // what follows are arguments
+    if (found == nullptr) {
+      return absl::StrCat("'", argv[i], "' is no command; did you mean ", NearestNames(argv[i], names), "?");
+    }
+    parent = found;
   }
-  return absl::StrCat("'", argv[1], "' is no command; did you mean ", NearestNames(argv[1], names), "?");
+  return "";
 }
 
 int Main(int argc, char** argv) {
@@ -143,6 +152,7 @@ int Main(int argc, char** argv) {
   const CLI::App* train = AddTrain(&app, &arguments);
   const CLI::App* verify = AddVerify(&app, &arguments.verify);
   const CLI::App* status_command = AddStatus(&app, &arguments);
+  const DataCommands data(&app);
   app.add_subcommand("config", "List every key of a run's YAML file with its default");
 
   if (const std::string sentence = UnknownCommand(app, argc, argv); !sentence.empty()) {
@@ -151,13 +161,19 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);        // --help, --version
-    const std::vector<CLI::App*> command = app.get_subcommands();  // the one that was given
-    const std::string help = command.empty() ? "arcshard" : absl::StrCat("arcshard ", command.front()->get_name());
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::string help = "arcshard";                           // and the command that was given
+    for (auto given = app.get_subcommands(); !given.empty(); given = given.front()->get_subcommands()) {
+      absl::StrAppend(&help, " ", given.front()->get_name());
+    }
     return Complain(absl::StrCat(error.what(), " (", help, " --help tells more)"), kUsageError);
   }
   if (train->parsed()) return RunTrain(arguments);
   if (status_command->parsed()) return RunStatus(arguments);
+  if (data.parsed()) {
+    const absl::StatusOr<int> status = data.Run();
+    return status.ok() ? *status : Complain(status.status().message(), kFailed);
+  }
   if (verify->parsed()) {
     const absl::Status status = VerifyBackbone(arguments.verify);
     return status.ok() ? 0 : Complain(status.message(), kFailed);

@@ -91,6 +91,20 @@ TEST_F(WrongInputTest, AWrongCommandOrOptionIsExplained) {
   EXPECT_THAT(ErrorOf("arcshard", {"train"}, kUsage), HasSubstr("config is required"));
 }
 
+TEST_F(WrongInputTest, WhatDataIsToldWronglyIsExplained) {
+  EXPECT_EQ(ErrorOf("arcshard", {"data", "pakc", "a", "b"}, kUsage), "'pakc' is no command; did you mean pack?");
+  EXPECT_THAT(ErrorOf("arcshard", {"data", "pack", "a"}, kUsage),
+              AllOf(HasSubstr("out is required"), HasSubstr("(arcshard data pack --help tells more)")));
+  EXPECT_THAT(ErrorOf("arcshard", {"data", "pack", Path("none"), Path("out")}, kFailed), HasSubstr(Path("none")));
+  EXPECT_THAT(Files(folder()), ElementsAre());
+
+  std::filesystem::create_directories(Path("in/apple"));
+  Write("in/apple/1.jpg", "no image");
+  Program check = Start("arcshard", {"data", "check", Path("in")});
+  EXPECT_EQ(check.AwaitEnd(), (launcher::ProcessExit{.code = kFailed}));
+  EXPECT_THAT(check.output(), HasSubstr("\ndamaged: 1 image\n  " + Path("in/apple/1.jpg: neither JPEG nor PNG")));
+}
+
 TEST_F(WrongInputTest, VerifyNamesTheFileThatIsMissing) {
   EXPECT_THAT(ErrorOf("arcshard", {"verify", Path("backbone.safetensors"), Path("lfw.bin")}, kFailed),
               HasSubstr(Path("backbone.safetensors")));
