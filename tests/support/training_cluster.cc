@@ -8,16 +8,14 @@
 #include "ATen/ops/from_blob.h"
 #include "common/base/status_macros.h"
 #include "common/metrics/metric_list.h"
-#include "worker/backbone/small_conv_net.h"
 #include "worker/data/open_dataset.h"
+#include "worker/training/run_backbone.h"
 
 namespace arcshard {
 namespace {
 
 using worker::AllReduce;
 using worker::AllReduceOptions;
-using worker::Backbone;
-using worker::BackboneOptions;
 using worker::Dataset;
 using worker::HeadClient;
 using worker::Loader;
@@ -116,16 +114,10 @@ class RealTrainingCluster final : public TrainingCluster {
     const RunConfig& config = options_.config;
     TestWorker& worker = workers_[w];
     Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
-    const BackboneOptions backbone{config.backbone.name,
-                                   config.backbone.width,
-                                   config.data.image_size,
-                                   config.backbone.embedding_size,
-                                   config.backbone.dropout.value_or(0),
-                                   config.run.seed};
     if (options_.backbone) {
-      ASSIGN_OR_RETURN(parts.backbone, options_.backbone(backbone, w));
+      ASSIGN_OR_RETURN(parts.backbone, options_.backbone(worker::BackboneOptionsOf(config, dataset_->classes()), w));
     } else {
-      ASSIGN_OR_RETURN(parts.backbone, worker::CreateBackbone(backbone));
+      ASSIGN_OR_RETURN(parts.backbone, worker::MakeBackbone(config, dataset_->classes()));
     }
     ASSIGN_OR_RETURN(parts.loss,
                      MarginLoss::Create(config.loss, config.head.scale, config.run.seed, dataset_->classes()));
