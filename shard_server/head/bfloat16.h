@@ -38,6 +38,17 @@ ARCSHARD_HOST_DEVICE inline Bfloat16 RoundStochastically(float x, uint32_t rando
   return {static_cast<uint16_t>(rounded >> 16)};
 }
 
+template <typename T>
+ARCSHARD_HOST_DEVICE inline T Nearest(float x);
+template <>
+ARCSHARD_HOST_DEVICE inline float Nearest<float>(float x) {
+  return x;
+}
+template <>
+ARCSHARD_HOST_DEVICE inline Bfloat16 Nearest<Bfloat16>(float x) {
+  return RoundToNearest(x);
+}
+
 // How a value of an update is put back where it is held as T: float32 takes no random bits.
 template <typename T>
 ARCSHARD_HOST_DEVICE inline T Held(float x, uint32_t random);

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <new>
+
 #include "absl/strings/str_cat.h"
 
 namespace arcshard::head {
@@ -14,17 +16,7 @@ size_t AlignmentOf(size_t bytes) { return bytes >= 2 * kHugePage ? kHugePage : k
 
 }  // namespace
 
-template <typename T>
-Buffer<T>::~Buffer() {
-  if (data_ != nullptr)
-    ::operator delete (data_, std::align_val_t{AlignmentOf(static_cast<size_t>(size_) * sizeof(T))});
-}
-
-template <typename T>
-absl::Status Buffer<T>::Reserve(int64_t size, absl::string_view what) {
-  if (size <= size_) return absl::OkStatus();
-  *this = Buffer();
-  const size_t bytes = static_cast<size_t>(size) * sizeof(T);
+absl::StatusOr<void*> AllocateAligned(size_t bytes, absl::string_view what) {
   const size_t alignment = AlignmentOf(bytes);
   void* memory = ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
   if (memory == nullptr) {
@@ -34,12 +26,9 @@ absl::Status Buffer<T>::Reserve(int64_t size, absl::string_view what) {
   // A wish: where the system has no huge pages, nothing is lost.
   if (alignment == kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
-  data_ = static_cast<T*>(memory);
-  size_ = size;
-  return absl::OkStatus();
+  return memory;
 }
 
-template class Buffer<float>;
-template class Buffer<double>;
+void FreeAligned(void* memory, size_t bytes) { ::operator delete (memory, std::align_val_t{AlignmentOf(bytes)}); }
 
 }  // namespace arcshard::head

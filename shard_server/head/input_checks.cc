@@ -51,6 +51,35 @@ absl::Status CheckSamples(int64_t samples) {
   return Invalid("a group of ", samples, " samples is larger than ", kMaxSamples);
 }
 
+absl::Status CheckWeightDecay(float weight_decay) {
+  if (std::isfinite(weight_decay) && weight_decay >= 0.0f) return absl::OkStatus();
+  return Invalid("weight_decay is ", weight_decay, "; it must be finite and at least 0");
+}
+
+absl::Status CheckOptimizer(const SgdOptions& sgd) {
+  if (!(std::isfinite(sgd.momentum) && sgd.momentum >= 0.0f)) {
+    return Invalid("momentum is ", sgd.momentum, "; it must be finite and at least 0");
+  }
+  return CheckWeightDecay(sgd.weight_decay);
+}
+
+absl::Status CheckOptimizer(const AdamWOptions& adamw) {
+  if (!(adamw.beta1 >= 0.0 && adamw.beta1 < 1.0)) return Invalid("beta1 is ", adamw.beta1, "; it must be in [0, 1)");
+  if (!(adamw.beta2 >= 0.0 && adamw.beta2 < 1.0)) return Invalid("beta2 is ", adamw.beta2, "; it must be in [0, 1)");
+  if (!(std::isfinite(adamw.epsilon) && adamw.epsilon > 0.0f)) {
+    return Invalid("epsilon is ", adamw.epsilon, "; it must be finite and above 0: it divides where a gradient is 0");
+  }
+  return CheckWeightDecay(adamw.weight_decay);
+}
+
+absl::Status CheckRange(const HeadOptions& options, ClassRange range) {
+  if (options.range.begin <= range.begin && range.begin <= range.end && range.end <= options.range.end) {
+    return absl::OkStatus();
+  }
+  return Invalid("rows [", range.begin, ", ", range.end, ") are not inside this shard's range [", options.range.begin,
+                 ", ", options.range.end, ")");
+}
+
 template <typename Input>
 int64_t SumOfRows(absl::Span<const Input> group, const ForwardInput& (*forward_of)(const Input&)) {
   int64_t samples = 0;
@@ -75,14 +104,14 @@ absl::Status CheckOptions(const HeadOptions& options) {
     return Invalid("scale is ", options.scale, "; it must be in (0, ", kMaxScale,
                    "]: above, exp(l - a) leaves the range of float32");
   }
-  const SgdOptions* const sgd = std::get_if<SgdOptions>(&options.optimizer);
-  if (sgd == nullptr) return absl::UnimplementedError("AdamW is not there yet");
-  if (!(std::isfinite(sgd->momentum) && sgd->momentum >= 0.0f)) {
-    return Invalid("momentum is ", sgd->momentum, "; it must be finite and at least 0");
+  if (!(options.filter >= -1.0f && options.filter <= 1.0f)) {
+    return Invalid("filter is ", options.filter,
+                   "; it must be in [-1, 1], a cosine above which negatives are left out");
   }
-  if (!(std::isfinite(sgd->weight_decay) && sgd->weight_decay >= 0.0f)) {
-    return Invalid("weight_decay is ", sgd->weight_decay, "; it must be finite and at least 0");
+  if (!(options.sample_rate > 0.0 && options.sample_rate <= 1.0)) {
+    return Invalid("sample_rate is ", options.sample_rate, "; it must be in (0, 1]");
   }
+  RETURN_IF_ERROR(std::visit([](const auto& optimizer) { return CheckOptimizer(optimizer); }, options.optimizer));
   if (options.threads < 1 || options.threads > kMaxThreads) {
     return Invalid("threads is ", options.threads, "; it must be in [1, ", kMaxThreads, "]");
   }
@@ -117,15 +146,42 @@ absl::Status CheckUpdateGroup(const HeadOptions& options, absl::Span<const Updat
 }
 
 absl::Status CheckRows(const HeadOptions& options, ClassRange range, MatrixView<const float> rows) {
-  if (range.begin < options.range.begin || range.begin > range.end || range.end > options.range.end) {
-    return Invalid("rows [", range.begin, ", ", range.end, ") are not inside this shard's range [", options.range.begin,
-                   ", ", options.range.end, ")");
-  }
+  RETURN_IF_ERROR(CheckRange(options, range));
   if (rows.rows != range.size() || rows.cols != options.dim) {
     return Invalid("rows [", range.begin, ", ", range.end, ") have the shape ", range.size(), "x", options.dim,
                    ", but the matrix given has ", rows.rows, "x", rows.cols);
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckBegin(const HeadOptions& options, uint64_t step, absl::Span<const int64_t> labels) {
+  if (step == 0) return Invalid("steps are numbered from 1");
+  if (options.sample_rate == 1.0) return absl::OkStatus();
+  for (const int64_t label : labels) {
+    if (label < 0 || label >= options.num_classes) {
+      return Invalid("step ", step, " was begun with label ", label, ", which is not in [0, ", options.num_classes,
+                     ")");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMoment(const HeadOptions& options, int moment) {
+  if (moment >= 0 && moment < options.num_moments()) return absl::OkStatus();
+  return Invalid("there is no moment ", moment, ": the optimizer has ", options.num_moments());
+}
+
+absl::Status CheckCounts(const HeadOptions& options, ClassRange range, int64_t counts) {
+  if (options.num_moments() == 1) return absl::FailedPreconditionError("SGD counts no steps");
+  RETURN_IF_ERROR(CheckRange(options, range));
+  if (counts == range.size()) return absl::OkStatus();
+  return Invalid("rows [", range.begin, ", ", range.end, ") have ", range.size(), " step counts, but ", counts,
+                 " were given");
+}
+
+absl::Status UnannouncedLabel(uint64_t step, size_t micro_batch, int64_t label) {
+  return Invalid("micro-batch ", micro_batch, " of the group has label ", label,
+                 ", which was not among those that step ", step, " was begun with: they say which classes take part");
 }
 
 int64_t SamplesOf(absl::Span<const ForwardInput> group) {

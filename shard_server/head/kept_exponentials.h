@@ -16,8 +16,8 @@ class KeptExponentials {
   // ResourceExhausted: the budget can't be had.
   absl::Status Init(int64_t budget_bytes);
 
-  // The next group: `samples` of it, and `blocks` blocks of `floats_per_block`.
-  void AddGroup(int64_t samples, int64_t blocks, int64_t floats_per_block);
+  // The next group: `samples` of it, and `blocks` blocks of `bytes_per_block`, a multiple of 64.
+  void AddGroup(int64_t samples, int64_t blocks, int64_t bytes_per_block);
 
   // All groups are done with.
   void Clear();
@@ -25,20 +25,20 @@ class KeptExponentials {
   int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t samples(int64_t group) const { return groups_[static_cast<size_t>(group)].samples; }
 
-  // Where the block's Q is kept; null: it is not.
-  float* Slot(int64_t group, int64_t block) const;
+  // Where the block's Q is kept, at a 64-byte boundary; null: it is not.
+  void* Slot(int64_t group, int64_t block) const;
 
  private:
   struct Group {
     int64_t samples = 0;
     int64_t blocks = 0;
     int64_t kept_blocks = 0;
-    int64_t floats_per_block = 0;
+    int64_t bytes_per_block = 0;
     int64_t offset = 0;
   };
 
-  Buffer<float> memory_;
-  int64_t budget_ = 0;  // floats
+  Buffer<unsigned char> memory_;
+  int64_t budget_ = 0;  // bytes
   int64_t used_ = 0;
   std::vector<Group> groups_;
 };

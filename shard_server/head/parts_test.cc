@@ -74,14 +74,14 @@ TEST(BufferTest, GrowsAndNeverShrinksAndIsAligned) {
 TEST(KeptExponentialsTest, GroupsTakeWhatIsLeftAndSlotsNeverOverlap) {
   KeptExponentials kept;
   ASSERT_TRUE(kept.Init(10 * 64 * 4).ok());
-  kept.AddGroup(4, 7, 64);
-  kept.AddGroup(4, 7, 64);
-  kept.AddGroup(4, 7, 64);
+  kept.AddGroup(4, 7, 256);
+  kept.AddGroup(4, 7, 256);
+  kept.AddGroup(4, 7, 256);
   std::vector<float*> slots;
   std::vector<int> per_group(3);
   for (int64_t g = 0; g < 3; ++g) {
     for (int64_t b = 0; b < 7; ++b) {
-      float* const slot = kept.Slot(g, b);
+      float* const slot = static_cast<float*>(kept.Slot(g, b));
       if (slot == nullptr) continue;
       slots.push_back(slot);
       ++per_group[static_cast<size_t>(g)];
@@ -94,14 +94,14 @@ TEST(KeptExponentialsTest, GroupsTakeWhatIsLeftAndSlotsNeverOverlap) {
   EXPECT_TRUE(kept.Slot(1, 2) != nullptr && kept.Slot(1, 6) != nullptr);
   kept.Clear();
   EXPECT_EQ(kept.groups(), 0);
-  kept.AddGroup(4, 7, 64);
+  kept.AddGroup(4, 7, 256);
   EXPECT_EQ(kept.Slot(0, 0), slots[0]);
 }
 
 TEST(KeptExponentialsTest, WithoutABudgetNothingIsKept) {
   KeptExponentials kept;
   ASSERT_TRUE(kept.Init(0).ok());
-  kept.AddGroup(4, 7, 64);
+  kept.AddGroup(4, 7, 256);
   EXPECT_EQ(kept.Slot(0, 3), nullptr);
   EXPECT_EQ(kept.samples(0), 4);
 }

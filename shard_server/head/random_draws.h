@@ -54,8 +54,12 @@ struct RoundingBits {
   // Of dimensions 8·octet ... 8·octet + 7: dimension 8·octet + i has the lower (even i) or upper half of word i/2.
   // Classes are below 2^40 and octets below 2^13, so no two counters are the same.
   ARCSHARD_HOST_DEVICE std::array<uint32_t, 4> Words(uint64_t step, int64_t j, int64_t octet, Rounded what) const {
-    return Philox(key, step,
-                  static_cast<uint64_t>(j) << 16 | static_cast<uint64_t>(octet) << 2 | static_cast<uint64_t>(what));
+    return Philox(key, step, Counter(j, octet, what));
+  }
+
+  // The counter's upper half; the lower one is the step.
+  ARCSHARD_HOST_DEVICE static uint64_t Counter(int64_t j, int64_t octet, Rounded what) {
+    return static_cast<uint64_t>(j) << 16 | static_cast<uint64_t>(octet) << 2 | static_cast<uint64_t>(what);
   }
 
   ARCSHARD_HOST_DEVICE static uint32_t Of(const std::array<uint32_t, 4>& words, int i) {

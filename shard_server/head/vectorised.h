@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+// One version of a pass for each level of x86, chosen when the program starts. Clang 14 does not know these names, and
+// a sanitizer's runtime is not up yet when the choice is made.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define ARCSHARD_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define ARCSHARD_VECTORISED
+#endif
+// Of a helper: it becomes part of each version.
+#define ARCSHARD_INLINED __attribute__((always_inline)) inline
+
+namespace arcshard::head {
+
+// A sum in 16 partial sums, so that it vectorises without letting the compiler reorder anything.
+constexpr int64_t kLanes = 16;
+
+ARCSHARD_INLINED float SumOfLanes(const float (&lanes)[kLanes]) {
+  float pairs[kLanes / 2];
+  for (int64_t i = 0; i < kLanes / 2; ++i) pairs[i] = lanes[i] + lanes[i + kLanes / 2];
+  return ((pairs[0] + pairs[4]) + (pairs[1] + pairs[5])) + ((pairs[2] + pairs[6]) + (pairs[3] + pairs[7]));
+}
+
+}  // namespace arcshard::head
