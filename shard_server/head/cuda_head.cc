@@ -106,8 +106,8 @@ absl::Status CudaHead::UseDevice() const { return CUDA_STATUS(cudaSetDevice(opti
 // --- a step
 
 absl::Status CudaHead::Begin(uint64_t step, absl::Span<const int64_t> labels) {
-  if (step == 0) return absl::InvalidArgumentError("steps are numbered from 1");
   if (step_ != 0) return absl::FailedPreconditionError(absl::StrCat("step ", step_, " is in hand"));
+  RETURN_IF_ERROR(CheckBegin(options_, step, labels));
   if (sampled()) {
     RETURN_IF_ERROR(UseDevice());
     RETURN_IF_ERROR(active_.Find(options_, step, labels, stream_));
@@ -193,9 +193,20 @@ Values CudaHead::Slot(const StepGroup& group, int64_t block) const {
 
 // --- pass 1
 
+absl::Status CudaHead::CheckLabels(absl::Span<const ForwardInput> group) const {
+  if (!sampled()) return absl::OkStatus();
+  for (size_t m = 0; m < group.size(); ++m) {
+    for (const int64_t label : group[m].labels) {
+      if (active_.Unannounced(label)) return UnannouncedLabel(step_, m, label);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CudaHead::Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) {
   if (step_ == 0) return absl::FailedPreconditionError("no step was begun");
   RETURN_IF_ERROR(CheckForward(options_, group, outputs));
+  RETURN_IF_ERROR(CheckLabels(group));
   RETURN_IF_ERROR(UseDevice());
   const int64_t samples = SamplesOf(group);
   const int64_t dim = options_.dim;
@@ -272,7 +283,9 @@ absl::Status CudaHead::CheckUpdate(absl::Span<const Group> groups, float lr) con
                                                    groups_.size(), " since the last update"));
   }
   for (size_t g = 0; g < groups.size(); ++g) {
-    RETURN_IF_ERROR(Annotate(CheckUpdateGroup(options_, groups[g]), absl::StrCat("group ", g)));
+    absl::Status status = CheckUpdateGroup(options_, groups[g]);
+    for (const UpdateInput& input : groups[g]) status.Update(CheckLabels({&input.forward, 1}));
+    RETURN_IF_ERROR(Annotate(status, absl::StrCat("group ", g)));
     if (const int64_t samples = SamplesOf(groups[g]); samples != groups_[g].samples) {
       return absl::InvalidArgumentError(absl::StrCat("group ", g, " of the update has ", samples,
                                                      " samples, but Forward took ", groups_[g].samples, " with it"));

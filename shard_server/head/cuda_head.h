@@ -81,6 +81,7 @@ class CudaHead final : public Head {
   Values Slot(const StepGroup& group, int64_t block) const;  // null: not kept
   StepGroup MakeStepGroup(int64_t samples) const;
 
+  absl::Status CheckLabels(absl::Span<const ForwardInput> group) const;
   absl::Status ForwardBlocks(const GroupSlots& group, const StepGroup& kept, float* u);
   void HandOut(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) const;
   absl::Status CheckUpdate(absl::Span<const Group> groups, float lr) const;

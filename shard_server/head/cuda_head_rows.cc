@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "shard_server/head/cuda_check.h"
 #include "shard_server/head/cuda_head.h"
@@ -13,17 +12,6 @@ namespace arcshard::head {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-
-absl::Status CheckMoment(const HeadOptions& options, int moment) {
-  if (moment >= 0 && moment < options.num_moments()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("there is no moment ", moment, ": the optimizer has ", options.num_moments()));
-}
-
-absl::Status CheckCounts(const HeadOptions& options, ClassRange range, size_t counts) {
-  if (options.num_moments() != 2) return absl::FailedPreconditionError("SGD counts no steps");
-  return CheckRows(options, range, {nullptr, static_cast<int64_t>(counts), options.dim});
-}
 
 }  // namespace
 
@@ -93,7 +81,7 @@ absl::Status CudaHead::WriteMoment(int moment, ClassRange range, MatrixView<cons
 }
 
 absl::Status CudaHead::ReadCounts(ClassRange range, absl::Span<uint32_t> out) const {
-  RETURN_IF_ERROR(CheckCounts(options_, range, out.size()));
+  RETURN_IF_ERROR(CheckCounts(options_, range, static_cast<int64_t>(out.size())));
   RETURN_IF_ERROR(UseDevice());
   RETURN_IF_ERROR(stream_.Copy(out.data(), counts_.as<uint32_t>() + RowOf(range),
                                static_cast<int64_t>(out.size() * sizeof(uint32_t))));
@@ -101,7 +89,7 @@ absl::Status CudaHead::ReadCounts(ClassRange range, absl::Span<uint32_t> out) co
 }
 
 absl::Status CudaHead::WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) {
-  RETURN_IF_ERROR(CheckCounts(options_, range, counts.size()));
+  RETURN_IF_ERROR(CheckCounts(options_, range, static_cast<int64_t>(counts.size())));
   RETURN_IF_ERROR(UseDevice());
   RETURN_IF_ERROR(stream_.Copy(counts_.as<uint32_t>() + RowOf(range), counts.data(),
                                static_cast<int64_t>(counts.size() * sizeof(uint32_t))));
