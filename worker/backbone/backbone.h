@@ -34,7 +34,7 @@ struct BackboneOptions {
 };
 
 // A network that turns images into embeddings. Its state is a list of named tensors; the training loop moves the
-// trainable ones (sgd.h) and commits the running averages, once per step. Not thread-safe.
+// trainable ones (optimizer.h) and commits the running averages, once per step. Not thread-safe.
 class Backbone {
  public:
   virtual ~Backbone() = default;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ATen/ops/zeros.h"
+#include "absl/strings/match.h"
 #include "common/io/file.h"
 
 namespace arcshard::worker {
@@ -92,6 +93,24 @@ TEST_F(BackboneFile, OpensTheNetworkThatItsMetadataDescribes) {
   EXPECT_EQ((*opened)->options().embedding_size, 4);
   ExpectSameState(**opened, *saved_);
   EXPECT_EQ(SafetensorsFile::Open(path_)->metadata().at("step"), "12");
+}
+
+TEST_F(BackboneFile, EveryArchitectureOpensAsItWasSavedWithWhatWasFrozenInIt) {
+  for (const char* name : {"iresnet34", "faceresnet18", "mobilefacenet"}) {
+    const auto saved = CreateBackbone({.name = name,
+                                       .width = 3,
+                                       .image_size = 32,
+                                       .embedding_size = 5,
+                                       .seed = 4,
+                                       .freeze = {absl::StrContains(name, "mobile") ? "layers.1" : "layer1"}});
+    ASSERT_TRUE(saved.ok()) << saved.status();
+    ASSERT_TRUE(SaveBackbone(**saved, path_).ok());
+    const auto opened = OpenBackbone(path_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ((*opened)->options().name, name);
+    ASSERT_EQ((*opened)->state_dict().size(), (*saved)->state_dict().size());
+    ExpectSameState(**opened, **saved);
+  }
 }
 
 TEST_F(BackboneFile, AMissingTensorIsNamedWithItsFile) {
