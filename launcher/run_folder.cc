@@ -81,6 +81,8 @@ std::string RunFolder::LogOf(Role role, uint32_t index) const {
 
 std::string RunFolder::backbone() const { return absl::StrCat(path_, "/model/backbone.safetensors"); }
 
+std::string RunFolder::best_backbone() const { return absl::StrCat(path_, "/model/best_backbone.safetensors"); }
+
 std::string RunFolder::processes_json() const { return absl::StrCat(path_, "/processes.json"); }
 
 absl::Status RunFolder::List(const std::string& coordinator, const std::vector<RunningProcess>& processes) {

@@ -39,7 +39,8 @@ class RunFolder {
   static absl::StatusOr<std::string> CoordinatorOf(const std::string& path);
 
   std::string LogOf(Role role, uint32_t index) const;
-  std::string backbone() const;  // where the run leaves it
+  std::string backbone() const;       // where the run leaves it
+  std::string best_backbone() const;  // that of its best verification
 
   // Writes processes.json, atomically.
   absl::Status List(const std::string& coordinator, const std::vector<RunningProcess>& processes);

@@ -120,7 +120,13 @@ std::string StatusText(const v1::RunStatus& status, const std::string& coordinat
   std::string text =
       absl::StrCat("run ", Printable(status.run_folder()), ", coordinator ", coordinator, " (pid ", process.pid(),
                    " on ", Printable(process.host()), ", ", Size(process.resident_bytes()), " resident)\n");
-  absl::StrAppend(&text, Printable(ProgressLine(status.progress(), std::numeric_limits<size_t>::max())), "\n");
+  v1::Progress progress = status.progress();
+  constexpr size_t kAnyWidth = std::numeric_limits<size_t>::max();
+  absl::StrAppend(&text, Printable(ProgressLine(progress, kAnyWidth)), "\n");
+  if (progress.phase() != v1::Progress::PHASE_TRAINING && progress.step() > 0) {  // how the training stands meanwhile
+    progress.set_phase(v1::Progress::PHASE_TRAINING);
+    absl::StrAppend(&text, Printable(ProgressLine(progress, kAnyWidth)), "\n");
+  }
   if (status.num_classes() > 0) {
     absl::StrAppend(&text, "view ", status.view().incarnation(), ".", status.view().counter(), ", ",
                     status.num_classes(), " classes\n");

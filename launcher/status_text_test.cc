@@ -87,6 +87,12 @@ TEST(StatusTextTest, BeforeTheViewItSaysWhomTheRunWaitsFor) {
   EXPECT_THAT(text, Not(HasSubstr("of late")));
 }
 
+TEST(StatusTextTest, DuringAVerificationItSaysHowTheTrainingStands) {
+  v1::RunStatus status = Training();
+  status.mutable_progress()->set_phase(v1::Progress::PHASE_EVALUATING);
+  EXPECT_THAT(StatusText(status, kAddress), HasSubstr("\nverifying after step 7\nepoch 0.00/2  step 7/100  loss"));
+}
+
 TEST(StatusTextTest, TheLatestVerificationComesLast) {
   v1::RunStatus status = Training();
   status.mutable_progress()->set_verification_step(5);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -55,9 +56,14 @@ absl::StatusOr<RunConfig> LoadChecked(const TrainOptions& options) {
   return config;
 }
 
-// Libraries take their number of threads from here, as they are loaded.
+// Libraries take their number of threads from here, as they are loaded, and how they wait for each other: by sleeping,
+// since the processes of a run share this machine's cores. Threads that wait by spinning take them from those that are
+// waited for.
 std::vector<std::string> ThreadEnvironment(int threads) {
-  return {absl::StrCat("OMP_NUM_THREADS=", threads), absl::StrCat("MKL_NUM_THREADS=", threads)};
+  std::vector<std::string> environment = {absl::StrCat("OMP_NUM_THREADS=", threads),
+                                          absl::StrCat("MKL_NUM_THREADS=", threads)};
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) environment.push_back("OMP_WAIT_POLICY=passive");
+  return environment;
 }
 
 class TrainRun {
@@ -218,6 +224,10 @@ class TrainRun {
                                WholeSeconds(clock_.Now() - trains_since_)));
     for (const std::string& line : VerificationLines(progress_)) printer_.Line(line);
     printer_.Line(absl::StrCat("backbone: ", folder_.backbone()));
+    if (config_.verification.keep_best && progress_.best_step() < progress_.verification_step()) {
+      printer_.Line(absl::StrFormat("best of all verifications: %s (step %d, accuracy %.4f)", folder_.best_backbone(),
+                                    progress_.best_step(), progress_.best_accuracy()));
+    }
     return end.status;
   }
 
