@@ -122,22 +122,28 @@ absl::Status CpuHead<T>::Forward(absl::Span<const ForwardInput> group, absl::Spa
   return absl::OkStatus();
 }
 
+// Where float32 centers were rounded for the product, they are those of the rounded rows: a cosine is then one of unit
+// vectors, and the rounding's part along a center, the larger one near a cosine of 1, falls out.
 template <typename T>
-absl::Span<const float> CpuHead<T>::InverseNorms(const BlockRows& rows, Worker& worker) const {
+absl::Span<const float> CpuHead<T>::InverseNorms(const BlockRows& rows, const T* centers, Worker& worker) const {
   const float* const all = store_.inverse_norms();
   const size_t count = static_cast<size_t>(rows.count);
+  const absl::Span<float> own = absl::MakeSpan(worker.inverse_norms.data(), count);
+  if (!std::is_same_v<T, float> && options().weights == DataType::kFloat32) {
+    InverseNormsOfRows(DepthOf<T>(options().dim), centers, own);
+    return own;
+  }
   if (rows.list == nullptr) return {all + rows.first, count};
-  float* const own = worker.inverse_norms.data();
   for (size_t i = 0; i < count; ++i) own[i] = all[rows.list[i]];
-  return {own, count};
+  return own;
 }
 
 template <typename T>
 void CpuHead<T>::ComputeExponentials(const Block& block, const T* centers, const PreparedGroup<T>& group,
                                      Worker& worker, T* q) const {
   const BlockShape shape = {RoundedUp(block.rows, kRowUnit), group.stride(), options().dim};
-  const ExponentialsJob job = {InverseNorms(plan_.RowsOf(block), worker), group.samples(), group.stride(), block.begin,
-                               group.TargetsOf(block)};
+  const ExponentialsJob job = {InverseNorms(plan_.RowsOf(block), centers, worker), group.samples(), group.stride(),
+                               block.begin, group.TargetsOf(block)};
   std::fill_n(worker.block_z.data(), group.samples(), 0.0f);
   if constexpr (std::is_same_v<T, float>) {
     ProductOfCosines(shape, centers, group.unit(), q);

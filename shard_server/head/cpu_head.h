@@ -54,7 +54,7 @@ class CpuHead final : public Head {
     Buffer<T> q_transposed;       // stride×rows
     Buffer<T> centers;            // rows×depth, where they are not used as they lie
     Buffer<T> paired_centers;     // rows×D, in bfloat16
-    Buffer<float> inverse_norms;  // rows, of a sampled step
+    Buffer<float> inverse_norms;  // rows, where they are not used as they lie
     Buffer<float> h;              // rows×D
     Buffer<uint16_t> randoms;     // of a row
     Buffer<float> block_z;        // B
@@ -75,7 +75,7 @@ class CpuHead final : public Head {
   absl::Status CheckLabels(absl::Span<const ForwardInput> group) const;
   absl::Status CheckUpdate(absl::Span<const Group> groups, float lr) const;
 
-  absl::Span<const float> InverseNorms(const BlockRows& rows, Worker& worker) const;
+  absl::Span<const float> InverseNorms(const BlockRows& rows, const T* centers, Worker& worker) const;
   // Q of a block into `q`, from its centers and the group's unit embeddings; worker.block_z gets the block's z.
   void ComputeExponentials(const Block& block, const T* centers, const PreparedGroup<T>& group, Worker& worker,
                            T* q) const;

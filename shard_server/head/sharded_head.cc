@@ -97,19 +97,44 @@ std::vector<float> ShardedHead::Weights() const {
   return all;
 }
 
-std::vector<float> ShardedHead::Momentum() const {
+std::vector<float> ShardedHead::Moment(int moment) const {
   std::vector<float> all(num_classes_ * dim_);
   for (const auto& head : heads_) {
     const ClassRange range = head->options().range;
-    ExpectOk(head->ReadMoment(0, range, {all.data() + range.begin * dim_, range.size(), dim_}));
+    ExpectOk(head->ReadMoment(moment, range, {all.data() + range.begin * dim_, range.size(), dim_}));
   }
   return all;
+}
+
+std::vector<uint32_t> ShardedHead::Counts() const {
+  std::vector<uint32_t> all(num_classes_);
+  for (const auto& head : heads_) {
+    const ClassRange range = head->options().range;
+    ExpectOk(head->ReadCounts(range, absl::MakeSpan(all).subspan(range.begin, range.size())));
+  }
+  return all;
+}
+
+HeadState ShardedHead::State() const {
+  HeadState state = {Weights(), {}, {}};
+  const int moments = heads_.front()->options().num_moments();
+  for (int i = 0; i < moments; ++i) state.moments.push_back(Moment(i));
+  if (moments == 2) state.counts = Counts();
+  return state;
 }
 
 void ShardedHead::SetWeights(std::vector<float> weights) {
   for (const auto& head : heads_) {
     const ClassRange range = head->options().range;
     ExpectOk(head->WriteWeights(range, MatrixView<float>{weights.data() + range.begin * dim_, range.size(), dim_}));
+  }
+}
+
+void ShardedHead::SetMoment(int moment, std::vector<float> values) {
+  for (const auto& head : heads_) {
+    const ClassRange range = head->options().range;
+    ExpectOk(
+        head->WriteMoment(moment, range, MatrixView<float>{values.data() + range.begin * dim_, range.size(), dim_}));
   }
 }
 
@@ -124,61 +149,6 @@ std::vector<double> Unit(const T* x, int64_t dim) {
 }
 template std::vector<double> Unit(const float*, int64_t);
 template std::vector<double> Unit(const double*, int64_t);
-
-DenseHead::DenseHead(const HeadOptions& options, const std::vector<float>& weights)
-    : options_(options),
-      shift_(options.scale + std::log(static_cast<double>(options.num_classes)) - 69.0),
-      weights_(weights.begin(), weights.end()),
-      momentum_(weights.size()) {}
-
-Sums DenseHead::Forward(const MicroBatch& batch) const {
-  const int64_t dim = options_.dim;
-  const size_t samples = batch.labels.size();
-  Sums sums = {std::vector<double>(samples), std::vector<double>(samples * dim), std::vector<float>(samples * dim)};
-  for (int64_t j = 0; j < options_.num_classes; ++j) {
-    const std::vector<double> w = Unit(&weights_[j * dim], dim);
-    for (size_t i = 0; i < samples; ++i) {
-      const std::vector<double> e = Unit(&batch.embedding[i * dim], dim);
-      double cosine = 0;
-      for (int64_t d = 0; d < dim; ++d) cosine += w[d] * e[d];
-      const double p = std::exp(options_.scale * std::clamp(cosine, -1.0, 1.0) - shift_);
-      const bool own = batch.labels[i] == j;
-      for (int64_t d = 0; d < dim; ++d) {
-        if (own) sums.own_centers[i * dim + d] = static_cast<float>(w[d]);
-        if (!own) sums.u[i * dim + d] += p * w[d];
-      }
-      if (!own) sums.z[i] += p;
-    }
-  }
-  return sums;
-}
-
-void DenseHead::Update(const MicroBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr) {
-  const int64_t dim = options_.dim;
-  const SgdOptions& sgd = std::get<SgdOptions>(options_.optimizer);
-  for (int64_t j = 0; j < options_.num_classes; ++j) {
-    double* const weight = &weights_[j * dim];
-    const std::vector<double> w = Unit(weight, dim);
-    std::vector<double> g(dim);
-    for (size_t i = 0; i < batch.labels.size(); ++i) {
-      const std::vector<double> e = Unit(&batch.embedding[i * dim], dim);
-      double cosine = 0;
-      for (int64_t d = 0; d < dim; ++d) cosine += w[d] * e[d];
-      const double p = std::exp(options_.scale * std::clamp(cosine, -1.0, 1.0) - shift_);
-      const double factor = batch.labels[i] == j ? t[i] : p * r[i];
-      for (int64_t d = 0; d < dim; ++d) g[d] += factor * e[d];
-    }
-    double radial = 0, norm = 0;
-    for (int64_t d = 0; d < dim; ++d) radial += g[d] * w[d], norm += weight[d] * weight[d];
-    norm = std::sqrt(norm);
-    for (int64_t d = 0; d < dim; ++d) {
-      const double gradient = norm < 1e-12 ? 0.0 : (g[d] - radial * w[d]) / norm;
-      double& v = momentum_[j * dim + d];
-      v = sgd.momentum * v + gradient + sgd.weight_decay * weight[d];
-      weight[d] -= lr * v;
-    }
-  }
-}
 
 double LargestDifference(const std::vector<double>& x, const std::vector<double>& reference) {
   EXPECT_EQ(x.size(), reference.size());

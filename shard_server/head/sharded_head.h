@@ -6,7 +6,7 @@
 
 #include "shard_server/head/head.h"
 
-// For tests: several heads that together hold all classes, and the plain formula that they must agree with.
+// For tests: several heads that together hold all classes. dense_head.h has what they must agree with.
 namespace arcshard::head {
 
 struct MicroBatch {
@@ -27,7 +27,14 @@ struct Sums {
 // Uneven ranges of N classes over K shards: later shards hold more; where K > N some hold none.
 std::vector<ClassRange> UnevenRanges(int64_t num_classes, int shards);
 
-// Any error of a head fails the test.
+struct HeadState {
+  std::vector<float> weights;
+  std::vector<std::vector<float>> moments;
+  std::vector<uint32_t> counts;
+  friend bool operator==(const HeadState&, const HeadState&) = default;
+};
+
+// Heads of options.device. Any error of a head fails the test.
 class ShardedHead {
  public:
   ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges);
@@ -40,32 +47,20 @@ class ShardedHead {
   void Discard();
 
   std::vector<float> Weights() const;
-  std::vector<float> Momentum() const;
+  std::vector<float> Moment(int moment) const;
+  std::vector<float> Momentum() const { return Moment(0); }
+  std::vector<uint32_t> Counts() const;
   void SetWeights(std::vector<float> weights);
+  void SetMoment(int moment, std::vector<float> values);
+
+  // Everything that is held.
+  HeadState State() const;
 
  private:
   int64_t dim_;
   int64_t num_classes_;
   uint64_t step_ = 0;
   std::vector<std::unique_ptr<Head>> heads_;
-};
-
-// The unsharded head in float64, straight from DESIGN §1's formulas.
-class DenseHead {
- public:
-  DenseHead(const HeadOptions& options, const std::vector<float>& weights);
-
-  Sums Forward(const MicroBatch& batch) const;
-  void Update(const MicroBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr);
-
-  const std::vector<double>& weights() const { return weights_; }
-  const std::vector<double>& momentum() const { return momentum_; }
-
- private:
-  HeadOptions options_;
-  double shift_;
-  std::vector<double> weights_;
-  std::vector<double> momentum_;
 };
 
 // x/|x| in float64, 0 where the norm is below 1e-12.
