@@ -38,7 +38,7 @@ int Main(int argc, char** argv) {
   std::string connect_timeout = "60s";
   std::string metrics_listen = "127.0.0.1:0";
   app.add_option("--coordinator", options.coordinator, "The coordinator's address, host:port")->required();
-  app.add_option("--data", options.data, "Folder of the training set on this machine; default: the run's data.train");
+  app.add_option("--data", options.data, "Where the training set lies on this machine; default: the run's data.train");
   app.add_option("--all-reduce-interface", options.all_reduce_interface,
                  "Address of this machine that the workers' all-reduce binds to. It knows neither TLS nor passwords")
       ->capture_default_str();

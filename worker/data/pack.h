@@ -17,6 +17,11 @@ struct PackOptions {
   int threads = 1;
 };
 
+struct UnpackOptions {
+  bool skip_damaged = false;
+  int threads = 1;
+};
+
 struct PackReport {
   int64_t classes = 0;
   int64_t images = 0;
@@ -45,9 +50,9 @@ absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std:
                                        const PackOptions& options);
 
 // The inverse, in the seed's layout (seed_folders.h): OUT/property and OUT/00000017/00000123.jpg or .png, by label and
-// number of the sample, with the bytes that the images have. OUT appears whole, or not at all. `options`: resize and
-// force are not used. AlreadyExists: OUT is there and not empty. Others as of PackDataset.
+// number of the sample, with the bytes that the images have. OUT appears whole, or not at all. AlreadyExists: OUT is
+// there and not empty. Others as of PackDataset.
 absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const std::string& out,
-                                         const PackOptions& options);
+                                         const UnpackOptions& options);
 
 }  // namespace arcshard::worker

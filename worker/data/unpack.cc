@@ -66,7 +66,7 @@ class AtomicFolder {
 }  // namespace
 
 absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const std::string& out,
-                                         const PackOptions& options) {
+                                         const UnpackOptions& options) {
   std::string path = out;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   std::error_code error;
