@@ -90,9 +90,9 @@ TEST(HeadFromConfigTest, TheOptimizerIsTheRunsWithItsOwnKeys) {
 // The coordinator plans ranges with the one, the shard refuses what is too large with the other.
 TEST(HeadFromConfigTest, TheCoordinatorCountsTheBytesThatTheHeadTakes) {
   RunConfig config;
-  for (const char* optimizer : {"sgd"}) {
-    for (const char* weights : {"float32"}) {
-      for (const char* moments : {"float32"}) {
+  for (const char* optimizer : {"sgd", "adamw"}) {
+    for (const char* weights : {"float32", "bfloat16"}) {
+      for (const char* moments : {"float32", "bfloat16"}) {
         for (const int dim : {1, 7, 512}) {
           config.optimizer.kind = optimizer;
           config.head.weights = weights;

@@ -95,6 +95,42 @@ INSTANTIATE_TEST_SUITE_P(Runs, Elastic, testing::Combine(testing::Values(1, 2, 3
                                                "_workers");
                          });
 
+// A step of AdamW has the size of lr whatever that of its gradient, which would make a gradient out of rounding into a
+// whole step; epsilon bounds what rounding can do.
+RunConfig AdamWRun() {
+  RunConfig config = SmallRun();
+  config.optimizer.kind = "adamw";
+  config.optimizer.epsilon = 1e-2;
+  return config;
+}
+
+RunConfig SampledRun() {
+  RunConfig config = SmallRun();
+  config.head.sample_rate = 0.1;
+  return config;
+}
+
+TEST(ElasticTest, RunsWithSampledClassesOrAdamWEqualThoseOfOneShardAndOneWorker) {
+  constexpr uint64_t kFewSteps = 20;
+  for (const RunConfig& config : {SampledRun(), AdamWRun()}) {
+    SCOPED_TRACE(config.optimizer.kind);
+    TrainingOptions options = WithSmallBackbone(1, 1);
+    options.config = config;
+    const Result before = Train(options, 0, kLr);
+    const Result reference = Train(options, kFewSteps, kLr);
+    EXPECT_GE(Distance(reference.model, before.model), 1000 * kRounding);
+    EXPECT_GE(Distance(reference.class_centers, before.class_centers), 1000 * kRounding);
+    for (const auto& [shards, workers] : {std::pair<size_t, size_t>{1, 2}, {3, 1}, {3, 2}}) {
+      options.shards = shards;
+      options.workers = workers;
+      const Result result = Train(options, kFewSteps, kLr);
+      EXPECT_LE(Distance(result.model, reference.model), kRounding) << shards << " shards, " << workers << " workers";
+      EXPECT_LE(Distance(result.class_centers, reference.class_centers), kRounding)
+          << shards << " shards, " << workers << " workers";
+    }
+  }
+}
+
 TEST(ElasticTest, FiftyStepsChangeTheModelByMuchMoreThanRounding) {
   const Result before = Train(WithSmallBackbone(1, 1), 0, kLr);
   const Result after = Train(WithSmallBackbone(1, 1), kSteps, kLr);

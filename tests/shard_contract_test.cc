@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,7 +32,7 @@ class Answers final : public ShardLinkEvents {
   void OnStatistics(size_t, const Key& key, ShardStatistics* statistics) override {
     MutexLock lock(&mutex_);
     ++count_[{key.step, key.micro_batch}];
-    last_ = *statistics;
+    last_[{key.step, key.micro_batch}] = *statistics;
     changed_.NotifyAll();
   }
   void OnLost(size_t, const absl::Status& status) override {
@@ -44,7 +45,7 @@ class Answers final : public ShardLinkEvents {
   ShardStatistics Await(uint64_t step, uint32_t micro_batch, int times = 1) {
     MutexLock lock(&mutex_);
     while (count_[{step, micro_batch}] < times && lost_.ok()) changed_.Wait(&mutex_);
-    return lost_.ok() ? last_ : ShardStatistics{};
+    return lost_.ok() ? last_[{step, micro_batch}] : ShardStatistics{};
   }
   int Count(uint64_t step, uint32_t micro_batch) {
     MutexLock lock(&mutex_);
@@ -60,7 +61,7 @@ class Answers final : public ShardLinkEvents {
   Mutex mutex_;
   CondVar changed_;
   std::map<std::pair<uint64_t, uint32_t>, int> count_ ABSL_GUARDED_BY(mutex_);
-  ShardStatistics last_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<uint64_t, uint32_t>, ShardStatistics> last_ ABSL_GUARDED_BY(mutex_);
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -81,15 +82,19 @@ class ShardContract : public testing::TestWithParam<Transport> {
  protected:
   void SetUp() override { Begin(GetParam()); }
 
-  void Begin(Transport transport) {
-    link_.reset();
-    link0_.reset();
+  static ShardClusterOptions Options() {
     ShardClusterOptions options;
     options.ranges = {{0, 4}, {4, 11}};
     options.head.dim = kDim;
     options.head.scale = 16;
     options.batch_size = 5;
     options.max_in_flight = 2;
+    return options;
+  }
+
+  void Begin(Transport transport, const ShardClusterOptions& options = Options()) {
+    link_.reset();
+    link0_.reset();
     auto cluster = ShardCluster::Start(options, transport);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     cluster_ = *std::move(cluster);
@@ -285,6 +290,74 @@ TEST_P(ShardContract, MessagesOfTheNextStepWaitForTheDecision) {
   Send(*link_, Kind::kEmbedding, 2, 0);
   Decide(1, Outcome::kCommit);
   EXPECT_EQ(answers_->Await(2, 0).z.size(), kSizes[0]);
+}
+
+TEST_P(ShardContract, ASampledStepIsTheSameInWhateverOrderLabelsCome) {
+  using Message = std::pair<Kind, uint32_t>;
+  const Message labels[] = {{Kind::kLabels, 0}, {Kind::kLabels, 1}};
+  const Message embedding[] = {{Kind::kEmbedding, 0}, {Kind::kEmbedding, 1}};
+  const std::vector<std::vector<Message>> orders = {
+      {labels[0], labels[1], embedding[0], embedding[1]},
+      {labels[1], labels[0], embedding[1], embedding[0]},
+      {labels[0], embedding[0], labels[1], embedding[1]},  // pass 1 has to wait for the labels that come late
+      {labels[1], embedding[1], labels[0], embedding[0]},
+      {labels[0], labels[0], embedding[0], embedding[0], labels[1], labels[1], embedding[1]}};
+  ShardClusterOptions options = Options();
+  options.head.sample_rate = 0.1;
+  std::vector<std::vector<float>> z, u, weights;
+  for (const std::vector<Message>& order : orders) {
+    Begin(GetParam(), options);
+    const std::vector<float> before = cluster_->Weights();
+    for (const auto& [kind, m] : order) {
+      Send(*link_, kind, 1, m);
+      Send(*link0_, kind, 1, m);
+    }
+    for (uint32_t m = 0; m < kSizes.size(); ++m) {
+      answers0_->Await(1, m);
+      const ShardStatistics statistics = answers_->Await(1, m);
+      z.push_back(statistics.z);
+      u.push_back(statistics.u);
+    }
+    for (uint32_t m = 0; m < kSizes.size(); ++m) {
+      Send(*link_, Kind::kGradient, 1, m);
+      Send(*link0_, Kind::kGradient, 1, m);
+    }
+    EXPECT_TRUE(cluster_->AwaitVote(1).finite);
+    Decide(1, Outcome::kCommit);
+    cluster_->AwaitApplied(1);
+    weights.push_back(cluster_->Weights());
+    EXPECT_EQ(weights.back(), weights.front());
+    // Labels of step 1: 3 5 7, 8 10. Some of the others are not drawn, and stay.
+    int64_t moved = 0;
+    for (int64_t j = 0; j < 11; ++j) {
+      moved += !std::equal(&before[j * kDim], &before[j * kDim] + kDim, &weights.back()[j * kDim]);
+    }
+    EXPECT_GE(moved, 5);
+    EXPECT_LT(moved, 11);
+  }
+  EXPECT_EQ(z.size(), 2 * orders.size());
+  for (size_t i = 2; i < z.size(); ++i) {
+    EXPECT_EQ(z[i], z[i % 2]);
+    EXPECT_EQ(u[i], u[i % 2]);
+  }
+}
+
+TEST_P(ShardContract, ASampledStepWaitsForTheLabelsOfAnotherWorker) {
+  ShardClusterOptions options = Options();
+  options.workers = 2;
+  options.head.sample_rate = 0.1;
+  Begin(GetParam(), options);
+  Answers others;  // of worker 1, whose micro-batch 1 is
+  auto link = cluster_->Link(1, 1, &others);
+  ASSERT_TRUE(link.ok()) << link.status();
+  Send(*link_, Kind::kLabels, 1, 0);
+  Send(*link_, Kind::kEmbedding, 1, 0);
+  EXPECT_EQ(answers_->Count(1, 0), 0);
+  Send(**link, Kind::kLabels, 1, 1);  // its embedding may come much later
+  EXPECT_EQ(answers_->Await(1, 0).z.size(), kSizes[0]);
+  Send(**link, Kind::kEmbedding, 1, 1);
+  EXPECT_EQ(others.Await(1, 1).z.size(), kSizes[1]);
+  link->reset();
 }
 
 TEST_P(ShardContract, ASkippedStepLeavesTheWeights) {

@@ -6,6 +6,7 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/cat.h"
+#include "ATen/ops/equal.h"
 #include "ATen/ops/from_blob.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -13,8 +14,8 @@
 #include "worker/loss/golden_case.h"
 #include "worker/loss/sharded_softmax.h"
 
-// The reference cases through everything that a step passes: the loss at the worker, K shards' state machines and
-// heads, in process and behind gRPC servers.
+// The reference cases, sampled classes and the inter-class filter included, through everything that a step passes: the
+// loss at the worker, K shards' state machines and heads, in process and behind gRPC servers.
 namespace arcshard {
 namespace {
 
@@ -23,6 +24,7 @@ using worker::GoldenCase;
 using worker::HeadClient;
 using worker::LossContext;
 using worker::LossResult;
+using worker::Products;
 using worker::SoftmaxStatistics;
 using worker::ThroughStandardize;
 
@@ -36,10 +38,10 @@ std::vector<float> Floats(const at::Tensor& tensor) {
   return {floats.const_data_ptr<float>(), floats.const_data_ptr<float>() + floats.numel()};
 }
 
-class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size_t, Transport>> {
+class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size_t, Transport, Products>> {
  protected:
   void SetUp() override {
-    auto golden = GoldenCase::Open(std::get<0>(GetParam()));
+    auto golden = GoldenCase::Open(std::get<0>(GetParam()), std::get<3>(GetParam()));
     ASSERT_TRUE(golden.ok()) << golden.status();
     golden_ = *std::move(golden);
     centers_ = golden_->Reals("W_0");
@@ -48,6 +50,10 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     options_.head.scale = static_cast<float>(golden_->Real("scale"));
     options_.head.optimizer = head::SgdOptions{static_cast<float>(golden_->Real("momentum")),
                                                static_cast<float>(golden_->Real("weight_decay"))};
+    if (golden_->Real("filter") > 0) options_.head.filter = static_cast<float>(golden_->Real("filter"));
+    options_.head.sample_rate = golden_->Real("sample_rate");
+    options_.head.seed = golden_->sampling_seed();
+    if (std::get<3>(GetParam()) == Products::kBfloat16) options_.head.compute = head::DataType::kBfloat16;
     options_.batch_size = static_cast<uint32_t>(golden_->Labels(1).size(0));
     for (const int64_t size : golden_->MicroBatches()) sizes_.push_back(static_cast<uint32_t>(size));
     options_.max_in_flight = static_cast<uint32_t>(sizes_.size());
@@ -118,6 +124,13 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     return total;
   }
 
+  // The classes whose weights or momentum are others than before: those that took part in the step. Weight decay moves
+  // each of them.
+  static at::Tensor Moved(const at::Tensor& weights_before, const at::Tensor& weights,
+                          const at::Tensor& momentum_before, const at::Tensor& momentum) {
+    return (weights != weights_before).any(1).logical_or((momentum != momentum_before).any(1));
+  }
+
   at::Tensor Matrix(std::vector<float> values) const {
     return at::from_blob(values.data(), centers_.sizes(), at::kFloat).clone();
   }
@@ -133,7 +146,15 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
 TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {
   StartCluster(0);
   at::Tensor before = Matrix(cluster_->Weights());
+  at::Tensor momentum_before = Matrix(cluster_->Moment(0));
   for (int step = 1; step <= golden_->steps(); ++step) {
+    if (step > 1 && std::get<3>(GetParam()) == Products::kBfloat16) {
+      // Its tolerance is one step's: another one from where this one led is another one's.
+      before = golden_->Reals("W", step - 1).to(at::kFloat);
+      momentum_before = golden_->Reals("V", step - 1).to(at::kFloat);
+      cluster_->SetWeights(Floats(before));
+      cluster_->SetMoment(0, Floats(momentum_before));
+    }
     std::map<std::string, std::vector<at::Tensor>> parts;
     golden_->ExpectLossClose(RunStep(step, &parts), step);
     for (const auto& [name, tensors] : parts) {
@@ -146,7 +167,12 @@ TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {
     Decide(step, golden_->Real("lr"));
     cluster_->AwaitApplied(step);
     const at::Tensor after = Matrix(cluster_->Weights());
-    golden_->ExpectClose(Matrix(cluster_->Momentum()), "V", step);
+    const at::Tensor momentum = Matrix(cluster_->Moment(0));
+    golden_->ExpectClose(momentum, "V", step);
+    if (golden_->Flag("sampled")) {
+      EXPECT_TRUE(at::equal(Moved(before, after, momentum_before, momentum), golden_->Active(step)))
+          << "other classes took part in step " << step;
+    }
     // W_i - W_{i-1} in float32 has the rounding of W itself: half a unit in the last place of each.
     const at::Tensor reference = golden_->Reals("W", step) - golden_->Reals("W", step - 1);
     const at::Tensor difference = after.to(at::kDouble) - before.to(at::kDouble);
@@ -154,6 +180,7 @@ TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {
     EXPECT_LE((difference - reference).abs().max().item<double>(),
               golden_->Tolerance() * reference.abs().max().item<double>() + rounding);
     before = after;
+    momentum_before = momentum;
   }
 }
 
@@ -173,13 +200,21 @@ TEST_P(ShardedGolden, KeptAndRecomputedExponentialsGiveTheSameBits) {
   EXPECT_EQ(results[0], results[1]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, ShardedGolden,
+std::string NameOf(const testing::TestParamInfo<ShardedGolden::ParamType>& each) {
+  return absl::StrCat(std::get<0>(each.param), "_", std::get<1>(each.param), "_shards_",
+                      std::get<2>(each.param) == Transport::kGrpc ? "grpc" : "in_process");
+}
+
+INSTANTIATE_TEST_SUITE_P(Float32, ShardedGolden,
                          testing::Combine(testing::ValuesIn(worker::GoldenCases()), testing::Values(1, 2, 3, 5),
-                                          testing::Values(Transport::kInProcess, Transport::kGrpc)),
-                         [](const auto& each) {
-                           return absl::StrCat(std::get<0>(each.param), "_", std::get<1>(each.param), "_shards_",
-                                               std::get<2>(each.param) == Transport::kGrpc ? "grpc" : "in_process");
-                         });
+                                          testing::Values(Transport::kInProcess, Transport::kGrpc),
+                                          testing::Values(Products::kFloat32)),
+                         NameOf);
+INSTANTIATE_TEST_SUITE_P(Bfloat16, ShardedGolden,
+                         testing::Combine(testing::ValuesIn(worker::GoldenCases()), testing::Values(2),
+                                          testing::Values(Transport::kInProcess, Transport::kGrpc),
+                                          testing::Values(Products::kBfloat16)),
+                         NameOf);
 
 }  // namespace
 }  // namespace arcshard

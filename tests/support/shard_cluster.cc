@@ -214,20 +214,37 @@ class RealShardCluster final : public ShardCluster {
     return Read(
         [](head::Head& head, head::MatrixView<float> rows) { return head.ReadWeights(head.options().range, rows); });
   }
-  std::vector<float> Momentum() const override {
-    return Read(
-        [](head::Head& head, head::MatrixView<float> rows) { return head.ReadMoment(0, head.options().range, rows); });
+  std::vector<float> Moment(int moment) const override {
+    return Read([moment](head::Head& head, head::MatrixView<float> rows) {
+      return head.ReadMoment(moment, head.options().range, rows);
+    });
+  }
+  std::vector<uint32_t> Counts() const override {
+    std::vector<uint32_t> all(view_.num_classes);
+    for (const auto& shard : shards_) {
+      const ClassRange range = shard->head().options().range;
+      if (!shard->head().ReadCounts(range, absl::MakeSpan(all).subspan(range.begin, range.size())).ok()) return {};
+    }
+    return all;
   }
   void SetWeights(const std::vector<float>& weights) override {
     for (const auto& shard : shards_) {
       const ClassRange range = shard->head().options().range;
-      shard->head()
-          .WriteWeights(range, {weights.data() + range.begin * options_.head.dim, range.size(), options_.head.dim})
-          .IgnoreError();
+      shard->head().WriteWeights(range, RowsOf(weights, range)).IgnoreError();
+    }
+  }
+  void SetMoment(int moment, const std::vector<float>& values) override {
+    for (const auto& shard : shards_) {
+      const ClassRange range = shard->head().options().range;
+      shard->head().WriteMoment(moment, range, RowsOf(values, range)).IgnoreError();
     }
   }
 
  private:
+  head::MatrixView<const float> RowsOf(const std::vector<float>& matrix, ClassRange range) const {
+    return {matrix.data() + range.begin * options_.head.dim, range.size(), options_.head.dim};
+  }
+
   template <typename ReadRows>
   std::vector<float> Read(const ReadRows& read_rows) const {
     std::vector<float> all(view_.num_classes * options_.head.dim);

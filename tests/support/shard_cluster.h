@@ -49,10 +49,12 @@ class ShardCluster {
   // Waits until every shard has carried out a decision.
   virtual void AwaitApplied(uint64_t step) = 0;
 
-  // N×D, of all shards. Only between a decision that was applied and the next one.
+  // N×D, and N, of all shards. Only between a decision that was applied and the next one.
   virtual std::vector<float> Weights() const = 0;
-  virtual std::vector<float> Momentum() const = 0;
+  virtual std::vector<float> Moment(int moment) const = 0;  // as Head's
+  virtual std::vector<uint32_t> Counts() const = 0;         // of AdamW's steps
   virtual void SetWeights(const std::vector<float>& weights) = 0;
+  virtual void SetMoment(int moment, const std::vector<float>& values) = 0;
 };
 
 // K ranges over N classes, as different in size as possible while none is empty (where N allows it).

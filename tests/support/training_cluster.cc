@@ -8,6 +8,7 @@
 #include "ATen/ops/from_blob.h"
 #include "common/base/status_macros.h"
 #include "common/metrics/metric_list.h"
+#include "shard_server/head_from_config.h"
 #include "worker/data/open_dataset.h"
 #include "worker/training/run_backbone.h"
 
@@ -47,12 +48,8 @@ class RealTrainingCluster final : public TrainingCluster {
                                                 .epochs = 1}));
     ShardClusterOptions shards;
     shards.ranges = UnevenRanges(dataset_->classes(), options_.shards);
-    shards.head.dim = config.backbone.embedding_size;
-    shards.head.scale = static_cast<float>(config.head.scale);
-    shards.head.optimizer = head::SgdOptions{static_cast<float>(config.optimizer.momentum),
-                                             static_cast<float>(config.optimizer.weight_decay)};
+    shards.head = shard::HeadOptionsOf(config, dataset_->classes(), {0, dataset_->classes()}, DeviceName{});
     shards.head.exp_budget_bytes = int64_t{1} << 20;
-    shards.head.seed = config.run.seed;
     shards.workers = static_cast<uint32_t>(options_.workers);
     shards.batch_size = config.data.batch_size;
     shards.deterministic = config.run.deterministic;
@@ -93,6 +90,7 @@ class RealTrainingCluster final : public TrainingCluster {
     }
     return at::cat(rows);
   }
+  ShardCluster& shards() override { return *shards_; }
   at::Tensor ClassCenters() override {
     std::vector<float> weights = shards_->Weights();
     return at::from_blob(weights.data(), {dataset_->classes(), options_.config.backbone.embedding_size}, at::kFloat)

@@ -42,6 +42,7 @@ class TrainingCluster {
   // The backbone's parameters and running statistics in one row, of one worker.
   virtual at::Tensor Model(size_t worker) = 0;
   virtual at::Tensor ClassCenters() = 0;  // N×D
+  virtual ShardCluster& shards() = 0;
 };
 
 }  // namespace arcshard

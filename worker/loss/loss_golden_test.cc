@@ -58,7 +58,7 @@ TEST_P(LossGolden, EqualsTheUnshardedFloat64Reference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, LossGolden, testing::ValuesIn(GoldenCases()),
+INSTANTIATE_TEST_SUITE_P(Golden, LossGolden, testing::ValuesIn(GoldenCasesOfTheLoss()),
                          [](const auto& each) { return each.param; });
 
 }  // namespace
