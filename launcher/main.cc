@@ -1,4 +1,5 @@
-// arcshard: trains on this machine, verifies, explains the configuration.
+// arcshard: trains on this machine, shows how a run stands, verifies, embeds, prepares data, explains the
+// configuration.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "common/config/load_config.h"
 #include "common/config/nearest_name.h"
 #include "launcher/data_commands.h"
+#include "launcher/embed.h"
 #include "launcher/status.h"
 #include "launcher/train.h"
 #include "launcher/verify.h"
@@ -49,6 +51,7 @@ struct Arguments {
   uint32_t shards = 0, workers = 0;  // 0: as configured
   bool dry_run = false;
   VerifyOptions verify;
+  EmbedCommandOptions embed;
   StatusOptions status;
   double status_timeout = 5;  // seconds
 };
@@ -67,24 +70,51 @@ CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
   return train;
 }
 
+// What verify and embed have in common.
+template <typename Options>
+void AddForwardOptions(CLI::App* command, Options* options) {
+  command
+      ->add_option("--threads", options->threads,
+                   "Images are spread over this many CPU threads; default: all cores that the process may use")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--batch", options->batch, "Images of a forward pass")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--pixel-mean", options->pixel_mean, "data.pixel_mean of the training")->capture_default_str();
+  command->add_option("--pixel-std", options->pixel_std, "data.pixel_std of the training")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
 CLI::App* AddVerify(CLI::App* app, VerifyOptions* options) {
   CLI::App* verify = app->add_subcommand("verify", "Measure a trained backbone on verification sets");
   verify->add_option("backbone", options->backbone, "The backbone, as training leaves it")
       ->type_name("backbone.safetensors")
       ->required();
   verify->add_option("sets", options->sets, "InsightFace's .bin files of pairs")->type_name("set.bin")->required();
-  verify
-      ->add_option("--threads", options->threads,
-                   "Images are spread over this many CPU threads; default: all cores that the process may use")
-      ->check(CLI::PositiveNumber);
-  verify->add_option("--batch", options->batch, "Images of a forward pass")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  verify->add_option("--pixel-mean", options->pixel_mean, "data.pixel_mean of the training")->capture_default_str();
-  verify->add_option("--pixel-std", options->pixel_std, "data.pixel_std of the training")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  AddForwardOptions(verify, options);
   return verify;
+}
+
+CLI::App* AddEmbed(CLI::App* app, EmbedCommandOptions* options) {
+  CLI::App* embed = app->add_subcommand("embed", "Write the embeddings of images to a safetensors file");
+  embed->add_option("backbone", options->backbone, "The backbone, as training leaves it")
+      ->type_name("backbone.safetensors")
+      ->required();
+  embed
+      ->add_option("input", options->input,
+                   "A training set (folder, train.rec or list), a folder of images, an image, or a .bin of pairs")
+      ->required();
+  embed
+      ->add_option("output", options->output,
+                   "Tensors embeddings (n×D), labels (n; -1: none) and names (bytes of a JSON list)")
+      ->type_name("out.safetensors")
+      ->required();
+  embed->add_flag("--flip", options->flip, "Sums of an image's embedding and its mirror image's, as verify takes them");
+  embed->add_flag("--normalize", options->normalize, "Embeddings of norm 1");
+  embed->add_flag("--skip-damaged", options->skip_damaged, "Name and leave out images that cannot be decoded");
+  AddForwardOptions(embed, options);
+  return embed;
 }
 
 CLI::App* AddStatus(CLI::App* app, Arguments* arguments) {
@@ -151,6 +181,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   const CLI::App* train = AddTrain(&app, &arguments);
   const CLI::App* verify = AddVerify(&app, &arguments.verify);
+  const CLI::App* embed = AddEmbed(&app, &arguments.embed);
   const CLI::App* status_command = AddStatus(&app, &arguments);
   const DataCommands data(&app);
   app.add_subcommand("config", "List every key of a run's YAML file with its default");
@@ -173,6 +204,10 @@ int Main(int argc, char** argv) {
   if (data.parsed()) {
     const absl::StatusOr<int> status = data.Run();
     return status.ok() ? *status : Complain(status.status().message(), kFailed);
+  }
+  if (embed->parsed()) {
+    const absl::Status status = EmbedImages(arguments.embed);
+    return status.ok() ? 0 : Complain(status.message(), kFailed);
   }
   if (verify->parsed()) {
     const absl::Status status = VerifyBackbone(arguments.verify);

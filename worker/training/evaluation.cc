@@ -3,25 +3,10 @@
 #include "ATen/ops/zeros.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "worker/training/image_sources.h"
 
 namespace arcshard::worker {
 namespace {
-
-class ImagesOfSet final : public ImageSource {
- public:
-  explicit ImagesOfSet(const VerificationSet& set) : set_(set) {}
-  int64_t images() const override { return set_.images(); }
-  absl::StatusOr<LabeledImage> Read(int64_t image, int side, SampleBuffers* buffers) const override {
-    LabeledImage read{.label = -1, .image = nullptr};
-    if (absl::Status status = buffers->reader.Read(set_.image(image), side, &read.image); !status.ok()) {
-      return Annotate(status, absl::StrCat(set_.path(), ": image ", image));
-    }
-    return read;
-  }
-
- private:
-  const VerificationSet& set_;
-};
 
 absl::StatusOr<VerificationResult> VerifyEmbeddings(const VerificationSet& set, absl::Span<const float> originals,
                                                     absl::Span<const float> flips, int64_t dim) {
@@ -37,7 +22,7 @@ absl::StatusOr<VerificationResult> VerifySet(Backbone* backbone, const Verificat
   const int64_t dim = backbone->options().embedding_size;
   std::vector<float> originals(set.images() * dim), flips(set.images() * dim);
   const EmbeddedRows rows{absl::MakeSpan(originals), absl::MakeSpan(flips), {}, {}};
-  RETURN_IF_ERROR(EmbedRange(backbone, ImagesOfSet(set), options, 0, set.images(), rows));
+  RETURN_IF_ERROR(EmbedRange(backbone, *ImagesOf(set), options, 0, set.images(), rows));
   return VerifyEmbeddings(set, originals, flips, dim);
 }
 
@@ -58,7 +43,7 @@ absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbon
                             all_rows.subspan((images + begin) * dim, (end - begin) * dim),
                             {},
                             {}};
-    RETURN_IF_ERROR(EmbedRange(backbone, ImagesOfSet(*set), options, begin, end, rows));
+    RETURN_IF_ERROR(EmbedRange(backbone, *ImagesOf(*set), options, begin, end, rows));
     ASSIGN_OR_RETURN(const at::Tensor all, all_reduce->Sum(mine));
     const absl::Span<const float> gathered(all.const_data_ptr<float>(), all.numel());
     ASSIGN_OR_RETURN(VerificationResult result,
