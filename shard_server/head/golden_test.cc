@@ -31,8 +31,6 @@ std::vector<double> Minus(const std::vector<double>& x, const std::vector<double
   return difference;
 }
 
-double Largest(const std::vector<double>& x) { return LargestDifference(x, std::vector<double>(x.size())); }
-
 // One file, opened: metadata as numbers, tensors by name and step.
 class GoldenCase {
  public:

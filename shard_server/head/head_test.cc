@@ -91,6 +91,18 @@ TEST(HeadTest, OptionsOutOfRangeAreRefusedByName) {
               Refuses(invalid, "momentum is -0.5"));
   EXPECT_THAT(refusal([&](HeadOptions& o) { o.optimizer = SgdOptions{.weight_decay = nan}; }),
               Refuses(invalid, "weight_decay is nan"));
+  EXPECT_THAT(refusal([](HeadOptions& o) { o.filter = 1.5f; }), Refuses(invalid, "filter is 1.5"));
+  EXPECT_THAT(refusal([&](HeadOptions& o) { o.filter = nan; }), Refuses(invalid, "filter is nan"));
+  EXPECT_THAT(refusal([](HeadOptions& o) { o.sample_rate = 0.0; }), Refuses(invalid, "sample_rate is 0"));
+  EXPECT_THAT(refusal([](HeadOptions& o) { o.sample_rate = 1.01; }), Refuses(invalid, "sample_rate is 1.01"));
+  EXPECT_THAT(refusal([](HeadOptions& o) { o.optimizer = AdamWOptions{.beta1 = 1.0}; }),
+              Refuses(invalid, "beta1 is 1"));
+  EXPECT_THAT(refusal([](HeadOptions& o) { o.optimizer = AdamWOptions{.beta2 = -0.1}; }),
+              Refuses(invalid, "beta2 is -0.1"));
+  EXPECT_THAT(refusal([](HeadOptions& o) { o.optimizer = AdamWOptions{.epsilon = 0.0f}; }),
+              Refuses(invalid, "epsilon is 0"));
+  EXPECT_THAT(refusal([&](HeadOptions& o) { o.optimizer = AdamWOptions{.weight_decay = nan}; }),
+              Refuses(invalid, "weight_decay is nan"));
   EXPECT_THAT(refusal([](HeadOptions& o) { o.threads = 0; }), Refuses(invalid, "threads is 0"));
   EXPECT_THAT(refusal([](HeadOptions& o) { o.exp_budget_bytes = -1; }), Refuses(invalid, "exp_budget_bytes is -1"));
 }
@@ -116,6 +128,23 @@ TEST(HeadTest, RequiredBytesIsWhatTheSmallestSufficientCapacityIs) {
   EXPECT_EQ(Head::RequiredBytes(options), 50 * 4100 + 1000);
   EXPECT_TRUE(Head::Create(options, 50 * 4100 + 1000).ok());
   EXPECT_EQ(Head::Create(options, 50 * 4100 + 999).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(HeadTest, AClassTakesTheBytesOfTheTypesThatHoldIt) {
+  const auto per_class = [](DataType weights, DataType moments, bool adamw) {
+    HeadOptions options = SmallOptions();
+    options.dim = 512;
+    options.weights = weights;
+    options.moments = moments;
+    if (adamw) options.optimizer = AdamWOptions();
+    return Head::RequiredBytes(options) / options.range.size();
+  };
+  constexpr DataType kF32 = DataType::kFloat32, kBf16 = DataType::kBfloat16;
+  EXPECT_EQ(per_class(kF32, kF32, false), 4100);
+  EXPECT_EQ(per_class(kF32, kBf16, false), 3076);
+  EXPECT_EQ(per_class(kBf16, kBf16, false), 2052);
+  EXPECT_EQ(per_class(kF32, kF32, true), 3 * 2048 + 8);
+  EXPECT_EQ(per_class(kBf16, kBf16, true), 3 * 1024 + 8);
 }
 
 TEST(HeadTest, FirstWeightsDependOnTheSeedButNotOnTheRanges) {
@@ -147,6 +176,55 @@ TEST(HeadTest, InputsOfWrongShapeOrLabelAreRefusedAndLeaveNothingPending) {
   const ForwardInput input = alone.Input();
   EXPECT_THAT(head->Forward({&input, 1}, {}), Refuses(invalid, "1 micro-batches came with 0 outputs"));
   EXPECT_TRUE(head->Update({}, 0.1f).ok());  // nothing was forwarded
+}
+
+TEST(HeadTest, AStepIsBegunOnceAndBeforeItsPasses) {
+  const auto head = MakeHead(SmallOptions());
+  const auto precondition = absl::StatusCode::kFailedPrecondition;
+  EXPECT_THAT(head->Begin(0, {}), Refuses(absl::StatusCode::kInvalidArgument, "numbered from 1"));
+  EXPECT_THAT(head->Forward({}, {}), Refuses(precondition, "no step was begun"));
+  EXPECT_THAT(head->Update({}, 0.1f), Refuses(precondition, "no step was begun"));
+  ASSERT_TRUE(head->Begin(4, {}).ok());
+  EXPECT_THAT(head->Begin(5, {}), Refuses(precondition, "step 4 is in hand"));
+  head->Discard();
+  EXPECT_TRUE(head->Begin(5, {}).ok());
+}
+
+TEST(HeadTest, ASampledStepTakesOnlyLabelsThatItWasBegunWith) {
+  HeadOptions options = SmallOptions();
+  options.sample_rate = 0.5;
+  const auto head = MakeHead(options);
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  EXPECT_THAT(head->Begin(1, {4, 100}), Refuses(invalid, "begun with label 100, which is not in [0, 100)"));
+  Exchange exchange(3, 8, 100);
+  exchange.batch.labels = {20, 21, 4};
+  ASSERT_TRUE(head->Begin(1, {20, 4, 4}).ok());
+  EXPECT_THAT(exchange.Forward(*head),
+              Refuses(invalid, "micro-batch 0 of the group has label 21, which was not among those that step 1"));
+  exchange.batch.labels = {20, 20, 4};
+  ASSERT_TRUE(exchange.Forward(*head).ok());
+  exchange.batch.labels = {20, 20, 99};  // another shard's, and not announced either
+  EXPECT_THAT(exchange.Update(*head, 0.1f), Refuses(invalid, "group 0: micro-batch 0 of the group has label 99"));
+}
+
+TEST(HeadTest, AMomentOrCountThatTheOptimizerDoesNotHaveIsRefused) {
+  HeadOptions options = SmallOptions();
+  std::vector<float> rows(2 * 8);
+  std::vector<uint32_t> counts(2, 7);
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  const auto sgd = MakeHead(options);
+  EXPECT_THAT(sgd->ReadMoment(1, {20, 22}, {rows.data(), 2, 8}), Refuses(invalid, "no moment 1: the optimizer has 1"));
+  EXPECT_THAT(sgd->WriteMoment(-1, {20, 22}, MatrixView<float>{rows.data(), 2, 8}), Refuses(invalid, "no moment -1"));
+  EXPECT_THAT(sgd->ReadCounts({20, 22}, absl::MakeSpan(counts)),
+              Refuses(absl::StatusCode::kFailedPrecondition, "SGD counts no steps"));
+  options.optimizer = AdamWOptions();
+  const auto adamw = MakeHead(options);
+  EXPECT_THAT(adamw->WriteCounts({20, 23}, counts), Refuses(invalid, "have 3 step counts, but 2 were given"));
+  EXPECT_THAT(adamw->WriteCounts({59, 61}, counts), Refuses(invalid, "rows [59, 61) are not inside"));
+  ASSERT_TRUE(adamw->WriteCounts({20, 22}, counts).ok());
+  counts = {0, 0};
+  ASSERT_TRUE(adamw->ReadCounts({21, 23}, absl::MakeSpan(counts)).ok());
+  EXPECT_THAT(counts, testing::ElementsAre(7, 0));
 }
 
 TEST(HeadTest, AnUpdateThatDoesNotMatchItsForwardsIsRefusedAndChangesNothing) {

@@ -150,6 +150,18 @@ std::vector<double> Unit(const T* x, int64_t dim) {
 template std::vector<double> Unit(const float*, int64_t);
 template std::vector<double> Unit(const double*, int64_t);
 
+void ShardedHead::SetState(const HeadState& state) {
+  SetWeights(state.weights);
+  for (size_t i = 0; i < state.moments.size(); ++i) SetMoment(static_cast<int>(i), state.moments[i]);
+  if (state.counts.empty()) return;
+  for (const auto& head : heads_) {
+    const ClassRange range = head->options().range;
+    ExpectOk(head->WriteCounts(range, absl::MakeConstSpan(state.counts).subspan(range.begin, range.size())));
+  }
+}
+
+double Largest(const std::vector<double>& x) { return LargestDifference(x, std::vector<double>(x.size())); }
+
 double LargestDifference(const std::vector<double>& x, const std::vector<double>& reference) {
   EXPECT_EQ(x.size(), reference.size());
   double largest = 0;

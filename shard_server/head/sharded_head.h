@@ -55,6 +55,7 @@ class ShardedHead {
 
   // Everything that is held.
   HeadState State() const;
+  void SetState(const HeadState& state);
 
  private:
   int64_t dim_;
@@ -70,6 +71,8 @@ std::vector<double> Unit(const T* x, int64_t dim);
 // max|x - reference|, and that over max|reference|.
 double LargestDifference(const std::vector<double>& x, const std::vector<double>& reference);
 double RelativeDifference(const std::vector<double>& x, const std::vector<double>& reference);
+
+double Largest(const std::vector<double>& x);
 
 std::vector<double> Widened(const std::vector<float>& x);
 
