@@ -27,8 +27,9 @@ std::string Folder() {
   return folder;
 }
 
-std::unique_ptr<head::Head> HeadOf(ClassRange range) {
+std::unique_ptr<head::Head> HeadOf(ClassRange range, head::DataType weights = head::DataType::kFloat32) {
   head::HeadOptions options;
+  options.weights = weights;
   options.num_classes = kClasses;
   options.range = range;
   options.dim = kDim;
@@ -111,6 +112,37 @@ TEST(ClassCentersTest, WhatIsSavedIsReadBack) {
   ASSERT_TRUE(other->WriteWeights({4, 6}, {std::vector<float>(2 * kDim).data(), 2, kDim}).ok());
   ASSERT_TRUE(LoadClassCenters(folder + "/class_centers-3-7.safetensors", other.get()).ok());
   EXPECT_EQ(WeightsOf(*other), std::vector<float>(values->begin() + kDim, values->begin() + 3 * kDim));
+}
+
+// bfloat16 lies within float32: what is held is what the file says.
+TEST(ClassCentersTest, WeightsInBfloat16AreSavedAndReadBackToTheBit) {
+  const std::string folder = Folder() + "/run/model";
+  const auto head = HeadOf({3, 7}, head::DataType::kBfloat16);
+  const std::vector<float> weights = WeightsOf(*head);
+  EXPECT_NE(weights, WeightsOf(*HeadOf({3, 7})));  // the first weights, rounded
+  ASSERT_TRUE(SaveClassCenters(folder, *head).ok());
+  const std::string path = folder + "/class_centers-3-7.safetensors";
+  const auto file = SafetensorsFile::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(*file->Read<float>("class_centers.3-7"), weights);
+  for (const head::DataType held : {head::DataType::kBfloat16, head::DataType::kFloat32}) {
+    const auto other = HeadOf({3, 7}, held);
+    ASSERT_TRUE(other->WriteWeights({3, 7}, {std::vector<float>(4 * kDim).data(), 4, kDim}).ok());
+    ASSERT_TRUE(LoadClassCenters(path, other.get()).ok());
+    EXPECT_EQ(WeightsOf(*other), weights);
+  }
+}
+
+TEST(ClassCentersTest, AnInitOfFloat32IsRoundedToTheNearestBfloat16) {
+  const std::string path = Folder() + "/init.safetensors";
+  ASSERT_TRUE(Write(path, {{"class_centers", {0, kClasses}}}).ok());
+  const auto head = HeadOf({0, kClasses}, head::DataType::kBfloat16);
+  ASSERT_TRUE(LoadClassCenters(path, head.get()).ok());
+  EXPECT_EQ(WeightsOf(*head), Rows({0, kClasses}));                   // whole numbers below 256 are bfloat16 numbers
+  std::vector<float> off(kClasses * kDim, 1.0f + 0x1p-7f + 0x1p-9f);  // a quarter of the way to the next one
+  ASSERT_TRUE(WriteSafetensors(path, {TensorView::Of<float>("class_centers", {kClasses, kDim}, off)}).ok());
+  ASSERT_TRUE(LoadClassCenters(path, head.get()).ok());
+  EXPECT_EQ(WeightsOf(*head), std::vector<float>(kClasses * kDim, 1.0f + 0x1p-7f));
 }
 
 TEST(ClassCentersTest, AnEmptyRangeLeavesNoFile) {
