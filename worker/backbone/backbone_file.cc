@@ -91,7 +91,8 @@ absl::Status Load(const SafetensorsFile& file, Backbone* backbone) {
   c10::NoGradGuard no_grad;
   std::vector<at::Tensor> loaded;
   for (const NamedTensor& named : backbone->state_dict()) {
-    loaded.push_back(at::empty_like(named.tensor, at::MemoryFormat::Contiguous));
+    loaded.push_back(
+        at::empty_like(named.tensor, named.tensor.options().device(at::kCPU), at::MemoryFormat::Contiguous));
     const bool is_counter = named.tensor.scalar_type() == at::kLong;
     RETURN_IF_ERROR(is_counter ? ReadInto<int64_t>(file, named.name, loaded.back())
                                : ReadInto<float>(file, named.name, loaded.back()));
@@ -112,7 +113,7 @@ absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, Saf
   std::vector<at::Tensor> kept;
   std::vector<TensorView> views;
   for (const NamedTensor& named : backbone.state_dict()) {
-    kept.push_back(named.tensor.detach().contiguous());
+    kept.push_back(named.tensor.detach().cpu().contiguous());
     views.push_back({SpecOf(named), absl::MakeConstSpan(static_cast<const std::byte*>(kept.back().const_data_ptr()),
                                                         static_cast<size_t>(kept.back().nbytes()))});
   }

@@ -11,7 +11,8 @@ at::Tensor FlattenParameters(absl::Span<const NamedTensor> parameters) {
   c10::NoGradGuard no_grad;
   int64_t size = 0;
   for (const NamedTensor& parameter : parameters) size += parameter.tensor.numel();
-  at::Tensor values = at::empty({size}, at::kFloat);
+  const at::Device device = parameters.empty() ? at::Device(at::kCPU) : parameters.front().tensor.device();
+  at::Tensor values = at::empty({size}, at::TensorOptions(at::kFloat).device(device));
   int64_t offset = 0;
   for (const NamedTensor& parameter : parameters) {
     const at::Tensor place = values.narrow(0, offset, parameter.tensor.numel()).view(parameter.tensor.sizes());

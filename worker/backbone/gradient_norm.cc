@@ -3,10 +3,16 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <optional>
+
+#include "ATen/ops/linalg_vector_norm.h"
 
 namespace arcshard::worker {
 
 double Norm2(const at::Tensor& values) {
+  if (!values.is_cpu()) {
+    return at::linalg_vector_norm(values, 2, /*dim=*/std::nullopt, /*keepdim=*/false, at::kDouble).item<double>();
+  }
   // Own lanes instead of ATen's reduction, whose grouping depends on its number of threads: replicas that scale their
   // gradients by norms of different rounding drift apart.
   constexpr int64_t kLanes = 16;

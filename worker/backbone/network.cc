@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "c10/core/GradMode.h"
 #include "common/config/nearest_name.h"
+#include "worker/backbone/device_move.h"
 
 namespace arcshard::worker {
 namespace {
@@ -65,7 +66,8 @@ absl::StatusOr<at::Tensor> Network::Forward(const at::Tensor& images, const Forw
                                                    " samples; BatchNorm needs at least 2 to train"));
   }
   c10::AutoGradMode graph(context.training);
-  return Embed(images.to(options_.compute).contiguous(at::MemoryFormat::ChannelsLast), context);
+  const at::Tensor here = CopyTo(DeviceOf(*this), images);
+  return Embed(here.to(options_.compute).contiguous(at::MemoryFormat::ChannelsLast), context);
 }
 
 }  // namespace arcshard::worker

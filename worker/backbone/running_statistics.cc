@@ -28,7 +28,8 @@ void RunningStatistics::MoveTo(at::Tensor pending) {
 void RunningStatistics::Deposit(Handle handle, const at::Tensor& statistic, double weight) {
   c10::NoGradGuard no_grad;
   const Entry& entry = entries_[handle];
-  pending_.narrow(0, entry.offset, entry.running.numel()).add_(statistic.detach().reshape({-1}), weight);
+  pending_.narrow(0, entry.offset, entry.running.numel())
+      .add_(statistic.detach().reshape({-1}).to(pending_.device()), weight);
 }
 
 void RunningStatistics::Commit(const at::Tensor& sums) {
@@ -36,7 +37,8 @@ void RunningStatistics::Commit(const at::Tensor& sums) {
   TORCH_CHECK(sums.numel() == size_, "the sums have ", size_, " elements, not ", sums.numel());
   for (Entry& entry : entries_) {
     entry.running.mul_(1 - entry.momentum)
-        .add_(sums.narrow(0, entry.offset, entry.running.numel()).view_as(entry.running), entry.momentum);
+        .add_(sums.narrow(0, entry.offset, entry.running.numel()).view_as(entry.running).to(entry.running.device()),
+              entry.momentum);
   }
   for (at::Tensor& counter : counters_) counter.add_(1);
   Discard();

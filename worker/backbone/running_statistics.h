@@ -19,8 +19,8 @@ class RunningStatistics {
  public:
   using Handle = size_t;
 
-  // `running`: a contiguous float32 tensor on the CPU, updated in place by Commit. All registrations come before the
-  // first deposit and in the same order on every worker; then handles, offsets and sums agree.
+  // `running`: a contiguous float32 tensor, updated in place by Commit; on any device. All registrations come before
+  // the first deposit and in the same order on every worker; then handles, offsets and sums agree.
   Handle Register(at::Tensor running, double momentum);
 
   // `counter`: an int64 scalar that Commit increments (BatchNorm's num_batches_tracked, here of steps).

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstddef>
 
+#include "ATen/ops/isfinite.h"
 #include "ATen/ops/zeros.h"
 
 namespace arcshard::worker {
@@ -10,7 +11,8 @@ namespace arcshard::worker {
 StepSums::StepSums(absl::Span<const NamedTensor> parameters, RunningStatistics* statistics, int64_t num_scalars)
     : num_statistics_(statistics->size()), num_scalars_(num_scalars) {
   for (const NamedTensor& parameter : parameters) num_gradients_ += parameter.tensor.numel();
-  own_ = at::zeros({num_gradients_ + num_statistics_ + num_scalars_}, at::kFloat);
+  const at::Device device = parameters.empty() ? at::Device(at::kCPU) : parameters.front().tensor.device();
+  own_ = at::zeros({num_gradients_ + num_statistics_ + num_scalars_}, at::TensorOptions(at::kFloat).device(device));
   int64_t offset = 0;
   for (const NamedTensor& parameter : parameters) {
     const int64_t size = parameter.tensor.numel();
@@ -20,12 +22,8 @@ StepSums::StepSums(absl::Span<const NamedTensor> parameters, RunningStatistics* 
   statistics->MoveTo(Statistics(own_));
 }
 
-absl::Span<float> StepSums::Scalars(const at::Tensor& sums) const {
-  return absl::MakeSpan(sums.mutable_data_ptr<float>() + num_gradients_ + num_statistics_,
-                        static_cast<size_t>(num_scalars_));
-}
-
 bool AllFinite(const at::Tensor& values) {
+  if (!values.is_cpu()) return at::isfinite(values).all().item<bool>();
   constexpr uint32_t kExponent = 0x7f800000;  // all ones: infinite or NaN
   const float* const data = values.const_data_ptr<float>();
   const int64_t size = values.numel();

@@ -16,7 +16,7 @@ namespace arcshard::worker {
 //
 // The parameters' gradients are views into it, so backward passes add to it in place. A reduction runs out of place:
 // this worker's own sums survive it, and a later view can reduce them again. The accessors take any buffer of this
-// layout, own or reduced. Not thread-safe.
+// layout, own or reduced. It lies on the parameters' device. Not thread-safe.
 class StepSums {
  public:
   // Sets the gradient of each parameter and moves the pending statistics here; all statistics are registered by then.
@@ -32,7 +32,9 @@ class StepSums {
   // Parts of a buffer of this layout; they share its memory.
   at::Tensor Gradients(const at::Tensor& sums) const { return sums.narrow(0, 0, num_gradients_); }
   at::Tensor Statistics(const at::Tensor& sums) const { return sums.narrow(0, num_gradients_, num_statistics_); }
-  absl::Span<float> Scalars(const at::Tensor& sums) const;
+  at::Tensor Scalars(const at::Tensor& sums) const {
+    return sums.narrow(0, num_gradients_ + num_statistics_, num_scalars_);
+  }
 
  private:
   int64_t num_gradients_ = 0;

@@ -50,7 +50,7 @@ TEST(StepSums, BackwardPassesAddUpInOneBufferInFrontOfStatisticsAndScalars) {
   for (int i = 0; i < 2; ++i) {
     parameters[0].tensor.mul(at::tensor({10.0f, 20.0f})).sum().add(parameters[1].tensor.sum()).backward();
     statistics.Deposit(handle, at::tensor({3.0f}), 0.5);
-    sums.Scalars(sums.own())[1] += 8;
+    sums.Scalars(sums.own())[1].add_(8);
   }
   EXPECT_THAT(Values(sums.own()), ElementsAre(20, 40, 2, 2, 2, 2, 3, 0, 16));
   EXPECT_THAT(Values(sums.Gradients(sums.own())), ElementsAre(20, 40, 2, 2, 2, 2));

@@ -43,7 +43,7 @@ class Embedder {
  private:
   absl::Status Forward(const at::Tensor& images, int64_t row, absl::Span<float> out) {
     ASSIGN_OR_RETURN(const at::Tensor embedding, backbone_->Forward(images, ForwardContext{}));
-    const at::Tensor values = embedding.contiguous();
+    const at::Tensor values = embedding.cpu().contiguous();
     std::memcpy(out.data() + row * values.size(1), values.const_data_ptr<float>(), values.numel() * sizeof(float));
     return absl::OkStatus();
   }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
+#include "worker/backbone/device_move.h"
 #include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/gradient_norm.h"
 #include "worker/backbone/standardize.h"
@@ -87,7 +88,8 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
     for (const CorruptSample& corrupt : data->corrupt) {
       if (reported_.insert(corrupt.sample).second) LogInfo(absl::StrCat("replaced a record: ", corrupt.reason));
     }
-    loaded->push_back({Key{seat_.view.view, plan.step, share.micro_batch, 0}, share.first_sample, std::move(data), {}});
+    loaded->push_back(
+        {Key{seat_.view.view, plan.step, share.micro_batch, 0}, share.first_sample, std::move(data), {}, {}});
   }
   return absl::OkStatus();
 }
@@ -105,8 +107,9 @@ absl::Status Trainer::Forward(InFlight* micro_batch) {
                    parts_.backbone->Forward(
                        Wrap(data.images, {size, 3, config_.data.image_size, config_.data.image_size}), context));
   if (config_.head.standardize) embedding = Standardize(embedding);
-  micro_batch->embedding = embedding.contiguous();
-  seat_.head->SendEmbedding(micro_batch->key, SpanOf<float>(micro_batch->embedding));
+  micro_batch->embedding = embedding;
+  micro_batch->sent = embedding.detach().cpu().contiguous();
+  seat_.head->SendEmbedding(micro_batch->key, SpanOf<float>(micro_batch->sent));
   return absl::OkStatus();
 }
 
@@ -129,23 +132,24 @@ absl::Status Trainer::Backward(InFlight micro_batch) {
     context.step = plan_.step;
     context.global_batch = plan_.batch_size();
     context.first_sample = micro_batch.first_sample;
-    result = ComputeLoss(micro_batch.embedding.detach(), labels, statistics, shift, *parts_.loss, context);
+    result = ComputeLoss(micro_batch.sent, labels, statistics, shift, *parts_.loss, context);
     seat_.head->SendGradient(micro_batch.key, SpanOf<float>(result.r), SpanOf<float>(result.t));
-    absl::Span<float> scalars = sums_->Scalars(sums_->own());
-    scalars[kLoss] += static_cast<float>(result.loss);
-    scalars[kCosineSum] += static_cast<float>(result.cosine_sum);
+    const at::Tensor scalars = sums_->Scalars(sums_->own());
+    scalars[kLoss].add_(result.loss);
+    scalars[kCosineSum].add_(result.cosine_sum);
     if (!result.finite)
       Blame(absl::StrCat("the loss or its gradient of micro-batch ", micro_batch.key.micro_batch, " is not finite"));
   }
   ScopedTimer timer(&parts_.phases->backward, parts_.clock);
   // Without a graph every parameter is frozen, and only the head learns.
-  if (micro_batch.embedding.requires_grad()) micro_batch.embedding.backward(result.d_embedding);
+  if (micro_batch.embedding.requires_grad())
+    micro_batch.embedding.backward(CopyTo(micro_batch.embedding.device(), result.d_embedding));
   parts_.loader->Recycle(std::move(micro_batch.data));
   return absl::OkStatus();
 }
 
 void Trainer::Blame(std::string reason) {
-  sums_->Scalars(sums_->own())[kNotFinite] += 1.0f;
+  sums_->Scalars(sums_->own())[kNotFinite].add_(1);
   if (blame_.empty()) blame_ = std::move(reason);
 }
 
@@ -182,7 +186,8 @@ absl::StatusOr<StepVote> Trainer::SumAndVote() {
   ASSIGN_OR_RETURN(reduced_, seat_.all_reduce->Sum(sums_->own()));
   const at::Tensor gradient = sums_->Gradients(reduced_);
   const double norm = Norm2(gradient);
-  const absl::Span<const float> scalars = sums_->Scalars(reduced_);
+  const at::Tensor scalars_here = sums_->Scalars(reduced_).cpu();
+  const absl::Span<const float> scalars = SpanOf<float>(scalars_here);
   StepVote vote;
   vote.loss = scalars[kLoss];
   vote.target_cosine = scalars[kCosineSum] / plan_.batch_size();

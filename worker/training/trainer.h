@@ -77,7 +77,8 @@ class Trainer {
     Key key;
     int64_t first_sample = 0;  // in the global batch
     std::unique_ptr<MicroBatch> data;
-    at::Tensor embedding;  // with its graph
+    at::Tensor embedding;  // with its graph, on the backbone's device
+    at::Tensor sent;       // its values, on the CPU
   };
   struct Share {
     uint32_t micro_batch;
