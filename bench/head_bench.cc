@@ -5,10 +5,10 @@
 //   head_bench --batch 256 --dim 512 --classes 100000 --exp-budget-mb 128 --threads 2
 //
 // step_ms (Begin, Forward and Update of one micro-batch), products_ms, stream_ms and read_ms are CPU time per thread,
-// which a busy machine disturbs least; step_wall_ms is the clock's. The products are the routine and block size that
-// were fastest of those tried. floor_ratio = step/(products + stream + read); ratio = step/products. peak_extra_mb:
-// resident memory at its highest during the first steps, beyond what was there before the head and the head's weights,
-// moments and step counts; kept exponentials included.
+// which a busy machine disturbs least, or, on a GPU, the clock's, as step_wall_ms is anyway. The products are the
+// routine and block size that were fastest of those tried. floor_ratio = step/(products + stream + read); ratio =
+// step/products. peak_extra_mb: resident memory at its highest during the first steps, beyond what was there before the
+// head and the head's weights, moments and step counts; kept exponentials included.
 
 #include <cstdio>
 #include <fstream>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "bench/bench_options.h"
@@ -27,6 +28,7 @@
 #include "bench/head_step.h"
 #include "bench/measure.h"
 #include "common/base/status_macros.h"
+#include "shard_server/head/gpu.h"
 
 namespace arcshard::bench {
 namespace {
@@ -48,27 +50,39 @@ ordered_json ToJson(const BenchOptions& options) {
           {"repeats", options.repeats}};
 }
 
+// Memory of the device that is in use, by this process or, on a GPU, by all.
+absl::StatusOr<double> HeldMb(const head::HeadOptions& options) {
+  if (options.device == head::Device::kCpu) return ResidentMb();
+  ASSIGN_OR_RETURN(const int64_t free_bytes, head::FreeGpuBytes(options.device_index));
+  return -static_cast<double>(free_bytes) / (1 << 20);
+}
+
 absl::StatusOr<ordered_json> Measure(const BenchOptions& options) {
   ASSIGN_OR_RETURN(const head::HeadOptions head_options, HeadOptionsOf(options));
   const double state_mb =
       static_cast<double>(head::Head::RequiredBytes(head_options) - head_options.exp_budget_bytes) / (1 << 20);
-  const double before_mb = ResidentMb();
+  const bool on_gpu = head_options.device == head::Device::kCuda;
+  ASSIGN_OR_RETURN(const double before_mb, HeldMb(head_options));
   ASSIGN_OR_RETURN(const std::unique_ptr<HeadStep> step, HeadStep::Create(head_options, options.batch));
   for (int warm_up = 0; warm_up < 2; ++warm_up) RETURN_IF_ERROR(step->Run());
-  const double extra_mb = PeakResidentMb() - before_mb - state_mb;
+  ASSIGN_OR_RETURN(const double after_mb, HeldMb(head_options));
+  const double extra_mb = (on_gpu ? after_mb : PeakResidentMb()) - before_mb - state_mb;
   const std::vector<int64_t> active_rows = step->ActiveRows();
   ASSIGN_OR_RETURN(const std::unique_ptr<HeadFloor> floor, HeadFloor::Create(head_options, options.batch, active_rows));
 
   std::vector<double> step_ms, step_wall_ms, products_ms, stream_ms, read_ms;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     absl::Status status;
-    const Milliseconds time = Time(options.threads, [&] { status = step->Run(); });
+    const auto time = [&](absl::FunctionRef<absl::Status()> part, std::vector<double>* figures) {
+      const Milliseconds ms = Time(options.threads, [&] { status.Update(part()); });
+      figures->push_back(on_gpu ? ms.wall : ms.cpu_per_thread);
+      return ms.wall;
+    };
+    step_wall_ms.push_back(time([&] { return step->Run(); }, &step_ms));
+    time([&] { return floor->Products(); }, &products_ms);
+    time([&] { return floor->Stream(); }, &stream_ms);
+    time([&] { return floor->Read(); }, &read_ms);
     RETURN_IF_ERROR(status);
-    step_ms.push_back(time.cpu_per_thread);
-    step_wall_ms.push_back(time.wall);
-    products_ms.push_back(Time(options.threads, [&] { floor->Products(); }).cpu_per_thread);
-    stream_ms.push_back(Time(options.threads, [&] { floor->Stream(); }).cpu_per_thread);
-    read_ms.push_back(Time(options.threads, [&] { floor->Read(); }).cpu_per_thread);
   }
   const double products = Median(products_ms), all = products + Median(stream_ms) + Median(read_ms);
   ordered_json result;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bench/gpu_floor.h"
 #include "bench/measure.h"
 #include "bench/products.h"
 #include "common/base/status_macros.h"
@@ -78,9 +79,12 @@ class TypedFloor final : public HeadFloor {
     std::tie(routine_, block_rows_) = fastest;
   }
 
-  void Products() override { RunProducts(static_cast<int64_t>(rows_.size())); }
+  absl::Status Products() override {
+    RunProducts(static_cast<int64_t>(rows_.size()));
+    return absl::OkStatus();
+  }
 
-  void Stream() override {
+  absl::Status Stream() override {
     pool_.Run([this](int thread) {
       const float* const g = scratch_[static_cast<size_t>(thread)].h.data();
       const auto [begin, end] = RangeOf(thread, static_cast<int64_t>(rows_.size()));
@@ -93,9 +97,10 @@ class TypedFloor final : public HeadFloor {
         }
       }
     });
+    return absl::OkStatus();
   }
 
-  void Read() override {
+  absl::Status Read() override {
     if constexpr (!std::is_same_v<C, W>) {
       pool_.Run([this](int thread) {
         C* const block = scratch_[static_cast<size_t>(thread)].w.data();
@@ -106,6 +111,7 @@ class TypedFloor final : public HeadFloor {
         }
       });
     }
+    return absl::OkStatus();
   }
 
   std::string routine() const override {
@@ -231,6 +237,9 @@ absl::StatusOr<std::unique_ptr<HeadFloor>> MakeOfWeights(const HeadOptions& opti
 
 absl::StatusOr<std::unique_ptr<HeadFloor>> HeadFloor::Create(const HeadOptions& options, int64_t batch,
                                                              std::vector<int64_t> active_rows) {
+  if (options.device == head::Device::kCuda) {
+    return CreateGpuFloor(options, batch, static_cast<int64_t>(active_rows.size()));
+  }
   return options.compute == DataType::kFloat32 ? MakeOfWeights<float>(options, batch, std::move(active_rows))
                                                : MakeOfWeights<Bfloat16>(options, batch, std::move(active_rows));
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "shard_server/head/head.h"
 
@@ -21,14 +22,16 @@ class HeadFloor {
                                                            std::vector<int64_t> active_rows);
   virtual ~HeadFloor() = default;
 
+  // An error is the device's.
+
   // Per block: cosines, weighted centers, gradient; and the cosines once more for the share of the classes whose
   // exponentials are not kept.
-  virtual void Products() = 0;
+  virtual absl::Status Products() = 0;
   // In place on the active rows of arrays as large as weights and moments: v <- momentum·v + g, w <- w - lr·v; with a
   // second moment that too, of g^2.
-  virtual void Stream() = 0;
+  virtual absl::Status Stream() = 0;
   // Weights of the active rows, converted to the type of the products. Nothing where they are of it.
-  virtual void Read() = 0;
+  virtual absl::Status Read() = 0;
 
   virtual std::string routine() const = 0;      // "brgemm, 32 rows a call"
   virtual int64_t block_rows() const = 0;       // classes of a block
