@@ -3,6 +3,8 @@
 
 if(ARCSHARD_LIBTORCH)
   set(arcshard_libtorch_dir ${ARCSHARD_LIBTORCH})
+elseif(ARCSHARD_CUDA AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/.deps/libtorch-cuda/torch/lib/libtorch_cuda.so)
+  set(arcshard_libtorch_dir ${CMAKE_CURRENT_SOURCE_DIR}/.deps/libtorch-cuda/torch)  # scripts/setup --cuda
 else()
   set(arcshard_libtorch_dir ${CMAKE_CURRENT_SOURCE_DIR}/.deps/libtorch)
 endif()
@@ -18,3 +20,22 @@ target_compile_options(arcshard_libtorch INTERFACE
 target_compile_definitions(arcshard_libtorch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
 target_link_libraries(arcshard_libtorch INTERFACE ${arcshard_libtorch_dir}/lib/libtorch_cpu.so ${arcshard_libtorch_dir}/lib/libc10.so)
 target_link_options(arcshard_libtorch INTERFACE -Wl,-rpath,${arcshard_libtorch_dir}/lib)
+
+# arcshard::libtorch_cuda: LibTorch's GPU half, for workers on GPUs. It registers itself as it is loaded, so it is linked
+# although no symbol asks for it. It finds NVIDIA's libraries beside it by itself, at run time only: a build needs none.
+set(ARCSHARD_TORCH_CUDA OFF)
+if(ARCSHARD_CUDA)
+  find_path(ARCSHARD_NCCL_INCLUDE nccl.h HINTS ${arcshard_libtorch_dir}/../nvidia/nccl/include ${CUDAToolkit_INCLUDE_DIRS})
+  if(NOT EXISTS ${arcshard_libtorch_dir}/lib/libtorch_cuda.so)
+    message(STATUS "${arcshard_libtorch_dir} has no libtorch_cuda.so: workers compute on the CPU (scripts/setup --cuda fetches it)")
+  elseif(NOT ARCSHARD_NCCL_INCLUDE)
+    message(FATAL_ERROR "nccl.h is missing: install NCCL's headers (Debian: libnccl-dev; PyPI: nvidia-nccl-cu13), or give -DARCSHARD_NCCL_INCLUDE=FOLDER")
+  else()
+    set(ARCSHARD_TORCH_CUDA ON)
+    add_library(arcshard_libtorch_cuda INTERFACE)
+    add_library(arcshard::libtorch_cuda ALIAS arcshard_libtorch_cuda)
+    target_link_libraries(arcshard_libtorch_cuda INTERFACE arcshard_libtorch
+      -Wl,--no-as-needed ${arcshard_libtorch_dir}/lib/libtorch_cuda.so ${arcshard_libtorch_dir}/lib/libc10_cuda.so -Wl,--as-needed)
+    target_link_options(arcshard_libtorch_cuda INTERFACE -Wl,--allow-shlib-undefined)
+  endif()
+endif()

@@ -18,8 +18,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/mutex.h"
 #include "torch/csrc/distributed/c10d/PrefixStore.hpp"
-#include "torch/csrc/distributed/c10d/ProcessGroupGloo.hpp"
 #include "torch/csrc/distributed/c10d/TCPStore.hpp"
+#include "worker/training/reduce_group.h"
 
 namespace arcshard::worker {
 namespace {
@@ -82,10 +82,6 @@ absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Listen(const std::string
   }
 }
 
-struct AllReduce::Group {
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
-};
-
 struct AllReduce::State {
   Mutex mutex;
   CondVar changed;
@@ -94,36 +90,49 @@ struct AllReduce::State {
   absl::Status aborted ABSL_GUARDED_BY(mutex);
 };
 
-AllReduce::AllReduce(std::unique_ptr<Group> group) : group_(std::move(group)), state_(std::make_shared<State>()) {}
+AllReduce::AllReduce(std::unique_ptr<ReduceGroup> group)
+    : group_(std::move(group)), state_(std::make_shared<State>()) {}
+
+namespace {
+
+// NCCL where every worker of the view has a GPU of its own, else Gloo. Each tells its device through the store; one
+// without a GPU need not hear of the others.
+std::unique_ptr<ReduceGroup> MakeGroup(const c10::intrusive_ptr<c10d::Store>& store, const AllReduceOptions& options) {
+  const auto key = [](int rank) { return absl::StrCat("device/", rank); };
+  const std::string own = DeviceIdentity(options.device);
+  store->set(key(options.rank), std::vector<uint8_t>(own.begin(), own.end()));
+  if (!options.device.is_cuda()) return MakeGlooGroup(store, options);
+  std::vector<std::string> identities;
+  for (int rank = 0; rank < options.size; ++rank) {
+    const std::vector<uint8_t> identity = store->get(key(rank));
+    identities.emplace_back(identity.begin(), identity.end());
+  }
+  return CanUseNccl(identities) ? MakeNcclGroup(store, options) : MakeGlooGroup(store, options);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<AllReduce>> AllReduce::Connect(const AllReduceOptions& options) {
-  std::unique_ptr<Group> group;
-  if (options.size > 1) {
-    group = std::make_unique<Group>();
-    const size_t colon = options.rendezvous.rfind(':');
-    uint32_t port = 0;
-    if (colon == std::string::npos || !absl::SimpleAtoi(options.rendezvous.substr(colon + 1), &port) || port > 65535) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the workers' rendezvous '", options.rendezvous, "' is not host:port"));
-    }
-    const auto timeout = absl::ToChronoMilliseconds(options.timeout);
-    try {
-      c10d::TCPStoreOptions store_options;
-      store_options.port = static_cast<uint16_t>(port);
-      store_options.timeout = timeout;
-      store_options.waitWorkers = false;
-      const auto store = c10::make_intrusive<c10d::PrefixStore>(
-          ToString(options.view),
-          c10::make_intrusive<c10d::TCPStore>(options.rendezvous.substr(0, colon), store_options));
-      const auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
-      gloo_options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(options.interface));
-      group->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.size, gloo_options);
-    } catch (const std::exception& error) {
-      return absl::UnavailableError(absl::StrCat("cannot join the all-reduce of ", ToString(options.view),
-                                                 " (rendezvous at ", options.rendezvous, "): ", FirstLine(error)));
-    }
+  if (options.size == 1) return std::unique_ptr<AllReduce>(new AllReduce(nullptr));
+  const size_t colon = options.rendezvous.rfind(':');
+  uint32_t port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(options.rendezvous.substr(colon + 1), &port) || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the workers' rendezvous '", options.rendezvous, "' is not host:port"));
   }
-  return std::unique_ptr<AllReduce>(new AllReduce(std::move(group)));
+  try {
+    c10d::TCPStoreOptions store_options;
+    store_options.port = static_cast<uint16_t>(port);
+    store_options.timeout = absl::ToChronoMilliseconds(options.timeout);
+    store_options.waitWorkers = false;
+    const auto store = c10::make_intrusive<c10d::PrefixStore>(
+        ToString(options.view),
+        c10::make_intrusive<c10d::TCPStore>(options.rendezvous.substr(0, colon), store_options));
+    return std::unique_ptr<AllReduce>(new AllReduce(MakeGroup(store, options)));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat("cannot join the all-reduce of ", ToString(options.view),
+                                               " (rendezvous at ", options.rendezvous, "): ", FirstLine(error)));
+  }
 }
 
 AllReduce::~AllReduce() {
@@ -137,26 +146,21 @@ AllReduce::~AllReduce() {
 }
 
 absl::StatusOr<at::Tensor> AllReduce::Sum(const at::Tensor& values) {
-  at::Tensor sum = values.clone();
-  if (group_ == nullptr) return sum;
+  if (group_ == nullptr) return values.clone();
   {
     MutexLock lock(&state_->mutex);
     if (!state_->aborted.ok()) return state_->aborted;
     state_->pending = true;
     state_->result = absl::OkStatus();
   }
+  at::Tensor sum;
   try {
-    std::vector<at::Tensor> buffers = {sum};
-    const c10::intrusive_ptr<c10d::Work> work = group_->gloo->allreduce(buffers);
-    // Runs on one of Gloo's threads, which must never be the one to destroy the group: it holds the buffer, not the
-    // group.
-    work->getFuture()->addCallback([state = state_, sum](c10::ivalue::Future& future) {
+    sum = values.to(group_->device(), values.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+    // May run on a thread of the group, which must never be the one to destroy it: it holds the state, not the group.
+    group_->Start(sum, [state = state_](const absl::Status& status) {
       MutexLock lock(&state->mutex);
       state->pending = false;
-      if (future.hasError()) {
-        state->result = absl::UnavailableError(
-            absl::StrCat("the workers' all-reduce lost a peer: ", future.tryRetrieveErrorMessage().substr(0, 200)));
-      }
+      state->result = status;
       state->changed.NotifyAll();
     });
   } catch (const std::exception& error) {
@@ -164,17 +168,22 @@ absl::StatusOr<at::Tensor> AllReduce::Sum(const at::Tensor& values) {
     state_->pending = false;
     return absl::UnavailableError(absl::StrCat("the workers' all-reduce failed: ", FirstLine(error)));
   }
-  MutexLock lock(&state_->mutex);
-  while (state_->pending && state_->aborted.ok()) state_->changed.Wait(&state_->mutex);
-  if (!state_->aborted.ok()) return state_->aborted;
-  if (!state_->result.ok()) return state_->result;
-  return sum;
+  {
+    MutexLock lock(&state_->mutex);
+    while (state_->pending && state_->aborted.ok()) state_->changed.Wait(&state_->mutex);
+    if (!state_->aborted.ok()) return state_->aborted;
+    if (!state_->result.ok()) return state_->result;
+  }
+  return sum.to(values.device());
 }
 
 void AllReduce::Abort(const absl::Status& status) {
-  MutexLock lock(&state_->mutex);
-  if (state_->aborted.ok()) state_->aborted = status;
-  state_->changed.NotifyAll();
+  {
+    MutexLock lock(&state_->mutex);
+    if (state_->aborted.ok()) state_->aborted = status;
+    state_->changed.NotifyAll();
+  }
+  if (group_ != nullptr) group_->Abort();
 }
 
 }  // namespace arcshard::worker

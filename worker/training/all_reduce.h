@@ -34,9 +34,13 @@ struct AllReduceOptions {
   std::string rendezvous;  // host:port of the lowest-numbered worker's store
   std::string interface;   // the address of this host that the group's connections bind to
   absl::Duration timeout = absl::Minutes(5);
+  at::Device device = at::kCPU;  // of this worker
 };
 
-// The workers' sum over one view (c10d with Gloo). A group of one needs no peers and sums nothing.
+class ReduceGroup;
+
+// The workers' sum over one view: c10d with NCCL where each worker of the view has a GPU of its own, else with Gloo. A
+// group of one needs no peers and sums nothing.
 //
 // Gloo cannot abort a pending reduction, it only waits out its timeout. So each reduction runs on a buffer of its own,
 // Abort lets the waiting thread go, and what is pending keeps group and buffer until it has ended.
@@ -48,7 +52,8 @@ class AllReduce {
   static absl::StatusOr<std::unique_ptr<AllReduce>> Connect(const AllReduceOptions& options);
   ~AllReduce();
 
-  // `values`: 1-D float32, contiguous, of the same length on every worker; it is left as it is. Returns the sum over
+  // `values`: 1-D float32, contiguous, of the same length on every worker, on any device, where the sum will be too; it
+  // is left as it is. Returns the sum over
   // the workers, the same bits on each. Unavailable: a peer is lost. Or what Abort was given.
   absl::StatusOr<at::Tensor> Sum(const at::Tensor& values);
 
@@ -56,10 +61,9 @@ class AllReduce {
   void Abort(const absl::Status& status);
 
  private:
-  struct Group;  // c10d's
   struct State;  // shared with what is pending
-  explicit AllReduce(std::unique_ptr<Group> group);
-  std::unique_ptr<Group> group_;  // null for a group of one
+  explicit AllReduce(std::unique_ptr<ReduceGroup> group);
+  std::unique_ptr<ReduceGroup> group_;  // null for a group of one
   const std::shared_ptr<State> state_;
 };
 

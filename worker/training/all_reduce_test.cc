@@ -7,6 +7,8 @@
 #include "ATen/ops/full.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "worker/training/reduce_group.h"
+#include "worker/training/worker_device.h"
 
 namespace arcshard::worker {
 namespace {
@@ -76,6 +78,22 @@ TEST(AllReduceTest, AVanishedPeerIsAnErrorNotAHang) {
 
 TEST(RendezvousTest, AnAddressOfAnotherHostIsRefusedByName) {
   EXPECT_THAT(std::string(Rendezvous::Listen("192.0.2.1").status().message()), ::testing::HasSubstr("192.0.2.1"));
+}
+
+TEST(CanUseNcclTest, EveryWorkerNeedsAGpuOfItsOwn) {
+  EXPECT_TRUE(CanUseNccl({"GPU a"}));
+  EXPECT_TRUE(CanUseNccl({"GPU a", "GPU b", "GPU c"}));
+  EXPECT_FALSE(CanUseNccl({"GPU a", "cpu"}));
+  EXPECT_FALSE(CanUseNccl({"cpu", "cpu"}));
+  EXPECT_FALSE(CanUseNccl({"GPU a", "GPU b", "GPU a"})) << "NCCL takes no GPU twice";
+}
+
+TEST(WorkerDeviceTest, AGpuThatIsNotThereIsRefusedWithTheReason) {
+  const absl::Status status = UseGpu(127, /*deterministic=*/true);
+  EXPECT_THAT(status.code(), ::testing::AnyOf(absl::StatusCode::kNotFound, absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(std::string(status.message()), ::testing::AnyOf(::testing::HasSubstr("this machine has"),
+                                                              ::testing::HasSubstr("no CUDA device can be used"),
+                                                              ::testing::HasSubstr("no code for GPUs")));
 }
 
 }  // namespace

@@ -1,0 +1,19 @@
+#include "worker/training/reduce_group.h"
+#include "worker/training/worker_device.h"
+
+// What a build without GPU code says of GPUs.
+namespace arcshard::worker {
+
+absl::Status UseGpu(int, bool) {
+  return absl::UnimplementedError(
+      "this build's workers have no code for GPUs; build with cmake --preset cuda and a LibTorch with CUDA "
+      "(scripts/setup --cuda)");
+}
+
+std::string DeviceIdentity(at::Device) { return "cpu"; }
+
+std::unique_ptr<ReduceGroup> MakeNcclGroup(const c10::intrusive_ptr<c10d::Store>&, const AllReduceOptions&) {
+  return nullptr;
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,75 @@
+#include <cstdlib>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/mutex.h"
+#include "torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp"
+#include "worker/training/reduce_group.h"
+
+namespace arcshard::worker {
+namespace {
+
+// How often a pending reduction is looked at. A step takes hundreds of times as long.
+constexpr absl::Duration kPoll = absl::Microseconds(200);
+
+class NcclGroup final : public ReduceGroup {
+ public:
+  NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, const AllReduceOptions& options) : device_(options.device) {
+    // A lost peer is reported to us; c10d's watchdog would end the process.
+    setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/1);
+    const auto nccl_options = c10d::ProcessGroupNCCL::Options::create();
+    nccl_options->timeout = absl::ToChronoMilliseconds(options.timeout);
+    nccl_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(store, options.rank, options.size, nccl_options);
+  }
+
+  at::Device device() const override { return device_; }
+
+  // NCCL's futures are done when the work is queued; that the device has done it is seen by looking.
+  void Start(at::Tensor values, std::function<void(const absl::Status&)> done) override {
+    std::vector<at::Tensor> buffers = {values};
+    const c10::intrusive_ptr<c10d::Work> work = nccl_->allreduce(buffers);
+    absl::Status status;
+    try {
+      MutexLock lock(&mutex_);
+      while (!aborted_ && !work->isCompleted()) changed_.WaitFor(&mutex_, kPoll);
+      if (aborted_) status = absl::CancelledError("the all-reduce was given up");
+      if (!aborted_ && work->exception() != nullptr) std::rethrow_exception(work->exception());
+    } catch (const std::exception& error) {
+      const std::string what = error.what();
+      status = absl::UnavailableError(
+          absl::StrCat("the workers' all-reduce lost a peer: ", what.substr(0, what.find('\n'))));
+    }
+    if (status.ok()) work->synchronize();  // what this thread queues next comes after the sum
+    done(status);
+  }
+
+  void Abort() override {
+    {
+      MutexLock lock(&mutex_);
+      if (aborted_) return;
+      aborted_ = true;
+      changed_.NotifyAll();
+    }
+    // May wait for the device: not on the thread that brings the coordinator's word.
+    std::thread([nccl = nccl_] { nccl->abort(); }).detach();
+  }
+
+ private:
+  const at::Device device_;
+  c10::intrusive_ptr<c10d::ProcessGroupNCCL> nccl_;
+  Mutex mutex_;
+  CondVar changed_;
+  bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace
+
+std::unique_ptr<ReduceGroup> MakeNcclGroup(const c10::intrusive_ptr<c10d::Store>& store,
+                                           const AllReduceOptions& options) {
+  return std::make_unique<NcclGroup>(store, options);
+}
+
+}  // namespace arcshard::worker
