@@ -32,9 +32,10 @@ ARCSHARD_HOST_DEVICE inline Bfloat16 RoundToNearest(float x) {
 ARCSHARD_HOST_DEVICE inline Bfloat16 RoundStochastically(float x, uint32_t random) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   const uint32_t magnitude = bits & 0x7fffffffu;
-  uint32_t rounded = bits + random;
-  rounded = magnitude >= 0x7f7f0000u ? bits : rounded;  // the largest finite value, and what is not finite
-  rounded = magnitude > 0x7f800000u ? bits | 0x00400000u : rounded;
+  // Without a branch, or no loop over it vectorises. Not up: the largest finite value, and what is not finite.
+  const uint32_t up = (0u - static_cast<uint32_t>(magnitude < 0x7f7f0000u)) & random;
+  const uint32_t quiet_nan = static_cast<uint32_t>(magnitude > 0x7f800000u) << 22;
+  const uint32_t rounded = (bits + up) | quiet_nan;
   return {static_cast<uint16_t>(rounded >> 16)};
 }
 

@@ -11,17 +11,6 @@
 namespace arcshard::head {
 namespace {
 
-template <typename T>
-ARCSHARD_INLINED float SumOfSquares(int64_t dim, const T* x) {
-  float lanes[kLanes] = {};
-  int64_t d = 0;
-  for (; d + kLanes <= dim; d += kLanes) {
-    for (int64_t i = 0; i < kLanes; ++i) lanes[i] += Widen(x[d + i]) * Widen(x[d + i]);
-  }
-  for (int64_t i = 0; d + i < dim; ++i) lanes[i] += Widen(x[d + i]) * Widen(x[d + i]);
-  return SumOfLanes(lanes);
-}
-
 // Of a row of S the columns [begin, end); where Q is float32, S is there already.
 template <typename T>
 ARCSHARD_INLINED void ExponentialsOfRow(const NegativeExponential& exponential, float inverse_norm, int64_t begin,
@@ -69,12 +58,12 @@ void ExponentialsOfBlock(const NegativeExponential& exponential, const Exponenti
 
 ARCSHARD_VECTORISED
 void InverseNormsOfRows(int64_t dim, const float* w, absl::Span<float> inverse_norms) {
-  for (float& inverse_norm : inverse_norms) inverse_norm = InverseNorm(SumOfSquares(dim, w)), w += dim;
+  for (float& inverse_norm : inverse_norms) inverse_norm = InverseNorm(Dot(dim, w, w)), w += dim;
 }
 
 ARCSHARD_VECTORISED
 void InverseNormsOfRows(int64_t dim, const Bfloat16* w, absl::Span<float> inverse_norms) {
-  for (float& inverse_norm : inverse_norms) inverse_norm = InverseNorm(SumOfSquares(dim, w)), w += dim;
+  for (float& inverse_norm : inverse_norms) inverse_norm = InverseNorm(Dot(dim, w, w)), w += dim;
 }
 
 ARCSHARD_VECTORISED

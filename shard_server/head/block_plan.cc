@@ -7,9 +7,9 @@
 namespace arcshard::head {
 namespace {
 
-// A block of W is 1 MiB at most, and of 1024 rows at most.
+// A block of W is 512 KiB at most (as float32), and of 1024 rows at most: measured.
 int64_t RowsOfBlock(int64_t dim) {
-  return std::clamp<int64_t>((int64_t{1} << 18) / dim / kRowUnit * kRowUnit, kRowUnit, 1024);
+  return std::clamp<int64_t>((int64_t{1} << 17) / dim / kRowUnit * kRowUnit, kRowUnit, 1024);
 }
 
 int64_t CeilOfQuotient(int64_t a, int64_t b) { return (a + b - 1) / b; }

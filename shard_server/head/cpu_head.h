@@ -56,7 +56,7 @@ class CpuHead final : public Head {
     Buffer<T> paired_centers;     // rows×D, in bfloat16
     Buffer<float> inverse_norms;  // rows, where they are not used as they lie
     Buffer<float> h;              // rows×D
-    Buffer<uint16_t> randoms;     // of a row
+    Buffer<uint32_t> randoms;     // of a row
     Buffer<float> block_z;        // B
     Buffer<float> u;              // stride×D
     Buffer<double> z;             // B

@@ -58,7 +58,7 @@ TEST(SamplingDrawTest, AnotherStepOrSeedTakesOthers) {
 TEST(RoundingBitsTest, ARowsBitsAreThoseOfEachOfItsDimensions) {
   const RoundingBits rounding(12345);
   for (const int64_t dim : {1, 7, 8, 130, 515}) {
-    std::vector<uint16_t> bits(RandomsOfRow(dim) / 3);
+    std::vector<uint32_t> bits(RandomsOfRow(dim) / 3);
     const int64_t j = (int64_t{1} << 39) + 17;
     FillRoundingBits(rounding, uint64_t{1} << 33, j, Rounded::kMoment1, dim, bits.data());
     for (int64_t d = 0; d < dim; ++d) {

@@ -53,7 +53,7 @@ HeadState AfterUpdates(const HeadOptions& options, int64_t rows_of_block) {
   EXPECT_TRUE(store.Allocate().ok());
   store.Fill(0, 90);
   const std::vector<float> h = RandomNormals(8, 90 * options.dim);
-  std::vector<uint16_t> randoms(RandomsOfRow(options.dim));
+  std::vector<uint32_t> randoms(RandomsOfRow(options.dim));
   for (uint64_t step = 1; step <= 3; ++step) {
     const UpdateStep update = {MakeOptimizerStep(options, 0.1f), step, RoundingBits(options.seed)};
     for (int64_t row = 0; row < 90; row += rows_of_block) {
@@ -109,7 +109,7 @@ TEST(RoundingTest, AnotherSeedRoundsOtherwise) {
   a.Fill(0, 200);
   b.Fill(0, 200);
   const std::vector<float> h = RandomNormals(8, 200 * 37);
-  std::vector<uint16_t> randoms(RandomsOfRow(37));
+  std::vector<uint32_t> randoms(RandomsOfRow(37));
   UpdateBlock({MakeOptimizerStep(options, 0.1f), 1, RoundingBits(options.seed)}, {0, 200}, h.data(), randoms.data(), a);
   UpdateBlock({MakeOptimizerStep(options, 0.1f), 1, RoundingBits(other.seed)}, {0, 200}, h.data(), randoms.data(), b);
   std::vector<float> wa(200 * 37), wb(200 * 37);
@@ -132,7 +132,7 @@ TEST(UpdateBlockTest, TheInverseNormsAreThoseOfTheWeightsAsHeldBitForBit) {
       ClassStore store(options);
       ASSERT_TRUE(store.Allocate().ok());
       store.Fill(0, 7);
-      std::vector<uint16_t> randoms(RandomsOfRow(dim));
+      std::vector<uint32_t> randoms(RandomsOfRow(dim));
       const std::vector<float> h = RandomNormals(2, 7 * dim);
       UpdateBlock({MakeOptimizerStep(options, 0.1f), 1, RoundingBits(1)}, {0, 7}, h.data(), randoms.data(), store);
       ExpectFreshInverseNorms(store, dim);

@@ -9,10 +9,12 @@
 namespace arcshard::head {
 namespace {
 
-// Words of one call of Philox for kLanes octets at once.
-ARCSHARD_INLINED void PhiloxOfLanes(uint64_t key, uint64_t low, const uint64_t (&high)[kLanes],
-                                    uint32_t (&c)[4][kLanes]) {
-  for (int64_t i = 0; i < kLanes; ++i) {
+// Octets whose bits are made at once: more than a compiler unrolls, so that it vectorises.
+constexpr int64_t kOctets = 32;
+
+ARCSHARD_INLINED void PhiloxOfOctets(uint64_t key, uint64_t low, const uint64_t (&high)[kOctets],
+                                     uint32_t (&c)[4][kOctets]) {
+  for (int64_t i = 0; i < kOctets; ++i) {
     c[0][i] = static_cast<uint32_t>(low);
     c[1][i] = static_cast<uint32_t>(low >> 32);
     c[2][i] = static_cast<uint32_t>(high[i]);
@@ -20,7 +22,7 @@ ARCSHARD_INLINED void PhiloxOfLanes(uint64_t key, uint64_t low, const uint64_t (
   }
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
-    for (int64_t i = 0; i < kLanes; ++i) {
+    for (int64_t i = 0; i < kOctets; ++i) {
       const uint64_t a = uint64_t{0xD2511F53} * c[0][i];
       const uint64_t b = uint64_t{0xCD9E8D57} * c[2][i];
       c[0][i] = static_cast<uint32_t>(b >> 32) ^ c[1][i] ^ k0;
@@ -33,56 +35,28 @@ ARCSHARD_INLINED void PhiloxOfLanes(uint64_t key, uint64_t low, const uint64_t (
   }
 }
 
-// One row of an update: where it lies and what is the same for all its dimensions.
-template <typename W, typename V>
-struct Row {
-  const float* h;
-  W* w;
-  V* moment0;
-  V* moment1;
-  const uint16_t* random;  // of the weight, then, `stride` further each, of the moments
-  int64_t stride;
-};
-
-template <typename Step, typename W, typename V>
-ARCSHARD_INLINED void UpdateElement(const Step& step, const typename Step::OfClass& of_class, const Row<W, V>& row,
-                                    int64_t d, float radial, float& square) {
-  RandomOfElement random;
-  if constexpr (!std::is_same_v<W, float>) random.weight = row.random[d];
-  if constexpr (!std::is_same_v<V, float>) {
-    random.moment0 = row.random[row.stride + d];
-    if constexpr (Step::kMoments == 2) random.moment1 = row.random[2 * row.stride + d];
-  }
-  step(of_class, row.h[d], radial, row.w[d], row.moment0[d], row.moment1[d], random);
-  const float weight = Widen(row.w[d]);
-  square += weight * weight;
-}
-
-// Returns 1/|w| of the new weights.
+// Returns 1/|w| of the new weights. `random`: of the weight, then, `stride` further each, of the moments.
 template <typename Step, typename W, typename V>
 ARCSHARD_INLINED float UpdateRow(const Step& optimizer, const typename Step::OfClass& of_class, int64_t dim,
                                  float inverse_norm, const float* __restrict h, W* __restrict w, V* __restrict moment0,
-                                 V* __restrict moment1, const uint16_t* __restrict random, int64_t stride) {
+                                 V* __restrict moment1, const uint32_t* __restrict random, int64_t stride) {
   const Step step = optimizer;
-  const Row<W, V> row = {h, w, moment0, moment1, random, stride};
-  float lanes[kLanes] = {};
-  int64_t d = 0;
-  for (; d + kLanes <= dim; d += kLanes) {
-    for (int64_t i = 0; i < kLanes; ++i) lanes[i] += h[d + i] * Widen(w[d + i]);
+  const float radial = Dot(dim, h, w) * inverse_norm * inverse_norm;
+  for (int64_t d = 0; d < dim; ++d) {
+    RandomOfElement bits;
+    if constexpr (!std::is_same_v<W, float>) bits.weight = random[d];
+    if constexpr (!std::is_same_v<V, float>) {
+      bits.moment0 = random[stride + d];
+      if constexpr (Step::kMoments == 2) bits.moment1 = random[2 * stride + d];
+    }
+    step(of_class, h[d], radial, w[d], moment0[d], moment1[d], bits);
   }
-  for (int64_t i = 0; d + i < dim; ++i) lanes[i] += h[d + i] * Widen(w[d + i]);
-  const float radial = SumOfLanes(lanes) * inverse_norm * inverse_norm;
-  std::fill_n(lanes, kLanes, 0.0f);
-  for (d = 0; d + kLanes <= dim; d += kLanes) {
-    for (int64_t i = 0; i < kLanes; ++i) UpdateElement(step, of_class, row, d + i, radial, lanes[i]);
-  }
-  for (int64_t i = 0; d + i < dim; ++i) UpdateElement(step, of_class, row, d + i, radial, lanes[i]);
-  return InverseNorm(SumOfLanes(lanes));
+  return InverseNorm(Dot(dim, w, w));
 }
 
 template <typename Step, typename W, typename V>
 ARCSHARD_INLINED void UpdateRows(const Step& optimizer, const UpdateStep& update, const BlockRows& rows, const float* h,
-                                 uint16_t* randoms, const ClassStore& store) {
+                                 uint32_t* randoms, const ClassStore& store) {
   const int64_t dim = store.options().dim;
   const int64_t stride = RandomsOfRow(dim) / 3;
   uint32_t count = 0;
@@ -114,7 +88,7 @@ ARCSHARD_INLINED void UpdateRows(const Step& optimizer, const UpdateStep& update
 
 template <typename Step>
 ARCSHARD_INLINED void UpdateRowsOfTypes(const Step& optimizer, const UpdateStep& update, const BlockRows& rows,
-                                        const float* h, uint16_t* randoms, const ClassStore& store) {
+                                        const float* h, uint32_t* randoms, const ClassStore& store) {
   const bool narrow_moments = store.options().moments == DataType::kBfloat16;
   if (store.options().weights == DataType::kFloat32) {
     narrow_moments ? UpdateRows<Step, float, Bfloat16>(optimizer, update, rows, h, randoms, store)
@@ -127,13 +101,13 @@ ARCSHARD_INLINED void UpdateRowsOfTypes(const Step& optimizer, const UpdateStep&
 
 ARCSHARD_VECTORISED
 void UpdateBlockOf(const SgdStep& optimizer, const UpdateStep& update, const BlockRows& rows, const float* h,
-                   uint16_t* randoms, const ClassStore& store) {
+                   uint32_t* randoms, const ClassStore& store) {
   UpdateRowsOfTypes(optimizer, update, rows, h, randoms, store);
 }
 
 ARCSHARD_VECTORISED
 void UpdateBlockOf(const AdamWStep& optimizer, const UpdateStep& update, const BlockRows& rows, const float* h,
-                   uint16_t* randoms, const ClassStore& store) {
+                   uint32_t* randoms, const ClassStore& store) {
   UpdateRowsOfTypes(optimizer, update, rows, h, randoms, store);
 }
 
@@ -144,7 +118,7 @@ OptimizerStep MakeOptimizerStep(const HeadOptions& options, float lr) {
   return AdamWStep(std::get<AdamWOptions>(options.optimizer), lr);
 }
 
-void UpdateBlock(const UpdateStep& update, const BlockRows& rows, const float* h, uint16_t* randoms,
+void UpdateBlock(const UpdateStep& update, const BlockRows& rows, const float* h, uint32_t* randoms,
                  const ClassStore& store) {
   std::visit([&](const auto& optimizer) { UpdateBlockOf(optimizer, update, rows, h, randoms, store); },
              update.optimizer);
@@ -152,17 +126,17 @@ void UpdateBlock(const UpdateStep& update, const BlockRows& rows, const float* h
 
 ARCSHARD_VECTORISED
 void FillRoundingBits(const RoundingBits& rounding, uint64_t step, int64_t j, Rounded what, int64_t dim,
-                      uint16_t* randoms) {
-  for (int64_t octet = 0; octet * RoundingBits::kDims < dim; octet += kLanes) {
-    uint64_t high[kLanes];
-    for (int64_t i = 0; i < kLanes; ++i) high[i] = RoundingBits::Counter(j, octet + i, what);
-    uint32_t words[4][kLanes];
-    PhiloxOfLanes(rounding.key, step, high, words);
-    uint16_t* const out = randoms + octet * RoundingBits::kDims;
-    for (int64_t i = 0; i < kLanes; ++i) {
+                      uint32_t* randoms) {
+  for (int64_t octet = 0; octet * RoundingBits::kDims < dim; octet += kOctets) {
+    uint64_t high[kOctets];
+    for (int64_t i = 0; i < kOctets; ++i) high[i] = RoundingBits::Counter(j, octet + i, what);
+    uint32_t words[4][kOctets];
+    PhiloxOfOctets(rounding.key, step, high, words);
+    uint32_t* const out = randoms + octet * RoundingBits::kDims;
+    for (int64_t i = 0; i < kOctets; ++i) {
       for (int64_t word = 0; word < 4; ++word) {
-        out[8 * i + 2 * word] = static_cast<uint16_t>(words[word][i]);
-        out[8 * i + 2 * word + 1] = static_cast<uint16_t>(words[word][i] >> 16);
+        out[8 * i + 2 * word] = words[word][i] & 0xffffu;
+        out[8 * i + 2 * word + 1] = words[word][i] >> 16;
       }
     }
   }

@@ -6,6 +6,7 @@
 #include "shard_server/head/block_rows.h"
 #include "shard_server/head/class_store.h"
 #include "shard_server/head/optimizer_steps.h"
+#include "shard_server/head/products.h"
 #include "shard_server/head/random_draws.h"
 
 namespace arcshard::head {
@@ -22,16 +23,17 @@ struct UpdateStep {
   RoundingBits rounding;
 };
 
-// Random bits that a thread makes for a row: 16 of each dimension, for weights and moments.
-constexpr int64_t RandomsOfRow(int64_t dim) { return 3 * ((dim + 127) / 128 * 128); }
+// Random bits that a thread makes for a row: 16 of each dimension, for weights and moments. Words of 32, so that a
+// compiler sees that writing a Bfloat16 leaves them alone.
+constexpr int64_t RandomsOfRow(int64_t dim) { return 3 * (RoundedUp(dim, 256)); }
 
 // The step on the rows of a block, in place in `store`: weights, moments, counts and inverse norms. h: (dL/dw_hat)/|w|,
 // rows.count×D. `randoms`: scratch of RandomsOfRow(D). The inverse norms have the bits of ClassStore's.
-void UpdateBlock(const UpdateStep& update, const BlockRows& rows, const float* h, uint16_t* randoms,
+void UpdateBlock(const UpdateStep& update, const BlockRows& rows, const float* h, uint32_t* randoms,
                  const ClassStore& store);
 
-// The bits of the dimensions [0, dim) of class j, to the next multiple of 128: vectorised RoundingBits.
+// The bits of the dimensions [0, dim) of class j, to the next multiple of 256: vectorised RoundingBits.
 void FillRoundingBits(const RoundingBits& rounding, uint64_t step, int64_t j, Rounded what, int64_t dim,
-                      uint16_t* randoms);
+                      uint32_t* randoms);
 
 }  // namespace arcshard::head

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "shard_server/head/bfloat16.h"
+
 // One version of a pass for each level of x86, chosen when the program starts. Clang 14 does not know these names, and
 // a sanitizer's runtime is not up yet when the choice is made.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
@@ -22,6 +24,18 @@ ARCSHARD_INLINED float SumOfLanes(const float (&lanes)[kLanes]) {
   float pairs[kLanes / 2];
   for (int64_t i = 0; i < kLanes / 2; ++i) pairs[i] = lanes[i] + lanes[i + kLanes / 2];
   return ((pairs[0] + pairs[4]) + (pairs[1] + pairs[5])) + ((pairs[2] + pairs[6]) + (pairs[3] + pairs[7]));
+}
+
+// sum of x[d]·y[d], widened to float32.
+template <typename X, typename Y>
+ARCSHARD_INLINED float Dot(int64_t dim, const X* x, const Y* y) {
+  float lanes[kLanes] = {};
+  int64_t d = 0;
+  for (; d + kLanes <= dim; d += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) lanes[i] += Widen(x[d + i]) * Widen(y[d + i]);
+  }
+  for (int64_t i = 0; d + i < dim; ++i) lanes[i] += Widen(x[d + i]) * Widen(y[d + i]);
+  return SumOfLanes(lanes);
 }
 
 }  // namespace arcshard::head
