@@ -56,6 +56,33 @@ class ProcessLifeTest : public ProcessTestBase {
     EXPECT_FALSE(std::filesystem::exists(Path("run/model/backbone.safetensors")));
   }
 
+  // What a script prints that is given `argument`.
+  std::string Python(const std::string& script, const std::string& argument) {
+    auto python = launcher::Process::Start({.program = ARCSHARD_SOURCE_DIR "/.deps/python/bin/python",
+                                            .arguments = {"-c", script, argument},
+                                            .environment = {},
+                                            .log = Path("python.log")});
+    EXPECT_TRUE(python.ok()) << python.status();
+    AwaitDeath((*python)->pid());
+    EXPECT_TRUE((*python)->Poll().value().ok());
+    return ReadFile(Path("python.log")).value_or("none");
+  }
+
+  // The status of the run, which is in progress.
+  void ExpectStatus() {
+    Program text = Start("arcshard", {"status", Path("run")});
+    EXPECT_TRUE(text.AwaitEnd().ok()) << text.output();
+    EXPECT_THAT(text.output(),
+                AllOf(HasSubstr(absl::StrCat("run ", Path("run"), ", coordinator ", listing_.coordinator)),
+                      ContainsRegex("\nepoch .*step [0-9]+/.*loss"),
+                      ContainsRegex("\nshard 1 +[0-9]+ .*\\[[0-9]+, 964\\)"), ContainsRegex("\nworker 1 +[0-9]+ ")));
+    Program json = Start("arcshard", {"status", "--coordinator", listing_.coordinator, "--json"});
+    EXPECT_TRUE(json.AwaitEnd().ok()) << json.output();
+    for (const char* role : {"shard", "worker"}) {
+      EXPECT_THAT(json.output(), HasSubstr(absl::StrCat("\"pid\": ", listing_.Find(role, 0).pid))) << role;
+    }
+  }
+
   Listing listing_;
   std::unique_ptr<launcher::WatchClient> watch_;
 };
@@ -93,6 +120,7 @@ TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilence) {
 
 TEST_F(ProcessLifeTest, InterruptedOnceItEndsInOrderAndLeavesTheBackbone) {
   Program run = StartTraining();
+  ExpectStatus();
   run.Signal(SIGINT);
   EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
   EXPECT_THAT(run.output(), AllOf(HasSubstr("stopping after the current step (again: at once)\n"),
@@ -100,24 +128,31 @@ TEST_F(ProcessLifeTest, InterruptedOnceItEndsInOrderAndLeavesTheBackbone) {
                                   HasSubstr(Path("run/model/backbone.safetensors"))));
   ExpectNothingIsLeft();
 
+  EXPECT_THAT(ErrorOf("arcshard", {"status", Path("run")}, 1),
+              HasSubstr("no run is in progress here; the last one has left"));
+
   // InsightFace's iresnet18 has 187 entries in its state dict.
   const std::string script =
       "import sys; from safetensors.numpy import load_file; m = load_file(sys.argv[1]); "
       "print(len(m), m['features.weight'].tolist() == [1] * 32)";
-  auto python = launcher::Process::Start({.program = ARCSHARD_SOURCE_DIR "/.deps/python/bin/python",
-                                          .arguments = {"-c", script, Path("run/model/backbone.safetensors")},
-                                          .environment = {},
-                                          .log = Path("python.log")});
-  ASSERT_TRUE(python.ok()) << python.status();
-  AwaitDeath((*python)->pid());
-  EXPECT_TRUE((*python)->Poll().value().ok());
-  EXPECT_EQ(ReadFile(Path("python.log")).value_or("none"), "187 True\n");
+  EXPECT_EQ(Python(script, Path("run/model/backbone.safetensors")), "187 True\n");
 
   Program verify = Start("arcshard", {"verify", Path("run/model/backbone.safetensors"),
                                       ARCSHARD_SOURCE_DIR "/examples/omniglot/data/unseen_alphabets.bin"});
   EXPECT_TRUE(verify.AwaitEnd().ok()) << verify.output();
-  EXPECT_THAT(verify.output(), ContainsRegex("^unseen_alphabets: accuracy 0\\.[0-9]{4} ± 0\\.[0-9]{4}, threshold "
-                                             "[0-9.]+, xnorm [0-9.]+, 6000 pairs\n$"));
+  EXPECT_THAT(verify.output(),
+              ContainsRegex("^unseen_alphabets: accuracy 0\\.[0-9]{4} ± 0\\.[0-9]{4} \\(threshold [0-9.]+, xnorm "
+                            "[0-9.]+, 6000 pairs\\)\n  all pairs: accuracy 0\\.[0-9]{4} \\(threshold [0-9.]+\\), "
+                            "TAR 0\\.[0-9]{4} at FAR 1e-3 .*, 0\\.[0-9]{4} at FAR 1e-4 .*\n$"));
+
+  Program embed = Start("arcshard", {"embed", Path("run/model/backbone.safetensors"),
+                                     ARCSHARD_SOURCE_DIR "/tests/data/grocery", Path("embeddings.safetensors")});
+  EXPECT_TRUE(embed.AwaitEnd().ok()) << embed.output();
+  const std::string look =
+      "import json, sys; from safetensors.numpy import load_file; m = load_file(sys.argv[1]); "
+      "n = json.loads(bytes(m['names'])); print(m['embeddings'].shape == (len(n), 32), m['labels'].shape == (len(n),), "
+      "n[0])";
+  EXPECT_THAT(Python(look, Path("embeddings.safetensors")), ::testing::MatchesRegex("True True record [0-9]+\n"));
 }
 
 TEST_F(ProcessLifeTest, InterruptedTwiceItEndsAtOnce) {

@@ -120,6 +120,31 @@ TEST_F(WrongInputTest, ACoordinatorThatDoesNotAnswerIsNamed) {
   }
 }
 
+TEST_F(WrongInputTest, StatusOfNoRunSaysSo) {
+  EXPECT_THAT(ErrorOf("arcshard", {"status"}, kUsage), HasSubstr("--coordinator host:port"));
+  EXPECT_THAT(ErrorOf("arcshard", {"status", "run", "--coordinator", "h:1"}, kUsage), HasSubstr("--coordinator"));
+  EXPECT_EQ(ErrorOf("arcshard", {"status", Path("run")}, kFailed), Path("run") + ": there is no such run folder");
+  LocalPort unused;
+  unused.Close();
+  EXPECT_EQ(ErrorOf("arcshard", {"status", "--coordinator", unused.address(), "--timeout", "0.2"}, kFailed),
+            absl::StrCat("waited 200ms for the coordinator at ", unused.address(), ", which does not answer"));
+  std::filesystem::create_directories(Path("left"));
+  Write("left/processes.json", absl::StrCat("{\"coordinator\": \"", unused.address(), "\"}"));
+  EXPECT_THAT(ErrorOf("arcshard", {"status", Path("left"), "--timeout", "0.2"}, kFailed),
+              StartsWith(Path("left") + ": "));
+}
+
+TEST_F(WrongInputTest, EmbedNamesWhatIsMissingOrNoImages) {
+  const auto error = [this](const std::string& input) {
+    return ErrorOf("arcshard",
+                   {"embed", ARCSHARD_SOURCE_DIR "/tests/data/iresnet18_small.safetensors", input, Path("out")},
+                   kFailed);
+  };
+  EXPECT_THAT(ErrorOf("arcshard", {"embed", Path("none"), Path("in"), Path("out")}, kFailed), HasSubstr(Path("none")));
+  EXPECT_THAT(error(Path("in")), HasSubstr("iresnet18_small"));  // recorded for a test: it says no architecture
+  EXPECT_THAT(ErrorOf("arcshard", {"embed", Path("none")}, kUsage), HasSubstr("arcshard embed --help"));
+}
+
 TEST_F(WrongInputTest, APortInUseIsNamed) {
   const LocalPort used;
   SmallRun();
