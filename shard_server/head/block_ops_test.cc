@@ -42,6 +42,21 @@ TEST(NegativeExponentialTest, ASumOverAllClassesAtTheLargestLogitStaysFinite) {
   EXPECT_NEAR(std::log(sum), 69.0, 1e-4);
 }
 
+TEST(NegativeExponentialTest, ACosineAboveTheFilterCountsAsALogitOfZeroAndMovesNothing) {
+  const NegativeExponential filtered(30.0, 1000, 0.25), all(30.0, 1000);
+  for (const float inverse_norm : {1.0f, 4.0f}) {
+    const NegativeTerm above = filtered(0.26f / inverse_norm, inverse_norm);
+    EXPECT_FLOAT_EQ(above.p, static_cast<float>(std::exp(-NegativeExponential::ShiftOf(30.0, 1000))));
+    EXPECT_EQ(above.q, 0.0f);
+    const NegativeTerm below = filtered(0.24f / inverse_norm, inverse_norm),
+                       same = all(0.24f / inverse_norm, inverse_norm);
+    EXPECT_EQ(below.p, same.p);
+    EXPECT_EQ(below.q, same.p * inverse_norm);
+  }
+  EXPECT_TRUE(std::isnan(filtered(std::nanf(""), 1.0f).p));
+  EXPECT_TRUE(std::isnan(filtered(std::nanf(""), 1.0f).q));
+}
+
 TEST(BlockOpsTest, TheOwnClassIsZeroInQAndAbsentFromZ) {
   constexpr int64_t kRows = 3, kSamples = 37, kStride = 48;
   const NegativeExponential exponential(10.0, 3);

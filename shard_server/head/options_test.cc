@@ -187,6 +187,22 @@ TEST_P(OptionsTest, ADiscardedStepLeavesNoTraceAndARangeTakenOverGoesOnWithTheSa
   EXPECT_EQ(taking_over.State(), straight.State());
 }
 
+TEST_P(OptionsTest, ANonFiniteEmbeddingSpoilsItsOwnSampleOnly) {
+  ShardedHead head(Options(), UnevenRanges(kClasses, 2));
+  auto groups = GroupsOf(1);
+  const Sums good = head.Forward(groups);
+  head.Discard();
+  groups[0][0].embedding[2 * kDim + 3] = std::nanf("");
+  ShardedHead other(Options(), UnevenRanges(kClasses, 2));
+  const Sums bad = other.Forward(groups);
+  for (size_t i = 0; i < good.z.size(); ++i) {
+    EXPECT_EQ(std::isfinite(bad.z[i]), i != 2) << i;
+    if (i == 2) continue;
+    EXPECT_EQ(bad.z[i], good.z[i]) << i;
+    EXPECT_TRUE(std::equal(good.u.begin() + i * kDim, good.u.begin() + (i + 1) * kDim, bad.u.begin() + i * kDim)) << i;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, OptionsTest, testing::ValuesIn(Choices()),
                          [](const auto& choice) { return NameOf(choice.param); });
 
