@@ -66,6 +66,14 @@ CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
   train->add_option("--set", arguments->train.overrides, "A key's value instead of the file's; may be repeated")
       ->type_name("section.key=value")
       ->allow_extra_args(false);
+  train
+      ->add_option("--shard-device", arguments->train.shard_devices,
+                   "Where shards compute: cpu (default), cuda or cuda:N; several, with commas, are handed out in turn")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  train->add_option("--worker-device", arguments->train.worker_devices, "Where workers compute; likewise")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   train->add_flag("--dry-run", arguments->dry_run, "Check the configuration and the files it names, print it, and end");
   return train;
 }

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/clock.h"
+#include "common/base/device_name.h"
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 #include "launcher/input_check.h"
@@ -51,6 +52,9 @@ ProgressPrinter::Options PrinterOptions() {
 }
 
 absl::StatusOr<RunConfig> LoadChecked(const TrainOptions& options) {
+  for (const auto* devices : {&options.shard_devices, &options.worker_devices}) {
+    for (const std::string& device : *devices) RETURN_IF_ERROR(ParseDeviceName(device).status());
+  }
   ASSIGN_OR_RETURN(RunConfig config, LoadRunConfig(options.config, options.overrides));
   RETURN_IF_ERROR(Annotate(CheckInputs(config), options.config));
   return config;
@@ -64,6 +68,10 @@ std::vector<std::string> ThreadEnvironment(int threads) {
                                           absl::StrCat("MKL_NUM_THREADS=", threads)};
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) environment.push_back("OMP_WAIT_POLICY=passive");
   return environment;
+}
+
+std::string DeviceOf(const std::vector<std::string>& devices, uint32_t index) {
+  return devices.empty() ? "cpu" : devices[index % devices.size()];
 }
 
 class TrainRun {
@@ -116,13 +124,13 @@ class TrainRun {
   absl::Status StartOthers() {
     for (uint32_t i = 0; i < config_.cluster.shards; ++i) {
       Process::Options process;
-      process.arguments = {"--coordinator", address_};
+      process.arguments = {"--coordinator", address_, "--device", DeviceOf(options_.shard_devices, i)};
       process.environment = ThreadEnvironment(config_.cluster.shard_threads);
       RETURN_IF_ERROR(Start(Role::kShard, i, std::move(process)));
     }
     for (uint32_t i = 0; i < config_.cluster.workers; ++i) {
       Process::Options process;
-      process.arguments = {"--coordinator", address_};
+      process.arguments = {"--coordinator", address_, "--device", DeviceOf(options_.worker_devices, i)};
       process.environment = ThreadEnvironment(config_.cluster.worker_threads);
       RETURN_IF_ERROR(Start(Role::kWorker, i, std::move(process)));
     }

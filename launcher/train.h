@@ -11,7 +11,10 @@ namespace arcshard::launcher {
 struct TrainOptions {
   std::string config;                  // YAML file
   std::vector<std::string> overrides;  // "section.key=value"
-  std::string bin_folder;              // where arcshard-coordinator, arcshard-shard and arcshard-worker are
+  // Handed out in turn: shard i gets shard_devices[i modulo their number]. None: the CPU.
+  std::vector<std::string> shard_devices = {};   // cpu, cuda or cuda:N
+  std::vector<std::string> worker_devices = {};  // likewise
+  std::string bin_folder;                        // where arcshard-coordinator, arcshard-shard and arcshard-worker are
 };
 
 // Reads the configuration, checks that the files that it names are there, and prints it.

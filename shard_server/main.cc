@@ -8,18 +8,24 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/base/status_macros.h"
 #include "common/io/command_line.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
 #include "shard_server/capacity.h"
+#include "shard_server/head/gpu.h"
 #include "shard_server/shard_process.h"
 #include "shard_server/signal_watcher.h"
 
 namespace arcshard::shard {
 namespace {
 
-absl::Status Main(const ShardProcess::Options& options, const std::string& metrics_listen) {
+absl::Status Main(ShardProcess::Options options, const std::string& metrics_listen) {
+  if (options.device.cuda) RETURN_IF_ERROR(head::CheckGpu(options.device.index));
+  if (options.capacity_bytes == 0) {
+    ASSIGN_OR_RETURN(options.capacity_bytes, DefaultCapacityBytes(options.device));
+  }
   const SystemClock clock;
   MetricRegistry registry;
   ShardMetrics metrics(&registry);
@@ -46,20 +52,26 @@ int main(int argc, char** argv) {
   int64_t capacity_mb = 0;
   std::string metrics_listen = "127.0.0.1:0";
   std::string connect_timeout = "60s";
+  std::string device = "cpu";
 
   CLI::App app("Holds a range of a run's class centers. Start it in any order with the other processes of the run.");
   app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")->required();
   app.add_option("--listen", options.listen, "host:port for the workers; port 0 takes a free one")
       ->capture_default_str();
+  app.add_option("--device", device, "where to hold and compute: cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--capacity-mb", capacity_mb,
-                 "MiB for weights, momentum and kept exponentials; default: half of the machine's memory")
+                 "MiB for weights, moments and kept exponentials; default: half of the machine's memory, on a GPU nine "
+                 "tenths of what is free")
       ->check(CLI::PositiveNumber);
   app.add_option("--metrics-listen", metrics_listen, "host:port of /metrics; port 0 takes a free one")
       ->capture_default_str();
   app.add_option("--connect-timeout", connect_timeout, "how long to wait for the coordinator to answer, such as 60s")
       ->capture_default_str();
   if (const std::optional<int> exit_code = arcshard::ParseCommandLine(&app, argc, argv)) return *exit_code;
-  options.capacity_bytes = capacity_mb > 0 ? capacity_mb << 20 : arcshard::shard::DefaultCapacityBytes();
+  options.capacity_bytes = capacity_mb << 20;
+  if (const std::optional<int> exit_code = arcshard::ParseDeviceOption("--device", device, &options.device)) {
+    return *exit_code;
+  }
   if (const std::optional<int> exit_code =
           arcshard::ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {
     return *exit_code;

@@ -108,7 +108,7 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
     for (const ShardMember& shard : view.shards) {
       if (shard.id == id_) range = shard.range;
     }
-    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range, DeviceName{});
+    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range, options_.device);
     ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, options_.capacity_bytes));
     if (!config_.head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_.head.init, head.get()));
     head_ = std::make_unique<MeteredHead>(std::move(head), metrics_, clock_);

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/base/device_name.h"
 #include "common/base/mutex.h"
 #include "common/config/run_config.h"
 #include "common/metrics/metric_list.h"
@@ -27,6 +28,7 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
  public:
   struct Options {
     std::string coordinator;                             // host:port
+    DeviceName device;                                   // where the class centers lie and the passes run
     std::string listen = "127.0.0.1:0";                  // of the service for workers
     int64_t capacity_bytes = 0;                          // memory for weights, momentum and kept exponentials
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer

@@ -36,6 +36,7 @@ int Main(int argc, char** argv) {
   CLI::App app("arcshard-worker: runs the backbone and owns the loss of its share of every step.");
   WorkerOptions options;
   std::string connect_timeout = "60s";
+  std::string device = "cpu";
   std::string metrics_listen = "127.0.0.1:0";
   app.add_option("--coordinator", options.coordinator, "The coordinator's address, host:port")->required();
   app.add_option("--data", options.data, "Where the training set lies on this machine; default: the run's data.train");
@@ -46,7 +47,9 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--metrics-listen", metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
       ->capture_default_str();
+  app.add_option("--device", device, "Where the backbone computes: cpu, cuda or cuda:N")->capture_default_str();
   if (const std::optional<int> exit_code = ParseCommandLine(&app, argc, argv)) return *exit_code;
+  if (const std::optional<int> exit_code = ParseDeviceOption("--device", device, &options.device)) return *exit_code;
   if (const std::optional<int> exit_code =
           ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {
     return *exit_code;

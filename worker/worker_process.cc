@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/Context.h"
 #include "ATen/Parallel.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -15,11 +16,13 @@
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "worker/backbone/backbone_file.h"
+#include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
 #include "worker/shards/grpc_shard_link.h"
 #include "worker/training/evaluation.h"
 #include "worker/training/run_backbone.h"
 #include "worker/training/trainer.h"
+#include "worker/training/worker_device.h"
 
 namespace arcshard::worker {
 namespace {
@@ -33,6 +36,10 @@ class WorkerLife {
       : options_(options), mailbox_(mailbox), metrics_(metrics), phases_(metrics) {}
 
   absl::Status Run() {
+    if (options_.device.cuda) {
+      RETURN_IF_ERROR(UseGpu(options_.device.index));
+      device_ = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(options_.device.index));
+    }
     ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen(options_.all_reduce_interface));
     LogInfo(absl::StrCat("waiting for the coordinator at ", options_.coordinator));
     ParticipantOptions participant;
@@ -74,6 +81,7 @@ class WorkerLife {
     SetProcessName(absl::StrCat("arcshard-worker ", id_));
     ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
     if (!options_.data.empty()) config_.data.train = options_.data;
+    at::globalContext().setDeterministicCuDNN(config_.run.deterministic);
     at::set_num_threads(config_.cluster.worker_threads);
     ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config_)));
     ASSIGN_OR_RETURN(sets_, LoadVerificationSets(config_.verification.sets));
@@ -114,6 +122,7 @@ class WorkerLife {
     group.size = static_cast<int>(view.workers.size());
     group.rendezvous = view.workers.front().rendezvous;
     group.interface = options_.all_reduce_interface;
+    group.device = device_;
     group.timeout = std::max(config_.cluster.connect_timeout, absl::Minutes(5));
     ASSIGN_OR_RETURN(all_reduce_, AllReduce::Connect(group));
     mailbox_->OnClose([this](const absl::Status& status) {
@@ -133,6 +142,7 @@ class WorkerLife {
   absl::Status MakeTrainer(int64_t num_classes) {
     Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
     ASSIGN_OR_RETURN(parts.backbone, MakeBackbone(config_, num_classes));
+    MoveTo(device_, parts.backbone.get());
     ASSIGN_OR_RETURN(parts.loss, MarginLoss::Create(config_.loss, config_.head.scale, config_.run.seed, num_classes));
     ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config_), dataset_.get()));
     ASSIGN_OR_RETURN(parts.plan, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
@@ -234,6 +244,7 @@ class WorkerLife {
   WorkerMetrics* const metrics_;
   PhaseHistograms phases_;
   const SystemClock clock_;
+  at::Device device_ = at::kCPU;
   std::unique_ptr<Rendezvous> rendezvous_;
   RunConfig config_;
   uint32_t id_ = 0;

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/base/device_name.h"
 #include "common/metrics/metric_list.h"
 #include "worker/mailbox.h"
 
@@ -12,6 +13,7 @@ namespace arcshard::worker {
 // What is local to a worker; all else is the run's configuration, which the coordinator hands out.
 struct WorkerOptions {
   std::string coordinator;                         // host:port
+  DeviceName device;                               // where the backbone computes
   std::string all_reduce_interface = "127.0.0.1";  // address of this host that the workers' all-reduce binds to
   std::string data;                                // folder of the training set, where it is not at data.train
   absl::Duration connect_timeout = absl::Seconds(60);

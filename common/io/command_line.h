@@ -6,6 +6,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "common/base/device_name.h"
 #include "common/io/log.h"
 
 namespace arcshard {
@@ -29,6 +30,17 @@ inline std::optional<int> ParseDurationOption(absl::string_view option, const st
                                               absl::Duration* value) {
   if (absl::ParseDuration(text, value)) return std::nullopt;
   LogError(absl::StrCat(option, " ", text, " is no duration such as 60s or 2m"));
+  return kUsageError;
+}
+
+// The value of --device and its like. A number: as of ParseCommandLine.
+inline std::optional<int> ParseDeviceOption(absl::string_view option, const std::string& text, DeviceName* value) {
+  const absl::StatusOr<DeviceName> parsed = ParseDeviceName(text);
+  if (parsed.ok()) {
+    *value = *parsed;
+    return std::nullopt;
+  }
+  LogError(absl::StrCat(option, " ", absl::string_view(parsed.status().message())));
   return kUsageError;
 }
 

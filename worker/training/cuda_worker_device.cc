@@ -9,7 +9,7 @@
 
 namespace arcshard::worker {
 
-absl::Status UseGpu(int index, bool deterministic) {
+absl::Status UseGpu(int index) {
   try {
     const int count = c10::cuda::device_count_ensure_non_zero();
     if (index >= count) {
@@ -23,7 +23,6 @@ absl::Status UseGpu(int index, bool deterministic) {
   }
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowTF32CuDNN(false);
-  at::globalContext().setDeterministicCuDNN(deterministic);
   return absl::OkStatus();
 }
 

@@ -4,7 +4,7 @@
 // What a build without GPU code says of GPUs.
 namespace arcshard::worker {
 
-absl::Status UseGpu(int, bool) {
+absl::Status UseGpu(int) {
   return absl::UnimplementedError(
       "this build's workers have no code for GPUs; build with cmake --preset cuda and a LibTorch with CUDA "
       "(scripts/setup --cuda)");
