@@ -34,8 +34,8 @@ struct BackboneOptions {
 };
 
 // A network that turns images into embeddings. Its state is a list of named tensors; the training loop moves the
-// trainable ones (optimizer.h) and commits the running averages, once per step. Not thread-safe, but for Forward outside training, which several
-// threads may call at once.
+// trainable ones (optimizer.h) and commits the running averages, once per step. Not thread-safe, but for Forward outside
+// training, which several threads may call at once.
 class Backbone {
  public:
   virtual ~Backbone() = default;
