@@ -34,16 +34,16 @@ struct BackboneOptions {
 };
 
 // A network that turns images into embeddings. Its state is a list of named tensors; the training loop moves the
-// trainable ones (optimizer.h) and commits the running averages, once per step. Not thread-safe, but for Forward outside
-// training, which several threads may call at once.
+// trainable ones (optimizer.h) and commits the running averages, once per step. Not thread-safe, but for Forward
+// outside training, which several threads may call at once.
 class Backbone {
  public:
   virtual ~Backbone() = default;
 
-  // images: B×3×S×S float32 on the CPU -> embeddings: B×D float32 on the backbone's device (device_move.h). In training with the graph for autograd (backward
-  // adds to the parameters' gradients; with all of them frozen there is no graph) and with a deposit of the batch
-  // statistics in statistics(); otherwise without both. InvalidArgument: images of another shape or dtype; a single
-  // sample in training, which has no variance.
+  // images: B×3×S×S float32 on the CPU -> embeddings: B×D float32 on the backbone's device (device_move.h). In training
+  // with the graph for autograd (backward adds to the parameters' gradients; with all of them frozen there is no graph)
+  // and with a deposit of the batch statistics in statistics(); otherwise without both. InvalidArgument: images of
+  // another shape or dtype; a single sample in training, which has no variance.
   virtual absl::StatusOr<at::Tensor> Forward(const at::Tensor& images, const ForwardContext& context) = 0;
 
   // The trainable parameters, float32, in the order of PyTorch's named_parameters(); without the frozen ones.
