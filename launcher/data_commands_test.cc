@@ -18,7 +18,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kGrocery = ARCSHARD_SOURCE_DIR "/tests/data/grocery";
+const std::string kGrocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
 
 // The commands without the program around them: its output goes to the test's.
 class DataCommandsTest : public ::testing::Test {

@@ -17,7 +17,7 @@
 namespace arcshard::worker {
 namespace {
 
-const std::string kGrocery = ARCSHARD_SOURCE_DIR "/tests/data/grocery";
+const std::string kGrocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
 
 class DataReferenceTest : public ::testing::Test {
  protected:

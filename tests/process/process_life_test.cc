@@ -146,7 +146,7 @@ TEST_F(ProcessLifeTest, InterruptedOnceItEndsInOrderAndLeavesTheBackbone) {
                             "TAR 0\\.[0-9]{4} at FAR 1e-3 .*, 0\\.[0-9]{4} at FAR 1e-4 .*\n$"));
 
   Program embed = Start("arcshard", {"embed", Path("run/model/backbone.safetensors"),
-                                     ARCSHARD_SOURCE_DIR "/tests/data/grocery", Path("embeddings.safetensors")});
+                                     ARCSHARD_SOURCE_DIR "/examples/grocery/data", Path("embeddings.safetensors")});
   EXPECT_TRUE(embed.AwaitEnd().ok()) << embed.output();
   const std::string look =
       "import json, sys; from safetensors.numpy import load_file; m = load_file(sys.argv[1]); "

@@ -65,11 +65,8 @@ absl::StatusOr<std::unique_ptr<MicroBatch>> Loader::Next() {
   {
     MutexLock lock(&mutex_);
     if (jobs_.empty() && !stopped_) return absl::FailedPreconditionError("no micro-batch was requested");
-    // A failed job is over when the threads have left the places that they had claimed.
-    while (!stopped_ && !(jobs_.front()->abandoned ? jobs_.front()->finished == jobs_.front()->claimed
-                                                   : jobs_.front()->finished == jobs_.front()->batch->request.size)) {
-      finished_.Wait(&mutex_);
-    }
+    if (!stopped_ && !jobs_.front()->over()) ++stalls_;
+    while (!stopped_ && !jobs_.front()->over()) finished_.Wait(&mutex_);
     if (stopped_) return absl::CancelledError("the loader was stopped");
     job = std::move(jobs_.front());
     jobs_.pop_front();
@@ -108,6 +105,16 @@ void Loader::Stop() {
   stopped_ = true;
   work_.NotifyAll();
   finished_.NotifyAll();
+}
+
+int64_t Loader::stalls() const {
+  MutexLock lock(&mutex_);
+  return stalls_;
+}
+
+int64_t Loader::ready() const {
+  MutexLock lock(&mutex_);
+  return std::count_if(jobs_.begin(), jobs_.end(), [](const std::shared_ptr<Job>& job) { return job->over(); });
 }
 
 int64_t Loader::corrupt_samples() const {

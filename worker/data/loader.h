@@ -87,6 +87,10 @@ class Loader {
   // Lets the threads finish the samples they are at and ends them; Next returns at once, now and later.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // How often Next had to wait so far, and how many micro-batches it would give now without.
+  int64_t stalls() const ABSL_LOCKS_EXCLUDED(mutex_);
+  int64_t ready() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Different samples found corrupt so far.
   int64_t corrupt_samples() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -100,6 +104,8 @@ class Loader {
     int64_t claimed = 0;
     int64_t finished = 0;
     bool abandoned = false;  // failed or cancelled: no more is claimed
+    // A failed job is over when the threads have left the places that they had claimed.
+    bool over() const { return finished == (abandoned ? claimed : batch->request.size); }
     absl::Status status;     // of the first place that failed
     int64_t failed_place = 0;
     std::vector<std::pair<int64_t, CorruptSample>> corrupt;  // with the place
@@ -126,6 +132,7 @@ class Loader {
   std::deque<std::shared_ptr<Job>> jobs_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<MicroBatch>> spare_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<int64_t> corrupt_ ABSL_GUARDED_BY(mutex_);
+  int64_t stalls_ ABSL_GUARDED_BY(mutex_) = 0;
 
   std::vector<std::thread> threads_;  // started by Create, joined by the destructor
 };

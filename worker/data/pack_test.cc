@@ -141,7 +141,7 @@ TEST_F(PackTest, AListWhoseClassesAreMixedKeepsItsOrderWithoutHeader) {
 }
 
 TEST_F(PackTest, UnpackingIsTheInverse) {
-  const std::string grocery = ARCSHARD_SOURCE_DIR "/tests/data/grocery";
+  const std::string grocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
   const std::string folders = to_.Path("folders"), packed = to_.Path("packed");
   const auto report = UnpackDataset(*Open(grocery), folders, {.threads = 2});
   ASSERT_TRUE(report.ok()) << report.status();

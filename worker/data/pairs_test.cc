@@ -114,7 +114,7 @@ TEST(DrawPairsTest, OneClassOrNoImagesMakeNoPairs) {
 
 TEST(WritePairsTest, TheSetIsReadBackWithTheImagesOfTheRecords) {
   const TestFolder folder;
-  const auto dataset = *OpenEncodedDataset({.path = ARCSHARD_SOURCE_DIR "/tests/data/grocery"});
+  const auto dataset = *OpenEncodedDataset({.path = ARCSHARD_SOURCE_DIR "/examples/grocery/data"});
   std::vector<int64_t> labels;
   EncodedSample sample;
   for (int64_t i = 0; i < dataset->samples(); ++i) {

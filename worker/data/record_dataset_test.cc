@@ -153,7 +153,7 @@ TEST(CheckedInRecordsTest, GroceryAndOmniglotAreReadWhole) {
     absl::string_view signature;
   };
   for (const Case& data :
-       {Case{"/tests/data/grocery", 96, 12, "\xff\xd8\xff"}, Case{"/examples/omniglot/data", 19280, 964, "\x89PNG"}}) {
+       {Case{"/examples/grocery/data", 96, 12, "\xff\xd8\xff"}, Case{"/examples/omniglot/data", 19280, 964, "\x89PNG"}}) {
     auto dataset = RecordDataset::Open(absl::StrCat(ARCSHARD_SOURCE_DIR, data.folder), 0);
     ASSERT_TRUE(dataset.ok()) << dataset.status();
     EXPECT_EQ((*dataset)->samples(), data.samples);

@@ -69,7 +69,7 @@ TEST(SurveyTest, ALabelThatIsNoClassIsDamageToo) {
 }
 
 TEST(SurveyTest, TheGroceriesAreSoundAndSoAreTheirPairs) {
-  const auto dataset = *OpenEncodedDataset({.path = ARCSHARD_SOURCE_DIR "/tests/data/grocery"});
+  const auto dataset = *OpenEncodedDataset({.path = ARCSHARD_SOURCE_DIR "/examples/grocery/data"});
   const Survey survey = SurveyDataset(*dataset, 2);
   EXPECT_EQ(survey.images, 96);
   EXPECT_THAT(survey.of_class, ::testing::Each(8));
@@ -79,7 +79,7 @@ TEST(SurveyTest, TheGroceriesAreSoundAndSoAreTheirPairs) {
   EXPECT_THAT(text, HasSubstr("damaged: none\n"));
   EXPECT_THAT(text, ::testing::Not(HasSubstr("without images")));
 
-  const auto set = *VerificationSet::Load(ARCSHARD_SOURCE_DIR "/tests/data/grocery/pairs.bin");
+  const auto set = *VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs.bin");
   const Survey pairs = SurveySet(*set, 2);
   EXPECT_EQ(pairs.images, set->images());
   EXPECT_THAT(pairs.damaged, IsEmpty());

@@ -162,8 +162,8 @@ TEST(VerificationSetTest, AMissingFileIsNamed) {
 
 // Checked in: the same pairs of groceries as Python 3 and as Python 2 write them, and pairs of unseen characters.
 TEST(CheckedInSetTest, GroceriesOfPython2And3AreTheSameAndDecode) {
-  auto set = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/tests/data/grocery/pairs.bin");
-  auto set2 = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/tests/data/grocery/pairs_python2.bin");
+  auto set = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs.bin");
+  auto set2 = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs_python2.bin");
   ASSERT_TRUE(set.ok() && set2.ok()) << set.status() << set2.status();
   EXPECT_EQ((*set)->name(), "pairs");
   EXPECT_EQ(Images(**set), Images(**set2));
