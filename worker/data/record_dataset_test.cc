@@ -152,8 +152,8 @@ TEST(CheckedInRecordsTest, GroceryAndOmniglotAreReadWhole) {
     int64_t samples, classes;
     absl::string_view signature;
   };
-  for (const Case& data :
-       {Case{"/examples/grocery/data", 96, 12, "\xff\xd8\xff"}, Case{"/examples/omniglot/data", 19280, 964, "\x89PNG"}}) {
+  for (const Case& data : {Case{"/examples/grocery/data", 96, 12, "\xff\xd8\xff"},
+                           Case{"/examples/omniglot/data", 19280, 964, "\x89PNG"}}) {
     auto dataset = RecordDataset::Open(absl::StrCat(ARCSHARD_SOURCE_DIR, data.folder), 0);
     ASSERT_TRUE(dataset.ok()) << dataset.status();
     EXPECT_EQ((*dataset)->samples(), data.samples);
