@@ -1,0 +1,63 @@
+# A Docker engine for a test, of which nothing stays on the host. Sourced.
+#
+# Two engines after one another share images in $engine_data: one builds, on the host's network but with no bridge and no rule
+# of its own; one runs containers inside a network namespace, where it makes bridge, rules and forwarding as it likes.
+# Both end by their pid files (engine_stop); what a killed test left is found and ended by the next engine_clean.
+
+engine_data=${ARCSHARD_DEPLOY_DATA:-$PWD/.deps/deploy/docker}
+engine_run=                   # pid files, sockets and the namespace of this test, below /run
+engine_docker=/usr/bin/docker  # Debian's own client: it has BuildKit built in, others need a plugin
+
+engine_prepare() {
+  engine_run=$(mktemp -d /run/arcshard-deploy.XXXXXX)
+  mkdir -p "$engine_data"
+  export DOCKER_HOST=unix://$engine_run/docker.sock DOCKER_BUILDKIT=1 DOCKER_CONFIG=$engine_run/config
+}
+
+engine_start() {  # build|run
+  local how=$1 command=(dockerd) i
+  if [ "$how" = build ]; then
+    command+=(--bridge=none --iptables=false --ip-forward=false)
+  else
+    touch "$engine_run/network"
+    unshare --net="$engine_run/network" ip link set lo up
+    command=(nsenter --net="$engine_run/network" "${command[@]}")
+  fi
+  "${command[@]}" --data-root "$engine_data" --exec-root "$engine_run/exec" -H "$DOCKER_HOST" --pidfile "$engine_run/pid" \
+    --storage-driver=overlay2 >"$engine_run/dockerd.log" 2>&1 &
+  for ((i = 0; i < 600; i++)); do
+    "$engine_docker" version >/dev/null 2>&1 && return
+    kill -0 $! 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$engine_run/dockerd.log" >&2
+  echo "deploy/test: no Docker engine within a minute" >&2
+  return 1
+}
+
+engine_stop() {
+  local pid i
+  if [ -s "$engine_run/pid" ]; then
+    pid=$(cat "$engine_run/pid")
+    kill "$pid" 2>/dev/null || true
+    for ((i = 0; i < 600; i++)); do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.1
+    done
+  fi
+  if mountpoint -q "$engine_run/network" 2>/dev/null || grep -q " $engine_run/network " /proc/mounts; then
+    umount "$engine_run/network"
+  fi
+}
+
+# Runs a command where published ports and containers are reachable.
+engine_inside() { nsenter --net="$engine_run/network" "$@"; }
+
+# After the last engine: its folder, and cgroups that it leaves empty.
+engine_remove() {
+  local folder
+  find "$engine_run" -xdev -depth -delete 2>/dev/null || rm -rf "$engine_run"
+  for folder in /sys/fs/cgroup/*/docker /sys/fs/cgroup/docker; do
+    if [ -d "$folder" ]; then find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
+  done
+}
