@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/base/this_process.h"
 #include "common/config/load_config.h"
 #include "common/io/command_line.h"
 #include "common/io/file.h"
@@ -22,6 +24,7 @@
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
 #include "coordinator/incarnation.h"
+#include "coordinator/metrics_log.h"
 #include "coordinator/reporter.h"
 #include "coordinator/service.h"
 
@@ -75,7 +78,7 @@ absl::Status Announce(int fd, const std::string& address) {
   return absl::OkStatus();
 }
 
-absl::Status RunUntilItEnds(Session* session, StopSignals* signals) {
+absl::Status RunUntilItEnds(Session* session, MetricsLog* log, StopSignals* signals) {
   std::optional<absl::Status> result;
   while (!result.has_value()) {
     if (signals->Take()) {
@@ -84,6 +87,7 @@ absl::Status RunUntilItEnds(Session* session, StopSignals* signals) {
     }
     session->Tick();
     result = session->AwaitEnd(kTick);
+    log->Look(session->Status());
   }
   return *result;
 }
@@ -111,7 +115,15 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
                        ", incarnation ", incarnation->number()));
   if (arguments.announce_fd >= 0) RETURN_IF_ERROR(Announce(arguments.announce_fd, server->address()));
 
-  const absl::Status result = RunUntilItEnds(service.session(), signals);
+  MetricsLog log(absl::StrCat(config.run.folder, "/metrics.jsonl"), &clock,
+                 {.config = std::filesystem::path(arguments.config).filename().string(),
+                  .version = std::string(BuildVersion()),
+                  .incarnation = incarnation->number(),
+                  .shards = config.cluster.shards,
+                  .workers = config.cluster.workers,
+                  .host = HostName(),
+                  .pid = getpid()});
+  const absl::Status result = RunUntilItEnds(service.session(), &log, signals);
   server->Shutdown(kShutdownGrace);
   return result;
 }
