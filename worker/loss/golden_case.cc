@@ -88,12 +88,7 @@ at::Tensor GoldenCase::Active(int step) const {
 }
 
 double GoldenCase::Tolerance() const {
-  if (products_ == Products::kBfloat16) {
-    if (name_ == "softmax") return 1.5e-1;
-    // Its dE is 4.29e-2 off with class centers rounded to bfloat16 and all else in float64, where the margin's slope is
-    // steepest: more than the README allows a case for.
-    return name_ == "near_0_and_pi" ? 4.5e-2 : 4e-2;
-  }
+  if (products_ == Products::kBfloat16) return name_ == "softmax" ? 1.5e-1 : 4e-2;
   return name_ == "near_0_and_pi" ? 2e-3 : 5e-5;
 }
 
