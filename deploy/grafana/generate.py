@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""Writes the dashboards, deploy/grafana/dashboards/*.json. Edit what is below, run it, commit both.
+
+    deploy/grafana/generate.py            writes them
+    deploy/grafana/generate.py --check    says whether they are what it would write
+
+In a query, SELECT stands for the matchers that every selector has, and WINDOW for the range of every rate.
+"""
+import json
+import pathlib
+import sys
+
+DASHBOARDS = pathlib.Path(__file__).parent / "dashboards"
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+SELECT = 'job=~"$job", instance=~"$instance"'
+WINDOW = "$__rate_interval"
+
+
+def query(expr, legend):
+    return expr.replace("SELECT", SELECT).replace("WINDOW", WINDOW), legend
+
+
+class Dashboard:
+    """Lays panels out on Grafana's grid of 24 columns, from left to right, top to bottom."""
+
+    def __init__(self, name, title, description, has):
+        self.name, self.title, self.description, self.has = name, title, description, has
+        self.panels, self.x, self.y, self.row_height = [], 0, 0, 0
+
+    def row(self, title):
+        self._break()
+        self.panels.append({"type": "row", "id": len(self.panels) + 1, "title": title, "collapsed": False,
+                            "gridPos": {"h": 1, "w": 24, "x": 0, "y": self.y}, "panels": []})
+        self.y += 1
+
+    def _break(self):
+        self.y, self.x, self.row_height = self.y + self.row_height, 0, 0
+
+    def _add(self, kind, title, description, queries, width, height, unit, defaults, options):
+        if self.x + width > 24:
+            self._break()
+        targets = []
+        for number, (expr, legend) in enumerate(queries):
+            target = {"refId": chr(ord("A") + number), "datasource": SOURCE, "expr": expr, "legendFormat": legend,
+                      "editorMode": "code", "range": kind == "timeseries", "instant": kind != "timeseries"}
+            targets.append(target)
+        self.panels.append({
+            "type": kind, "id": len(self.panels) + 1, "title": title, "description": description, "datasource": SOURCE,
+            "gridPos": {"h": height, "w": width, "x": self.x, "y": self.y}, "targets": targets,
+            "fieldConfig": {"defaults": {"unit": unit, **defaults}, "overrides": []}, "options": options})
+        self.x += width
+        self.row_height = max(self.row_height, height)
+
+    def stat(self, title, description, *queries, unit="none", width=4, text="value", decimals=None):
+        options = {"colorMode": "none", "graphMode": "none", "textMode": text, "justifyMode": "auto", "wideLayout": True,
+                   "orientation": "auto", "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
+        defaults = {} if decimals is None else {"decimals": decimals}
+        self._add("stat", title, description, queries, width, 4, unit, defaults, options)
+
+    def graph(self, title, description, *queries, unit="none", width=8, stacked=False, zero=True):
+        custom = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 30 if stacked else 0, "showPoints": "never",
+                  "spanNulls": False, "stacking": {"mode": "normal" if stacked else "none", "group": "A"}}
+        options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+                   "tooltip": {"mode": "multi", "sort": "desc"}}
+        defaults = {"custom": custom, **({"min": 0} if zero else {})}
+        self._add("timeseries", title, description, queries, width, 8, unit, defaults, options)
+
+    def json(self):
+        def variable(name, label, definition):
+            return {"type": "query", "name": name, "label": label, "datasource": SOURCE, "query": definition,
+                    "definition": definition, "refresh": 2, "sort": 1, "multi": True, "includeAll": True,
+                    "allValue": ".+", "hide": 0, "regex": "", "skipUrlSync": False, "options": [],
+                    "current": {"selected": True, "text": ["All"], "value": ["$__all"]}}
+
+        return {
+            "uid": f"arcshard-{self.name}", "title": f"arcshard: {self.title}", "description": self.description,
+            "tags": ["arcshard"], "editable": False, "graphTooltip": 1, "schemaVersion": 39, "version": 1,
+            "timezone": "browser", "weekStart": "", "fiscalYearStartMonth": 0, "refresh": "10s",
+            "time": {"from": "now-30m", "to": "now"}, "timepicker": {}, "annotations": {"list": []},
+            "links": [{"type": "dashboards", "title": "arcshard", "tags": ["arcshard"], "asDropdown": False,
+                       "includeVars": False, "keepTime": True, "targetBlank": False, "icon": "external link",
+                       "tooltip": "", "url": ""}],
+            "templating": {"list": [
+                {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "regex": "",
+                 "hide": 0, "multi": False, "includeAll": False, "refresh": 1, "skipUrlSync": False, "options": [],
+                 "current": {"selected": True, "text": "Prometheus", "value": "arcshard-prometheus"}},
+                variable("job", "Job", f"label_values({self.has}, job)"),
+                variable("instance", "Instance", f'label_values({self.has}{{job=~"$job"}}, instance)')]},
+            "panels": self.panels}
+
+
+def quantiles(phases, by):
+    """The median and the 95th percentile of phases, by phase or instance."""
+    series = f'sum by (le, {by}) (rate(arcshard_step_phase_seconds_bucket{{SELECT, phase=~"{phases}"}}[WINDOW]))'
+    return [query(f"histogram_quantile({q}, {series})", f"{{{{{by}}}}} p{round(q * 100)}") for q in (0.5, 0.95)]
+
+
+def training():
+    board = Dashboard("training", "training", "Is it learning, how fast, and when is it done? From the coordinator, and "
+                      "from all processes what they refuse and skip.", "arcshard_planned_steps")
+    board.row("Now")
+    board.stat("State", "What the run is doing.", query("max by (phase) (arcshard_run_phase{SELECT}) == 1", "{{phase}}"),
+               text="name")
+    board.stat("Done", "Decided steps of all steps of the run.",
+               query("max(arcshard_step{SELECT}) / (max(arcshard_planned_steps{SELECT}) > 0)", "done"),
+               unit="percentunit", decimals=1)
+    board.stat("Time left", "Of training, at the rate of the last steps; verifications come on top.",
+               query("max(arcshard_remaining_seconds{SELECT})", "left"), unit="s")
+    board.stat("Samples per second", "Samples of committed steps.",
+               query("sum(rate(arcshard_samples_total{SELECT}[WINDOW]))", "samples/s"), unit="short")
+    board.stat("Loss", "Mean over the batch of the last committed step.", query("max(arcshard_loss{SELECT})", "loss"))
+    board.stat("Accuracy", "Of the last verification, by set.",
+               query("max by (set) (arcshard_verification_accuracy{SELECT})", "{{set}}"), unit="percentunit", decimals=2)
+    board.row("Is it learning?")
+    board.graph("Loss", "Mean over the batch of each committed step.",
+                query("arcshard_loss{SELECT}", "{{instance}}"), width=12)
+    board.graph("Target cosine", "Mean cosine between an embedding and its class center, before the margin. It grows.",
+                query("arcshard_target_cosine{SELECT}", "{{instance}}"), width=12, zero=False)
+    board.graph("Verification accuracy", "Share of pairs told apart rightly in the last verification, by set.",
+                query("max by (set) (arcshard_verification_accuracy{SELECT})", "{{set}}"), unit="percentunit", zero=False)
+    board.graph("True accept rate", "Pairs of one class accepted where at most 1 of 1000 pairs of two classes is, by set.",
+                query("max by (set) (arcshard_verification_true_accept_rate{SELECT})", "{{set}}"), unit="percentunit")
+    board.graph("Learning rate", "Of each decided step: warm-up, then the schedule.",
+                query("arcshard_learning_rate{SELECT}", "{{instance}}"))
+    board.row("How fast?")
+    board.graph("Samples per second", "Samples of committed steps.",
+                query("sum by (instance) (rate(arcshard_samples_total{SELECT}[WINDOW]))", "{{instance}}"), unit="short")
+    board.graph("Epochs", "Trained so far, with fraction. A straight line is a steady rate; steps are verifications.",
+                query("arcshard_epoch{SELECT}", "{{instance}}"))
+    board.graph("From the first vote to the decision",
+                "How long the coordinator waits for the last participant once the first is ready: the spread between "
+                "the fastest and the slowest.", *quantiles("decision", "phase"), unit="s")
+    board.row("Is something wrong?")
+    board.graph("Skipped steps", "Share of the steps that were skipped because a value was not finite. Should be 0.",
+                query('sum by (job) (rate(arcshard_steps_total{SELECT, outcome="skip"}[WINDOW])) / '
+                      "(sum by (job) (rate(arcshard_steps_total{SELECT}[WINDOW])) > 0)", "{{job}}"), unit="percentunit")
+    board.graph("Refused messages", "Per second, by the status code they were answered with. Should be 0 while a run "
+                "lives.", query("sum by (reason) (rate(arcshard_refused_messages_total{SELECT}[WINDOW]))", "{{reason}}"),
+                unit="cps")
+    board.graph("Members", "Processes in the current view, and those that the configuration asks for.",
+                query("max by (role) (arcshard_members{SELECT})", "{{role}}"),
+                query("max by (role) (arcshard_expected_members{SELECT})", "{{role}} expected"))
+    board.graph("Free disk", "Of the disk that holds run.folder.",
+                query("arcshard_disk_free_bytes{SELECT} / (arcshard_disk_size_bytes{SELECT} > 0)", "{{instance}}"),
+                unit="percentunit")
+    board.graph("View", "Grows with every change of membership; the incarnation with every start of the coordinator.",
+                query("max(arcshard_view{SELECT})", "view"),
+                query("max(arcshard_view_incarnation{SELECT})", "incarnation"))
+    board.graph("Processes by build", "More than one version is an upgrade under way, or one forgotten.",
+                query("count by (version) (arcshard_build_info{SELECT})", "{{version}}"))
+    return board
+
+
+def shards():
+    board = Dashboard("shards", "shards", "Are the shards balanced, how long do their passes take, do they fit, what do "
+                      "they send?", "arcshard_shard_classes")
+    board.row("Now")
+    board.stat("Shards", "That answer.", query("count(arcshard_shard_classes{SELECT})", "shards"))
+    board.stat("Classes", "Of all shards.", query("sum(arcshard_shard_classes{SELECT})", "classes"), unit="short")
+    board.stat("Class centers", "Memory of class centers, optimizer state and buffers of all shards.",
+               query("sum(arcshard_shard_bytes{SELECT})", "bytes"), unit="bytes")
+    board.stat("Steps per second", "That every shard carries out.",
+               query("max(sum by (instance) (rate(arcshard_steps_total{SELECT}[WINDOW])) and on (instance) "
+                     "arcshard_shard_classes{SELECT})", "steps/s"), unit="ops")
+    board.stat("Slowest over median", "Time of the passes per step: of the slowest shard over the median. 1 is balanced.",
+               query("max(instance:arcshard_passes_seconds:per_step5m{SELECT}) / "
+                     "quantile(0.5, instance:arcshard_passes_seconds:per_step5m{SELECT})", "ratio"), decimals=2)
+    board.stat("Busy", "Of the slowest shard's time, what it computes.",
+               query('max(sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|pass_2"}'
+                     "[WINDOW])))", "busy"), unit="percentunit")
+    board.row("Balance")
+    board.graph("Classes", "That each shard owns, in proportion to its capacity.",
+                query("arcshard_shard_classes{SELECT}", "{{instance}}"), unit="short")
+    board.graph("Computing per step", "Both passes. The slowest shard holds up every step.",
+                query("instance:arcshard_passes_seconds:per_step5m{SELECT}", "{{instance}}"), unit="s")
+    board.graph("Busy", "Share of the time that each shard computes.",
+                query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|pass_2"}'
+                      "[WINDOW]))", "{{instance}}"), unit="percentunit")
+    board.row("Pass times")
+    board.graph("Pass 1", "Sums over negatives of the micro-batches that are queued together.",
+                *quantiles("pass_1", "instance"), unit="s")
+    board.graph("Pass 2", "The update of the class centers, once per step, while workers do their next forward pass.",
+                *quantiles("pass_2", "instance"), unit="s")
+    board.graph("Begin", "Finding out which classes take part, once per step; short unless classes are sampled.",
+                *quantiles("begin", "phase"), unit="s")
+    board.graph("Micro-batches in flight", "Received whose statistics are not yet sent.",
+                query('sum by (instance) (arcshard_micro_batches_in_flight{SELECT} and on (instance) '
+                      "arcshard_shard_classes{SELECT})", "{{instance}}"))
+    board.graph("Queues", "What waits: micro-batches for pass 1, messages that came before the decision they follow.",
+                query('sum by (instance, queue) (arcshard_queue_depth{SELECT, queue=~"pass_1|early"})',
+                      "{{instance}} {{queue}}"))
+    board.graph("Steps", "Per second, by outcome.",
+                query("max by (outcome) (rate(arcshard_steps_total{SELECT}[WINDOW]))", "{{outcome}}"), unit="ops")
+    board.row("Memory")
+    board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
+                query("sum by (instance, device) (arcshard_device_memory_bytes{SELECT} and on (instance) "
+                      "arcshard_shard_classes{SELECT})", "{{instance}} {{device}}"), unit="bytes")
+    board.graph("Class centers", "Memory of class centers, optimizer state and buffers.",
+                query("arcshard_shard_bytes{SELECT}", "{{instance}}"), unit="bytes")
+    board.graph("Replay log", "Inputs held of the steps that a shard could compute again.",
+                query("arcshard_replay_log_bytes{SELECT}", "{{instance}}"), unit="bytes")
+    board.row("Network")
+    board.graph("Bytes", "Per second, received (embeddings) and sent (statistics).",
+                query("sum by (instance, direction) (rate(arcshard_message_bytes_total{SELECT}[WINDOW]) and on (instance) "
+                      "arcshard_shard_classes{SELECT})", "{{instance}} {{direction}}"), unit="Bps")
+    board.graph("Messages", "Per second, of at most 1 MiB each.",
+                query("sum by (instance, direction) (rate(arcshard_messages_total{SELECT}[WINDOW]) and on (instance) "
+                      "arcshard_shard_classes{SELECT})", "{{instance}} {{direction}}"), unit="cps")
+    board.graph("Repeated messages", "Per second, that a worker sent again. 0 unless connections break.",
+                query("sum by (instance) (rate(arcshard_repeated_messages_total{SELECT}[WINDOW]))", "{{instance}}"),
+                unit="cps")
+    return board
+
+
+PHASES = "data_wait|forward|wait_for_shards|loss|backward|all_reduce|vote|optimizer|evaluation"
+
+
+def workers():
+    board = Dashboard("workers", "workers", "Where does the time of the workers go?", "arcshard_loader_stalls_total")
+    board.row("Now")
+    board.stat("Workers", "That answer.", query('count(arcshard_queue_depth{SELECT, queue="decoded"})', "workers"))
+    share = (f'sum(rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"%s"}}[WINDOW])) / '
+             f'sum(rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"{PHASES}"}}[WINDOW]))')
+    board.stat("Backbone", "Share of the time in forward and backward passes: what workers are for.",
+               query(share % "forward|backward", "backbone"), unit="percentunit", decimals=1)
+    board.stat("Waiting for shards", "Share of the time. Much of it: add shards.",
+               query(share % "wait_for_shards", "shards"), unit="percentunit", decimals=1)
+    board.stat("Waiting for data", "Share of the time. Much of it: more loader threads.",
+               query(share % "data_wait", "data"), unit="percentunit", decimals=1)
+    board.stat("Waiting for each other", "Share of the time in all-reduce and vote: for the slowest worker, the network, "
+               "the shards' gradients and the coordinator.",
+               query(share % "all_reduce|vote", "others"), unit="percentunit", decimals=1)
+    board.stat("Corrupt records", "Found in the last 30 minutes, and replaced.",
+               query("sum(increase(arcshard_corrupt_records_total{SELECT}[30m]))", "records"))
+    board.row("Where the time goes")
+    board.graph("All workers", "Seconds of each second, mean over workers, by phase. They add up to 1 where nothing is "
+                "missing.", query(f'sum by (phase) (rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"{PHASES}"}}'
+                                  "[WINDOW])) / scalar(count(arcshard_queue_depth{SELECT, queue=\"decoded\"}))", "{{phase}}"),
+                unit="percentunit", width=12, stacked=True)
+    board.graph("Computing, by worker", "Share of the time in forward, loss, backward and optimizer. The one with the most "
+                "is the slowest: the others wait for it.",
+                query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, '
+                      'phase=~"forward|loss|backward|optimizer"}[WINDOW]))', "{{instance}}"), unit="percentunit", width=12)
+    for phase, title, description in (
+            ("forward", "Forward", "Of a micro-batch."),
+            ("wait_for_shards", "Wait for shards", "For the statistics of a micro-batch; its pass 1 overlaps the forward "
+             "pass of the next ones, so this is what is left of it."),
+            ("backward", "Backward", "Of a micro-batch."),
+            ("all_reduce", "All-reduce", "Once per step: the wait for the slowest worker, and the sum itself."),
+            ("vote", "Vote", "From this worker's vote to the decision: the shards' last gradients and the coordinator."),
+            ("loss|optimizer", "Loss and optimizer", "Loss of a micro-batch; the optimizer once per step.")):
+        board.graph(title, description, *quantiles(phase, "phase" if "|" in phase else "instance"), unit="s")
+    board.row("Data")
+    board.graph("Wait for data", "Once per step, for all micro-batches of this worker's share.",
+                *quantiles("data_wait", "instance"), unit="s")
+    board.graph("Loader stalls", "Micro-batches per second that were not decoded when training wanted them.",
+                query("sum by (instance) (rate(arcshard_loader_stalls_total{SELECT}[WINDOW]))", "{{instance}}"), unit="cps")
+    board.graph("Micro-batches ready", "That the loader had decoded when the last step was computed.",
+                query('arcshard_queue_depth{SELECT, queue="decoded"}', "{{instance}}"))
+    board.graph("Corrupt records", "Per second, found and replaced. Should be 0.",
+                query("sum by (instance) (rate(arcshard_corrupt_records_total{SELECT}[WINDOW]))", "{{instance}}"), unit="cps")
+    of_workers = 'and on (instance) arcshard_queue_depth{SELECT, queue="decoded"}'
+    board.graph("Micro-batches in flight", "Sent whose statistics have not yet come; cluster.max_in_flight is the most.",
+                query(f"sum by (instance) (arcshard_micro_batches_in_flight{{SELECT}} {of_workers})", "{{instance}}"))
+    board.graph("Verification", "Of all sets, once.", *quantiles("evaluation", "phase"), unit="s")
+    board.row("Memory and network")
+    board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
+                query(f"sum by (instance, device) (arcshard_device_memory_bytes{{SELECT}} {of_workers})",
+                      "{{instance}} {{device}}"), unit="bytes")
+    board.graph("Bytes", "Per second, sent to (embeddings) and received from the shards (statistics). The workers' "
+                "all-reduce is not in it.",
+                query(f"sum by (instance, direction) (rate(arcshard_message_bytes_total{{SELECT}}[WINDOW]) {of_workers})",
+                      "{{instance}} {{direction}}"), unit="Bps")
+    board.graph("Steps", "Per second, by worker; all do the same.",
+                query(f"sum by (instance) (rate(arcshard_steps_total{{SELECT}}[WINDOW]) {of_workers})", "{{instance}}"),
+                unit="ops")
+    return board
+
+
+def main():
+    check = sys.argv[1:] == ["--check"]
+    stale = []
+    for board in (training(), shards(), workers()):
+        path = DASHBOARDS / f"{board.name}.json"
+        text = json.dumps(board.json(), indent=2) + "\n"
+        if not check:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            stale.append(str(path))
+    if stale:
+        sys.exit(f"{', '.join(stale)}: not what deploy/grafana/generate.py writes; run it")
+
+
+if __name__ == "__main__":
+    main()
