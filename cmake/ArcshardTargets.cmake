@@ -56,15 +56,18 @@ function(arcshard_program name)
   target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
 endfunction()
 
-# arcshard_test(NAME SOURCES x_test.cc ... [DEPS target ...] [LABELS label ...] [TIMEOUT seconds])   labels: fast unless given
+# arcshard_test(NAME SOURCES x_test.cc ... [DEPS target ...] [LABELS label ...] [TIMEOUT seconds] [DEVICES])
 #
+# Labels: fast unless given. DEVICES: in a build with GPU code there is one entry more, cuda/NAME with the label cuda,
+# which runs the whole program on a GPU (ARCSHARD_TEST_DEVICE) and is skipped where there is none.
 # One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. A test finds what is checked in
 # under ARCSHARD_SOURCE_DIR and the programs under ARCSHARD_BIN_DIR. Label "slow": only scripts/test --all runs it.
 # "sanitized": scripts/test --all runs it under the sanitizers too; target sanitized_tests builds these.
 include(GoogleTest)
 add_custom_target(sanitized_tests)
+add_custom_target(gpu_code)  # the GPU code and the head's tests: what scripts/test builds of the preset cuda
 function(arcshard_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "DEVICES" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT BUILD_TESTING)
     return()
   endif()
@@ -84,4 +87,9 @@ function(arcshard_test name)
   target_compile_definitions(${name} PRIVATE ARCSHARD_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ARCSHARD_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
+  if(arg_DEVICES AND ARCSHARD_CUDA)
+    add_test(NAME cuda/${name} COMMAND ${name})
+    set_tests_properties(cuda/${name} PROPERTIES LABELS cuda RESOURCE_LOCK gpu SKIP_RETURN_CODE 77
+      TIMEOUT 600 ENVIRONMENT ARCSHARD_TEST_DEVICE=cuda)
+  endif()
 endfunction()

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "shard_server/head/sharded_head.h"
+#include "shard_server/head/test_device.h"
 
 namespace arcshard::head {
 namespace {
@@ -21,6 +22,7 @@ HeadOptions SmallOptions() {
   options.num_classes = 100;
   options.range = {10, 60};
   options.dim = 8;
+  options.device = TestDevice();
   options.threads = 2;
   return options;
 }

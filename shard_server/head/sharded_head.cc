@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gtest/gtest.h"
+#include "shard_server/head/test_device.h"
 
 namespace arcshard::head {
 namespace {
@@ -33,6 +34,7 @@ ShardedHead::ShardedHead(const HeadOptions& options, const std::vector<ClassRang
   for (const ClassRange& range : ranges) {
     HeadOptions own = options;
     own.range = range;
+    own.device = TestDevice();
     auto head = Head::Create(own, Head::RequiredBytes(own));
     ExpectOk(head.status());
     heads_.push_back(*std::move(head));

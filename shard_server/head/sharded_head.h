@@ -34,7 +34,7 @@ struct HeadState {
   friend bool operator==(const HeadState&, const HeadState&) = default;
 };
 
-// Heads of options.device. Any error of a head fails the test.
+// Heads on the device of this run (test_device.h). Any error of a head fails the test.
 class ShardedHead {
  public:
   ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges);

@@ -9,6 +9,7 @@
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "shard_server/executor.h"
+#include "shard_server/head/test_device.h"
 #include "shard_server/service.h"
 #include "shard_server/shard_output.h"
 #include "worker/shards/grpc_shard_link.h"
@@ -163,6 +164,7 @@ class RealShardCluster final : public ShardCluster {
       head::HeadOptions head = options_.head;
       head.num_classes = view_.num_classes;
       head.range = options_.ranges[k];
+      head.device = head::TestDevice();
       shard::ShardState::Options state;
       state.id = k;
       state.dim = head.dim;

@@ -8,7 +8,9 @@
 #include "ATen/ops/from_blob.h"
 #include "common/base/status_macros.h"
 #include "common/metrics/metric_list.h"
+#include "shard_server/head/test_device.h"
 #include "shard_server/head_from_config.h"
+#include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
 #include "worker/training/run_backbone.h"
 
@@ -86,7 +88,7 @@ class RealTrainingCluster final : public TrainingCluster {
   at::Tensor Model(size_t worker) override {
     std::vector<at::Tensor> rows;
     for (const NamedTensor& each : workers_[worker].trainer->backbone()->state_dict()) {
-      if (each.tensor.is_floating_point()) rows.push_back(each.tensor.detach().reshape({-1}));
+      if (each.tensor.is_floating_point()) rows.push_back(each.tensor.detach().cpu().reshape({-1}));
     }
     return at::cat(rows);
   }
@@ -117,6 +119,7 @@ class RealTrainingCluster final : public TrainingCluster {
     } else {
       ASSIGN_OR_RETURN(parts.backbone, worker::MakeBackbone(config, dataset_->classes()));
     }
+    if (head::TestDevice() == head::Device::kCuda) worker::MoveTo(at::kCUDA, parts.backbone.get());
     ASSIGN_OR_RETURN(parts.loss,
                      MarginLoss::Create(config.loss, config.head.scale, config.run.seed, dataset_->classes()));
     ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config), dataset_.get()));
