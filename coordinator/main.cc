@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,7 @@
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
+#include "coordinator/device_memory_file.h"
 #include "coordinator/incarnation.h"
 #include "coordinator/metrics_log.h"
 #include "coordinator/reporter.h"
@@ -108,8 +110,15 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
   ASSIGN_OR_RETURN(const std::unique_ptr<MetricsServer> metrics_server,
                    MetricsServer::Create(registry, arguments.metrics_listen));
   Reporter reporter(&clock, &metrics);
-  Service service({.config = config, .config_yaml = yaml, .incarnation = incarnation->number()}, &clock, &reporter,
-                  &metrics);
+  const std::string devices_path = absl::StrCat(config.run.folder, "/devices.json");
+  ASSIGN_OR_RETURN(std::vector<DeviceMemory> device_memory, ReadDeviceMemory(devices_path));
+  Run::Options options{.config = config, .config_yaml = yaml, .incarnation = incarnation->number()};
+  options.device_memory = std::move(device_memory);
+  options.keep_device_memory = [&devices_path](const std::vector<DeviceMemory>& memory) {
+    const absl::Status status = WriteDeviceMemory(devices_path, memory);
+    if (!status.ok()) LogError(status.message());  // a later life of the run will lease anew
+  };
+  Service service(std::move(options), &clock, &reporter, &metrics);
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, RpcServer::Start(arguments.listen, {&service}));
   LogInfo(absl::StrCat("listening on ", server->address(), ", metrics on port ", metrics_server->port(),
                        ", incarnation ", incarnation->number()));

@@ -34,6 +34,7 @@ Run::Run(Options options, const Clock* clock, Outbox* outbox, ProgressSink* prog
       outbox_(outbox),
       sink_(progress),
       started_(clock->Now()),
+      leases_(options_.device_memory),
       last_tick_(started_) {
   progress_.epochs = options_.config.schedule.epochs;
   ReportProgress();
@@ -57,6 +58,7 @@ void Run::Receive(Connection from, const ParticipantMessage& message) {
 
 void Run::Refuse(Connection from, const absl::Status& status) {
   outbox_->Close(from, status);
+  leases_.Release(from);
   const auto found = members_.find(from);
   if (found == members_.end()) return;
   const std::string name = found->second.Name();
@@ -71,9 +73,14 @@ absl::Status Run::Handle(Connection from, const Registration& registration) {
   RETURN_IF_ERROR(CheckRegistration(registration));
   const absl::Time now = clock_->Now();
   Member member{.registration = registration, .id = Count(registration.role), .registered = now, .last_heard = now};
-  sink_->Note(absl::StrCat(member.Name(), " has registered, at ", registration.address));
-  outbox_->Send(
-      from, Welcome{member.id, options_.config_yaml, options_.incarnation, options_.config.cluster.heartbeat_interval});
+  RETURN_IF_ERROR(LeaseDevice(from, &member));
+  sink_->Note(absl::StrCat(member.Name(), " has registered, at ", registration.address,
+                           member.device.empty() ? "" : absl::StrCat(", and computes on ", member.device)));
+  outbox_->Send(from, Welcome{.id = member.id,
+                              .config_yaml = options_.config_yaml,
+                              .incarnation = options_.incarnation,
+                              .heartbeat_interval = options_.config.cluster.heartbeat_interval,
+                              .device = member.device});
   members_.emplace(from, std::move(member));
   if (GatheringNow().complete()) {
     BeginJoining();
@@ -103,6 +110,18 @@ absl::Status Run::CheckRegistration(const Registration& registration) const {
                                                       "s (cluster.", RoleName(registration.role), "s); ", name,
                                                       " is one too many"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Run::LeaseDevice(Connection from, Member* member) {
+  Registration& registration = member->registration;
+  if (!registration.device_request.has_value()) return absl::OkStatus();
+  if (registration.role != Role::kShard) return absl::InvalidArgumentError("only shards ask for a GPU");
+  const std::vector<DeviceMemory> before = leases_.memory();
+  ASSIGN_OR_RETURN(const VisibleDevice device, leases_.Lease(from, member->Name(), *registration.device_request));
+  if (device.capacity_bytes > 0) registration.capacity_bytes = device.capacity_bytes;
+  member->device = device.uuid;
+  if (options_.keep_device_memory && leases_.memory() != before) options_.keep_device_memory(leases_.memory());
   return absl::OkStatus();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "common/protocol/sample_plan.h"
 #include "common/protocol/types.h"
 #include "coordinator/decisions.h"
+#include "coordinator/device_leases.h"
 #include "coordinator/progress.h"
 #include "coordinator/recent_phases.h"
 #include "coordinator/run_status.h"
@@ -55,6 +57,10 @@ class Run {
     // A participant that reports a lost peer usually knows before the peer's own stream breaks here. For so long the
     // report waits for the death, which says better what happened.
     absl::Duration blame_grace = absl::Milliseconds(500);
+    // Which replica had which GPU, from the run's earlier lives; and where to keep it for later ones: called as Outbox
+    // is, when it has changed.
+    std::vector<DeviceMemory> device_memory = {};
+    std::function<void(const std::vector<DeviceMemory>&)> keep_device_memory = nullptr;
   };
 
   // InvalidArgument: the configuration names an unknown schedule.
@@ -94,6 +100,7 @@ class Run {
     std::optional<ReadyVote> vote = std::nullopt;  // of the step in progress
     bool failed = false;                           // has reported a Failure
     bool finished = false;
+    std::string device = {};  // uuid of the GPU that is leased to it
 
     std::string Name() const;  // "worker 1 (pid 123 on host)"
   };
@@ -108,6 +115,8 @@ class Run {
   absl::Status Handle(Connection from, const HeartbeatReport& report);
 
   absl::Status CheckRegistration(const Registration& registration) const;
+  // A device for the member that this registration makes, if it asks for one.
+  absl::Status LeaseDevice(Connection from, Member* member);
   absl::Status CheckView(const View& view, absl::string_view what) const;
 
   void BeginJoining();
@@ -140,6 +149,7 @@ class Run {
 
   Phase phase_ = Phase::kGathering;
   std::map<Connection, Member> members_;
+  DeviceLeases leases_;
   View view_;
   int64_t num_classes_ = 0;           // from kJoining on
   std::optional<SamplePlan> plan_;    // from kJoining on

@@ -28,12 +28,14 @@ absl::StatusCode CodeOf(int code) {
 // --- Deaths and failures
 
 void Run::Disconnected(Connection from, absl::string_view reason) {
+  leases_.Release(from);
   const auto member = members_.find(from);
   if (member == members_.end() || member->second.finished || member->second.failed) return;
   Died(from, reason);
 }
 
 void Run::Died(Connection who, absl::string_view reason) {
+  leases_.Release(who);
   const absl::Status result =
       absl::AbortedError(absl::StrCat(members_.at(who).Name(), " died ", Whereabouts(), ": ", reason));
   Fail(result);

@@ -44,6 +44,59 @@ TEST_F(RunTest, WelcomesInOrderOfRegistrationWithinTheRole) {
   EXPECT_EQ(Received<Welcome>(kShard0)[0].incarnation, 7u);
 }
 
+// Shard `connection` on machine "m" of the GPUs "GPU-0" and "GPU-1", with 1 and 3 GiB of memory.
+Registration OnAGpu(Registration registration) {
+  registration.device_request = DeviceRequest{
+      "m", registration.address, {{"GPU-0", "small", uint64_t{1} << 30}, {"GPU-1", "large", uint64_t{3} << 30}}};
+  return registration;
+}
+
+TEST_F(RunTest, LeasesEachShardAGpuAndSizesItsRangeByThat) {
+  std::vector<DeviceMemory> kept;
+  options_.keep_device_memory = [&kept](const std::vector<DeviceMemory>& memory) { kept = memory; };
+  run().Receive(kShard0, OnAGpu(RegistrationOf(kShard0)));
+  run().Receive(kShard1, OnAGpu(RegistrationOf(kShard1)));
+  run().Receive(kWorker0, RegistrationOf(kWorker0));
+  run().Receive(kWorker1, RegistrationOf(kWorker1));
+  EXPECT_EQ(Received<Welcome>(kShard0).front().device, "GPU-0");
+  EXPECT_EQ(Received<Welcome>(kShard1).front().device, "GPU-1");
+  EXPECT_EQ(Received<Welcome>(kWorker0).front().device, "");
+  EXPECT_EQ(kept, (std::vector<DeviceMemory>{{"m", "GPU-0", "h:10"}, {"m", "GPU-1", "h:11"}}));
+  ReportData();  // of 9 classes
+  const ViewAnnouncement view = Received<ViewAnnouncement>(kShard0).front();
+  EXPECT_EQ(view.shards[0].range.size(), 2);
+  EXPECT_EQ(view.shards[1].range.size(), 7);
+}
+
+TEST_F(RunTest, AShardWithoutAGpuLeftIsRefusedAndHarmsNobody) {
+  options_.config.cluster.shards = 3;
+  run().Receive(kShard0, OnAGpu(RegistrationOf(kShard0)));
+  run().Receive(kShard1, OnAGpu(RegistrationOf(kShard1)));
+  run().Receive(kShard1 + 1, OnAGpu(RegistrationOf(kShard1 + 1)));
+  const absl::Status& refused = outbox_.closed.at(kShard1 + 1);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(refused.message(),
+            "no GPU is left for shard 2 (pid 1012 on h): all 2 that it sees are leased, GPU-0 (small) to shard 0 (pid "
+            "1010 on h), GPU-1 (large) to shard 1 (pid 1011 on h); start fewer shards on that machine, or all with "
+            "--share-device");
+  EXPECT_FALSE(run().result().has_value());
+  run().Receive(kShard1 + 2, RegistrationOf(kShard1 + 2));  // on the CPU
+  EXPECT_EQ(Received<Welcome>(kShard1 + 2).size(), 1u);
+}
+
+TEST_F(RunTest, ANewLifeOfTheRunGivesEachItsOwnGpuAgain) {
+  options_.device_memory = {{"m", "GPU-1", "h:10"}, {"m", "GPU-0", "h:11"}};
+  run().Receive(kShard0, OnAGpu(RegistrationOf(kShard0)));
+  run().Receive(kShard1, OnAGpu(RegistrationOf(kShard1)));
+  EXPECT_EQ(Received<Welcome>(kShard0).front().device, "GPU-1");
+  EXPECT_EQ(Received<Welcome>(kShard1).front().device, "GPU-0");
+}
+
+TEST_F(RunTest, OnlyShardsAskForAGpu) {
+  run().Receive(kWorker0, OnAGpu(RegistrationOf(kWorker0)));
+  EXPECT_EQ(outbox_.closed.at(kWorker0).message(), "only shards ask for a GPU");
+}
+
 TEST_F(RunTest, AnnouncesOneViewToEverybodyInOrderOfIds) {
   for (const Connection connection : {kWorker1, kShard1, kWorker0, kShard0}) {
     run().Receive(connection, RegistrationOf(connection));

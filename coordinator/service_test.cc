@@ -40,7 +40,20 @@ class Peer {
   }
   ~Peer() { context_.TryCancel(); }
 
-  void Register(v1::Role role) {
+  // A shard on a GPU of `machine`, which has two.
+  void RegisterOnAGpu(const std::string& machine, const std::string& replica) {
+    v1::ParticipantMessage message = Registration(v1::ROLE_SHARD);
+    v1::DeviceRequest* request = message.mutable_register_()->mutable_device_request();
+    request->set_machine(machine);
+    request->set_replica(replica);
+    for (const char* gpu : {"0", "1"}) {
+      request->add_devices()->set_uuid("GPU-" + machine + gpu);
+      request->mutable_devices()->rbegin()->set_name("H100");
+    }
+    stream_->Write(message);
+  }
+  void Register(v1::Role role) { stream_->Write(Registration(role)); }
+  static v1::ParticipantMessage Registration(v1::Role role) {
     v1::ParticipantMessage message;
     v1::Register* body = message.mutable_register_();
     body->set_role(role);
@@ -48,7 +61,7 @@ class Peer {
     body->set_host("host");
     body->set_pid(123);
     body->set_capacity_bytes(uint64_t{1} << 30);
-    stream_->Write(message);
+    return message;
   }
   void ReportData() {
     v1::ParticipantMessage message;
@@ -110,8 +123,12 @@ class Peer {
 
 class ServiceTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    Run::Options options;
+  void SetUp() override { Begin({}); }
+  // A coordinator, in place of the one before.
+  void Begin(Run::Options options) {
+    shard_.reset();
+    worker_.reset();
+    server_.reset();
     options.config.data.batch_size = 10;
     options.config.data.micro_batch_size = 5;
     options.config.schedule.epochs = 1;
@@ -212,6 +229,40 @@ TEST_F(ServiceTest, SilenceIsADeathThatATickFinds) {
   EXPECT_THAT(std::string(AwaitEnd().message()), HasSubstr("no sign of life for 9s"));
   EXPECT_EQ(shard_->ReadToEnd().code(), absl::StatusCode::kAborted);
   EXPECT_EQ(worker_->ReadToEnd().code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(ServiceTest, FourShardsOnTwoMachinesOfTwoGpusGetOneEachAndAgainAfterARestart) {
+  std::vector<DeviceMemory> kept;
+  Run::Options options;
+  options.config.cluster.shards = 5;
+  options.keep_device_memory = [&kept](const std::vector<DeviceMemory>& memory) { kept = memory; };
+  Begin(options);
+  const auto lease = [](Peer* peer, const std::string& machine, const std::string& replica) {
+    peer->RegisterOnAGpu(machine, replica);
+    return peer->Read(v1::CoordinatorMessage::kWelcome).welcome().device();
+  };
+  {
+    Peer a(stub_.get()), b(stub_.get()), c(stub_.get()), d(stub_.get()), fifth(stub_.get());
+    EXPECT_EQ(lease(&a, "one", "shard-0"), "GPU-one0");
+    EXPECT_EQ(lease(&b, "two", "shard-1"), "GPU-two0");
+    EXPECT_EQ(lease(&c, "one", "shard-2"), "GPU-one1");
+    EXPECT_EQ(lease(&d, "two", "shard-3"), "GPU-two1");
+    fifth.RegisterOnAGpu("two", "shard-4");
+    const absl::Status refused = fifth.ReadToEnd();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(
+        std::string(refused.message()),
+        StartsWith("no GPU is left for shard 4 (pid 123 on host): all 2 that it sees are leased, GPU-two0 (H100) to "
+                   "shard 1 (pid 123 on host), GPU-two1 (H100) to shard 3"));
+  }
+  EXPECT_FALSE(AwaitEnd().ok());  // they are gone, and with them this life of the run
+  options.device_memory = kept;
+  Begin(options);
+  Peer a(stub_.get()), b(stub_.get()), c(stub_.get()), d(stub_.get());
+  EXPECT_EQ(lease(&d, "two", "shard-3"), "GPU-two1");
+  EXPECT_EQ(lease(&c, "one", "shard-2"), "GPU-one1");
+  EXPECT_EQ(lease(&b, "two", "shard-1"), "GPU-two0");
+  EXPECT_EQ(lease(&a, "one", "shard-0"), "GPU-one0");
 }
 
 TEST_F(ServiceTest, AMessageThatCannotBeReadIsRefusedByItsField) {

@@ -67,8 +67,10 @@ CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
       ->type_name("section.key=value")
       ->allow_extra_args(false);
   train
-      ->add_option("--shard-device", arguments->train.shard_devices,
-                   "Where shards compute: cpu (default), cuda or cuda:N; several, with commas, are handed out in turn")
+      ->add_option(
+          "--shard-device", arguments->train.shard_devices,
+          "Where shards compute: cpu (default), cuda (each a GPU of its own) or cuda:N; several, with commas, are "
+          "handed out in turn, and a GPU that several get is shared")
       ->delimiter(',')
       ->allow_extra_args(false);
   train->add_option("--worker-device", arguments->train.worker_devices, "Where workers compute; likewise")

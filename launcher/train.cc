@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,8 +13,11 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/clock.h"
 #include "common/base/device_name.h"
 #include "common/base/status_macros.h"
@@ -26,19 +28,13 @@
 #include "launcher/run_folder.h"
 #include "launcher/signal_queue.h"
 #include "launcher/supervisor.h"
+#include "launcher/terminal.h"
 #include "launcher/watch_client.h"
 
 namespace arcshard::launcher {
 namespace {
 
-constexpr size_t kWidthOfNoWidth = 80;                    // of a terminal that does not tell
 constexpr absl::Duration kLastReport = absl::Seconds(1);  // how long it may be on its way after the coordinator's end
-
-size_t TerminalWidth() {
-  winsize size{};
-  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : kWidthOfNoWidth;
-}
 
 void WriteOut(absl::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -47,7 +43,8 @@ void WriteOut(absl::string_view text) {
 
 ProgressPrinter::Options PrinterOptions() {
   ProgressPrinter::Options options{.write = WriteOut, .terminal_width = nullptr};
-  if (isatty(STDOUT_FILENO)) options.terminal_width = TerminalWidth;
+  if (isatty(STDOUT_FILENO)) options.terminal_width = [] { return TerminalWidth(STDOUT_FILENO); };
+  options.colours = HasColours(STDOUT_FILENO);
   return options;
 }
 
@@ -58,6 +55,13 @@ absl::StatusOr<RunConfig> LoadChecked(const TrainOptions& options) {
   ASSIGN_OR_RETURN(RunConfig config, LoadRunConfig(options.config, options.overrides));
   RETURN_IF_ERROR(Annotate(CheckInputs(config), options.config));
   return config;
+}
+
+// As a shell takes it for one word.
+std::string Quoted(const std::string& path) {
+  const auto plain = [](char c) { return absl::ascii_isalnum(c) || absl::StrContains("/._-+=:,@%", c); };
+  if (!path.empty() && std::all_of(path.begin(), path.end(), plain)) return path;
+  return absl::StrCat("'", absl::StrReplaceAll(path, {{"'", "'\\''"}}), "'");
 }
 
 // Libraries take their number of threads from here, as they are loaded, and how they wait for each other: by sleeping,
@@ -72,6 +76,16 @@ std::vector<std::string> ThreadEnvironment(int threads) {
 
 std::string DeviceOf(const std::vector<std::string>& devices, uint32_t index) {
   return devices.empty() ? "cpu" : devices[index % devices.size()];
+}
+
+// Whether the GPU that process `index` of `count` gets is handed out to another one too.
+bool IsShared(const std::vector<std::string>& devices, uint32_t count, uint32_t index) {
+  const std::string device = DeviceOf(devices, index);
+  if (device == "cpu" || device == "cuda") return false;
+  for (uint32_t other = 0; other < count; ++other) {
+    if (other != index && DeviceOf(devices, other) == device) return true;
+  }
+  return false;
 }
 
 class TrainRun {
@@ -124,7 +138,10 @@ class TrainRun {
   absl::Status StartOthers() {
     for (uint32_t i = 0; i < config_.cluster.shards; ++i) {
       Process::Options process;
-      process.arguments = {"--coordinator", address_, "--device", DeviceOf(options_.shard_devices, i)};
+      process.arguments = {"--coordinator", address_,
+                           "--device",      DeviceOf(options_.shard_devices, i),
+                           "--name",        absl::StrCat("shard-", i)};
+      if (IsShared(options_.shard_devices, config_.cluster.shards, i)) process.arguments.push_back("--share-device");
       process.environment = ThreadEnvironment(config_.cluster.shard_threads);
       RETURN_IF_ERROR(Start(Role::kShard, i, std::move(process)));
     }
@@ -219,7 +236,8 @@ class TrainRun {
     const RunEnd end = supervisor_.End();
     printer_.Clear();
     if (!end.sentence.empty()) {
-      std::fprintf(stderr, "arcshard: error: %s\n", end.sentence.c_str());
+      std::fprintf(stderr, "arcshard: %s %s\n", Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:").c_str(),
+                   end.sentence.c_str());
       return end.status;
     }
     const std::string steps = absl::StrFormat("%d of %d steps (%.2f of %g epochs)", progress_.step(), progress_.steps(),
@@ -228,14 +246,15 @@ class TrainRun {
       printer_.Line("stopped before the first step");
       return end.status;
     }
-    printer_.Line(absl::StrCat(interrupted_ ? "stopped in order: " : "", "trained ", steps, " in ",
-                               WholeSeconds(clock_.Now() - trains_since_)));
+    printer_.Headline(absl::StrCat(interrupted_ ? "stopped in order: " : "", "trained ", steps, " in ",
+                                   WholeSeconds(clock_.Now() - trains_since_)));
     for (const std::string& line : VerificationLines(progress_)) printer_.Line(line);
     printer_.Line(absl::StrCat("backbone: ", folder_.backbone()));
     if (config_.verification.keep_best && progress_.best_step() < progress_.verification_step()) {
       printer_.Line(absl::StrFormat("best of all verifications: %s (step %d, accuracy %.4f)", folder_.best_backbone(),
                                     progress_.best_step(), progress_.best_accuracy()));
     }
+    printer_.Line(absl::StrCat("a page about this run: arcshard report ", Quoted(config_.run.folder)));
     return end.status;
   }
 

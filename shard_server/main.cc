@@ -23,9 +23,7 @@ namespace {
 
 absl::Status Main(ShardProcess::Options options, const std::string& metrics_listen) {
   if (options.device.cuda) RETURN_IF_ERROR(head::CheckGpu(options.device.index));
-  if (options.capacity_bytes == 0) {
-    ASSIGN_OR_RETURN(options.capacity_bytes, DefaultCapacityBytes(options.device));
-  }
+  if (options.capacity_bytes == 0 && !options.device.cuda) options.capacity_bytes = DefaultCapacityBytes();
   const SystemClock clock;
   MetricRegistry registry;
   ShardMetrics metrics(&registry);
@@ -58,10 +56,19 @@ int main(int argc, char** argv) {
   app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")->required();
   app.add_option("--listen", options.listen, "host:port for the workers; port 0 takes a free one")
       ->capture_default_str();
-  app.add_option("--device", device, "where to hold and compute: cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--capacity-mb", capacity_mb,
-                 "MiB for weights, moments and kept exponentials; default: half of the machine's memory, on a GPU nine "
-                 "tenths of what is free")
+  app.add_option("--device", device,
+                 "where to hold and compute: cpu, cuda (a GPU of those it sees, leased by the coordinator) or cuda:N")
+      ->capture_default_str();
+  app.add_flag("--share-device", options.share_device,
+               "take a GPU that other shards compute on, or let them take this one, if they say so too");
+  app.add_option(
+      "--name", options.name,
+      "what this shard has in common with itself before a restart, to get its GPU again; default: the host's "
+      "name");
+  app.add_option(
+         "--capacity-mb", capacity_mb,
+         "MiB for weights, moments and kept exponentials; default: half of the machine's memory, or nine tenths "
+         "of the GPU's")
       ->check(CLI::PositiveNumber);
   app.add_option("--metrics-listen", metrics_listen, "host:port of /metrics; port 0 takes a free one")
       ->capture_default_str();

@@ -9,6 +9,7 @@
 #include "common/metrics/process_stats.h"
 #include "shard_server/class_centers.h"
 #include "shard_server/head_from_config.h"
+#include "shard_server/device_request.h"
 #include "shard_server/metered_head.h"
 
 namespace arcshard::shard {
@@ -19,7 +20,12 @@ constexpr absl::Duration kFailureGrace = absl::Seconds(2);  // for the coordinat
 }  // namespace
 
 ShardProcess::ShardProcess(Options options, ShardMetrics* metrics, const Clock* clock)
-    : options_(std::move(options)), metrics_(metrics), clock_(clock), service_(metrics) {}
+    : options_(std::move(options)),
+      metrics_(metrics),
+      clock_(clock),
+      device_(options_.device),
+      capacity_bytes_(options_.capacity_bytes),
+      service_(metrics) {}
 
 ShardProcess::~ShardProcess() {
   // Whoever calls goes before what it calls: workers' streams, the executor, the coordinator's stream.
@@ -30,8 +36,9 @@ ShardProcess::~ShardProcess() {
 
 absl::Status ShardProcess::Run() {
   ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}));
-  LogInfo(absl::StrCat("listening on ", server_->address(), ", waiting for the coordinator at ", options_.coordinator));
   ParticipantOptions attend;
+  if (options_.device.cuda) RETURN_IF_ERROR(AskForDevice(&attend.registration));
+  LogInfo(absl::StrCat("listening on ", server_->address(), ", waiting for the coordinator at ", options_.coordinator));
   attend.coordinator = options_.coordinator;
   attend.connect_timeout = options_.connect_timeout;
   attend.registration.role = Role::kShard;
@@ -54,6 +61,31 @@ absl::Status ShardProcess::Run() {
 
 bool ShardProcess::Stop(const absl::Status& why) {
   {
+absl::Status ShardProcess::AskForDevice(Registration* registration) {
+  ASSIGN_OR_RETURN(gpus_, options_.list_gpus());
+  const std::string replica = options_.name.empty() ? HostName() : options_.name;
+  ASSIGN_OR_RETURN(registration->device_request,
+                   RequestDevice(options_.device, gpus_, replica, options_.share_device, options_.capacity_bytes));
+  return absl::OkStatus();
+}
+
+absl::Status ShardProcess::TakeDevice(absl::string_view uuid) {
+  ASSIGN_OR_RETURN(const head::GpuInfo leased, LeasedGpu(uuid, gpus_));
+  device_.index = leased.index;
+  ASSIGN_OR_RETURN(const DeviceRequest alone,
+                   RequestDevice({.cuda = true, .index = leased.index}, gpus_, "", false, options_.capacity_bytes));
+  capacity_bytes_ = static_cast<int64_t>(alone.devices.front().capacity_bytes);
+  LogInfo(absl::StrCat("computes on ", ToString(device_), ", which is ", leased.uuid, " (", leased.name, ")"));
+  MutexLock lock(&mutex_);
+  gpu_ = leased.index;
+  return absl::OkStatus();
+}
+
+std::optional<int> ShardProcess::gpu() {
+  MutexLock lock(&mutex_);
+  return gpu_;
+}
+
     MutexLock lock(&mutex_);
     if (!attending_) return false;
   }
@@ -84,19 +116,21 @@ absl::Status ShardProcess::DoTasks() {
   }
 }
 
-absl::Status ShardProcess::Enter(uint32_t id, const std::string& config_yaml) {
+absl::Status ShardProcess::Enter(const Welcome& welcome) {
   if (state_ != nullptr) return absl::InvalidArgumentError("the coordinator sent a second welcome");
-  id_ = id;
-  SetProcessName(absl::StrCat("arcshard-shard ", id));
-  ASSIGN_OR_RETURN(config_, ParseRunConfig(config_yaml, "the coordinator's configuration", {}));
+  id_ = welcome.id;
+  SetProcessName(absl::StrCat("arcshard-shard ", id_));
+  ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
+  if (device_.cuda) RETURN_IF_ERROR(TakeDevice(welcome.device));
   ShardState::Options options;
-  options.id = id;
+  options.id = id_;
   options.dim = config_.backbone.embedding_size;
   options.batch_size = config_.data.batch_size;
   options.max_in_flight = config_.cluster.max_in_flight;
   options.deterministic = config_.run.deterministic;
   state_ = std::make_unique<ShardState>(options, static_cast<ShardOutput*>(this));
   service_.Attach(state_.get());
+  metrics_->WatchDisk(config_.run.folder);
   LogInfo("registered, waiting for the other members of the run");
   return absl::OkStatus();
 }
@@ -108,8 +142,8 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
     for (const ShardMember& shard : view.shards) {
       if (shard.id == id_) range = shard.range;
     }
-    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range, options_.device);
-    ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, options_.capacity_bytes));
+    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range, device_);
+    ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, capacity_bytes_));
     if (!config_.head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_.head.init, head.get()));
     head_ = std::make_unique<MeteredHead>(std::move(head), metrics_, clock_);
     metrics_->classes.Set(static_cast<double>(range.size()));
@@ -151,8 +185,8 @@ void ShardProcess::TellFailure(const absl::Status& status) {
   while (!closed_ && absl::Now() < until) changed_.WaitFor(&mutex_, until - absl::Now());
 }
 
-absl::Status ShardProcess::OnWelcome(uint32_t id, const std::string& config_yaml) {
-  Post([this, id, config_yaml] { return Enter(id, config_yaml); });
+absl::Status ShardProcess::OnWelcome(const Welcome& welcome) {
+  Post([this, welcome] { return Enter(welcome); });
   return absl::OkStatus();
 }
 

@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -16,6 +17,7 @@
 #include "common/rpc/participant.h"
 #include "shard_server/executor.h"
 #include "shard_server/service.h"
+#include "shard_server/head/gpu.h"
 #include "shard_server/shard_state.h"
 
 namespace arcshard::shard {
@@ -27,12 +29,15 @@ namespace arcshard::shard {
 class ShardProcess final : private ParticipantEvents, private ShardOutput {
  public:
   struct Options {
-    std::string coordinator;                             // host:port
-    DeviceName device;                                   // where the class centers lie and the passes run
-    std::string listen = "127.0.0.1:0";                  // of the service for workers
-    int64_t capacity_bytes = 0;                          // memory for weights, momentum and kept exponentials
+    std::string coordinator;             // host:port
+    DeviceName device;                   // where the class centers lie and the passes run
+    bool share_device = false;           // the GPU may be leased to others who say so too
+    std::string name;                    // the same after a restart; empty: the host's
+    std::string listen = "127.0.0.1:0";  // of the service for workers
+    int64_t capacity_bytes = 0;  // memory for weights, momentum and kept exponentials; on a GPU 0: RequestDevice's
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
   };
+    std::function<absl::StatusOr<std::vector<head::GpuInfo>>()> list_gpus = head::ListGpus;  // of this machine
 
   // `metrics` and `clock` outlive the process.
   ShardProcess(Options options, ShardMetrics* metrics, const Clock* clock);
@@ -47,9 +52,15 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   bool Stop(const absl::Status& why);
 
  private:
+  // Any thread: the number of the GPU that it computes on; none on the CPU, and before the coordinator has leased one.
+  std::optional<int> gpu();
+
+  // Any thread, one at a time: brings the metrics that change without an event up to date.
+  void UpdateMetrics() { service_.ShowLoad(metrics_); }
+
   using Task = std::function<absl::Status()>;
 
-  absl::Status OnWelcome(uint32_t id, const std::string& config_yaml) override;
+  absl::Status OnWelcome(const Welcome& welcome) override;
   absl::Status OnView(const ViewAnnouncement& view) override;
   absl::Status OnDecision(const Decision& decision) override;
   absl::Status OnProceed(const Next& next) override;
@@ -62,7 +73,9 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
 
   void Post(Task task);
   absl::Status DoTasks();
-  absl::Status Enter(uint32_t id, const std::string& config_yaml);
+  absl::Status AskForDevice(Registration* registration);
+  absl::Status TakeDevice(absl::string_view uuid);
+  absl::Status Enter(const Welcome& welcome);
   absl::Status Join(const ViewAnnouncement& view);
   absl::Status Follow(const Next& next);
   void TellFailure(const absl::Status& status);
@@ -73,6 +86,9 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
 
   // Of Run's thread.
   uint32_t id_ = 0;
+  std::vector<head::GpuInfo> gpus_;  // of this machine, where one of them is asked for
+  DeviceName device_;                // once the coordinator has leased one: that
+  int64_t capacity_bytes_ = 0;       // on it
   RunConfig config_;
   View view_;
   std::unique_ptr<head::Head> head_;
@@ -87,6 +103,7 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   bool attending_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) =
+  std::optional<int> gpu_ ABSL_GUARDED_BY(mutex_);
       false;  // said Finished: the coordinator's end of the stream is what is awaited
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // the coordinator's stream
   absl::Status closed_with_ ABSL_GUARDED_BY(mutex_);

@@ -44,8 +44,9 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
     return message;
   }
   void Close(const absl::Status& status) { sender()->Close(status); }
-  void SayWelcome(const std::string& config_yaml) {
+  void SayWelcome(const std::string& config_yaml, const std::string& device = "") {
     v1::CoordinatorMessage message;
+    message.mutable_welcome()->set_device(device);
     message.mutable_welcome()->set_id(1);
     message.mutable_welcome()->set_config_yaml(config_yaml);
     sender()->Send(std::move(message));
@@ -272,6 +273,51 @@ TEST_F(ShardProcessTest, APortInUseIsNamed) {
   const absl::Status status = process.Run();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr(server_->address()));
+}
+
+class ShardOnAGpuTest : public ShardProcessTest {
+ protected:
+  void SetUp() override {
+    ShardProcessTest::SetUp();
+    options_.device = {.cuda = true, .any = true};
+    options_.name = "shard-0";
+    options_.capacity_bytes = 0;
+    options_.list_gpus = [] {
+      return std::vector<head::GpuInfo>{{0, "GPU-a", "H100", 1000}, {99, "GPU-b", "H100", 2000}};
+    };
+  }
+};
+
+TEST_F(ShardOnAGpuTest, AsksForOneOfThoseThatItSees) {
+  const v1::DeviceRequest request = Start().device_request();
+  EXPECT_EQ(request.replica(), "shard-0");
+  ASSERT_EQ(request.devices_size(), 2);
+  EXPECT_EQ(request.devices(1).uuid(), "GPU-b");
+  EXPECT_EQ(request.devices(1).capacity_bytes(), 1800u);
+  EXPECT_FALSE(request.share());
+  EXPECT_EQ(process_->gpu(), std::nullopt);
+  coordinator_.Close(absl::ResourceExhaustedError("no GPU is left for shard 4 (pid 1 on h)"));
+  const absl::Status result = Result();
+  EXPECT_EQ(result.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(result.message(), "no GPU is left for shard 4 (pid 1 on h)");
+}
+
+TEST_F(ShardOnAGpuTest, ComputesOnTheOneThatIsLeased) {
+  Start();
+  coordinator_.SayWelcome(Config(), "GPU-b");
+  coordinator_.Say(ViewOf());
+  // No machine has a GPU of this number, so the head is refused, and says which it is about.
+  EXPECT_TRUE(coordinator_.NextMessage().has_failure());
+  EXPECT_THAT(std::string(Result().message()),
+              testing::AnyOf(HasSubstr("no code for GPUs"), HasSubstr("no CUDA device"), HasSubstr("CUDA device 99")));
+  EXPECT_EQ(process_->gpu(), 99);
+}
+
+TEST_F(ShardOnAGpuTest, RefusesALeaseOfOneThatItDoesNotSee) {
+  Start();
+  coordinator_.SayWelcome(Config(), "GPU-x");
+  EXPECT_TRUE(coordinator_.NextMessage().has_failure());
+  EXPECT_THAT(std::string(Result().message()), HasSubstr("leased GPU 'GPU-x', which this process does not see"));
 }
 
 }  // namespace

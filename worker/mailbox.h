@@ -25,9 +25,7 @@ class Mailbox final : public ParticipantEvents {
   // Waits at most `timeout` for the stream's end. OK: it is still open.
   absl::Status AwaitClosed(absl::Duration timeout);
 
-  absl::Status OnWelcome(uint32_t id, const std::string& config_yaml) override {
-    return Push(Welcome{.id = id, .config_yaml = config_yaml});
-  }
+  absl::Status OnWelcome(const Welcome& welcome) override { return Push(welcome); }
   absl::Status OnView(const ViewAnnouncement& view) override { return Push(view); }
   absl::Status OnDecision(const Decision& decision) override { return Push(decision); }
   absl::Status OnProceed(const Next& next) override { return Push(next); }

@@ -8,7 +8,7 @@ namespace arcshard {
 
 absl::StatusOr<DeviceName> ParseDeviceName(absl::string_view text) {
   if (text == "cpu") return DeviceName{};
-  if (text == "cuda") return DeviceName{.cuda = true};
+  if (text == "cuda") return DeviceName{.cuda = true, .any = true};
   constexpr int kMaxIndex = 127;  // LibTorch's
   DeviceName device = {.cuda = true};
   absl::string_view index = text;

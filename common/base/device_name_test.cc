@@ -8,7 +8,7 @@ namespace {
 
 TEST(DeviceNameTest, TheCpuAndEachGpuHaveAName) {
   EXPECT_EQ(*ParseDeviceName("cpu"), DeviceName{});
-  EXPECT_EQ(*ParseDeviceName("cuda"), (DeviceName{true, 0}));
+  EXPECT_EQ(*ParseDeviceName("cuda"), (DeviceName{true, 0, true}));
   EXPECT_EQ(*ParseDeviceName("cuda:0"), (DeviceName{true, 0}));
   EXPECT_EQ(*ParseDeviceName("cuda:7"), (DeviceName{true, 7}));
 }

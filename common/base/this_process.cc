@@ -37,6 +37,12 @@ std::string HostName() {
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
 }
 
+std::string MachineId() {
+  char id[64] = {};
+  const File file = Open("/proc/sys/kernel/random/boot_id");
+  return file != nullptr && std::fscanf(file.get(), "%63s", id) == 1 ? id : HostName();
+}
+
 uint64_t ResidentBytes() {
   const File file = Open("/proc/self/statm");
   unsigned long long size = 0, resident = 0;  // pages

@@ -8,6 +8,10 @@ namespace arcshard {
 
 std::string HostName();
 
+// The same for all processes of this machine, in whatever container they are and whatever that is called; another one
+// after a reboot. Where the kernel does not tell it: the host's name.
+std::string MachineId();
+
 // Memory that is resident now, as the kernel counts it; 0 where it cannot be told.
 uint64_t ResidentBytes();
 

@@ -32,6 +32,11 @@ TEST(ThisProcessTest, CoresOutsideTheAffinityAreNotUsable) {
   }).join();
 }
 
+TEST(ThisProcessTest, TheMachineIsTheSameEachTime) {
+  EXPECT_FALSE(MachineId().empty());
+  EXPECT_EQ(MachineId(), MachineId());
+}
+
 TEST(ThisProcessTest, TheHostHasAName) { EXPECT_FALSE(HostName().empty()); }
 
 }  // namespace

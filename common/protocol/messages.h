@@ -16,6 +16,24 @@ namespace arcshard {
 
 enum class Role { kShard, kWorker };
 
+// A GPU that a shard may compute on.
+struct VisibleDevice {
+  std::string uuid;             // as the driver says
+  std::string name = {};        // of the model
+  uint64_t capacity_bytes = 0;  // the registration's, on this one; 0: as it stands there
+  friend bool operator==(const VisibleDevice&, const VisibleDevice&) = default;
+};
+
+// Asks the coordinator to lease one of `devices`.
+struct DeviceRequest {
+  std::string machine;                 // the same for all containers of one machine
+  std::string replica;                 // the same after a restart
+  std::vector<VisibleDevice> devices;  // the preferred one first
+  std::string held = {};               // uuid of the one that holds the shard's state; empty: none does
+  bool share = false;                  // may be leased to others who say so too
+  friend bool operator==(const DeviceRequest&, const DeviceRequest&) = default;
+};
+
 struct Registration {
   Role role = Role::kShard;
   std::string address;             // host:port where it listens
@@ -25,6 +43,7 @@ struct Registration {
   uint64_t last_decided_step = 0;  // 0: fresh
   uint64_t lineage = 0;
   View last_view = {};
+  std::optional<DeviceRequest> device_request = std::nullopt;  // shards on a GPU
   friend bool operator==(const Registration&, const Registration&) = default;
 };
 
@@ -94,6 +113,7 @@ struct Welcome {
   std::string config_yaml;
   uint64_t incarnation = 0;
   absl::Duration heartbeat_interval = absl::ZeroDuration();  // zero: as the participant likes
+  std::string device = {};  // uuid of the GPU that is leased; empty: none was asked for
 };
 
 struct Proceed {

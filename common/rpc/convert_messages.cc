@@ -15,19 +15,33 @@ constexpr double kLongestHeartbeatInterval = 3600;  // seconds
 
 absl::Status Missing(absl::string_view field) { return absl::InvalidArgumentError(absl::StrCat(field, " is missing")); }
 
+DeviceRequest FromDeviceRequest(const v1::DeviceRequest& message) {
+  DeviceRequest request{.machine = message.machine(),
+                        .replica = message.replica(),
+                        .devices = {},
+                        .held = message.held(),
+                        .share = message.share()};
+  for (const v1::Device& device : message.devices()) {
+    request.devices.push_back({device.uuid(), device.name(), device.capacity_bytes()});
+  }
+  return request;
+}
+
 absl::StatusOr<ParticipantMessage> FromRegister(const v1::Register& message) {
   if (message.role() != v1::ROLE_SHARD && message.role() != v1::ROLE_WORKER) {
     return absl::InvalidArgumentError(
         absl::StrCat("register.role is ", static_cast<int>(message.role()), "; it must be ROLE_SHARD or ROLE_WORKER"));
   }
-  return Registration{.role = message.role() == v1::ROLE_SHARD ? Role::kShard : Role::kWorker,
-                      .address = message.address(),
-                      .host = message.host(),
-                      .pid = message.pid(),
-                      .capacity_bytes = message.capacity_bytes(),
-                      .last_decided_step = message.last_decided_step(),
-                      .lineage = message.lineage(),
-                      .last_view = FromProto(message.last_view())};
+  Registration registration{.role = message.role() == v1::ROLE_SHARD ? Role::kShard : Role::kWorker,
+                            .address = message.address(),
+                            .host = message.host(),
+                            .pid = message.pid(),
+                            .capacity_bytes = message.capacity_bytes(),
+                            .last_decided_step = message.last_decided_step(),
+                            .lineage = message.lineage(),
+                            .last_view = FromProto(message.last_view())};
+  if (message.has_device_request()) registration.device_request = FromDeviceRequest(message.device_request());
+  return registration;
 }
 
 absl::StatusOr<ParticipantMessage> FromReady(const v1::Ready& message) {
@@ -68,7 +82,8 @@ absl::StatusOr<CoordinatorMessage> FromWelcome(const v1::Welcome& message) {
   return Welcome{.id = message.id(),
                  .config_yaml = message.config_yaml(),
                  .incarnation = message.incarnation(),
-                 .heartbeat_interval = absl::Seconds(interval)};
+                 .heartbeat_interval = absl::Seconds(interval),
+                 .device = message.device()};
 }
 
 // Puts one alternative of ParticipantMessage where it belongs.
@@ -85,6 +100,19 @@ struct ParticipantPacker {
     message->set_last_decided_step(registration.last_decided_step);
     message->set_lineage(registration.lineage);
     *message->mutable_last_view() = ToProto(registration.last_view);
+    if (!registration.device_request.has_value()) return;
+    const DeviceRequest& request = *registration.device_request;
+    v1::DeviceRequest* packed = message->mutable_device_request();
+    packed->set_machine(request.machine);
+    packed->set_replica(request.replica);
+    packed->set_held(request.held);
+    packed->set_share(request.share);
+    for (const VisibleDevice& device : request.devices) {
+      v1::Device* one = packed->add_devices();
+      one->set_uuid(device.uuid);
+      one->set_name(device.name);
+      one->set_capacity_bytes(device.capacity_bytes);
+    }
   }
   void operator()(const DatasetReport& dataset) const {
     out->mutable_dataset()->set_samples(dataset.samples);
@@ -127,6 +155,7 @@ struct CoordinatorPacker {
     message->set_config_yaml(welcome.config_yaml);
     message->set_incarnation(welcome.incarnation);
     message->set_heartbeat_interval_seconds(absl::ToDoubleSeconds(welcome.heartbeat_interval));
+    message->set_device(welcome.device);
   }
   void operator()(const ViewAnnouncement& view) const { *out->mutable_view() = ToProto(view); }
   void operator()(const Decision& decision) const { *out->mutable_decision() = ToProto(decision); }

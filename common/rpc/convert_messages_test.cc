@@ -17,6 +17,9 @@ T RoundTrip(const T& said) {
 TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
   const Registration registration{Role::kWorker, "127.0.0.1:7000", "host-a", 123, 1 << 30, 16, 77, {3, 1}};
   EXPECT_EQ(RoundTrip(registration), registration);
+  Registration on_a_gpu = registration;
+  on_a_gpu.device_request = {"machine-1", "shard-0", {{"GPU-a", "H100", 1 << 30}, {"GPU-b"}}, "GPU-b", true};
+  EXPECT_EQ(RoundTrip(on_a_gpu), on_a_gpu);
   const DatasetReport dataset{19280, 964, 42};
   EXPECT_EQ(RoundTrip(dataset), dataset);
   EXPECT_EQ(RoundTrip(JoinedReport{{3, 2}}).view, (View{3, 2}));
@@ -34,12 +37,16 @@ TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
 }
 
 TEST(ConvertMessagesTest, WhatTheCoordinatorSaysSurvivesTheRoundTrip) {
-  const auto welcome = FromProto(ToProto(CoordinatorMessage(
-      Welcome{.id = 3, .config_yaml = "run:\n", .incarnation = 2, .heartbeat_interval = absl::Milliseconds(250)})));
+  const auto welcome = FromProto(ToProto(CoordinatorMessage(Welcome{.id = 3,
+                                                                    .config_yaml = "run:\n",
+                                                                    .incarnation = 2,
+                                                                    .heartbeat_interval = absl::Milliseconds(250),
+                                                                    .device = "GPU-a"})));
   ASSERT_TRUE(welcome.ok());
   EXPECT_EQ(std::get<Welcome>(*welcome).id, 3u);
   EXPECT_EQ(std::get<Welcome>(*welcome).config_yaml, "run:\n");
   EXPECT_EQ(std::get<Welcome>(*welcome).incarnation, 2u);
+  EXPECT_EQ(std::get<Welcome>(*welcome).device, "GPU-a");
   EXPECT_EQ(std::get<Welcome>(*welcome).heartbeat_interval, absl::Milliseconds(250));
   const auto proceed =
       FromProto(ToProto(CoordinatorMessage(Proceed{.view = {3, 2}, .next = {NextAction::kEvaluate, {}}})));

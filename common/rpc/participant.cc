@@ -47,7 +47,7 @@ class EventHandler final : public StreamHandler<v1::CoordinatorMessage> {
     return std::visit(Overloaded{[this](const Welcome& welcome) {
                                    if (welcome.heartbeat_interval > absl::ZeroDuration())
                                      Adopt(welcome.heartbeat_interval);
-                                   return events_->OnWelcome(welcome.id, welcome.config_yaml);
+                                   return events_->OnWelcome(welcome);
                                  },
                                  [this](const ViewAnnouncement& view) { return events_->OnView(view); },
                                  [this](const Decision& decision) { return events_->OnDecision(decision); },

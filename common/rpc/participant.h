@@ -19,7 +19,7 @@ namespace arcshard {
 class ParticipantEvents {
  public:
   virtual ~ParticipantEvents() = default;
-  virtual absl::Status OnWelcome(uint32_t id, const std::string& config_yaml) = 0;
+  virtual absl::Status OnWelcome(const Welcome& welcome) = 0;
   virtual absl::Status OnView(const ViewAnnouncement& view) = 0;
   virtual absl::Status OnDecision(const Decision& decision) = 0;
   virtual absl::Status OnProceed(const Next& next) = 0;

@@ -74,8 +74,8 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
 
 class Recorder final : public ParticipantEvents {
  public:
-  absl::Status OnWelcome(uint32_t id, const std::string& yaml) override {
-    return Note(absl::StrCat("welcome ", id, " ", yaml));
+  absl::Status OnWelcome(const Welcome& welcome) override {
+    return Note(absl::StrCat("welcome ", welcome.id, " ", welcome.config_yaml));
   }
   absl::Status OnView(const ViewAnnouncement& view) override { return Note(ToString(view.view)); }
   absl::Status OnDecision(const Decision& decision) override { return Note(absl::StrCat("decision ", decision.step)); }

@@ -18,8 +18,31 @@ std::string Driver() {
   int driver = 0, runtime = 0;
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
-  return absl::StrCat(driver == 0 ? "no driver is installed" : absl::StrCat("the driver is for CUDA ", Version(driver)),
-                      ", this build is for CUDA ", Version(runtime));
+  if (driver == 0) return "no NVIDIA driver is installed";
+  return absl::StrCat("the driver is for CUDA ", Version(driver), ", this build is for CUDA ", Version(runtime));
+}
+
+struct GpuMemory {
+  size_t free = 0;
+  size_t total = 0;
+};
+
+absl::StatusOr<GpuMemory> MemoryOf(int index) {
+  RETURN_IF_ERROR(CheckGpu(index));
+  RETURN_IF_ERROR(CUDA_STATUS(cudaSetDevice(index)));
+  GpuMemory memory;
+  RETURN_IF_ERROR(CUDA_STATUS(cudaMemGetInfo(&memory.free, &memory.total)));
+  return memory;
+}
+
+// As nvidia-smi has it: hexadecimal digits, a dash before the bytes 4, 6, 8 and 10.
+std::string UuidOf(const cudaDeviceProp& properties) {
+  std::string uuid = "GPU-";
+  for (size_t i = 0; i < sizeof(properties.uuid.bytes); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) uuid += '-';
+    absl::StrAppend(&uuid, absl::Hex(static_cast<unsigned char>(properties.uuid.bytes[i]), absl::kZeroPad2));
+  }
+  return uuid;
 }
 
 }  // namespace
@@ -48,6 +71,17 @@ absl::StatusOr<int64_t> FreeGpuBytes(int index) {
   RETURN_IF_ERROR(CheckGpu(index));
   RETURN_IF_ERROR(CUDA_STATUS(cudaSetDevice(index)));
   size_t free = 0, total = 0;
+absl::StatusOr<std::vector<GpuInfo>> ListGpus() {
+  RETURN_IF_ERROR(CheckGpu(0));
+  std::vector<GpuInfo> gpus;
+  for (int index = 0; index < GpuCount(); ++index) {
+    cudaDeviceProp properties;
+    RETURN_IF_ERROR(CUDA_STATUS(cudaGetDeviceProperties(&properties, index)));
+    gpus.push_back({index, UuidOf(properties), properties.name, static_cast<int64_t>(properties.totalGlobalMem)});
+  }
+  return gpus;
+}
+
   RETURN_IF_ERROR(CUDA_STATUS(cudaMemGetInfo(&free, &total)));
   return static_cast<int64_t>(free);
 }
