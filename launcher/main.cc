@@ -17,6 +17,8 @@
 #include "common/config/nearest_name.h"
 #include "launcher/data_commands.h"
 #include "launcher/embed.h"
+#include "launcher/plan.h"
+#include "launcher/report.h"
 #include "launcher/status.h"
 #include "launcher/train.h"
 #include "launcher/verify.h"
@@ -54,6 +56,8 @@ struct Arguments {
   EmbedCommandOptions embed;
   StatusOptions status;
   double status_timeout = 5;  // seconds
+  ReportOptions report;
+  PlanOptions plan;
 };
 
 CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
@@ -129,6 +133,22 @@ CLI::App* AddEmbed(CLI::App* app, EmbedCommandOptions* options) {
 
 CLI::App* AddStatus(CLI::App* app, Arguments* arguments) {
   StatusOptions* options = &arguments->status;
+CLI::App* AddPlan(CLI::App* app, Arguments* arguments) {
+  PlanOptions* options = &arguments->plan;
+  CLI::App* plan = app->add_subcommand("plan", "Say what a run will take: memory of a shard, network, how many shards");
+  plan->add_option("config", options->config, "The run's YAML file")->type_name("run.yaml")->required();
+  plan->add_option("--shards", arguments->shards, "Instead of cluster.shards")->check(CLI::PositiveNumber);
+  plan->add_option("--workers", arguments->workers, "Instead of cluster.workers")->check(CLI::PositiveNumber);
+  plan->add_option("--shard-memory-gb", options->shard_memory_gb,
+                   "GiB that a shard may have resident: says how many shards are needed")
+      ->check(CLI::PositiveNumber);
+  plan->add_option("--set", options->overrides, "A key's value instead of the file's; may be repeated")
+      ->type_name("section.key=value")
+      ->allow_extra_args(false);
+  plan->add_flag("--json", options->json, "As JSON, in bytes");
+  return plan;
+}
+
   CLI::App* status = app->add_subcommand("status", "Show a run that is in progress: members, memory, phase times");
   CLI::Option* folder = status->add_option("run", options->run_folder, "Its folder (run.folder), on this machine");
   folder->type_name("folder");
@@ -155,8 +175,7 @@ int RunStatus(Arguments arguments) {
 int RunTrain(Arguments arguments) {
   TrainOptions& train = arguments.train;
   train.bin_folder = FolderOfThisProgram();
-  if (arguments.shards > 0) train.overrides.push_back(absl::StrCat("cluster.shards=", arguments.shards));
-  if (arguments.workers > 0) train.overrides.push_back(absl::StrCat("cluster.workers=", arguments.workers));
+  OverrideCluster(arguments, &train.overrides);
   if (arguments.dry_run) {
     const absl::Status status = DryRun(train);
     return status.ok() ? 0 : Complain(status.message(), kFailed);
@@ -167,6 +186,20 @@ int RunTrain(Arguments arguments) {
 
 // A word that is no command, where one is expected, gets the nearest one; "": there is no such word.
 std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
+// --shards and --workers.
+void OverrideCluster(const Arguments& arguments, std::vector<std::string>* overrides) {
+  if (arguments.shards > 0) overrides->push_back(absl::StrCat("cluster.shards=", arguments.shards));
+  if (arguments.workers > 0) overrides->push_back(absl::StrCat("cluster.workers=", arguments.workers));
+}
+
+int RunPlan(Arguments arguments) {
+  OverrideCluster(arguments, &arguments.plan.overrides);
+  const absl::StatusOr<std::string> text = PlanOf(arguments.plan);
+  if (!text.ok()) return Complain(text.status().message(), kFailed);
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
   const CLI::App* parent = &app;
   for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
     std::vector<std::string> names;
@@ -207,6 +240,7 @@ int Main(int argc, char** argv) {
     for (auto given = app.get_subcommands(); !given.empty(); given = given.front()->get_subcommands()) {
       absl::StrAppend(&help, " ", given.front()->get_name());
     }
+  const CLI::App* plan = AddPlan(&app, &arguments);
     return Complain(absl::StrCat(error.what(), " (", help, " --help tells more)"), kUsageError);
   }
   if (train->parsed()) return RunTrain(arguments);
@@ -226,6 +260,7 @@ int Main(int argc, char** argv) {
   std::fputs(ConfigHelp().c_str(), stdout);
   return 0;
 }
+  if (plan->parsed()) return RunPlan(arguments);
 
 }  // namespace
 }  // namespace arcshard::launcher

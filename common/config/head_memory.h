@@ -6,8 +6,16 @@
 
 namespace arcshard {
 
-// Bytes that a shard holds for each of its classes, whatever becomes of a step: the weights and the optimizer's moments
-// of D values each, the inverse norm, and AdamW's count of steps. The coordinator plans ranges with it.
+// What a shard holds for each of its classes, whatever becomes of a step, in bytes.
+struct HeadBytes {
+  int64_t weights = 0;       // D values
+  int64_t moments = 0;       // of the optimizer: D values each
+  int64_t count = 0;         // of AdamW's steps
+  int64_t inverse_norm = 0;  // 1/|w|
+};
+HeadBytes HeadBytesOfAClass(const RunConfig& config);
+
+// Their sum. The coordinator plans ranges with it.
 int64_t HeadBytesPerClass(const RunConfig& config);
 
 // Bytes of an exponential that pass 1 keeps for pass 2: they are of the type that the products compute with.

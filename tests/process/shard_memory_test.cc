@@ -1,9 +1,12 @@
-// What a shard holds resident: its weights and moments, and little else.
+// What a shard holds resident: its weights and moments, and little else; and what `arcshard plan` says of it
+// beforehand.
 #include <csignal>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/config/load_config.h"
+#include "common/config/run_plan.h"
 #include "gmock/gmock.h"
 #include "tests/process/process_kit.h"
 
@@ -13,6 +16,7 @@ namespace {
 constexpr int64_t kClasses = 200000, kDim = 512;
 constexpr double kMb = 1e6;
 constexpr double kBesidesMb = 250;  // the program, its libraries, buffers of a step
+constexpr double kPlanned = 0.05;   // how far the plan may be from it
 constexpr double kShare = 1.15;     // of weights and moments: 1/norm, kept exponentials, what allocators waste
 
 // The most that a process has had resident since it began, in MB.
@@ -41,10 +45,14 @@ class ShardMemoryTest : public ProcessTestBase {
     auto watch = launcher::WatchClient::Start(listing.coordinator);
     ASSERT_TRUE(watch.ok()) << watch.status();
     AwaitSteps(watch->get(), 3);
+    const absl::StatusOr<RunConfig> config = LoadRunConfig(Path("run/config.yaml"), {});
+    ASSERT_TRUE(config.ok()) << config.status();
+    const double planned_mb = static_cast<double>(PlanRun(*config, kClasses).shard.resident()) / kMb;
     const double held_mb = static_cast<double>(kClasses / 2 * kDim * bytes) / kMb;
     for (const uint32_t shard : {0u, 1u}) {
       const double peak_mb = PeakMb(listing.Find("shard", shard).pid);
       EXPECT_LE(peak_mb, kShare * held_mb + kBesidesMb) << "shard " << shard << " holds " << held_mb << " MB";
+      EXPECT_NEAR(planned_mb / peak_mb, 1.0, kPlanned) << "shard " << shard << ": planned " << planned_mb << " MB";
       EXPECT_GE(peak_mb, held_mb) << "shard " << shard << ": what is measured is not the head";
       RecordProperty(absl::StrCat("shard_", shard, "_peak_mb"), static_cast<int>(peak_mb));
     }
