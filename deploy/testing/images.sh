@@ -35,7 +35,7 @@ find_host_configuration() {
   done
   images_host=(--secret "id=apt,src=$folder/apt" --secret "id=pip,src=$folder/pip")
   if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
-    images_host+=(--secret id=ca,src=/etc/ssl/certs/ca-certificates.crt)
+    images_host+=(--secret "id=ca,src=/etc/ssl/certs/ca-certificates.crt")
   fi
   for name in http_proxy https_proxy no_proxy; do
     if [ -n "${!name:-}" ]; then images_host+=(--build-arg "$name"); fi

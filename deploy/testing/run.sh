@@ -102,7 +102,7 @@ check_grpc() {
     services=$(grpcurl -insecure -cert "$certs/tls.crt" -key "$certs/tls.key" "$target" list) || fail "grpcurl cannot list $one's services"
     status=$(grpcurl -insecure -cert "$certs/tls.crt" -key "$certs/tls.key" "$target" grpc.health.v1.Health/Check) || fail "grpcurl cannot ask $one for its health"
     grep -q '"SERVING"' <<<"$status" || fail "$one is not SERVING: $status"
-    echo "  $one: SERVING;" $services
+    echo "  $one: SERVING; $(tr '\n' ' ' <<<"$services")"
     if grpcurl -insecure "$target" list >/dev/null 2>&1; then fail "$one answers without a certificate"; fi
     if grpcurl -plaintext "$target" list >/dev/null 2>&1; then fail "$one answers in plaintext"; fi
   done
@@ -137,7 +137,7 @@ check_accuracy() {
   line=$(compose logs --no-log-prefix coordinator | grep 'accuracy' | tail -1 | sed 's/.*verification/verification/')
   echo "  $line"
   verified=$("$engine_docker" run --rm --network none --read-only --tmpfs /tmp -v "${run_project}_runs:/runs:ro" -v "$run_data:/data:ro" "$run_image" \
-    arcshard verify /runs/omniglot/model/backbone.safetensors /data/data/unseen_alphabets.bin)
+    arcshard verify /runs/omniglot/model/backbone.safetensors /data/data/unseen_alphabets.bin --threads 1)
   echo "  arcshard verify in a container: $verified"
   [ -z "$1" ] || return 0
   python3 - "$demo_accuracy" "$line" <<'PYTHON' || fail "that is not the demo's accuracy"
