@@ -107,6 +107,9 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
   const SystemClock clock;
   MetricRegistry registry;
   CoordinatorMetrics metrics(&registry);
+  metrics.WatchDisk(config.run.folder);
+  metrics.expected_members.With(kShardRole).Set(config.cluster.shards);
+  metrics.expected_members.With(kWorkerRole).Set(config.cluster.workers);
   ASSIGN_OR_RETURN(const std::unique_ptr<MetricsServer> metrics_server,
                    MetricsServer::Create(registry, arguments.metrics_listen));
   Reporter reporter(&clock, &metrics);

@@ -6,6 +6,28 @@ namespace arcshard::coordinator {
 namespace {
 
 constexpr absl::Duration kBetweenLines = absl::Seconds(1);
+constexpr Phase kPhases[] = {Phase::kGathering, Phase::kJoining,  Phase::kTraining, Phase::kEvaluating,
+                             Phase::kStopping,  Phase::kFinished, Phase::kFailed};
+
+// As people say it, for the label of a metric.
+absl::string_view NameOf(Phase phase) {
+  switch (phase) {
+    case Phase::kGathering:
+    case Phase::kJoining:
+      return "waiting";
+    case Phase::kTraining:
+      return "training";
+    case Phase::kEvaluating:
+      return "verifying";
+    case Phase::kStopping:
+      return "stopping";
+    case Phase::kFinished:
+      return "finished";
+    case Phase::kFailed:
+      return "failed";
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -27,6 +49,18 @@ void Reporter::Report(const Progress& progress) {
   metrics_->loss.Set(progress.loss);
   metrics_->target_cosine.Set(progress.target_cosine);
   metrics_->samples_per_second.Set(progress.samples_per_second);
+  metrics_->remaining.Set(progress.eta_seconds);
+  metrics_->step.Set(static_cast<double>(progress.step));
+  metrics_->planned_steps.Set(static_cast<double>(progress.steps));
+  for (const Phase phase : kPhases) metrics_->phase.With(NameOf(phase)).Set(0);
+  metrics_->phase.With(NameOf(progress.phase)).Set(1);
+  if (progress.verification_step != last_verification_) {
+    last_verification_ = progress.verification_step;
+    for (const VerificationReport& set : progress.verification) {
+      metrics_->verification_accuracy.With(set.name).Set(set.accuracy);
+      if (!set.accept_rates.empty()) metrics_->verification_tar.With(set.name).Set(set.accept_rates.front().tar);
+    }
+  }
   if (WorthALine(progress)) LogInfo(DescribeProgress(progress));
 }
 

@@ -29,6 +29,7 @@ class Reporter final : public ProgressSink {
   CoordinatorMetrics* const metrics_;
   Phase last_phase_ = Phase::kFailed;
   std::string last_waiting_for_;
+  uint64_t last_verification_ = 0;  // the step of the last one shown
   absl::Time next_line_ = absl::InfinitePast();
 };
 

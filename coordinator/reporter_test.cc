@@ -55,6 +55,22 @@ TEST_F(ReporterTest, ShowsTheViewAndTheLatestReport) {
   EXPECT_EQ(metrics_.members.With(kWorkerRole).Value(), 1.0);
   EXPECT_EQ(metrics_.loss.Value(), 3.0);
   EXPECT_EQ(metrics_.learning_rate.Value(), 0.1);
+  EXPECT_EQ(metrics_.step.Value(), 5.0);
+  EXPECT_EQ(metrics_.planned_steps.Value(), 10.0);
+  EXPECT_EQ(metrics_.phase.With("training").Value(), 1.0);
+  EXPECT_EQ(metrics_.phase.With("waiting").Value(), 0.0);
+}
+
+TEST_F(ReporterTest, ShowsAVerificationByItsSets) {
+  Progress progress{.phase = Phase::kEvaluating, .step = 5, .steps = 10};
+  VerificationReport set;
+  set.name = "lfw";
+  set.accuracy = 0.875;
+  progress.verification = {set};
+  progress.verification_step = 5;
+  reporter_.Report(progress);
+  EXPECT_EQ(metrics_.verification_accuracy.With("lfw").Value(), 0.875);
+  EXPECT_EQ(metrics_.phase.With("verifying").Value(), 1.0);
 }
 
 }  // namespace

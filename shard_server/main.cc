@@ -28,6 +28,15 @@ absl::Status Main(ShardProcess::Options options, const std::string& metrics_list
   MetricRegistry registry;
   ShardMetrics metrics(&registry);
   ShardProcess process(options, &metrics, &clock);
+  registry.BeforeScrape([&process] { process.UpdateMetrics(); });
+  if (options.device.cuda) {
+    registry.BeforeScrape([&memory = metrics.device_memory.With(kCuda), &process] {
+      const std::optional<int> gpu = process.gpu();
+      if (!gpu.has_value()) return;
+      if (const absl::StatusOr<int64_t> used = head::UsedGpuBytes(*gpu); used.ok())
+        memory.Set(static_cast<double>(*used));
+    });
+  }
   const SignalWatcher signals([&process](int signal) {
     const absl::Status why = absl::CancelledError(absl::StrCat("stopped by signal ", signal));
     if (process.Stop(why)) return;

@@ -10,10 +10,6 @@
 namespace arcshard::shard {
 namespace {
 
-absl::Status OtherValues(const char* what, const Key& key) {
-  return absl::AlreadyExistsError(absl::StrCat("the ", what, " of ", ToString(key), " came before with other values"));
-}
-
 absl::Status WrongSize(const char* what, const Key& key, int64_t size, int64_t planned) {
   return absl::InvalidArgumentError(
       absl::StrCat("the ", what, " of ", ToString(key), " has ", size, " samples, the step's plan says ", planned));
@@ -43,11 +39,19 @@ void OpenStep::Open(const View& view, const StepPlan& plan, const head::HeadOpti
   non_finite_.clear();
 }
 
+absl::Status OpenStep::Repeat(bool same, const char* what, const Key& key) {
+  if (same) {
+    ++repeats_;
+    return absl::OkStatus();
+  }
+  return absl::AlreadyExistsError(absl::StrCat("the ", what, " of ", ToString(key), " came before with other values"));
+}
+
 absl::Status OpenStep::AddLabels(const Key& key, absl::Span<const int64_t> labels) {
   MicroBatch& micro_batch = micro_batches_[key.micro_batch];
   MicroBatchRecord& record = record_.micro_batches[key.micro_batch];
   if (micro_batch.progress != Progress::kNothing) {
-    return SameBytes<int64_t>(record.labels, labels) ? absl::OkStatus() : OtherValues("labels", key);
+    return Repeat(SameBytes<int64_t>(record.labels, labels), "labels", key);
   }
   const uint32_t planned = record_.plan.micro_batch_sizes[key.micro_batch];
   if (labels.size() != planned) return WrongSize("labels", key, static_cast<int64_t>(labels.size()), planned);
@@ -70,7 +74,7 @@ absl::Status OpenStep::AddEmbedding(const Key& key, uint32_t worker, head::Matri
   MicroBatchRecord& record = record_.micro_batches[key.micro_batch];
   const absl::Span<const float> values(embedding.data, static_cast<size_t>(embedding.size()));
   if (micro_batch.progress >= Progress::kQueued) {
-    if (!SameBytes<float>(record.embedding, values)) return OtherValues("embedding", key);
+    RETURN_IF_ERROR(Repeat(SameBytes<float>(record.embedding, values), "embedding", key));
     if (micro_batch.progress >= Progress::kSent && !micro_batch.resend) {
       micro_batch.resend = true;
       ++resends_;
@@ -107,8 +111,7 @@ absl::Status OpenStep::AddGradient(const Key& key, absl::Span<const float> r, ab
   MicroBatch& micro_batch = micro_batches_[key.micro_batch];
   MicroBatchRecord& record = record_.micro_batches[key.micro_batch];
   if (micro_batch.progress == Progress::kDone) {
-    return SameBytes<float>(record.r, r) && SameBytes<float>(record.t, t) ? absl::OkStatus()
-                                                                          : OtherValues("gradient", key);
+    return Repeat(SameBytes<float>(record.r, r) && SameBytes<float>(record.t, t), "gradient", key);
   }
   if (micro_batch.progress != Progress::kSent) {
     return absl::FailedPreconditionError(

@@ -76,7 +76,9 @@ class OpenStep {
   bool voted() const { return voted_; }
   ReadyVote Vote();
 
-  size_t in_flight() const;  // micro-batches that await their statistics
+  size_t in_flight() const;                         // micro-batches that await their statistics
+  size_t queued() const { return queued_.size(); }  // of those, the ones that pass 1 has not taken
+  uint64_t repeats() const { return repeats_; }     // messages that came again with the same bytes, of all steps
   size_t num_micro_batches() const { return record_.plan.micro_batch_sizes.size(); }
   ReplayRecord& record() { return record_; }
   const ReplayRecord& record() const { return record_; }
@@ -95,6 +97,8 @@ class OpenStep {
     const Progress progress = micro_batches_[micro_batch].progress;
     return progress == Progress::kQueued || progress == Progress::kRunning;
   }
+  // A message that came before, with the same bytes or not.
+  absl::Status Repeat(bool same, const char* what, const Key& key);
   uint32_t InFlightOf(uint32_t worker) const;
   bool HasQueued(bool in_order) const;
   bool samples_classes() const { return options_.sample_rate < 1.0; }
@@ -112,6 +116,7 @@ class OpenStep {
   size_t resends_ = 0;
   bool voted_ = false;
   std::string non_finite_;  // the first that was not finite
+  uint64_t repeats_ = 0;
 };
 
 }  // namespace arcshard::shard

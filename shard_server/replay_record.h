@@ -35,6 +35,16 @@ struct ReplayRecord {
   std::optional<Outcome> outcome;  // of the decision; none while the step is undecided
   double lr = 0.0;                 // of the decision
 
+  // Of the inputs that it holds.
+  uint64_t bytes() const {
+    size_t bytes = 0;
+    for (const MicroBatchRecord& each : micro_batches) {
+      bytes += each.labels.size() * sizeof(int64_t);
+      bytes += (each.embedding.size() + each.r.size() + each.t.size()) * sizeof(float);
+    }
+    return bytes;
+  }
+
   // An empty record of `new_plan`; keeps the memory of the buffers.
   void Reset(const View& new_view, const StepPlan& new_plan) {
     view = new_view;

@@ -106,7 +106,6 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     embedding_.reset();
     const int64_t dim = state->options().dim;
     RETURN_IF_ERROR(state->Embedding(*worker_, key, {values_.data(), static_cast<int64_t>(values_.size()) / dim, dim}));
-    service_->in_flight_.Set(static_cast<double>(state->in_flight()));
     return absl::OkStatus();
   }
 
@@ -136,12 +135,22 @@ ShardService::ShardService(ShardMetrics* metrics)
       received_(metrics->messages.With(kReceived)),
       received_bytes_(metrics->message_bytes.With(kReceived)),
       sent_(metrics->messages.With(kSent)),
-      sent_bytes_(metrics->message_bytes.With(kSent)),
-      in_flight_(metrics->micro_batches_in_flight) {}
+      sent_bytes_(metrics->message_bytes.With(kSent)) {}
 
 void ShardService::Attach(ShardState* state) {
   MutexLock lock(&mutex_);
   state_ = state;
+}
+
+void ShardService::ShowLoad(ShardMetrics* metrics) {
+  ShardState* const attached = state();
+  if (attached == nullptr) return;
+  const ShardState::Load load = attached->load();
+  metrics->micro_batches_in_flight.Set(static_cast<double>(load.in_flight));
+  metrics->queue_depth.With(kPass1Queue).Set(static_cast<double>(load.queued));
+  metrics->queue_depth.With(kEarlyQueue).Set(static_cast<double>(load.early));
+  metrics->replay_log.Set(static_cast<double>(load.replay_bytes));
+  metrics->repeated_messages.Increment(static_cast<double>(load.repeats) - metrics->repeated_messages.Value());
 }
 
 void ShardService::SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) {
@@ -150,7 +159,6 @@ void ShardService::SendStatistics(uint32_t worker, const Key& key, const Statist
     sent_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
     streams_.Send(worker, std::move(message));
   }
-  if (ShardState* const attached = state()) in_flight_.Set(static_cast<double>(attached->in_flight()));
 }
 
 void ShardService::Refuse(uint32_t worker, const absl::Status& why) {

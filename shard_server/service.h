@@ -21,6 +21,9 @@ class ShardService final : public v1::Shard::CallbackService {
   // worker may know the view before this shard does.
   void Attach(ShardState* state);
 
+  // Any thread, one at a time: brings the metrics that tell what the state holds up to date.
+  void ShowLoad(ShardMetrics* metrics);
+
   // The output's part that goes to workers.
   void SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics);
   void Refuse(uint32_t worker, const absl::Status& why);
@@ -41,7 +44,6 @@ class ShardService final : public v1::Shard::CallbackService {
   Counter& received_bytes_;
   Counter& sent_;
   Counter& sent_bytes_;
-  Gauge& in_flight_;
   WorkerStreams streams_;
   Mutex mutex_;
   ShardState* state_ ABSL_GUARDED_BY(mutex_) = nullptr;

@@ -4,12 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/this_process.h"
 #include "common/config/load_config.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "shard_server/class_centers.h"
-#include "shard_server/head_from_config.h"
 #include "shard_server/device_request.h"
+#include "shard_server/head_from_config.h"
 #include "shard_server/metered_head.h"
 
 namespace arcshard::shard {
@@ -35,12 +36,13 @@ ShardProcess::~ShardProcess() {
 }
 
 absl::Status ShardProcess::Run() {
-  ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}));
   ParticipantOptions attend;
   if (options_.device.cuda) RETURN_IF_ERROR(AskForDevice(&attend.registration));
+  ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}));
   LogInfo(absl::StrCat("listening on ", server_->address(), ", waiting for the coordinator at ", options_.coordinator));
   attend.coordinator = options_.coordinator;
   attend.connect_timeout = options_.connect_timeout;
+  attend.metrics = metrics_;
   attend.registration.role = Role::kShard;
   attend.registration.address = server_->address();
   attend.registration.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
@@ -59,8 +61,6 @@ absl::Status ShardProcess::Run() {
   return status;
 }
 
-bool ShardProcess::Stop(const absl::Status& why) {
-  {
 absl::Status ShardProcess::AskForDevice(Registration* registration) {
   ASSIGN_OR_RETURN(gpus_, options_.list_gpus());
   const std::string replica = options_.name.empty() ? HostName() : options_.name;
@@ -86,6 +86,8 @@ std::optional<int> ShardProcess::gpu() {
   return gpu_;
 }
 
+bool ShardProcess::Stop(const absl::Status& why) {
+  {
     MutexLock lock(&mutex_);
     if (!attending_) return false;
   }
@@ -128,9 +130,9 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
   options.batch_size = config_.data.batch_size;
   options.max_in_flight = config_.cluster.max_in_flight;
   options.deterministic = config_.run.deterministic;
+  metrics_->WatchDisk(config_.run.folder);
   state_ = std::make_unique<ShardState>(options, static_cast<ShardOutput*>(this));
   service_.Attach(state_.get());
-  metrics_->WatchDisk(config_.run.folder);
   LogInfo("registered, waiting for the other members of the run");
   return absl::OkStatus();
 }

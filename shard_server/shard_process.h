@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -16,8 +17,8 @@
 #include "common/rpc/endpoint.h"
 #include "common/rpc/participant.h"
 #include "shard_server/executor.h"
-#include "shard_server/service.h"
 #include "shard_server/head/gpu.h"
+#include "shard_server/service.h"
 #include "shard_server/shard_state.h"
 
 namespace arcshard::shard {
@@ -36,8 +37,8 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
     std::string listen = "127.0.0.1:0";  // of the service for workers
     int64_t capacity_bytes = 0;  // memory for weights, momentum and kept exponentials; on a GPU 0: RequestDevice's
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
-  };
     std::function<absl::StatusOr<std::vector<head::GpuInfo>>()> list_gpus = head::ListGpus;  // of this machine
+  };
 
   // `metrics` and `clock` outlive the process.
   ShardProcess(Options options, ShardMetrics* metrics, const Clock* clock);
@@ -51,13 +52,13 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   // answer it does nothing and returns false.
   bool Stop(const absl::Status& why);
 
- private:
   // Any thread: the number of the GPU that it computes on; none on the CPU, and before the coordinator has leased one.
   std::optional<int> gpu();
 
   // Any thread, one at a time: brings the metrics that change without an event up to date.
   void UpdateMetrics() { service_.ShowLoad(metrics_); }
 
+ private:
   using Task = std::function<absl::Status()>;
 
   absl::Status OnWelcome(const Welcome& welcome) override;
@@ -85,10 +86,10 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   const Clock* const clock_;
 
   // Of Run's thread.
-  uint32_t id_ = 0;
   std::vector<head::GpuInfo> gpus_;  // of this machine, where one of them is asked for
   DeviceName device_;                // once the coordinator has leased one: that
   int64_t capacity_bytes_ = 0;       // on it
+  uint32_t id_ = 0;
   RunConfig config_;
   View view_;
   std::unique_ptr<head::Head> head_;
@@ -102,8 +103,8 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   CondVar changed_;
   std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   bool attending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool finished_ ABSL_GUARDED_BY(mutex_) =
   std::optional<int> gpu_ ABSL_GUARDED_BY(mutex_);
+  bool finished_ ABSL_GUARDED_BY(mutex_) =
       false;  // said Finished: the coordinator's end of the stream is what is awaited
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // the coordinator's stream
   absl::Status closed_with_ ABSL_GUARDED_BY(mutex_);

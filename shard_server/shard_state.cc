@@ -159,9 +159,19 @@ ShardState::Decided ShardState::decided() const {
   return {decisions_ > 0, last_decision_.step, lineage_};
 }
 
-size_t ShardState::in_flight() const {
+ShardState::Load ShardState::load() const {
   MutexLock lock(&mutex_);
-  return phase_ == Phase::kStep ? steps_[undecided() % 2].in_flight() : 0;
+  Load load{.early = waiting_.size()};
+  if (phase_ == Phase::kStep) {
+    const OpenStep& open = steps_[undecided() % 2];
+    load.in_flight = open.in_flight();
+    load.queued = open.queued();
+  }
+  for (const OpenStep& step : steps_) {
+    load.replay_bytes += step.record().bytes();
+    load.repeats += step.repeats();
+  }
+  return load;
 }
 
 absl::Status ShardState::CheckView(const View& view, absl::string_view what) const {

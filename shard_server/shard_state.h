@@ -63,6 +63,15 @@ class ShardState {
     uint64_t lineage = 0;
   };
 
+  // What it holds now.
+  struct Load {
+    size_t in_flight = 0;       // micro-batches that await their statistics
+    size_t queued = 0;          // of those, the ones that wait for pass 1
+    size_t early = 0;           // messages that wait for a decision or a view
+    uint64_t replay_bytes = 0;  // of the records of the open step and the one before
+    uint64_t repeats = 0;       // messages so far that came again with the same bytes
+  };
+
   // `output` outlives the state.
   ShardState(const Options& options, ShardOutput* output);
 
@@ -100,7 +109,7 @@ class ShardState {
   void Close();
 
   Decided decided() const;
-  size_t in_flight() const;  // micro-batches that await their statistics
+  Load load() const;
   const Options& options() const { return options_; }
 
  private:

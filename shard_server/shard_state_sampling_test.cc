@@ -66,11 +66,13 @@ TEST(ShardStateSamplingTest, LabelsOfTheNextStepThatCameEarlyBeginItAfterTheUpda
   ASSERT_TRUE(run->SendStep(1).ok());
   for (const uint32_t m : {1u, 0u, 2u}) ASSERT_TRUE(run->SendLabels(2, m).ok());
   ASSERT_TRUE(run->SendEmbedding(2, 1).ok());
+  EXPECT_EQ(run->state.load().early, 4u);
   EXPECT_FALSE(run->state.HasWork());
   ASSERT_TRUE(run->state.Decide(Commit(1)).ok());
   ASSERT_TRUE(run->state.RunOne().ok());
   EXPECT_THAT(run->head.updates, SizeIs(1));
   EXPECT_THAT(run->head.begun, SizeIs(1));
+  EXPECT_EQ(run->state.load().early, 0u);
   run->RunAll();
   EXPECT_THAT(run->head.begun, ElementsAre("step 1: 1 3 2 4 3", "step 2: 1 3 2 4 3"));
   EXPECT_EQ(run->output.sent.back(), "worker 7 step 2 micro-batch 1");
@@ -82,8 +84,11 @@ TEST(ShardStateSamplingTest, AWorkerWithAllInFlightThatItMayHaveWaitsForTheLabel
   auto run = SampledRunInStep1();
   for (const uint32_t m : {0u, 2u}) ASSERT_TRUE(run->SendLabels(1, m).ok());
   for (const uint32_t m : {0u, 2u}) ASSERT_TRUE(run->SendEmbedding(1, m).ok());
-  EXPECT_EQ(run->state.in_flight(), 2u);
+  EXPECT_EQ(run->state.load().in_flight, 2u);
+  EXPECT_EQ(run->state.load().queued, 2u);
+  EXPECT_EQ(run->state.load().replay_bytes, 3 * (sizeof(int64_t) + kDim * sizeof(float)));  // of two samples and one
   EXPECT_TRUE(run->SendEmbedding(1, 0).ok());  // a repeat, of a worker that lost its stream meanwhile
+  EXPECT_EQ(run->state.load().repeats, 1u);
   EXPECT_FALSE(run->state.HasWork());
   ASSERT_TRUE(run->SendLabels(1, 1).ok());
   run->RunAll();

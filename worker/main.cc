@@ -12,6 +12,7 @@
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
+#include "worker/training/worker_device.h"
 #include "worker/worker_process.h"
 
 namespace arcshard::worker {
@@ -56,6 +57,11 @@ int Main(int argc, char** argv) {
   }
   MetricRegistry registry;
   WorkerMetrics metrics(&registry);
+  if (options.device.cuda) {
+    registry.BeforeScrape([&memory = metrics.device_memory.With(kCuda), gpu = options.device.index] {
+      if (const absl::StatusOr<int64_t> used = UsedGpuBytes(gpu); used.ok()) memory.Set(static_cast<double>(*used));
+    });
+  }
   const auto server = MetricsServer::Create(registry, metrics_listen);
   if (!server.ok()) {
     LogError(server.status().message());

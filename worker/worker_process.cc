@@ -45,11 +45,12 @@ class WorkerLife {
     ParticipantOptions participant;
     participant.coordinator = options_.coordinator;
     participant.connect_timeout = options_.connect_timeout;
+    participant.metrics = metrics_;
     participant.registration.role = Role::kWorker;
     participant.registration.address = rendezvous_->address();
     participant.stats = [this] {
-      return StatsOf(metrics_,
-                     {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward, kAllReduce, kVote, kDecision});
+      return StatsOf(metrics_, {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward, kAllReduce, kVote,
+                                kOptimizer, kEvaluation});
     };
     ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(participant), mailbox_));
     return Explain(Attend());
@@ -81,6 +82,7 @@ class WorkerLife {
     SetProcessName(absl::StrCat("arcshard-worker ", id_));
     ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
     if (!options_.data.empty()) config_.data.train = options_.data;
+    metrics_->WatchDisk(config_.run.folder);
     at::globalContext().setDeterministicCuDNN(config_.run.deterministic);
     at::set_num_threads(config_.cluster.worker_threads);
     ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config_)));
@@ -181,6 +183,9 @@ class WorkerLife {
     absl::StatusOr<StepVote> vote = trainer_->Compute(plan);
     if (!vote.ok()) return Annotate(vote.status(), absl::StrCat("step ", plan.step));
     metrics_->corrupt_records.Increment(static_cast<double>(vote->corrupt_records));
+    const Loader& loader = trainer_->loader();
+    metrics_->loader_stalls.Increment(static_cast<double>(loader.stalls()) - metrics_->loader_stalls.Value());
+    metrics_->queue_depth.With(kDecodedQueue).Set(static_cast<double>(loader.ready()));
     voted_at_ = clock_.Now();
     participant_->Send(ReadyVote{.view = seat_.view.view,
                                  .step = plan.step,
@@ -193,14 +198,13 @@ class WorkerLife {
   }
 
   absl::Status Evaluate() {
+    ScopedTimer timer(&phases_.evaluation, &clock_);
     ASSIGN_OR_RETURN(const std::vector<VerificationResult> results,
                      VerifyTogether(trainer_->backbone(), sets_, EvaluationOptions(), seat_.position,
                                     seat_.view.workers.size(), all_reduce_.get()));
     EvaluationReport report{.view = seat_.view.view, .sets = {}};
     for (size_t i = 0; i < results.size(); ++i) {
       const VerificationReport& set = report.sets.emplace_back(ReportOf(*sets_[i], results[i]));
-      metrics_->verification_accuracy.With(set.name).Set(set.accuracy);
-      if (!set.accept_rates.empty()) metrics_->verification_tar.With(set.name).Set(set.accept_rates.front().tar);
       LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
     RETURN_IF_ERROR(KeepBest(MeanAccuracy(report.sets)));

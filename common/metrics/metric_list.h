@@ -2,144 +2,142 @@
 
 #include "common/metrics/metrics.h"
 
-// Every metric of arcshard, by the process that serves it. A process makes the one struct of its kind, once.
+// Every metric of arcshard, by the process that serves it: name, unit, help, and the label by whose values it is split.
+// A process makes the one struct of its kind, once, and keeps it as long as its MetricsServer.
 namespace arcshard {
 
 // Values of labels. One that never occurred is shown as 0 rather than missing, so that a rate over it is defined.
 inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";      // outcome
 inline constexpr absl::string_view kSent = "sent", kReceived = "received";        // direction
 inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";  // role
+inline constexpr absl::string_view kCpu = "cpu", kCuda = "cuda";                  // device
+inline constexpr absl::string_view kRefusals[] = {                                // reason
+    "ABORTED",   "ALREADY_EXISTS",     "DATA_LOSS",       "FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND",
+    "CANCELLED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED",   "UNAVAILABLE"};
 
-// Parts of a step, values of `phase`. Worker: data_wait (for a decoded micro-batch), forward, wait_for_shards (for
-// statistics), loss, backward, all_reduce, vote (from ready to the decision). Shard: begin (which classes take part),
-// pass_1, pass_2. Coordinator: decision (from the first ready vote to the decision).
+// Queues. Shard: pass_1 (micro-batches that wait for it), early (messages before the decision they follow). Worker:
+// decoded (micro-batches that the loader has ready).
+inline constexpr absl::string_view kPass1Queue = "pass_1", kEarlyQueue = "early", kDecodedQueue = "decoded";
+
+// Parts of a step, values of `phase`; each belongs to one role. Worker: data_wait (for a decoded micro-batch), forward,
+// wait_for_shards (for statistics), loss, backward, all_reduce, vote (from ready to the decision), optimizer (its
+// step), evaluation (a verification). Shard: begin (which classes take part), pass_1, pass_2. Coordinator: decision
+// (from the first ready vote to the last).
 inline constexpr absl::string_view kDataWait = "data_wait", kForward = "forward", kWaitForShards = "wait_for_shards",
                                    kLossPhase = "loss", kBackward = "backward", kAllReduce = "all_reduce",
                                    kVote = "vote", kBegin = "begin", kPass1 = "pass_1", kPass2 = "pass_2",
-                                   kDecision = "decision";
+                                   kDecision = "decision", kOptimizer = "optimizer", kEvaluation = "evaluation";
 
 // What every process serves.
 struct ProcessMetrics {
-  explicit ProcessMetrics(MetricRegistry* registry_for_all) : registry(registry_for_all) {
-    for (const absl::string_view outcome : {kCommitted, kSkipped}) steps.With(outcome);
-    for (const absl::string_view direction : {kSent, kReceived}) {
-      messages.With(direction);
-      message_bytes.With(direction);
-    }
-    build_info.With(BuildVersion()).Set(1);
-  }
+  explicit ProcessMetrics(MetricRegistry* registry_for_all);
+  ProcessMetrics(const ProcessMetrics&) = delete;
+  ProcessMetrics& operator=(const ProcessMetrics&) = delete;
+
+  // From now on a scrape also tells of the disk under `folder`, or under the part of that path which exists.
+  void WatchDisk(const std::string& folder);
 
   MetricRegistry* const registry;
 
-  LabelledMetric<Gauge> build_info = registry->AddGauges({.name = "arcshard_build_info",
-                                                          .unit = "",
-                                                          .help = "Always 1; the label says which build runs.",
-                                                          .label = "version"});
-  LabelledMetric<Counter> steps =
-      registry->AddCounters({.name = "arcshard_steps_total",
-                             .unit = "steps",
-                             .help = "Steps decided (coordinator) or carried out (shard, worker): committed, or "
-                                     "skipped because a value was not finite.",
-                             .label = "outcome"});
-  Gauge& incarnation = registry->AddGauge({.name = "arcshard_view_incarnation",
-                                           .unit = "",
-                                           .help = "Starts of the coordinator that this process's view belongs to.",
-                                           .label = ""});
-  Gauge& view =
-      registry->AddGauge({.name = "arcshard_view",
-                          .unit = "",
-                          .help = "Number of this process's view (membership and class ranges) within its incarnation.",
-                          .label = ""});
-  LabelledMetric<Counter> messages =
-      registry->AddCounters({.name = "arcshard_messages_total",
-                             .unit = "messages",
-                             .help = "Messages exchanged with other processes over gRPC.",
-                             .label = "direction"});
+  LabelledMetric<Gauge> build_info =
+      registry->AddGauges({"arcshard_build_info", "", "Always 1; the label says which build runs.", "version"});
+  LabelledMetric<Counter> steps = registry->AddCounters(
+      {"arcshard_steps_total", "steps",
+       "Steps decided (coordinator) or carried out (shard, worker): committed, or skipped because a value was not "
+       "finite.",
+       "outcome"});
+  Gauge& incarnation = registry->AddGauge(
+      {"arcshard_view_incarnation", "", "Starts of the coordinator that this process's view belongs to."});
+  Gauge& view = registry->AddGauge(
+      {"arcshard_view", "", "Number of this process's view (membership and class ranges) within its incarnation."});
+  LabelledMetric<Counter> messages = registry->AddCounters(
+      {"arcshard_messages_total", "messages", "Messages exchanged with other processes over gRPC.", "direction"});
   LabelledMetric<Counter> message_bytes =
-      registry->AddCounters({.name = "arcshard_message_bytes_total",
-                             .unit = "bytes",
-                             .help = "Serialized size of the messages exchanged with other processes over gRPC.",
-                             .label = "direction"});
+      registry->AddCounters({"arcshard_message_bytes_total", "bytes",
+                             "Serialized size of the messages exchanged with other processes over gRPC.", "direction"});
   LabelledMetric<Counter> refused_messages =
-      registry->AddCounters({.name = "arcshard_refused_messages_total",
-                             .unit = "messages",
-                             .help = "Messages refused, by the name of the status code they were answered with.",
-                             .label = "reason"});
+      registry->AddCounters({"arcshard_refused_messages_total", "messages",
+                             "Messages refused, by the name of the status code they were answered with.", "reason"});
   // 0.5 ms to 65 s.
   LabelledMetric<Histogram> step_phase =
-      registry->AddHistograms({.name = "arcshard_step_phase_seconds",
-                               .unit = "seconds",
-                               .help = "Wall time of one part of a step, once per step or micro-batch.",
-                               .label = "phase"},
+      registry->AddHistograms({"arcshard_step_phase_seconds", "seconds",
+                               "Wall time of one part of a step, once per step or micro-batch.", "phase"},
                               ExponentialBuckets(0.0005, 2, 18));
+  LabelledMetric<Gauge> device_memory = registry->AddGauges(
+      {"arcshard_device_memory_bytes", "bytes",
+       "Memory in use: cpu, what of this process is resident; cuda, of its GPU, by all processes there.", "device"});
+  Gauge& disk_free = registry->AddGauge(
+      {"arcshard_disk_free_bytes", "bytes",
+       "Space left for this process on the disk that holds run.folder; 0 of 0 until the folder is known."});
+  Gauge& disk_size = registry->AddGauge(
+      {"arcshard_disk_size_bytes", "bytes", "Size of the disk that holds run.folder; 0 until the folder is known."});
 };
 
 struct CoordinatorMetrics : ProcessMetrics {
-  explicit CoordinatorMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
-    for (const absl::string_view role : {kShardRole, kWorkerRole}) members.With(role);
-  }
+  explicit CoordinatorMetrics(MetricRegistry* registry_for_all);
 
-  LabelledMetric<Gauge> members = registry->AddGauges(
-      {.name = "arcshard_members", .unit = "processes", .help = "Processes in the current view.", .label = "role"});
-  Gauge& loss = registry->AddGauge({.name = "arcshard_loss",
-                                    .unit = "",
-                                    .help = "Mean loss over the batch of the last committed step.",
-                                    .label = ""});
+  LabelledMetric<Gauge> members =
+      registry->AddGauges({"arcshard_members", "processes", "Processes in the current view.", "role"});
+  LabelledMetric<Gauge> expected_members = registry->AddGauges(
+      {"arcshard_expected_members", "processes", "Processes that the configuration asks for.", "role"});
+  LabelledMetric<Gauge> phase = registry->AddGauges(
+      {"arcshard_run_phase", "", "1 for what the run is doing (waiting, training, verifying, ...), else 0.", "phase"});
+  Gauge& step = registry->AddGauge({"arcshard_step", "steps", "Number of the last decided step of the run."});
+  Gauge& planned_steps =
+      registry->AddGauge({"arcshard_planned_steps", "steps", "Steps of the whole run; 0 until its data is known."});
+  Gauge& remaining = registry->AddGauge(
+      {"arcshard_remaining_seconds", "seconds",
+       "Time that the remaining steps take at the rate of the last ones; verifications are not counted."});
+  Gauge& loss = registry->AddGauge({"arcshard_loss", "", "Mean loss over the batch of the last committed step."});
   Gauge& target_cosine = registry->AddGauge(
-      {.name = "arcshard_target_cosine",
-       .unit = "",
-       .help = "Mean cosine between embedding and its class center over the batch of the last committed step.",
-       .label = ""});
-  Gauge& learning_rate = registry->AddGauge(
-      {.name = "arcshard_learning_rate", .unit = "", .help = "Learning rate of the last decided step.", .label = ""});
-  Gauge& epoch = registry->AddGauge(
-      {.name = "arcshard_epoch", .unit = "epochs", .help = "Epochs trained so far, with fraction.", .label = ""});
-  Counter& samples = registry->AddCounter(
-      {.name = "arcshard_samples_total", .unit = "samples", .help = "Samples of committed steps.", .label = ""});
-  Gauge& samples_per_second = registry->AddGauge({.name = "arcshard_samples_per_second",
-                                                  .unit = "",
-                                                  .help = "Samples of committed steps per second, over the last steps.",
-                                                  .label = ""});
+      {"arcshard_target_cosine", "",
+       "Mean cosine between embedding and its class center over the batch of the last committed step."});
+  Gauge& learning_rate = registry->AddGauge({"arcshard_learning_rate", "", "Learning rate of the last decided step."});
+  Gauge& epoch = registry->AddGauge({"arcshard_epoch", "epochs", "Epochs trained so far, with fraction."});
+  Counter& samples = registry->AddCounter({"arcshard_samples_total", "samples", "Samples of committed steps."});
+  Gauge& samples_per_second = registry->AddGauge(
+      {"arcshard_samples_per_second", "", "Samples of committed steps per second, over the last steps."});
+  LabelledMetric<Gauge> verification_accuracy =
+      registry->AddGauges({"arcshard_verification_accuracy", "",
+                           "Share of pairs told apart rightly in the last verification, from 0 to 1, by set.", "set"});
+  LabelledMetric<Gauge> verification_tar = registry->AddGauges(
+      {"arcshard_verification_true_accept_rate", "",
+       "Share of the pairs of one class accepted where at most 1 of 1000 pairs of two classes is, in the last "
+       "verification, by set.",
+       "set"});
 };
 
 struct ShardMetrics : ProcessMetrics {
-  explicit ShardMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {}
+  explicit ShardMetrics(MetricRegistry* registry_for_all);
 
-  Gauge& classes = registry->AddGauge(
-      {.name = "arcshard_shard_classes", .unit = "classes", .help = "Classes that this shard owns.", .label = ""});
-  Gauge& bytes = registry->AddGauge({.name = "arcshard_shard_bytes",
-                                     .unit = "bytes",
-                                     .help = "Memory of this shard's class centers, optimizer state and buffers.",
-                                     .label = ""});
-  Gauge& micro_batches_in_flight =
-      registry->AddGauge({.name = "arcshard_micro_batches_in_flight",
-                          .unit = "micro-batches",
-                          .help = "Micro-batches received whose statistics are not yet sent.",
-                          .label = ""});
+  Gauge& classes = registry->AddGauge({"arcshard_shard_classes", "classes", "Classes that this shard owns."});
+  Gauge& bytes = registry->AddGauge(
+      {"arcshard_shard_bytes", "bytes", "Memory of this shard's class centers, optimizer state and buffers."});
+  Gauge& micro_batches_in_flight = registry->AddGauge({"arcshard_micro_batches_in_flight", "micro-batches",
+                                                       "Micro-batches received whose statistics are not yet sent."});
+  LabelledMetric<Gauge> queue_depth = registry->AddGauges(
+      {"arcshard_queue_depth", "", "Entries that wait: micro-batches for pass 1, messages for a decision.", "queue"});
+  Gauge& replay_log =
+      registry->AddGauge({"arcshard_replay_log_bytes", "bytes",
+                          "Inputs (labels, embeddings, r, t) held of the steps that this shard could compute again."});
+  Counter& repeated_messages = registry->AddCounter(
+      {"arcshard_repeated_messages_total", "messages",
+       "Messages that a worker sent again; they change nothing and are answered from what was kept."});
 };
 
 struct WorkerMetrics : ProcessMetrics {
-  explicit WorkerMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {}
+  explicit WorkerMetrics(MetricRegistry* registry_for_all);
 
-  Gauge& micro_batches_in_flight = registry->AddGauge({.name = "arcshard_micro_batches_in_flight",
-                                                       .unit = "micro-batches",
-                                                       .help = "Micro-batches sent whose statistics have not yet come.",
-                                                       .label = ""});
-  Counter& corrupt_records = registry->AddCounter({.name = "arcshard_corrupt_records_total",
-                                                   .unit = "records",
-                                                   .help = "Records that could not be decoded and were replaced.",
-                                                   .label = ""});
-  LabelledMetric<Gauge> verification_accuracy =
-      registry->AddGauges({.name = "arcshard_verification_accuracy",
-                           .unit = "",
-                           .help = "Share of pairs told apart rightly in the last verification, from 0 to 1, by set.",
-                           .label = "set"});
-  LabelledMetric<Gauge> verification_tar =
-      registry->AddGauges({.name = "arcshard_verification_true_accept_rate",
-                           .unit = "",
-                           .help = "Share of the pairs of one class accepted where at most 1 of 1000 pairs of two "
-                                   "classes is, in the last verification, by set.",
-                           .label = "set"});
+  Gauge& micro_batches_in_flight = registry->AddGauge(
+      {"arcshard_micro_batches_in_flight", "micro-batches", "Micro-batches sent whose statistics have not yet come."});
+  LabelledMetric<Gauge> queue_depth =
+      registry->AddGauges({"arcshard_queue_depth", "",
+                           "Micro-batches that the loader had ready when the last step was computed.", "queue"});
+  Counter& loader_stalls = registry->AddCounter(
+      {"arcshard_loader_stalls_total", "micro-batches",
+       "Micro-batches that training had to wait for because they were not decoded yet; the first of all always is."});
+  Counter& corrupt_records = registry->AddCounter(
+      {"arcshard_corrupt_records_total", "records", "Records that could not be decoded and were replaced."});
 };
 
 }  // namespace arcshard

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -9,6 +10,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
+#include "prometheus/collectable.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
 #include "prometheus/gauge.h"
@@ -28,7 +31,7 @@ struct MetricDescription {
   std::string name;  // by Prometheus' rules: arcshard_ first, base units, _total for counters
   std::string unit;  // "seconds", "bytes", "steps"; empty: a bare number
   std::string help;
-  std::string label;  // by whose values it is split; empty: it is one metric
+  std::string label = {};  // by whose values it is split; empty: it is one metric
 };
 
 // The metrics of one name, one for each value of its label. With(value) looks it up and is thread-safe: keep the
@@ -53,22 +56,46 @@ class LabelledMetric {
   const Histogram::BucketBoundaries buckets_;  // of histograms
 };
 
+// What a scrape gets: a registry's metrics, after those that change by themselves were brought up to date. Thread-safe.
+class ScrapedMetrics final : public prometheus::Collectable {
+ public:
+  explicit ScrapedMetrics(std::shared_ptr<prometheus::Registry> registry) : registry_(std::move(registry)) {}
+
+  void Before(std::function<void()> update) {
+    MutexLock lock(&mutex_);
+    updates_.push_back(std::move(update));
+  }
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    MutexLock lock(&mutex_);
+    for (const std::function<void()>& update : updates_) update();
+    return registry_->Collect();
+  }
+
+ private:
+  const std::shared_ptr<prometheus::Registry> registry_;
+  mutable Mutex mutex_;
+  std::vector<std::function<void()>> updates_ ABSL_GUARDED_BY(mutex_);
+};
+
 class MetricRegistry {
  public:
-  MetricRegistry() : registry_(std::make_shared<prometheus::Registry>()) {}
-
   Counter& AddCounter(MetricDescription description);
   Gauge& AddGauge(MetricDescription description);
   LabelledMetric<Counter> AddCounters(MetricDescription description);
   LabelledMetric<Gauge> AddGauges(MetricDescription description);
   LabelledMetric<Histogram> AddHistograms(MetricDescription description, Histogram::BucketBoundaries buckets);
 
+  // Calls `update` before each scrape, one at a time, by the threads that serve them: for what is cheaper to look at
+  // then than to follow. What it uses outlives every MetricsServer of this registry. Any thread may add one.
+  void BeforeScrape(std::function<void()> update) { scraped_->Before(std::move(update)); }
+
   // What was added.
   const std::vector<MetricDescription>& descriptions() const { return descriptions_; }
-  const std::shared_ptr<prometheus::Registry>& prometheus_registry() const { return registry_; }
+  const std::shared_ptr<ScrapedMetrics>& scraped() const { return scraped_; }
 
  private:
-  std::shared_ptr<prometheus::Registry> registry_;
+  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  const std::shared_ptr<ScrapedMetrics> scraped_ = std::make_shared<ScrapedMetrics>(registry_);
   std::vector<MetricDescription> descriptions_;
 };
 

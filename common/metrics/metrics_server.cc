@@ -61,9 +61,9 @@ void Knock(const std::string& host, int port) {
 
 }  // namespace
 
-MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer,
-                             std::shared_ptr<prometheus::Registry> registry, std::string host, int port)
-    : registry_(std::move(registry)), exposer_(std::move(exposer)), host_(std::move(host)), port_(port) {}
+MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::shared_ptr<ScrapedMetrics> metrics,
+                             std::string host, int port)
+    : metrics_(std::move(metrics)), exposer_(std::move(exposer)), host_(std::move(host)), port_(port) {}
 
 MetricsServer::~MetricsServer() {
   // civetweb sees that it is to stop when somebody connects, or else only within two seconds, by which every process
@@ -92,9 +92,8 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(const Metri
     const std::vector<int> ports = exposer->GetListeningPorts();
     if (ports.empty())
       return absl::UnavailableError(absl::StrCat("metrics cannot be served at ", address, ": nothing listens"));
-    exposer->RegisterCollectable(registry.prometheus_registry());
-    return absl::WrapUnique(
-        new MetricsServer(std::move(exposer), registry.prometheus_registry(), *std::move(host), ports.front()));
+    exposer->RegisterCollectable(registry.scraped());
+    return absl::WrapUnique(new MetricsServer(std::move(exposer), registry.scraped(), *std::move(host), ports.front()));
   } catch (const std::exception&) {  // CivetException, without errno
     return absl::UnavailableError(absl::StrCat("metrics cannot be served at ", address,
                                                ": the port is in use or the address is not this machine's"));

@@ -27,10 +27,10 @@ class MetricsServer {
   int port() const { return port_; }
 
  private:
-  MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::shared_ptr<prometheus::Registry> registry,
-                std::string host, int port);
+  MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::shared_ptr<ScrapedMetrics> metrics, std::string host,
+                int port);
 
-  std::shared_ptr<prometheus::Registry> registry_;  // the exposer holds no share of it
+  std::shared_ptr<ScrapedMetrics> metrics_;  // the exposer holds no share of it
   std::unique_ptr<prometheus::Exposer> exposer_;
   std::string host_;  // without brackets
   int port_;

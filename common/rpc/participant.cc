@@ -13,6 +13,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
+#include "common/metrics/traffic.h"
 #include "common/rpc/client_stream.h"
 #include "common/rpc/convert_messages.h"
 #include "common/rpc/endpoint.h"
@@ -39,10 +40,11 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 class EventHandler final : public StreamHandler<v1::CoordinatorMessage> {
  public:
-  EventHandler(std::string coordinator, ParticipantEvents* events, Shared* shared)
-      : coordinator_(std::move(coordinator)), events_(events), shared_(shared) {}
+  EventHandler(const ParticipantOptions& options, ParticipantEvents* events, Shared* shared)
+      : coordinator_(options.coordinator), events_(events), shared_(shared), received_(options.metrics, kReceived) {}
 
   absl::Status OnMessage(const v1::CoordinatorMessage& message) override {
+    received_.Count(message);
     ASSIGN_OR_RETURN(const CoordinatorMessage said, FromProto(message));
     return std::visit(Overloaded{[this](const Welcome& welcome) {
                                    if (welcome.heartbeat_interval > absl::ZeroDuration())
@@ -73,15 +75,19 @@ class EventHandler final : public StreamHandler<v1::CoordinatorMessage> {
   const std::string coordinator_;
   ParticipantEvents* const events_;
   Shared* const shared_;
+  Traffic received_;
 };
 
 class GrpcParticipant final : public Participant {
  public:
   GrpcParticipant(const ParticipantOptions& options, const std::shared_ptr<grpc::Channel>& channel,
                   ParticipantEvents* events)
-      : shared_(options.heartbeat_interval), stats_(options.stats), stub_(v1::Coordinator::NewStub(channel)) {
+      : shared_(options.heartbeat_interval),
+        stats_(options.stats),
+        sent_(options.metrics, kSent),
+        stub_(v1::Coordinator::NewStub(channel)) {
     sender_ = ClientStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
-        std::make_unique<EventHandler>(options.coordinator, events, &shared_),
+        std::make_unique<EventHandler>(options, events, &shared_),
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Attend(context, reactor); });
     Send(options.registration);
     heartbeat_ = std::thread([this] { BeatUntilClosed(); });
@@ -96,7 +102,11 @@ class GrpcParticipant final : public Participant {
     heartbeat_.join();
   }
 
-  void Send(const ParticipantMessage& message) override { sender_->Send(ToProto(message)); }
+  void Send(const ParticipantMessage& message) override {
+    v1::ParticipantMessage packed = ToProto(message);
+    sent_.Count(packed);
+    sender_->Send(std::move(packed));
+  }
 
  private:
   void BeatUntilClosed() {
@@ -122,6 +132,7 @@ class GrpcParticipant final : public Participant {
 
   Shared shared_;
   const std::function<ParticipantStats()> stats_;
+  Traffic sent_;
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
   std::shared_ptr<StreamSender<v1::ParticipantMessage>> sender_;
   std::thread heartbeat_;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/metrics/metric_list.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
 
@@ -35,6 +36,7 @@ struct ParticipantOptions {
   absl::Duration heartbeat_interval = absl::Seconds(1);  // until the coordinator's Welcome says another
   // What each heartbeat says of this process. Called by a thread of the participant's; must not block; null: nothing.
   std::function<ParticipantStats()> stats = nullptr;
+  ProcessMetrics* metrics = nullptr;  // counts messages and bytes; outlives the participant; null: nobody counts
 };
 
 // Thread-safe. Free of protobuf, so that whoever knows LibTorch may know it too.

@@ -14,6 +14,7 @@ namespace {
 // "13.0" of CUDA's 13000.
 std::string Version(int version) { return absl::StrCat(version / 1000, ".", version % 1000 / 10); }
 
+// "the driver is for CUDA 12.4, this build is for CUDA 13.0".
 std::string Driver() {
   int driver = 0, runtime = 0;
   cudaDriverGetVersion(&driver);
@@ -60,17 +61,16 @@ absl::Status CheckGpu(int index) {
   int count = 0;
   if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
     cudaGetLastError();
-    return absl::NotFoundError(absl::StrCat("no CUDA device can be used: ", cudaGetErrorString(error), "; ", Driver()));
+    // Without a driver the runtime says that it is too old.
+    const bool installed = error != cudaErrorInsufficientDriver;
+    return absl::NotFoundError(absl::StrCat(
+        "no CUDA device can be used: ", installed ? absl::StrCat(cudaGetErrorString(error), "; ") : "", Driver()));
   }
   if (index >= 0 && index < count) return absl::OkStatus();
   return absl::NotFoundError(absl::StrCat("there is no CUDA device ", index, ": this machine has ", count,
                                           count == 1 ? " (cuda:0)" : ", numbered from 0", "; ", Driver()));
 }
 
-absl::StatusOr<int64_t> FreeGpuBytes(int index) {
-  RETURN_IF_ERROR(CheckGpu(index));
-  RETURN_IF_ERROR(CUDA_STATUS(cudaSetDevice(index)));
-  size_t free = 0, total = 0;
 absl::StatusOr<std::vector<GpuInfo>> ListGpus() {
   RETURN_IF_ERROR(CheckGpu(0));
   std::vector<GpuInfo> gpus;
@@ -82,8 +82,14 @@ absl::StatusOr<std::vector<GpuInfo>> ListGpus() {
   return gpus;
 }
 
-  RETURN_IF_ERROR(CUDA_STATUS(cudaMemGetInfo(&free, &total)));
-  return static_cast<int64_t>(free);
+absl::StatusOr<int64_t> FreeGpuBytes(int index) {
+  ASSIGN_OR_RETURN(const GpuMemory memory, MemoryOf(index));
+  return static_cast<int64_t>(memory.free);
+}
+
+absl::StatusOr<int64_t> UsedGpuBytes(int index) {
+  ASSIGN_OR_RETURN(const GpuMemory memory, MemoryOf(index));
+  return static_cast<int64_t>(memory.total - memory.free);
 }
 
 absl::StatusOr<std::unique_ptr<Head>> CreateGpuHead(const HeadOptions& options) { return CudaHead::Create(options); }

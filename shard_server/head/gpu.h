@@ -33,6 +33,9 @@ absl::StatusOr<std::vector<GpuInfo>> ListGpus();
 // Bytes that are free on GPU `index` now. Errors as CheckGpu.
 absl::StatusOr<int64_t> FreeGpuBytes(int index);
 
+// Bytes that all processes together use of GPU `index` now. Errors as CheckGpu.
+absl::StatusOr<int64_t> UsedGpuBytes(int index);
+
 // The head on GPU options.device_index. `options` were checked. Errors as CheckGpu; ResourceExhausted: the device has
 // less free memory than the head needs.
 absl::StatusOr<std::unique_ptr<Head>> CreateGpuHead(const HeadOptions& options);

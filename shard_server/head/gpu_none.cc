@@ -12,6 +12,8 @@ absl::StatusOr<std::vector<GpuInfo>> ListGpus() { return CheckGpu(0); }
 
 absl::StatusOr<int64_t> FreeGpuBytes(int index) { return CheckGpu(index); }
 
+absl::StatusOr<int64_t> UsedGpuBytes(int index) { return CheckGpu(index); }
+
 absl::StatusOr<std::unique_ptr<Head>> CreateGpuHead(const HeadOptions& options) {
   return CheckGpu(options.device_index);
 }

@@ -106,7 +106,7 @@ class Loader {
     bool abandoned = false;  // failed or cancelled: no more is claimed
     // A failed job is over when the threads have left the places that they had claimed.
     bool over() const { return finished == (abandoned ? claimed : batch->request.size); }
-    absl::Status status;     // of the first place that failed
+    absl::Status status;  // of the first place that failed
     int64_t failed_place = 0;
     std::vector<std::pair<int64_t, CorruptSample>> corrupt;  // with the place
   };

@@ -234,6 +234,19 @@ TEST_F(LoaderTest, AfterCancelOnlyWhatIsRequestedThenComes) {
   }
 }
 
+TEST_F(LoaderTest, WaitingForAMicroBatchIsAStallAndOneThatIsReadyIsNone) {
+  WriteDataset(4);
+  auto loader = Start(Options());
+  EXPECT_EQ(loader->stalls(), 0);
+  for (const int64_t first : {0, 2}) ASSERT_TRUE(loader->Request({.epoch = 0, .first = first, .size = 2}).ok());
+  while (loader->ready() < 2) std::this_thread::yield();
+  ASSERT_TRUE(loader->Next().ok());
+  EXPECT_EQ(loader->ready(), 1);
+  ASSERT_TRUE(loader->Next().ok());
+  EXPECT_EQ(loader->ready(), 0);
+  EXPECT_EQ(loader->stalls(), 0);
+}
+
 TEST_F(LoaderTest, StopWhileLoadingEndsAtOnceAndNextSaysSo) {
   WriteDataset(64);
   for (int round = 0; round < 10; ++round) {

@@ -9,6 +9,7 @@
 #include "arcshard/v1/shard.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/metrics/traffic.h"
 #include "common/rpc/client_stream.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/endpoint.h"
@@ -16,27 +17,6 @@
 
 namespace arcshard::worker {
 namespace {
-
-// Counts the messages of one direction.
-class Traffic {
- public:
-  Traffic(ProcessMetrics* metrics, absl::string_view direction) {
-    if (metrics == nullptr) return;
-    messages_ = &metrics->messages.With(direction);
-    bytes_ = &metrics->message_bytes.With(direction);
-  }
-
-  template <typename Message>
-  void Count(const Message& message) {
-    if (messages_ == nullptr) return;
-    messages_->Increment();
-    bytes_->Increment(static_cast<double>(message.ByteSizeLong()));
-  }
-
- private:
-  Counter* messages_ = nullptr;
-  Counter* bytes_ = nullptr;
-};
 
 // What a link and its stream's handler share.
 struct LinkState {

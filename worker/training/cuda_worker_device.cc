@@ -4,6 +4,7 @@
 #include "ATen/cuda/CUDAContext.h"
 #include "absl/strings/str_cat.h"
 #include "c10/cuda/CUDAFunctions.h"
+#include "cuda_runtime_api.h"
 #include "worker/training/reduce_group.h"
 #include "worker/training/worker_device.h"
 
@@ -24,6 +25,13 @@ absl::Status UseGpu(int index) {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowTF32CuDNN(false);
   return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> UsedGpuBytes(int index) {
+  size_t free = 0, all = 0;
+  if (cudaSetDevice(index) != cudaSuccess || cudaMemGetInfo(&free, &all) != cudaSuccess)
+    return absl::InternalError(absl::StrCat("cannot tell the memory of CUDA device ", index));
+  return static_cast<int64_t>(all - free);
 }
 
 std::string DeviceIdentity(at::Device device) {

@@ -14,7 +14,8 @@ struct PhaseHistograms {
         backward(metrics->step_phase.With(kBackward)),
         all_reduce(metrics->step_phase.With(kAllReduce)),
         vote(metrics->step_phase.With(kVote)),
-        decision(metrics->step_phase.With(kDecision)) {}
+        optimizer(metrics->step_phase.With(kOptimizer)),
+        evaluation(metrics->step_phase.With(kEvaluation)) {}
 
   Histogram& data_wait;
   Histogram& forward;
@@ -23,7 +24,8 @@ struct PhaseHistograms {
   Histogram& backward;
   Histogram& all_reduce;
   Histogram& vote;
-  Histogram& decision;
+  Histogram& optimizer;
+  Histogram& evaluation;
 };
 
 }  // namespace arcshard::worker

@@ -206,7 +206,7 @@ absl::Status Trainer::Apply(const Decision& decision) {
     return absl::FailedPreconditionError(
         absl::StrCat("a decision about step ", decision.step, ", but step ", plan_.step, " is in hand"));
   }
-  ScopedTimer timer(&parts_.phases->decision, parts_.clock);
+  ScopedTimer timer(&parts_.phases->optimizer, parts_.clock);
   if (decision.outcome == Outcome::kCommit) {
     optimizer_->Step(sums_->Gradients(reduced_), decision.lr);
     parts_.backbone->statistics().Commit(sums_->Statistics(reduced_));

@@ -70,6 +70,7 @@ class Trainer {
   absl::Status Apply(const Decision& decision);
 
   Backbone* backbone() { return parts_.backbone.get(); }
+  const Loader& loader() const { return *parts_.loader; }
 
  private:
   // A micro-batch between its forward and its backward pass.

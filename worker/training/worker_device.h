@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace arcshard::worker {
 
@@ -8,5 +11,8 @@ namespace arcshard::worker {
 // convolutions of float32 don't use TF32. Unimplemented: this build has no code for GPUs. NotFound: this machine has no
 // such GPU; says why or how many it has.
 absl::Status UseGpu(int index);
+
+// Bytes that all processes together use of GPU `index` now. Unimplemented: as UseGpu. Internal: the driver refuses.
+absl::StatusOr<int64_t> UsedGpuBytes(int index);
 
 }  // namespace arcshard::worker

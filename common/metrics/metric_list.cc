@@ -1,0 +1,55 @@
+#include "common/metrics/metric_list.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "common/base/this_process.h"
+
+namespace arcshard {
+namespace {
+
+// Of the file system that `folder` lies in, or will: the deepest folder of its path that exists.
+std::filesystem::space_info SpaceUnder(std::filesystem::path folder) {
+  std::error_code error;
+  while (folder.has_relative_path() && !std::filesystem::exists(folder, error)) folder = folder.parent_path();
+  const std::filesystem::space_info space = std::filesystem::space(folder.empty() ? "." : folder, error);
+  return error ? std::filesystem::space_info{0, 0, 0} : space;
+}
+
+}  // namespace
+
+ProcessMetrics::ProcessMetrics(MetricRegistry* registry_for_all) : registry(registry_for_all) {
+  for (const absl::string_view outcome : {kCommitted, kSkipped}) steps.With(outcome);
+  for (const absl::string_view direction : {kSent, kReceived}) {
+    messages.With(direction);
+    message_bytes.With(direction);
+  }
+  for (const absl::string_view reason : kRefusals) refused_messages.With(reason);
+  build_info.With(BuildVersion()).Set(1);
+  registry->BeforeScrape([&memory = device_memory.With(kCpu)] { memory.Set(static_cast<double>(ResidentBytes())); });
+}
+
+void ProcessMetrics::WatchDisk(const std::string& folder) {
+  registry->BeforeScrape([this, folder] {
+    const std::filesystem::space_info space = SpaceUnder(folder);
+    disk_free.Set(static_cast<double>(space.available));
+    disk_size.Set(static_cast<double>(space.capacity));
+  });
+}
+
+CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+  for (const absl::string_view role : {kShardRole, kWorkerRole}) {
+    members.With(role);
+    expected_members.With(role);
+  }
+}
+
+ShardMetrics::ShardMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+  for (const absl::string_view queue : {kPass1Queue, kEarlyQueue}) queue_depth.With(queue);
+}
+
+WorkerMetrics::WorkerMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+  queue_depth.With(kDecodedQueue);
+}
+
+}  // namespace arcshard
