@@ -1,0 +1,165 @@
+"""What no schema knows of a rendered deployment: that its parts fit each other, and the programs.
+
+    python3 check.py RENDERED.yaml [BIN]     BIN: the folder of the built programs, whose --help has their flags
+
+Prints what is wrong, a line each, and exits with 1; with 0 and one line where nothing is.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import yaml
+
+POD_SECURITY = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+SECRETS = {f"arcshard-{role}-tls" for role in ("coordinator", "shard", "worker")}  # of `arcshard certs init`
+KNOWN_KINDS = {
+    "ConfigMap", "Job", "NetworkPolicy", "PersistentVolumeClaim", "PodDisruptionBudget", "Service", "StatefulSet",
+}
+
+
+def matches(selector, labels):
+    """Whether a LabelSelector selects `labels`."""
+    wanted = selector.get("matchLabels") or {}
+    expressions = selector.get("matchExpressions") or []
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        one["operator"] == "In" and labels.get(one["key"]) in one["values"] for one in expressions
+    )
+
+
+class Deployment:
+    def __init__(self, documents):
+        self.documents = documents
+        self.wrong = []
+
+    def of(self, kind):
+        return [one for one in self.documents if one["kind"] == kind]
+
+    def named(self, kind, name):
+        return next((one for one in self.of(kind) if one["metadata"]["name"] == name), None)
+
+    def workloads(self):
+        return self.of("StatefulSet") + self.of("Job")
+
+    def expect(self, condition, sentence):
+        if not condition:
+            self.wrong.append(sentence)
+
+    def check_kinds(self):
+        for one in self.documents:
+            self.expect(one["kind"] in KNOWN_KINDS, f"{one['kind']} {one['metadata']['name']}: a kind without a schema here")
+            self.expect("namespace" not in one["metadata"], f"{one['metadata']['name']}: names a namespace")
+        self.expect(len(self.workloads()) == 3, "there must be three workloads: coordinator, shards, workers")
+
+    def check_pods(self):
+        for workload in self.workloads():
+            name, pod = workload["metadata"]["name"], workload["spec"]["template"]["spec"]
+            security = pod.get("securityContext", {})
+            self.expect(POD_SECURITY.items() <= security.items(), f"{name}: pod's securityContext is {security}")
+            self.expect(pod.get("automountServiceAccountToken") is False, f"{name}: a service account's token is mounted")
+            for container in pod["containers"]:
+                self.expect(container.get("securityContext") == CONTAINER_SECURITY, f"{name}: securityContext")
+                resources = container.get("resources", {})
+                self.expect("memory" in resources.get("limits", {}), f"{name}: no limit of memory")
+                self.expect({"cpu", "memory"} <= resources.get("requests", {}).keys(), f"{name}: no request of cpu and memory")
+                for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                    command = container.get(probe, {}).get("exec", {}).get("command", [])
+                    self.expect(command[:2] == [container["command"][0], "healthcheck"], f"{name}: {probe} runs {command}")
+            self.check_volumes(name, pod)
+
+    def check_volumes(self, name, pod):
+        for volume in pod["volumes"]:
+            if "configMap" in volume:
+                source = volume["configMap"]["name"]
+                self.expect(self.named("ConfigMap", source), f"{name}: there is no ConfigMap {source}")
+            elif "persistentVolumeClaim" in volume:
+                source = volume["persistentVolumeClaim"]["claimName"]
+                claim = self.named("PersistentVolumeClaim", source)
+                self.expect(claim, f"{name}: there is no claim {source}")
+            elif "secret" in volume:
+                source = volume["secret"]["secretName"]
+                self.expect(source in SECRETS, f"{name}: {source} is none of arcshard's secrets")
+            else:
+                self.expect("emptyDir" in volume, f"{name}: volume {volume['name']}")
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        mounts = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+        self.expect(volumes == mounts, f"{name}: mounts {sorted(mounts)} of {sorted(volumes)}")
+
+    def check_selectors(self):
+        for workload in self.workloads():
+            name, labels = workload["metadata"]["name"], workload["spec"]["template"]["metadata"]["labels"]
+            for kind, where in (("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")):
+                found = [one["metadata"]["name"] for one in self.of(kind) if matches(one["spec"][where], labels)]
+                self.expect(len(found) == 1, f"{name}: its pods are selected by {len(found)} {kind}: {found}")
+            if workload["kind"] == "StatefulSet":
+                self.expect(matches(workload["spec"]["selector"], labels), f"{name}: does not select its own pods")
+                service = self.named("Service", workload["spec"]["serviceName"])
+                self.expect(service and service["spec"].get("clusterIP") == "None", f"{name}: no headless service")
+        for service in self.of("Service"):
+            name, selector = service["metadata"]["name"], service["spec"]["selector"]
+            pods = [one["spec"]["template"] for one in self.workloads()]
+            pods = [pod for pod in pods if matches({"matchLabels": selector}, pod["metadata"]["labels"])]
+            self.expect(len(pods) == 1, f"service {name} selects pods of {len(pods)} workloads")
+            for pod in pods:
+                ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+                for port in service["spec"]["ports"]:
+                    self.expect(port["targetPort"] in ports, f"service {name}: no port {port['targetPort']} in its pods")
+                    self.expect(ports.get(port["targetPort"]) == port["port"], f"service {name}: another port than its pods'")
+
+    def check_counts(self):
+        shards = self.named("StatefulSet", "arcshard-shard")["spec"]["replicas"]
+        job = self.named("Job", "arcshard-worker")["spec"]
+        budget = self.named("PodDisruptionBudget", "arcshard-worker")["spec"]["minAvailable"]
+        coordinator = self.named("Job", "arcshard-coordinator")["spec"]["template"]["spec"]["containers"][0]
+        self.expect(f"--set=cluster.shards={shards}" in coordinator["args"], f"the coordinator does not wait for {shards} shards")
+        workers = job["parallelism"]
+        self.expect(f"--set=cluster.workers={workers}" in coordinator["args"], f"the coordinator does not wait for {workers} workers")
+        self.expect(job["completions"] == workers == budget, f"{workers} workers, but {job['completions']} completions, budget {budget}")
+
+    def check_flags(self, folder):
+        """Every flag that a container is given is one of its program's."""
+        for workload in self.workloads():
+            for container in workload["spec"]["template"]["spec"]["containers"]:
+                program = container["command"][0]
+                self.expect_flags(folder, [program], container["args"])
+                for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                    command = container[probe]["exec"]["command"]
+                    self.expect_flags(folder, command[:2], command[2:])
+
+    def expect_flags(self, folder, command, arguments):
+        help_text = subprocess.run(
+            [f"{folder}/{command[0]}", *command[1:], "--help"], capture_output=True, text=True, check=False
+        ).stdout
+        known = set(re.findall(r"--[a-z-]+", help_text))
+        for argument in arguments:
+            flag = argument.split("=")[0]
+            self.expect(flag in known, f"{' '.join(command)} has no {flag}")
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        deployment = Deployment([one for one in yaml.safe_load_all(file) if one])
+    deployment.check_kinds()
+    deployment.check_pods()
+    deployment.check_selectors()
+    deployment.check_counts()
+    if len(sys.argv) > 2:
+        deployment.check_flags(sys.argv[2])
+    name = pathlib.Path(sys.argv[1]).stem
+    for sentence in sorted(set(deployment.wrong)):
+        print(f"{name}: {sentence}")
+    if deployment.wrong:
+        return 1
+    programs = " and the programs" if len(sys.argv) > 2 else ""
+    print(f"{name}: {len(deployment.documents)} objects fit each other{programs}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
