@@ -52,7 +52,7 @@ class Dashboard:
         self.row_height = max(self.row_height, height)
 
     def stat(self, title, description, *queries, unit="none", width=4, text="value", decimals=None):
-        options = {"colorMode": "none", "graphMode": "none", "textMode": text, "justifyMode": "auto", "wideLayout": True,
+        options = {"colorMode": "none", "graphMode": "none", "textMode": text, "justifyMode": "auto",
                    "orientation": "auto", "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
         defaults = {} if decimals is None else {"decimals": decimals}
         self._add("stat", title, description, queries, width, 4, unit, defaults, options)
@@ -68,7 +68,7 @@ class Dashboard:
     def json(self):
         def variable(name, label, definition):
             return {"type": "query", "name": name, "label": label, "datasource": SOURCE, "query": definition,
-                    "definition": definition, "refresh": 2, "sort": 1, "multi": True, "includeAll": True,
+                    "refresh": 2, "sort": 1, "multi": True, "includeAll": True,
                     "allValue": ".+", "hide": 0, "regex": "", "skipUrlSync": False, "options": [],
                     "current": {"selected": True, "text": ["All"], "value": ["$__all"]}}
 
@@ -212,7 +212,7 @@ def shards():
     return board
 
 
-PHASES = "data_wait|forward|wait_for_shards|loss|backward|all_reduce|vote|optimizer|evaluation"
+PHASES = "data_wait|forward|wait_for_shards|loss|backward|all_reduce|vote|optimizer"
 
 
 def workers():
@@ -233,8 +233,8 @@ def workers():
     board.stat("Corrupt records", "Found in the last 30 minutes, and replaced.",
                query("sum(increase(arcshard_corrupt_records_total{SELECT}[30m]))", "records"))
     board.row("Where the time goes")
-    board.graph("All workers", "Seconds of each second, mean over workers, by phase. They add up to 1 where nothing is "
-                "missing.", query(f'sum by (phase) (rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"{PHASES}"}}'
+    board.graph("All workers", "Seconds of each second, mean over workers, by phase. While training they add up to 1; a "
+                "verification is a gap, and has its own panel below.", query(f'sum by (phase) (rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"{PHASES}"}}'
                                   "[WINDOW])) / scalar(count(arcshard_queue_depth{SELECT, queue=\"decoded\"}))", "{{phase}}"),
                 unit="percentunit", width=12, stacked=True)
     board.graph("Computing, by worker", "Share of the time in forward, loss, backward and optimizer. The one with the most "
