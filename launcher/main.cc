@@ -1,5 +1,5 @@
-// arcshard: trains on this machine, shows how a run stands, verifies, embeds, prepares data, explains the
-// configuration.
+// arcshard: trains on this machine, shows how a run stands, reports on it, verifies, embeds, prepares data, explains
+// the configuration.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,6 +20,7 @@
 #include "launcher/plan.h"
 #include "launcher/report.h"
 #include "launcher/status.h"
+#include "launcher/terminal.h"
 #include "launcher/train.h"
 #include "launcher/verify.h"
 
@@ -44,7 +45,8 @@ std::string FolderOfThisProgram() {
 }
 
 int Complain(absl::string_view sentence, int status) {
-  std::fprintf(stderr, "arcshard: error: %s\n", std::string(sentence).c_str());
+  const std::string error = Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:");
+  std::fprintf(stderr, "arcshard: %s %s\n", error.c_str(), std::string(sentence).c_str());
   return status;
 }
 
@@ -54,10 +56,10 @@ struct Arguments {
   bool dry_run = false;
   VerifyOptions verify;
   EmbedCommandOptions embed;
-  StatusOptions status;
-  double status_timeout = 5;  // seconds
   ReportOptions report;
   PlanOptions plan;
+  StatusOptions status;
+  double status_timeout = 5, status_interval = 2;  // seconds
 };
 
 CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
@@ -131,8 +133,6 @@ CLI::App* AddEmbed(CLI::App* app, EmbedCommandOptions* options) {
   return embed;
 }
 
-CLI::App* AddStatus(CLI::App* app, Arguments* arguments) {
-  StatusOptions* options = &arguments->status;
 CLI::App* AddPlan(CLI::App* app, Arguments* arguments) {
   PlanOptions* options = &arguments->plan;
   CLI::App* plan = app->add_subcommand("plan", "Say what a run will take: memory of a shard, network, how many shards");
@@ -149,16 +149,30 @@ CLI::App* AddPlan(CLI::App* app, Arguments* arguments) {
   return plan;
 }
 
+CLI::App* AddStatus(CLI::App* app, Arguments* arguments) {
+  StatusOptions* options = &arguments->status;
   CLI::App* status = app->add_subcommand("status", "Show a run that is in progress: members, memory, phase times");
   CLI::Option* folder = status->add_option("run", options->run_folder, "Its folder (run.folder), on this machine");
   folder->type_name("folder");
   status->add_option("--coordinator", options->coordinator, "host:port of its coordinator instead, on any machine")
       ->excludes(folder);
   status->add_flag("--json", options->json, "As JSON, with every member's figures");
+  status->add_flag("--watch", options->watch, "Again and again until the run ends; on a terminal at the same place");
+  status->add_option("--interval", arguments->status_interval, "Seconds from one look of --watch to the next")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
   status->add_option("--timeout", arguments->status_timeout, "Seconds to wait for an answer")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   return status;
+}
+
+CLI::App* AddReport(CLI::App* app, ReportOptions* options) {
+  CLI::App* report = app->add_subcommand("report", "Write one HTML page about a run, in progress or ended");
+  report->add_option("run", options->run_folder, "Its folder (run.folder)")->type_name("folder")->required();
+  report->add_option("-o,--output", options->output, "Where the page goes; default: report.html in the run's folder")
+      ->type_name("report.html");
+  return report;
 }
 
 int RunStatus(Arguments arguments) {
@@ -168,8 +182,23 @@ int RunStatus(Arguments arguments) {
                     kUsageError);
   }
   options.timeout = absl::Seconds(arguments.status_timeout);
+  options.interval = absl::Seconds(arguments.status_interval);
   const absl::Status status = ShowStatus(options);
   return status.ok() ? 0 : Complain(status.message(), kFailed);
+}
+
+// --shards and --workers.
+void OverrideCluster(const Arguments& arguments, std::vector<std::string>* overrides) {
+  if (arguments.shards > 0) overrides->push_back(absl::StrCat("cluster.shards=", arguments.shards));
+  if (arguments.workers > 0) overrides->push_back(absl::StrCat("cluster.workers=", arguments.workers));
+}
+
+int RunPlan(Arguments arguments) {
+  OverrideCluster(arguments, &arguments.plan.overrides);
+  const absl::StatusOr<std::string> text = PlanOf(arguments.plan);
+  if (!text.ok()) return Complain(text.status().message(), kFailed);
+  std::fputs(text->c_str(), stdout);
+  return 0;
 }
 
 int RunTrain(Arguments arguments) {
@@ -186,20 +215,6 @@ int RunTrain(Arguments arguments) {
 
 // A word that is no command, where one is expected, gets the nearest one; "": there is no such word.
 std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
-// --shards and --workers.
-void OverrideCluster(const Arguments& arguments, std::vector<std::string>* overrides) {
-  if (arguments.shards > 0) overrides->push_back(absl::StrCat("cluster.shards=", arguments.shards));
-  if (arguments.workers > 0) overrides->push_back(absl::StrCat("cluster.workers=", arguments.workers));
-}
-
-int RunPlan(Arguments arguments) {
-  OverrideCluster(arguments, &arguments.plan.overrides);
-  const absl::StatusOr<std::string> text = PlanOf(arguments.plan);
-  if (!text.ok()) return Complain(text.status().message(), kFailed);
-  std::fputs(text->c_str(), stdout);
-  return 0;
-}
-
   const CLI::App* parent = &app;
   for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
     std::vector<std::string> names;
@@ -225,7 +240,9 @@ int Main(int argc, char** argv) {
   const CLI::App* train = AddTrain(&app, &arguments);
   const CLI::App* verify = AddVerify(&app, &arguments.verify);
   const CLI::App* embed = AddEmbed(&app, &arguments.embed);
+  const CLI::App* plan = AddPlan(&app, &arguments);
   const CLI::App* status_command = AddStatus(&app, &arguments);
+  const CLI::App* report = AddReport(&app, &arguments.report);
   const DataCommands data(&app);
   app.add_subcommand("config", "List every key of a run's YAML file with its default");
 
@@ -240,11 +257,15 @@ int Main(int argc, char** argv) {
     for (auto given = app.get_subcommands(); !given.empty(); given = given.front()->get_subcommands()) {
       absl::StrAppend(&help, " ", given.front()->get_name());
     }
-  const CLI::App* plan = AddPlan(&app, &arguments);
     return Complain(absl::StrCat(error.what(), " (", help, " --help tells more)"), kUsageError);
   }
   if (train->parsed()) return RunTrain(arguments);
+  if (plan->parsed()) return RunPlan(arguments);
   if (status_command->parsed()) return RunStatus(arguments);
+  if (report->parsed()) {
+    const absl::Status status = WriteReport(arguments.report);
+    return status.ok() ? 0 : Complain(status.message(), kFailed);
+  }
   if (data.parsed()) {
     const absl::StatusOr<int> status = data.Run();
     return status.ok() ? *status : Complain(status.status().message(), kFailed);
@@ -260,7 +281,6 @@ int Main(int argc, char** argv) {
   std::fputs(ConfigHelp().c_str(), stdout);
   return 0;
 }
-  if (plan->parsed()) return RunPlan(arguments);
 
 }  // namespace
 }  // namespace arcshard::launcher

@@ -1,14 +1,16 @@
 #include "launcher/progress_line.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/rpc/convert_reports.h"
+#include "launcher/terminal.h"
 
 namespace arcshard::launcher {
 namespace {
+
+constexpr size_t kShortestBar = 8, kLongestBar = 24;  // columns
 
 // A piece of the line. Of those that do not fit the one with the highest rank goes first.
 struct Piece {
@@ -22,22 +24,14 @@ std::string Join(const std::vector<Piece>& pieces) {
   return line;
 }
 
-// The first `width` bytes, but no half character. Columns are bytes or fewer.
-std::string Cut(std::string line, size_t width) {
-  if (line.size() <= width) return line;
-  while (width > 0 && (static_cast<unsigned char>(line[width]) & 0xC0) == 0x80) --width;
-  line.resize(width);
-  return line;
-}
-
 std::string Fit(std::vector<Piece> pieces, size_t width) {
   std::string line = Join(pieces);
-  while (line.size() > width && pieces.size() > 1) {
+  while (Columns(line) > width && pieces.size() > 1) {
     pieces.erase(
         std::max_element(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.rank < b.rank; }));
     line = Join(pieces);
   }
-  return Cut(std::move(line), width);
+  return CutTo(line, width);
 }
 
 std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
@@ -66,29 +60,40 @@ std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
 std::string ProgressLine(const v1::Progress& progress, size_t width) {
   switch (progress.phase()) {
     case v1::Progress::PHASE_GATHERING:
-      return Cut(progress.waiting_for().empty() ? "gathering" : progress.waiting_for(), width);
+      return CutTo(progress.waiting_for().empty() ? "gathering" : progress.waiting_for(), width);
     case v1::Progress::PHASE_JOINING:
-      return Cut(progress.waiting_for().empty() ? "joining" : progress.waiting_for(), width);
+      return CutTo(progress.waiting_for().empty() ? "joining" : progress.waiting_for(), width);
     case v1::Progress::PHASE_TRAINING:
       return Fit(TrainingPieces(progress), width);
     case v1::Progress::PHASE_EVALUATING:
-      return Cut(absl::StrCat("verifying after step ", progress.step()), width);
+      return CutTo(absl::StrCat("verifying after step ", progress.step()), width);
     case v1::Progress::PHASE_STOPPING:
-      return Cut(absl::StrCat("writing the model after step ", progress.step()), width);
+      return CutTo(absl::StrCat("writing the model after step ", progress.step()), width);
     case v1::Progress::PHASE_FINISHED:
-      return Cut(absl::StrCat("finished after step ", progress.step()), width);
+      return CutTo(absl::StrCat("finished after step ", progress.step()), width);
     case v1::Progress::PHASE_FAILED:
-      return Cut(absl::StrCat("failed: ", progress.waiting_for()), width);
+      return CutTo(absl::StrCat("failed: ", progress.waiting_for()), width);
     default:
       return "";
   }
+}
+
+std::string ProgressWithBar(const v1::Progress& progress, size_t width, bool colours) {
+  const std::string line = ProgressLine(progress, width);
+  const size_t columns = Columns(line);
+  if (progress.phase() != v1::Progress::PHASE_TRAINING || progress.steps() == 0 || columns >= width) return line;
+  const double share = static_cast<double>(progress.step()) / static_cast<double>(progress.steps());
+  const std::string percent = absl::StrFormat(" %3d%%  ", static_cast<int>(100 * share));
+  const size_t room = width - columns;
+  if (room < percent.size() + kShortestBar) return line;
+  return absl::StrCat(Bar(share, std::min(room - percent.size(), kLongestBar), colours), percent, line);
 }
 
 std::vector<std::string> VerificationLines(const v1::Progress& progress) {
   std::vector<std::string> lines;
   const std::string step = absl::StrCat("step ", progress.verification_step());
   const bool best = progress.best_accuracy() > 0 && progress.best_step() == progress.verification_step();
-  const absl::string_view praise = best ? ", best so far" : "";
+  const absl::string_view praise = best ? kBestSoFar : "";
   const bool one = progress.verification_size() == 1;
   for (const v1::Verification& set : progress.verification()) {
     const absl::StatusOr<VerificationReport> report = FromProto(set);

@@ -68,8 +68,17 @@ TEST(ProgressLineTest, NoWidthIsExceeded) {
 }
 
 TEST(ProgressLineTest, ACutLeavesNoHalfCharacter) {
-  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_GATHERING, "ab±"), 3), "ab");
-  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_GATHERING, "ab±"), 4), "ab±");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_GATHERING, "ab±c"), 2), "ab");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_GATHERING, "ab±c"), 3), "ab±");
+}
+
+TEST(ProgressLineTest, ABarStandsBeforeItWhereThereIsRoom) {
+  const std::string line = ProgressLine(Training(), kWide);  // 412 of 1560 steps
+  const size_t bar_and_percent = 8 + 7;
+  EXPECT_EQ(ProgressWithBar(Training(), line.size() + bar_and_percent - 1, false), line);
+  EXPECT_EQ(ProgressWithBar(Training(), line.size() + bar_and_percent, false), "━━────── " + (" 26%  " + line));
+  EXPECT_EQ(ProgressWithBar(Training(), kWide, false), "━━━━━━────────────────── " + (" 26%  " + line));
+  EXPECT_EQ(ProgressWithBar(InPhase(v1::Progress::PHASE_EVALUATING), kWide, false), "verifying after step 7");
 }
 
 TEST(ProgressLineTest, OtherPhasesSayWhatIsWaitedFor) {

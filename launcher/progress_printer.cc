@@ -3,14 +3,17 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "launcher/progress_line.h"
+#include "launcher/terminal.h"
 
 namespace arcshard::launcher {
 namespace {
 
 constexpr absl::string_view kToLineStart = "\r";
 constexpr absl::string_view kEraseToLineEnd = "\x1b[K";
+constexpr absl::Duration kBetweenRedraws = absl::Milliseconds(100);  // of a terminal
 
 }  // namespace
 
@@ -22,17 +25,19 @@ void ProgressPrinter::Show(const v1::Progress& progress) {
     Clear();  // how a run ended is the launcher's to say
     return;
   }
-  if (options_.terminal_width != nullptr) {
-    // The last column stays free: a full line would wrap on some terminals.
-    const size_t width = options_.terminal_width();
-    options_.write(absl::StrCat(kToLineStart, ProgressLine(progress, width > 1 ? width - 1 : 0), kEraseToLineEnd));
-    shown_ = true;
-    return;
-  }
   const absl::Time now = clock_->Now();
   const bool news = phase_ != progress.phase();
   phase_ = progress.phase();
   if (!news && now < next_) return;
+  if (options_.terminal_width != nullptr) {
+    next_ = now + kBetweenRedraws;
+    // The last column stays free: a full line would wrap on some terminals.
+    const size_t width = options_.terminal_width();
+    options_.write(absl::StrCat(kToLineStart, ProgressWithBar(progress, width > 1 ? width - 1 : 0, options_.colours),
+                                kEraseToLineEnd));
+    shown_ = true;
+    return;
+  }
   const std::string line = ProgressLine(progress, std::numeric_limits<size_t>::max());
   if (line == last_) return;
   last_ = line;
@@ -43,13 +48,18 @@ void ProgressPrinter::Show(const v1::Progress& progress) {
 void ProgressPrinter::ShowVerification(const v1::Progress& progress) {
   if (progress.verification().empty() || verification_step_ == progress.verification_step()) return;
   verification_step_ = progress.verification_step();
-  for (const std::string& line : VerificationLines(progress)) Line(line);
+  for (const std::string& line : VerificationLines(progress)) {
+    const bool best = absl::EndsWith(line, kBestSoFar);
+    Line(best ? Paint(options_.colours, Ink::kGood, line) : line);
+  }
 }
 
 void ProgressPrinter::Line(absl::string_view text) {
   Clear();
   options_.write(absl::StrCat(text, "\n"));
 }
+
+void ProgressPrinter::Headline(absl::string_view text) { Line(Paint(options_.colours, Ink::kStrong, text)); }
 
 void ProgressPrinter::Clear() {
   if (shown_) options_.write(absl::StrCat(kToLineStart, kEraseToLineEnd));

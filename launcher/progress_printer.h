@@ -21,6 +21,7 @@ class ProgressPrinter {
     std::function<void(absl::string_view)> write;      // to where people look
     std::function<size_t()> terminal_width = nullptr;  // columns now; null: it is no terminal
     absl::Duration interval = absl::Seconds(5);        // between two lines that are not news, where it is no terminal
+    bool colours = false;                              // of a terminal
   };
 
   // `clock` must outlive this.
@@ -28,6 +29,8 @@ class ProgressPrinter {
 
   void Show(const v1::Progress& progress);
   void Line(absl::string_view text);
+  // What a run ends with: a line that stands out.
+  void Headline(absl::string_view text);
   // Takes the overwritten line away, for what others write to the terminal.
   void Clear();
 
@@ -39,7 +42,7 @@ class ProgressPrinter {
   bool shown_ = false;  // terminal: a line stands that will be written over
   std::optional<v1::Progress::Phase> phase_;
   std::optional<uint64_t> verification_step_;
-  absl::Time next_ = absl::InfinitePast();  // elsewhere: for lines that are not news
+  absl::Time next_ = absl::InfinitePast();  // for lines that are not news
   std::string last_;                        // elsewhere: the line written last
 };
 

@@ -47,9 +47,34 @@ class ProgressPrinterTest : public ::testing::Test {
 
 TEST_F(ProgressPrinterTest, OnATerminalTheLineIsWrittenOver) {
   ProgressPrinter printer = Terminal();
+  width_ = 60;
   printer.Show(AtStep(1));
+  clock_.Advance(absl::Milliseconds(100));
   printer.Show(AtStep(2));
   EXPECT_EQ(TakeOut(), absl::StrCat("\r", Step(1), "\x1b[K\r", Step(2), "\x1b[K"));
+}
+
+TEST_F(ProgressPrinterTest, OnATerminalItIsNotWrittenOverFasterThanAnybodyReads) {
+  ProgressPrinter printer = Terminal();
+  printer.Show(AtStep(1));
+  TakeOut();
+  clock_.Advance(absl::Milliseconds(99));
+  printer.Show(AtStep(2));
+  EXPECT_EQ(TakeOut(), "");
+  printer.Show(AtStep(2, v1::Progress::PHASE_EVALUATING));  // news
+  EXPECT_EQ(TakeOut(), "\rverifying after step 2\x1b[K");
+}
+
+TEST_F(ProgressPrinterTest, AWideTerminalShowsABarInColours) {
+  ProgressPrinter printer({.write = [this](absl::string_view text) { absl::StrAppend(&out_, text); },
+                           .terminal_width = [this] { return width_; },
+                           .colours = true},
+                          &clock_);
+  width_ = 1 + 8 + 7 + Step(50).size();
+  printer.Show(AtStep(50));
+  EXPECT_EQ(TakeOut(), absl::StrCat("\r\x1b[36m━━━━\x1b[0m\x1b[2m────\x1b[0m  50%  ", Step(50), "\x1b[K"));
+  printer.Headline("trained");
+  EXPECT_EQ(TakeOut(), "\r\x1b[K\x1b[1mtrained\x1b[0m\n");
 }
 
 TEST_F(ProgressPrinterTest, OnATerminalTheWidthOfTheMomentCounts) {
@@ -58,9 +83,11 @@ TEST_F(ProgressPrinterTest, OnATerminalTheWidthOfTheMomentCounts) {
   printer.Show(AtStep(1));
   EXPECT_EQ(TakeOut(), "\rstep 1/100\x1b[K");
   width_ = 10;
+  clock_.Advance(absl::Seconds(1));
   printer.Show(AtStep(1));
   EXPECT_EQ(TakeOut(), "\rstep 1/10\x1b[K");
   width_ = 0;
+  clock_.Advance(absl::Seconds(1));
   printer.Show(AtStep(1));
   EXPECT_EQ(TakeOut(), "\r\x1b[K");
 }

@@ -12,9 +12,13 @@ struct StatusOptions {
   std::string coordinator;                    // host:port
   bool json = false;                          // for scripts instead of people
   absl::Duration timeout = absl::Seconds(5);  // for the coordinator to answer
+  bool watch = false;                         // again and again, until the run ends
+  absl::Duration interval = absl::Seconds(2);  // from one look to the next
 };
 
-// `arcshard status`: what a running coordinator tells of its run and members, on stdout. NotFound: no run is in
+// `arcshard status`: what a running coordinator tells of its run and members, on stdout. A terminal shows it in colours
+// and as wide as it is, and with `watch` always at the same place. The end of a run that is watched is said, and is no
+// error where its folder tells of it. NotFound: no run is in
 // progress in the folder, with how the last one ended where that shows. Unavailable, DeadlineExceeded: the coordinator
 // does not answer.
 absl::Status ShowStatus(const StatusOptions& options);

@@ -1,19 +1,18 @@
 #include "launcher/status_text.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "launcher/progress_line.h"
+#include "launcher/terminal.h"
 
 namespace arcshard::launcher {
 namespace {
-
-using Row = std::vector<std::string>;
 
 std::string Printable(std::string text) {
   for (char& c : text) {
@@ -39,37 +38,69 @@ std::string NameOf(const v1::MemberStatus& member) {
   return absl::StrCat(member.role() == v1::ROLE_SHARD ? "shard " : "worker ", member.id());
 }
 
-// Columns as wide as their longest cell, two spaces apart.
-std::string Table(const std::vector<Row>& rows) {
-  std::vector<size_t> widths;
-  for (const Row& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+struct Column {
+  std::string name;
+  bool number = false;  // to the right
+  int rank = 0;         // of those that do not fit the one with the highest goes first; 0 stays
+  std::vector<std::string> cells = {};
+};
+
+size_t WidthOf(const Column& column) {
+  size_t width = Columns(column.name);
+  for (const std::string& cell : column.cells) width = std::max(width, Columns(cell));
+  return width;
+}
+
+// Cells as wide as the longest of their column, two spaces between columns.
+std::string Table(std::vector<Column> columns, const StatusLook& look) {
+  const auto width = [&] {
+    size_t sum = 0;
+    for (const Column& column : columns) sum += WidthOf(column) + 2;
+    return sum - 2;
+  };
+  const auto by_rank = [](const Column& a, const Column& b) { return a.rank < b.rank; };
+  while (width() > look.width) {
+    const auto least = std::max_element(columns.begin(), columns.end(), by_rank);
+    if (least->rank == 0) break;
+    columns.erase(least);
   }
   std::string text;
-  for (const Row& row : rows) {
+  const size_t rows = columns.front().cells.size();
+  for (size_t row = 0; row <= rows; ++row) {  // the first one: the names
     std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      absl::StrAppend(&line, row[i]);
-      if (i + 1 < row.size()) line.append(widths[i] + 2 - row[i].size(), ' ');
+    for (const Column& column : columns) {
+      const std::string& cell = row == 0 ? column.name : column.cells[row - 1];
+      const std::string padding(WidthOf(column) - Columns(cell), ' ');
+      absl::StrAppend(&line, line.empty() ? "" : "  ", column.number ? padding : "", cell,
+                      column.number ? "" : padding);
     }
-    absl::StrAppend(&text, line, "\n");
+    line = CutTo(absl::StripTrailingAsciiWhitespace(line), look.width);
+    absl::StrAppend(&text, row == 0 ? Paint(look.colours, Ink::kFaint, line) : line, "\n");
   }
   return text;
 }
 
-std::string Members(const v1::RunStatus& status) {
-  std::vector<Row> rows = {
-      {"member", "pid", "host", "address", "classes", "held", "capacity", "resident", "attending", "last sign"}};
-  for (const v1::MemberStatus& member : status.members()) {
-    const bool shard = member.role() == v1::ROLE_SHARD;
-    const bool ranged = shard && status.num_classes() > 0;
-    rows.push_back({NameOf(member), absl::StrCat(member.pid()), Printable(member.host()), Printable(member.address()),
-                    ranged ? absl::StrCat("[", member.range().begin(), ", ", member.range().end(), ")") : "-",
-                    Size(member.held_bytes()), Size(member.capacity_bytes()), Size(member.resident_bytes()),
-                    Short(member.attending_seconds()), absl::StrCat(Short(member.silent_seconds()), " ago")});
+std::string Members(const v1::RunStatus& status, const StatusLook& look) {
+  Column member{.name = "member"}, pid{.name = "pid", .number = true, .rank = 7}, host{.name = "host", .rank = 4};
+  Column address{.name = "address", .rank = 5}, range{.name = "classes", .rank = 2};
+  Column held{.name = "held", .number = true, .rank = 3}, capacity{.name = "capacity", .number = true, .rank = 6};
+  Column resident{.name = "resident", .number = true, .rank = 1};
+  Column attending{.name = "attending", .number = true, .rank = 8};
+  Column last_sign{.name = "last sign", .number = true, .rank = 0};
+  for (const v1::MemberStatus& one : status.members()) {
+    const bool ranged = one.role() == v1::ROLE_SHARD && status.num_classes() > 0;
+    member.cells.push_back(NameOf(one));
+    pid.cells.push_back(absl::StrCat(one.pid()));
+    host.cells.push_back(Printable(one.host()));
+    address.cells.push_back(Printable(one.address()));
+    range.cells.push_back(ranged ? absl::StrCat("[", one.range().begin(), ", ", one.range().end(), ")") : "-");
+    held.cells.push_back(Size(one.held_bytes()));
+    capacity.cells.push_back(Size(one.capacity_bytes()));
+    resident.cells.push_back(Size(one.resident_bytes()));
+    attending.cells.push_back(Short(one.attending_seconds()));
+    last_sign.cells.push_back(absl::StrCat(Short(one.silent_seconds()), " ago"));
   }
-  return Table(rows);
+  return Table({member, pid, host, address, range, held, capacity, resident, attending, last_sign}, look);
 }
 
 // A phase of a role's members.
@@ -80,8 +111,13 @@ struct PhaseOfRole {
   std::string slowest;
 };
 
+struct PhaseColumns {
+  Column role{.name = "of late"}, phase{.name = "phase"}, mean{.name = "mean", .number = true};
+  Column slowest{.name = "slowest", .rank = 1};
+};
+
 // The phases in the order in which the members tell them.
-void AddPhases(const v1::RunStatus& status, v1::Role role, std::vector<Row>* rows) {
+void AddPhases(const v1::RunStatus& status, v1::Role role, PhaseColumns* columns) {
   std::vector<std::string> order;
   std::map<std::string, PhaseOfRole> phases;
   for (const v1::MemberStatus& member : status.members()) {
@@ -100,41 +136,48 @@ void AddPhases(const v1::RunStatus& status, v1::Role role, std::vector<Row>* row
   }
   for (const std::string& name : order) {
     const PhaseOfRole& phase = phases[name];
-    rows->push_back({role == v1::ROLE_SHARD ? "shards" : "workers", Printable(name),
-                     Milliseconds(phase.sum / phase.members),
-                     absl::StrCat(Milliseconds(phase.largest), " (", phase.slowest, ")")});
+    columns->role.cells.push_back(role == v1::ROLE_SHARD ? "shards" : "workers");
+    columns->phase.cells.push_back(Printable(name));
+    columns->mean.cells.push_back(Milliseconds(phase.sum / phase.members));
+    columns->slowest.cells.push_back(absl::StrCat(Milliseconds(phase.largest), " (", phase.slowest, ")"));
   }
 }
 
-std::string Phases(const v1::RunStatus& status) {
-  std::vector<Row> rows = {{"of late", "phase", "mean", "slowest"}};
-  AddPhases(status, v1::ROLE_WORKER, &rows);
-  AddPhases(status, v1::ROLE_SHARD, &rows);
-  return rows.size() > 1 ? absl::StrCat("\n", Table(rows)) : "";
+std::string Phases(const v1::RunStatus& status, const StatusLook& look) {
+  PhaseColumns columns;
+  AddPhases(status, v1::ROLE_WORKER, &columns);
+  AddPhases(status, v1::ROLE_SHARD, &columns);
+  if (columns.role.cells.empty()) return "";
+  return absl::StrCat("\n", Table({columns.role, columns.phase, columns.mean, columns.slowest}, look));
+}
+
+std::string ProgressOf(const v1::Progress& progress, const StatusLook& look) {
+  return look.bar ? ProgressWithBar(progress, look.width, look.colours) : ProgressLine(progress, look.width);
 }
 
 }  // namespace
 
-std::string StatusText(const v1::RunStatus& status, const std::string& coordinator) {
+std::string StatusText(const v1::RunStatus& status, const std::string& coordinator, const StatusLook& look) {
   const v1::MemberStatus& process = status.coordinator();
-  std::string text =
+  const std::string heading =
       absl::StrCat("run ", Printable(status.run_folder()), ", coordinator ", coordinator, " (pid ", process.pid(),
-                   " on ", Printable(process.host()), ", ", Size(process.resident_bytes()), " resident)\n");
+                   " on ", Printable(process.host()), ", ", Size(process.resident_bytes()), " resident)");
+  std::string text = absl::StrCat(Paint(look.colours, Ink::kStrong, CutTo(heading, look.width)), "\n");
   v1::Progress progress = status.progress();
-  constexpr size_t kAnyWidth = std::numeric_limits<size_t>::max();
-  absl::StrAppend(&text, Printable(ProgressLine(progress, kAnyWidth)), "\n");
+  progress.set_waiting_for(Printable(progress.waiting_for()));
+  absl::StrAppend(&text, ProgressOf(progress, look), "\n");
   if (progress.phase() != v1::Progress::PHASE_TRAINING && progress.step() > 0) {  // how the training stands meanwhile
     progress.set_phase(v1::Progress::PHASE_TRAINING);
-    absl::StrAppend(&text, Printable(ProgressLine(progress, kAnyWidth)), "\n");
+    absl::StrAppend(&text, ProgressOf(progress, look), "\n");
   }
   if (status.num_classes() > 0) {
     absl::StrAppend(&text, "view ", status.view().incarnation(), ".", status.view().counter(), ", ",
                     status.num_classes(), " classes\n");
   }
-  if (status.members_size() > 0) absl::StrAppend(&text, "\n", Members(status), Phases(status));
+  if (status.members_size() > 0) absl::StrAppend(&text, "\n", Members(status, look), Phases(status, look));
   const std::vector<std::string> verification = VerificationLines(status.progress());
   if (!verification.empty()) absl::StrAppend(&text, "\n");
-  for (const std::string& line : verification) absl::StrAppend(&text, Printable(line), "\n");
+  for (const std::string& line : verification) absl::StrAppend(&text, CutTo(Printable(line), look.width), "\n");
   return text;
 }
 

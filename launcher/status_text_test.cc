@@ -1,6 +1,8 @@
 #include "launcher/status_text.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -64,14 +66,32 @@ TEST(StatusTextTest, TellsOfTheRunItsMembersAndTheirPhases) {
             "epoch 0.00/2  step 7/100  loss 0.0000  cos 0.000  lr 0\n"
             "view 2.1, 964 classes\n"
             "\n"
-            "member    pid  host  address         classes     held     capacity  resident   attending  last sign\n"
-            "shard 0   101  vm    127.0.0.1:5001  [0, 482)    4.0 MiB  20.0 GiB  100.0 MiB  1m5s       0.2s ago\n"
-            "shard 1   102  vm    127.0.0.1:5002  [482, 964)  4.0 MiB  20.0 GiB  100.0 MiB  1m5s       0.2s ago\n"
-            "worker 0  103  vm    127.0.0.1:5003  -           -        -         100.0 MiB  1m5s       0.2s ago\n"
+            "member    pid  host  address         classes        held  capacity   resident  attending  last sign\n"
+            "shard 0   101  vm    127.0.0.1:5001  [0, 482)    4.0 MiB  20.0 GiB  100.0 MiB       1m5s   0.2s ago\n"
+            "shard 1   102  vm    127.0.0.1:5002  [482, 964)  4.0 MiB  20.0 GiB  100.0 MiB       1m5s   0.2s ago\n"
+            "worker 0  103  vm    127.0.0.1:5003  -                 -         -  100.0 MiB       1m5s   0.2s ago\n"
             "\n"
-            "of late  phase    mean      slowest\n"
+            "of late  phase        mean  slowest\n"
             "workers  forward  50.00 ms  50.00 ms (worker 0)\n"
-            "shards   pass_1   1.50 ms   2.00 ms (shard 1)\n");
+            "shards   pass_1    1.50 ms  2.00 ms (shard 1)\n");
+}
+
+TEST(StatusTextTest, ANarrowTerminalSeesWhatMattersMost) {
+  const std::string text = StatusText(Training(), kAddress, {.width = 60});
+  EXPECT_THAT(text, HasSubstr("member    host  classes        held   resident  last sign\n"
+                              "shard 0   vm    [0, 482)    4.0 MiB  100.0 MiB   0.2s ago\n"));
+  for (size_t width = 0; width < 130; ++width) {
+    for (const absl::string_view line : absl::StrSplit(StatusText(Training(), kAddress, {.width = width}), '\n')) {
+      EXPECT_LE(absl::StartsWith(line, "view ") ? 0 : line.size(), width) << line;
+    }
+  }
+}
+
+TEST(StatusTextTest, ATerminalShowsABarAndFaintNamesOfColumns) {
+  const std::string text = StatusText(Training(), kAddress, {.width = 120, .colours = true, .bar = true});
+  EXPECT_THAT(text, HasSubstr("\x1b[1mrun /runs/a, coordinator"));
+  EXPECT_THAT(text, HasSubstr("  7%  epoch 0.00/2  step 7/100"));
+  EXPECT_THAT(text, HasSubstr("\x1b[2mof late  phase        mean  slowest\x1b[0m\n"));
 }
 
 TEST(StatusTextTest, BeforeTheViewItSaysWhomTheRunWaitsFor) {
@@ -82,7 +102,7 @@ TEST(StatusTextTest, BeforeTheViewItSaysWhomTheRunWaitsFor) {
   AddMember(&status, v1::ROLE_SHARD, 0);
   const std::string text = StatusText(status, kAddress);
   EXPECT_THAT(text, HasSubstr("\nwaiting for 1 of 2 shards\n"));
-  EXPECT_THAT(text, HasSubstr("127.0.0.1:5001  -        -     -         100.0 MiB"));
+  EXPECT_THAT(text, HasSubstr("127.0.0.1:5001  -           -         -  100.0 MiB"));
   EXPECT_THAT(text, Not(HasSubstr("view")));
   EXPECT_THAT(text, Not(HasSubstr("of late")));
 }
