@@ -75,6 +75,17 @@ def stacked(series):
     return result
 
 
+def pieces(path, step):
+    """Where there was no value there is no line."""
+    piece = [path[0]]
+    for before, point in zip(path, path[1:]):
+        if point[0] - before[0] > 1.5 * step:
+            yield piece
+            piece = []
+        piece.append(point)
+    yield piece
+
+
 def graph(svg, panel, series, box, start, end):
     left, top, width, height = box
     defaults = panel["fieldConfig"]["defaults"]
@@ -99,6 +110,7 @@ def graph(svg, panel, series, box, start, end):
     for minute in minutes:
         x = to_x(start + 60 * minute)
         svg.text(x, plot_bottom + 14, f"{number(minute)} min", 10, anchor="end" if x > plot_right - 20 else "middle")
+    step = min((b[0] - a[0] for _, points in drawn for a, b in zip(points, points[1:])), default=0)
     order = list(enumerate(drawn))
     for index, (_, points) in reversed(order) if is_stacked else order:
         color = COLORS[index % len(COLORS)]
@@ -106,7 +118,8 @@ def graph(svg, panel, series, box, start, end):
         if is_stacked:
             svg.line([(path[0][0], plot_bottom), *path, (path[-1][0], plot_bottom)], color, 0.5, fill=color)
         else:
-            svg.line(path if len(path) > 1 else [path[0], (path[0][0] + 2, path[0][1])], color)
+            for piece in pieces(path, to_x(start + step) - plot_left):
+                svg.line(piece if len(piece) > 1 else [piece[0], (piece[0][0] + 2, piece[0][1])], color)
     y = plot_bottom + 32
     for line in lines:
         x = left + 10
