@@ -16,6 +16,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/metrics/thread_stacks.h"
 #include "prometheus/exposer.h"
 
 namespace arcshard {
@@ -87,6 +88,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(const Metri
     return absl::InvalidArgumentError(
         absl::StrCat("metrics cannot be served at '", address, "': that is not host:port"));
   }
+  KeepThreadStacksLarge();
   try {
     auto exposer = std::make_unique<prometheus::Exposer>(std::string(address), /*num_threads=*/2);
     const std::vector<int> ports = exposer->GetListeningPorts();

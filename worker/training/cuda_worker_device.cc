@@ -3,8 +3,8 @@
 #include "ATen/Context.h"
 #include "ATen/cuda/CUDAContext.h"
 #include "absl/strings/str_cat.h"
+#include "c10/cuda/CUDACachingAllocator.h"
 #include "c10/cuda/CUDAFunctions.h"
-#include "cuda_runtime_api.h"
 #include "worker/training/reduce_group.h"
 #include "worker/training/worker_device.h"
 
@@ -28,10 +28,15 @@ absl::Status UseGpu(int index) {
 }
 
 absl::StatusOr<int64_t> UsedGpuBytes(int index) {
-  size_t free = 0, all = 0;
-  if (cudaSetDevice(index) != cudaSuccess || cudaMemGetInfo(&free, &all) != cudaSuccess)
-    return absl::InternalError(absl::StrCat("cannot tell the memory of CUDA device ", index));
-  return static_cast<int64_t>(all - free);
+  try {
+    const auto [free, all] =
+        c10::cuda::CUDACachingAllocator::get()->getMemoryInfo(static_cast<c10::DeviceIndex>(index));
+    return static_cast<int64_t>(all - free);
+  } catch (const std::exception& error) {
+    const std::string what = error.what();
+    return absl::InternalError(
+        absl::StrCat("cannot tell the memory of CUDA device ", index, ": ", what.substr(0, what.find('\n'))));
+  }
 }
 
 std::string DeviceIdentity(at::Device device) {
