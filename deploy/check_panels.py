@@ -35,6 +35,8 @@ class Prometheus:
                 return json.load(answer)["data"]["result"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error).get("error", str(error))) from None
+        except urllib.error.URLError as error:
+            sys.exit(f"{self.url}: {error.reason}")
 
     def series(self, expr, start, end, step):
         """[(labels, [(time, value)])] of what is a number somewhere."""
@@ -48,12 +50,13 @@ class Prometheus:
 
 
 def time_of_the_run(prometheus, minutes):
-    """(start, end): from the first to the last sample of a coordinator within the last `minutes`."""
+    """(start, end): from the first to almost the last sample of a coordinator within the last `minutes`. At the very end
+    of a run some processes are there and some are not."""
     end = time.time()
     start = end - 60 * minutes
     found = prometheus.series("arcshard_planned_steps", start, end, SCRAPE_INTERVAL)
     times = [t for _, points in found for t, _ in points]
-    return (min(times), max(times)) if times else (start, end)
+    return (min(times), max(max(times) - 3 * SCRAPE_INTERVAL, min(times))) if times else (start, end)
 
 
 def legend(text, labels):
@@ -91,7 +94,8 @@ def main():
         if arguments.pictures:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
             (arguments.pictures / file.name).with_suffix(".svg").write_text(draw.dashboard(board, data, start, end))
-    print("\n".join(empty))
+    for line in empty:
+        print(line)
     print(f"{queries - len(empty)} of {queries} queries of the dashboards return data, over {end - start:.0f} s")
     return 1 if empty or not queries else 0
 
