@@ -2,15 +2,28 @@
 #
 # Two engines after one another share images in $engine_data: one builds, on the host's network but with no bridge and no rule
 # of its own; one runs containers inside a network namespace, where it makes bridge, rules and forwarding as it likes.
-# Both end by their pid files (engine_stop); what a killed test left is found and ended by the next engine_clean.
+# Both end by their pid files (engine_stop); what a killed test left, the next one ends first.
 
 engine_data=${ARCSHARD_DEPLOY_DATA:-$PWD/.deps/deploy/docker}
 engine_run=                   # pid files, sockets and the namespace of this test, below /run
 engine_docker=/usr/bin/docker  # Debian's own client: it has BuildKit built in, others need a plugin
 
 engine_prepare() {
-  engine_run=$(mktemp -d /run/arcshard-deploy.XXXXXX)
+  local left
   mkdir -p "$engine_data"
+  exec {engine_lock}>"$engine_data.lock"
+  flock -n "$engine_lock" || { echo "deploy/test: another test uses $engine_data" >&2; return 1; }
+  for left in /run/arcshard-deploy.*; do
+    if [ "$(cat "$left/data" 2>/dev/null)" = "$engine_data" ]; then
+      engine_run=$left
+      engine_stop
+      engine_remove
+    fi
+  done
+  # An engine takes up containers and networks where the last one left them; one that builds would do so on the host.
+  rm -rf "$engine_data"/{containers,network,volumes}
+  engine_run=$(mktemp -d /run/arcshard-deploy.XXXXXX)
+  echo "$engine_data" >"$engine_run/data"
   export DOCKER_HOST=unix://$engine_run/docker.sock DOCKER_BUILDKIT=1 DOCKER_CONFIG=$engine_run/config
 }
 
@@ -24,7 +37,7 @@ engine_start() {  # build|run
     command=(nsenter --net="$engine_run/network" "${command[@]}")
   fi
   "${command[@]}" --data-root "$engine_data" --exec-root "$engine_run/exec" -H "$DOCKER_HOST" --pidfile "$engine_run/pid" \
-    --storage-driver=overlay2 >"$engine_run/dockerd.log" 2>&1 &
+    --storage-driver=overlay2 {engine_lock}>&- >"$engine_run/dockerd.log" 2>&1 &
   for ((i = 0; i < 600; i++)); do
     "$engine_docker" version >/dev/null 2>&1 && return
     kill -0 $! 2>/dev/null || break
@@ -45,9 +58,7 @@ engine_stop() {
       sleep 0.1
     done
   fi
-  if mountpoint -q "$engine_run/network" 2>/dev/null || grep -q " $engine_run/network " /proc/mounts; then
-    umount "$engine_run/network"
-  fi
+  if grep -q " $engine_run/network " /proc/mounts; then umount "$engine_run/network"; fi
 }
 
 # Runs a command where published ports and containers are reachable.
@@ -56,7 +67,7 @@ engine_inside() { nsenter --net="$engine_run/network" "$@"; }
 # After the last engine: its folder, and cgroups that it leaves empty.
 engine_remove() {
   local folder
-  find "$engine_run" -xdev -depth -delete 2>/dev/null || rm -rf "$engine_run"
+  rm -rf --one-file-system "$engine_run"
   for folder in /sys/fs/cgroup/*/docker /sys/fs/cgroup/docker; do
     if [ -d "$folder" ]; then find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
   done

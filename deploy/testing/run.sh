@@ -142,7 +142,7 @@ check_accuracy() {
   [ -z "$1" ] || return 0
   python3 - "$demo_accuracy" "$line" <<'PYTHON' || fail "that is not the demo's accuracy"
 import re, sys
-demo, found = float(sys.argv[1]), re.search(r"accuracy ([\d.]+) \+- ([\d.]+)", sys.argv[2])
+demo, found = float(sys.argv[1]), re.search(r"accuracy ([\d.]+) (?:±|\+-) ([\d.]+)", sys.argv[2])
 accuracy, spread = map(float, found.groups())
 print(f"  scripts/demo: {demo}; here: {accuracy} +- {spread}" + (", the same" if accuracy == demo else ""))
 sys.exit(abs(accuracy - demo) > spread)
