@@ -109,6 +109,7 @@ std::vector<std::string> VerificationLines(const v1::Progress& progress) {
 }
 
 std::string WholeSeconds(absl::Duration duration) {
+  if (duration < absl::Seconds(1)) return "0s";
   return absl::FormatDuration(absl::Trunc(duration, absl::Seconds(1)));
 }
 

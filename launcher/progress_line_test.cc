@@ -137,7 +137,7 @@ TEST(ProgressLineTest, OfSeveralSetsTheMeanDecidesWhatIsBest) {
 
 TEST(ProgressLineTest, DurationsAreWholeSeconds) {
   EXPECT_EQ(WholeSeconds(absl::Seconds(245.7)), "4m5s");
-  EXPECT_EQ(WholeSeconds(absl::Milliseconds(300)), "0");
+  EXPECT_EQ(WholeSeconds(absl::Milliseconds(300)), "0s");
 }
 
 }  // namespace

@@ -32,7 +32,9 @@ std::string Short(double seconds) {
   return seconds < 10 ? absl::StrFormat("%.1fs", seconds) : WholeSeconds(absl::Seconds(seconds));
 }
 
-std::string Milliseconds(double seconds) { return absl::StrFormat("%.2f ms", 1000 * seconds); }
+std::string Milliseconds(double seconds) {
+  return seconds < 1e-5 ? "<0.01 ms" : absl::StrFormat("%.2f ms", 1000 * seconds);
+}
 
 std::string NameOf(const v1::MemberStatus& member) {
   return absl::StrCat(member.role() == v1::ROLE_SHARD ? "shard " : "worker ", member.id());

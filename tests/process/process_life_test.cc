@@ -190,7 +190,15 @@ TEST_F(ProcessLifeTest, AShortRunEndsWithItsVerification) {
   EXPECT_THAT(
       run.output(),
       ContainsRegex("\ntrained 12 of 12 steps .* in [0-9ms]+\nstep 12 unseen_alphabets: accuracy "
-                    "0\\.[0-9]{4} ± 0\\.[0-9]{4} \\(threshold [0-9.]+, xnorm [0-9.]+, 6000 pairs\\)\nbackbone: "));
+                    "0\\.[0-9]{4} ± 0\\.[0-9]{4} \\(threshold [0-9.]+, xnorm [0-9.]+, 6000 pairs\\), best so far\n"
+                    "  all pairs: .*\nbackbone: .*\na page about this run: arcshard report "));
+
+  Program report = Start("arcshard", {"report", Path("run"), "-o", Path("report.html")});
+  EXPECT_TRUE(report.AwaitEnd().ok()) << report.output();
+  EXPECT_EQ(report.output(), absl::StrCat("report: ", Path("report.html"), "\n"));
+  const std::string page = ReadFile(Path("report.html")).value_or("");
+  EXPECT_THAT(page, AllOf(HasSubstr("<span class=\"outcome finished\">finished</span>"), HasSubstr("[0, 482)"),
+                          HasSubstr("unseen_alphabets")));
 }
 
 }  // namespace

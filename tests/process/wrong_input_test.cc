@@ -134,6 +134,12 @@ TEST_F(WrongInputTest, StatusOfNoRunSaysSo) {
               StartsWith(Path("left") + ": "));
 }
 
+TEST_F(WrongInputTest, AReportOfNoRunSaysWhatIsMissing) {
+  EXPECT_THAT(ErrorOf("arcshard", {"report"}, kUsage), HasSubstr("run is required"));
+  EXPECT_EQ(ErrorOf("arcshard", {"report", Path("run")}, kFailed), Path("run") + ": there is no such run folder");
+  EXPECT_THAT(ErrorOf("arcshard", {"report", folder()}, kFailed), HasSubstr("has no metrics.jsonl"));
+}
+
 TEST_F(WrongInputTest, EmbedNamesWhatIsMissingOrNoImages) {
   const auto error = [this](const std::string& input) {
     return ErrorOf("arcshard",
