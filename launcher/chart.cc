@@ -82,6 +82,7 @@ class Frame {
       absl::StrAppendFormat(&svg, "<text x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%s</text>", kLeft - 8, Y(tick) + 4,
                             Escape(Format(tick)));
     }
+    absl::StrAppendFormat(&svg, "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">step</text>", kLeft - 8, kHeight - 9);
     for (const double tick : x_ticks_) {
       if (tick < x_.low || tick > x_.high) continue;
       absl::StrAppendFormat(&svg, "<text x=\"%.1f\" y=\"%g\" text-anchor=\"middle\">%s</text>", X(tick), kHeight - 9,

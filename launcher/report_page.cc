@@ -169,9 +169,9 @@ std::string PhaseFigure(const RunRecord& record, absl::string_view title, absl::
   for (const RunRecord::Step& step : record.steps) {
     if ((step.*phases).empty()) continue;
     told.push_back(&step);
-    for (const auto& [name, seconds] : step.*phases) {
-      const bool known = std::any_of(series.begin(), series.end(), [&](const Series& s) { return s.name == name; });
-      if (!known) series.push_back({.name = name});
+    for (const auto& phase : step.*phases) {
+      const auto same = [&](const Series& one) { return one.name == phase.first; };
+      if (std::none_of(series.begin(), series.end(), same)) series.push_back({.name = phase.first});
     }
   }
   for (Series& one : series) {
