@@ -114,6 +114,7 @@ struct Welcome {
   uint64_t incarnation = 0;
   absl::Duration heartbeat_interval = absl::ZeroDuration();  // zero: as the participant likes
   std::string device = {};  // uuid of the GPU that is leased; empty: none was asked for
+  std::string token = {};   // tells this participant from others of its role
 };
 
 struct Proceed {

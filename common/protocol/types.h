@@ -80,6 +80,7 @@ struct ShardMember {
 struct WorkerMember {
   uint32_t id = 0;
   std::string rendezvous;  // host:port of its TCPStore; the lowest-numbered worker's is the group's
+  std::string token = {};  // of the worker; told to shards alone
   friend bool operator==(const WorkerMember&, const WorkerMember&) = default;
 };
 

@@ -125,6 +125,7 @@ v1::ViewAnnouncement ToProto(const ViewAnnouncement& announcement) {
     v1::WorkerMember* member = out.add_workers();
     member->set_id(worker.id);
     member->set_rendezvous(worker.rendezvous);
+    member->set_token(worker.token);
   }
   for (const Standing& standing : announcement.standing) {
     v1::Standing* member = out.add_standing();
@@ -157,7 +158,7 @@ absl::StatusOr<ViewAnnouncement> FromProto(const v1::ViewAnnouncement& announcem
         absl::StrCat("the shards' ranges cover ", covered, " of ", out.num_classes, " classes"));
   }
   for (const v1::WorkerMember& worker : announcement.workers())
-    out.workers.push_back({worker.id(), worker.rendezvous()});
+    out.workers.push_back({worker.id(), worker.rendezvous(), worker.token()});
   if (out.workers.empty()) return absl::InvalidArgumentError("a view without workers");
   for (const v1::Standing& s : announcement.standing())
     out.standing.push_back({s.micro_batch(), s.worker(), s.attempt()});

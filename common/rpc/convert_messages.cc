@@ -83,7 +83,8 @@ absl::StatusOr<CoordinatorMessage> FromWelcome(const v1::Welcome& message) {
                  .config_yaml = message.config_yaml(),
                  .incarnation = message.incarnation(),
                  .heartbeat_interval = absl::Seconds(interval),
-                 .device = message.device()};
+                 .device = message.device(),
+                 .token = message.token()};
 }
 
 // Puts one alternative of ParticipantMessage where it belongs.
@@ -156,6 +157,7 @@ struct CoordinatorPacker {
     message->set_incarnation(welcome.incarnation);
     message->set_heartbeat_interval_seconds(absl::ToDoubleSeconds(welcome.heartbeat_interval));
     message->set_device(welcome.device);
+    message->set_token(welcome.token);
   }
   void operator()(const ViewAnnouncement& view) const { *out->mutable_view() = ToProto(view); }
   void operator()(const Decision& decision) const { *out->mutable_decision() = ToProto(decision); }

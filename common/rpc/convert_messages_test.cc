@@ -41,12 +41,14 @@ TEST(ConvertMessagesTest, WhatTheCoordinatorSaysSurvivesTheRoundTrip) {
                                                                     .config_yaml = "run:\n",
                                                                     .incarnation = 2,
                                                                     .heartbeat_interval = absl::Milliseconds(250),
-                                                                    .device = "GPU-a"})));
+                                                                    .device = "GPU-a",
+                                                                    .token = "a secret"})));
   ASSERT_TRUE(welcome.ok());
   EXPECT_EQ(std::get<Welcome>(*welcome).id, 3u);
   EXPECT_EQ(std::get<Welcome>(*welcome).config_yaml, "run:\n");
   EXPECT_EQ(std::get<Welcome>(*welcome).incarnation, 2u);
   EXPECT_EQ(std::get<Welcome>(*welcome).device, "GPU-a");
+  EXPECT_EQ(std::get<Welcome>(*welcome).token, "a secret");
   EXPECT_EQ(std::get<Welcome>(*welcome).heartbeat_interval, absl::Milliseconds(250));
   const auto proceed =
       FromProto(ToProto(CoordinatorMessage(Proceed{.view = {3, 2}, .next = {NextAction::kEvaluate, {}}})));

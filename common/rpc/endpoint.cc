@@ -1,5 +1,6 @@
 #include "common/rpc/endpoint.h"
 
+#include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -7,15 +8,25 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/io/log.h"
+#include "common/rpc/host_address.h"
 #include "common/rpc/tensor_codec.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 
 namespace arcshard {
 namespace {
+
+constexpr absl::Duration kSayAgain = absl::Seconds(5);  // while a channel is waited for
+constexpr absl::Duration kAskWhy = absl::Milliseconds(500);
 
 // gRPC 1.51 takes its callback threads down with the last channel or server, and breaks when it is one of those threads
 // that drops it, as the end of a stream may. So a channel is never dropped: a process makes one for each of its peers.
@@ -26,21 +37,36 @@ void KeepForever(const std::shared_ptr<grpc::Channel>& channel) {
   channels->push_back(channel);
 }
 
+// What stands between a channel and its peer, in gRPC's words, which it says to calls alone. Empty: nothing does.
+std::string WhyNotConnected(grpc::Channel* channel) {
+  const std::shared_ptr<grpc::Channel> borrowed(channel, [](grpc::Channel*) {});
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kAskWhy));
+  grpc::health::v1::HealthCheckResponse response;
+  const grpc::Status status =
+      grpc::health::v1::Health::NewStub(borrowed)->Check(&context, grpc::health::v1::HealthCheckRequest(), &response);
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return "";
+  constexpr absl::string_view kLastError = "last error: ";
+  const std::string message = status.error_message();
+  const size_t last = message.rfind(kLastError.data());
+  return last == std::string::npos ? message : message.substr(last + kLastError.size());
+}
+
 }  // namespace
 
 void QuietGrpc() { setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& listen,
-                                                            const std::vector<grpc::Service*>& services) {
-  const size_t colon = listen.rfind(':');
-  if (colon == std::string::npos || colon == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot listen on '", listen, "': an address is host:port"));
-  }
+                                                            const std::vector<grpc::Service*>& services,
+                                                            const Security& security) {
+  const absl::StatusOr<std::string> host = HostOf(listen);
+  if (!host.ok()) return Annotate(host.status(), "cannot listen");
+  RETURN_IF_ERROR(security.CheckListen(*host, listen));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &server->port_);
+  builder.AddListeningPort(listen, security.ForServer(), &server->port_);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not a second listener
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
@@ -51,7 +77,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& l
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", listen, ": the port is in use, or the address is not of this host"));
   }
-  server->address_ = absl::StrCat(listen.substr(0, colon), ":", server->port_);
+  server->address_ = JoinHostPort(*host, server->port_);
   return server;
 }
 
@@ -64,7 +90,7 @@ void RpcServer::Shutdown(absl::Duration grace) {
   server_.reset();
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security, CertifiedRole peer) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 5000);
@@ -74,18 +100,28 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(address, security.ForChannelTo(peer), arguments);
   KeepForever(channel);
   return channel;
 }
 
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  return MakeChannel(address, Security(), CertifiedRole::kCoordinator);
+}
+
 absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout) {
-  if (channel->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout))) {
-    return absl::OkStatus();
+  const absl::Time deadline = absl::Now() + timeout;
+  std::string reason;
+  while (!channel->WaitForConnected(absl::ToChronoTime(std::min(deadline, absl::Now() + kSayAgain)))) {
+    const std::string before = std::exchange(reason, WhyNotConnected(channel));
+    if (absl::Now() >= deadline) {
+      return absl::UnavailableError(absl::StrCat("waited ", absl::FormatDuration(timeout), " for ", whom,
+                                                 ", which does not answer",
+                                                 reason.empty() ? "" : absl::StrCat(" (", reason, ")")));
+    }
+    if (!reason.empty() && reason != before) LogInfo(absl::StrCat("still waiting for ", whom, ": ", reason));
   }
-  return absl::UnavailableError(
-      absl::StrCat("waited ", absl::FormatDuration(timeout), " for ", whom, ", which does not answer"));
+  return absl::OkStatus();
 }
 
 }  // namespace arcshard

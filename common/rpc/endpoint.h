@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/rpc/certified_role.h"
+#include "common/rpc/security.h"
 
 namespace arcshard {
 
@@ -22,9 +24,11 @@ void QuietGrpc();
 class RpcServer {
  public:
   // listen: host:port; port 0 lets the system choose. The services must outlive the server.
-  // Unavailable: the address cannot be listened on (in use, not of this host); the message names it.
+  // FailedPrecondition: `security` does not allow it, see Security::CheckListen. Unavailable: the address cannot be
+  // listened on (in use, not of this host); the message names it.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& listen,
-                                                          const std::vector<grpc::Service*>& services);
+                                                          const std::vector<grpc::Service*>& services,
+                                                          const Security& security = Security());
   ~RpcServer();
 
   int port() const { return port_; }
@@ -41,11 +45,13 @@ class RpcServer {
   std::string address_;
 };
 
-// A channel to host:port that notices within seconds when the other host has vanished.
+// A channel to host:port, where `peer` has to be, that notices within seconds when the other host has vanished.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security, CertifiedRole peer);
+// In plaintext.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 
-// Waits until the channel is connected. Unavailable: not within `timeout`; "waited 60s for the coordinator at
-// host:port".
+// Waits until the channel is connected, and logs now and then what it waits for. Unavailable: not within `timeout`;
+// "waited 60s for the coordinator at host:port, which does not answer (...)".
 absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout);
 
 }  // namespace arcshard

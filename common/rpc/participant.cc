@@ -144,7 +144,8 @@ absl::StatusOr<std::unique_ptr<Participant>> Participant::Attend(ParticipantOpti
                                                                  ParticipantEvents* events) {
   options.registration.host = HostName();
   options.registration.pid = getpid();
-  const std::shared_ptr<grpc::Channel> channel = MakeChannel(options.coordinator);
+  const std::shared_ptr<grpc::Channel> channel =
+      MakeChannel(options.coordinator, options.security, CertifiedRole::kCoordinator);
   RETURN_IF_ERROR(
       AwaitConnected(channel.get(), absl::StrCat("the coordinator at ", options.coordinator), options.connect_timeout));
   return std::make_unique<GrpcParticipant>(options, channel, events);

@@ -11,6 +11,7 @@
 #include "common/metrics/metric_list.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
+#include "common/rpc/security.h"
 
 // A shard's or worker's side of Coordinator.Attend.
 namespace arcshard {
@@ -31,6 +32,7 @@ class ParticipantEvents {
 
 struct ParticipantOptions {
   std::string coordinator;    // host:port
+  Security security;          // of the way there
   Registration registration;  // without host and pid, which Attend fills in
   absl::Duration connect_timeout = absl::Seconds(60);
   absl::Duration heartbeat_interval = absl::Seconds(1);  // until the coordinator's Welcome says another

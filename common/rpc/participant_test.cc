@@ -158,8 +158,8 @@ TEST(ParticipantConnectTest, ACoordinatorThatDoesNotAnswerIsNamed) {
   options.coordinator = "127.0.0.1:1";
   options.connect_timeout = absl::Milliseconds(50);
   Recorder recorder;
-  EXPECT_EQ(Participant::Attend(options, &recorder).status().message(),
-            "waited 50ms for the coordinator at 127.0.0.1:1, which does not answer");
+  EXPECT_THAT(std::string(Participant::Attend(options, &recorder).status().message()),
+              testing::StartsWith("waited 50ms for the coordinator at 127.0.0.1:1, which does not answer"));
 }
 
 }  // namespace

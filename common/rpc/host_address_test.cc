@@ -1,0 +1,63 @@
+#include "common/rpc/host_address.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace arcshard {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(HostAddressTest, HostAndPortComeApartAndTogether) {
+  EXPECT_EQ(*HostOf("example.com:7000"), "example.com");
+  EXPECT_EQ(*HostOf("[::1]:0"), "::1");
+  EXPECT_EQ(JoinHostPort("10.0.0.1", 7000), "10.0.0.1:7000");
+  EXPECT_EQ(JoinHostPort("fd00::7", 7000), "[fd00::7]:7000");
+  for (const char* const wrong : {"", "localhost", ":7000", "localhost:"}) {
+    EXPECT_EQ(HostOf(wrong).status().code(), absl::StatusCode::kInvalidArgument) << wrong;
+  }
+}
+
+TEST(HostAddressTest, LoopbackIsWhatNoOtherMachineReaches) {
+  for (const char* const loopback : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "localhost"}) {
+    EXPECT_TRUE(IsLoopback(loopback)) << loopback;
+  }
+  for (const char* const other : {"0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "::ffff:10.0.0.1"}) {
+    EXPECT_FALSE(IsLoopback(other)) << other;
+  }
+}
+
+TEST(HostAddressTest, WildcardIsAllAddresses) {
+  EXPECT_TRUE(IsWildcard("0.0.0.0"));
+  EXPECT_TRUE(IsWildcard("::"));
+  EXPECT_FALSE(IsWildcard("127.0.0.1"));
+  EXPECT_FALSE(IsWildcard("::1"));
+  EXPECT_FALSE(IsWildcard("localhost"));
+}
+
+TEST(HostAddressTest, TheLocalAddressTowardsLoopbackIsLoopback) {
+  const absl::StatusOr<std::string> local = LocalAddressTowards("127.0.0.1:9", absl::Seconds(60));
+  ASSERT_TRUE(local.ok()) << local.status();
+  EXPECT_EQ(*local, "127.0.0.1");
+}
+
+TEST(HostAddressTest, WhatIsAdvertisedCanBeReached) {
+  const auto advertised = [](const std::string& advertise, const std::string& listening) {
+    return AdvertisedAddress(advertise, listening, "127.0.0.1:9", absl::Seconds(60)).value_or("failed");
+  };
+  EXPECT_EQ(advertised("", "10.0.0.7:7100"), "10.0.0.7:7100");
+  EXPECT_EQ(advertised("", "0.0.0.0:7100"), "127.0.0.1:7100");
+  EXPECT_EQ(advertised("", "[::]:7100"), "127.0.0.1:7100");
+  EXPECT_EQ(advertised("auto", "10.0.0.7:7100"), "127.0.0.1:7100");
+  EXPECT_EQ(advertised("shard-3.shards", "0.0.0.0:7100"), "shard-3.shards:7100");
+  EXPECT_EQ(advertised("fd00::3", "[::]:7100"), "[fd00::3]:7100");
+}
+
+TEST(HostAddressTest, ANameThatStaysUnknownIsSaid) {
+  const absl::Status status = LocalAddressTowards("no.such.host.invalid:7000", absl::ZeroDuration()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no.such.host.invalid:7000"));
+}
+
+}  // namespace
+}  // namespace arcshard
