@@ -24,6 +24,8 @@
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
+#include "common/rpc/healthcheck.h"
+#include "common/rpc/security_options.h"
 #include "coordinator/device_memory_file.h"
 #include "coordinator/incarnation.h"
 #include "coordinator/metrics_log.h"
@@ -42,6 +44,7 @@ struct Arguments {
   std::string listen = "127.0.0.1:0";
   std::string metrics_listen = "127.0.0.1:0";
   int announce_fd = -1;
+  Security security;
 };
 
 // SIGINT and SIGTERM, taken by Next() instead of a handler. Block before any thread is made: threads inherit it.
@@ -122,7 +125,8 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
     if (!status.ok()) LogError(status.message());  // a later life of the run will lease anew
   };
   Service service(std::move(options), &clock, &reporter, &metrics);
-  ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, RpcServer::Start(arguments.listen, {&service}));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
+                   RpcServer::Start(arguments.listen, {&service}, arguments.security));
   LogInfo(absl::StrCat("listening on ", server->address(), ", metrics on port ", metrics_server->port(),
                        ", incarnation ", incarnation->number()));
   if (arguments.announce_fd >= 0) RETURN_IF_ERROR(Announce(arguments.announce_fd, server->address()));
@@ -147,10 +151,16 @@ int main(int argc, char** argv) {
   arcshard::SetProcessName("arcshard-coordinator");
   signal(SIGPIPE, SIG_IGN);
   arcshard::QuietGrpc();
+  const auto healthcheck =
+      arcshard::HealthcheckCommand(arcshard::CertifiedRole::kCoordinator, "127.0.0.1:7000", argc, argv);
+  if (healthcheck.has_value()) return *healthcheck;
   arcshard::coordinator::StopSignals signals;
   arcshard::coordinator::Arguments arguments;
   CLI::App app(
       "Coordinates one run of arcshard: waits for its shards and workers, then steps them through the training.");
+  app.footer("arcshard-coordinator healthcheck tells whether one serves.");
+  arcshard::SecurityOptions security;
+  security.AddTo(&app, arcshard::SecurityOptions::Listens::kYes);
   app.add_option("--config", arguments.config, "The run's YAML file")->required();
   app.add_option("--set", arguments.overrides, "A key of the configuration, as section.key=value; may be repeated")
       ->allow_extra_args(false);
@@ -161,6 +171,8 @@ int main(int argc, char** argv) {
   app.add_option("--announce-fd", arguments.announce_fd,
                  "File descriptor to write host:port to, once the coordinator listens there");
   if (const std::optional<int> exit_code = arcshard::ParseCommandLine(&app, argc, argv)) return *exit_code;
+  const auto exit_code = security.Take(arcshard::CertifiedRole::kCoordinator, &arguments.security);
+  if (exit_code.has_value()) return *exit_code;
   const absl::Status status = arcshard::coordinator::Main(arguments, &signals);
   if (status.ok()) return 0;
   arcshard::LogError(status.message());

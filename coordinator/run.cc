@@ -73,6 +73,7 @@ absl::Status Run::Handle(Connection from, const Registration& registration) {
   RETURN_IF_ERROR(CheckRegistration(registration));
   const absl::Time now = clock_->Now();
   Member member{.registration = registration, .id = Count(registration.role), .registered = now, .last_heard = now};
+  member.token = options_.new_token();
   RETURN_IF_ERROR(LeaseDevice(from, &member));
   sink_->Note(absl::StrCat(member.Name(), " has registered, at ", registration.address,
                            member.device.empty() ? "" : absl::StrCat(", and computes on ", member.device)));
@@ -80,7 +81,8 @@ absl::Status Run::Handle(Connection from, const Registration& registration) {
                               .config_yaml = options_.config_yaml,
                               .incarnation = options_.incarnation,
                               .heartbeat_interval = options_.config.cluster.heartbeat_interval,
-                              .device = member.device});
+                              .device = member.device,
+                              .token = member.token});
   members_.emplace(from, std::move(member));
   if (GatheringNow().complete()) {
     BeginJoining();
@@ -155,7 +157,7 @@ void Run::BeginJoining() {
   sink_->Note(absl::StrCat(ToString(view_), ": ", announcement->num_classes, " classes over ",
                            announcement->shards.size(), " shards, ", samples_, " samples over ",
                            announcement->workers.size(), " workers, ", plan_->total_steps(), " steps"));
-  Broadcast(*announcement);
+  Announce(*announcement);
   ReportProgress();
 }
 

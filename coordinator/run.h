@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/base/token.h"
 #include "common/config/run_config.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/sample_plan.h"
@@ -57,6 +58,7 @@ class Run {
     // A participant that reports a lost peer usually knows before the peer's own stream breaks here. For so long the
     // report waits for the death, which says better what happened.
     absl::Duration blame_grace = absl::Milliseconds(500);
+    std::function<std::string()> new_token = NewToken;  // a secret for each participant
     // Which replica had which GPU, from the run's earlier lives; and where to keep it for later ones: called as Outbox
     // is, when it has changed.
     std::vector<DeviceMemory> device_memory = {};
@@ -90,6 +92,7 @@ class Run {
   struct Member {
     Registration registration;
     uint32_t id = 0;
+    std::string token = {};
     absl::Time registered;
     absl::Time last_heard;
     std::optional<DatasetReport> data = std::nullopt;  // workers
@@ -128,6 +131,7 @@ class Run {
   absl::Status CheckHealth(const StepVerdict& verdict) const;
 
   void Broadcast(const CoordinatorMessage& message);
+  void Announce(const ViewAnnouncement& announcement);
   void Died(Connection who, absl::string_view reason);
   // Ends the run: `result` is how it ended, `closing` what the streams are closed with.
   void End(const absl::Status& result, const absl::Status& closing);

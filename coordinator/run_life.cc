@@ -151,6 +151,16 @@ void Run::Broadcast(const CoordinatorMessage& message) {
   for (const auto& [connection, member] : members_) outbox_->Send(connection, message);
 }
 
+void Run::Announce(const ViewAnnouncement& announcement) {
+  ViewAnnouncement with_tokens = announcement;  // for the shards alone: no worker learns another's
+  for (const auto& [connection, member] : members_) {
+    if (member.registration.role == Role::kWorker) with_tokens.workers[member.id].token = member.token;
+  }
+  for (const auto& [connection, member] : members_) {
+    outbox_->Send(connection, member.registration.role == Role::kShard ? with_tokens : announcement);
+  }
+}
+
 void Run::ReportProgress() {
   progress_.phase = phase_;
   progress_.waiting_for = phase_ == Phase::kFailed ? std::string(result_->message()) : WaitingFor();

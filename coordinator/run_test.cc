@@ -1,6 +1,7 @@
 #include "coordinator/run.h"
 
 #include <limits>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,27 @@ TEST_F(RunTest, WelcomesInOrderOfRegistrationWithinTheRole) {
   EXPECT_EQ(Received<Welcome>(kShard0)[0].id, 1u);
   EXPECT_EQ(Received<Welcome>(kShard0)[0].config_yaml, "run: {}");
   EXPECT_EQ(Received<Welcome>(kShard0)[0].incarnation, 7u);
+}
+
+TEST_F(RunTest, EachParticipantGetsATokenOfItsOwnAndOnlyShardsLearnTheWorkers) {
+  RegisterAll();
+  std::set<std::string> tokens;
+  for (const Connection connection : Everybody()) {
+    tokens.insert(Received<Welcome>(connection).at(0).token);
+  }
+  EXPECT_EQ(tokens.size(), 4u);
+  EXPECT_EQ(tokens.begin()->size(), kTokenBytes);
+  ReportData();
+  for (const Connection shard : {kShard0, kShard1}) {
+    const ViewAnnouncement view = Received<ViewAnnouncement>(shard).at(0);
+    EXPECT_EQ(view.workers.at(0).token, Received<Welcome>(kWorker0).at(0).token);
+    EXPECT_EQ(view.workers.at(1).token, Received<Welcome>(kWorker1).at(0).token);
+  }
+  for (const Connection worker : {kWorker0, kWorker1}) {
+    for (const WorkerMember& member : Received<ViewAnnouncement>(worker).at(0).workers) EXPECT_EQ(member.token, "");
+  }
+  ASSERT_EQ(sink_.views.size(), 1u);
+  EXPECT_EQ(sink_.views[0].workers.at(0).token, "");
 }
 
 // Shard `connection` on machine "m" of the GPUs "GPU-0" and "GPU-1", with 1 and 3 GiB of memory.
@@ -102,14 +124,19 @@ TEST_F(RunTest, AnnouncesOneViewToEverybodyInOrderOfIds) {
     run().Receive(connection, RegistrationOf(connection));
   }
   ReportData();
-  const ViewAnnouncement expected{.view = kView,
-                                  .num_classes = 9,
-                                  .shards = {{0, "h:11", {0, 4}}, {1, "h:10", {4, 9}}},
-                                  .workers = {{0, "h:21"}, {1, "h:20"}},
-                                  .standing = {},
-                                  .last_decided_step = 0};
-  for (const Connection connection : Everybody()) {
-    EXPECT_THAT(Received<ViewAnnouncement>(connection), ElementsAre(expected));
+  ViewAnnouncement expected{.view = kView,
+                            .num_classes = 9,
+                            .shards = {{0, "h:11", {0, 4}}, {1, "h:10", {4, 9}}},
+                            .workers = {{0, "h:21"}, {1, "h:20"}},
+                            .standing = {},
+                            .last_decided_step = 0};
+  for (const Connection worker : {kWorker0, kWorker1}) {
+    EXPECT_THAT(Received<ViewAnnouncement>(worker), ElementsAre(expected));
+  }
+  expected.workers[0].token = Received<Welcome>(kWorker1)[0].token;
+  expected.workers[1].token = Received<Welcome>(kWorker0)[0].token;
+  for (const Connection shard : {kShard0, kShard1}) {
+    EXPECT_THAT(Received<ViewAnnouncement>(shard), ElementsAre(expected));
   }
 }
 

@@ -3,11 +3,15 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/this_process.h"
+#include "common/io/log.h"
 #include "common/metrics/process_stats.h"
+#include "common/rpc/authorize.h"
 #include "common/rpc/convert_messages.h"
 #include "common/rpc/convert_reports.h"
 #include "common/rpc/server_stream.h"
@@ -19,6 +23,11 @@ namespace {
 
 // A status travels in a header of HTTP/2, which is bounded (8 KiB unless told otherwise).
 constexpr size_t kLongestSentence = 2000;
+
+// Who may look: everybody with a certificate.
+constexpr absl::Span<const CertifiedRole> kAnybody(kAllCertifiedRoles);
+
+CertifiedRole CertifiedAs(Role role) { return role == Role::kShard ? CertifiedRole::kShard : CertifiedRole::kWorker; }
 
 absl::Status Shortened(const absl::Status& status) {
   if (status.message().size() <= kLongestSentence) return status;
@@ -55,9 +64,12 @@ class Service::Packer final : public Session::Stream {
 
 class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
  public:
-  Attendance(Session* session, Connection connection, ProcessMetrics* metrics)
+  Attendance(Session* session, Connection connection, const grpc::CallbackServerContext& context,
+             ProcessMetrics* metrics)
       : session_(session),
         connection_(connection),
+        peer_(context.peer()),
+        certified_(RoleOfPeer(context)),
         received_(metrics->messages.With(kReceived)),
         received_bytes_(metrics->message_bytes.With(kReceived)) {}
 
@@ -65,7 +77,10 @@ class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
   absl::Status OnMessage(const v1::ParticipantMessage& message) override {
     received_.Increment();
     received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
-    const absl::StatusOr<ParticipantMessage> unpacked = FromProto(message);
+    absl::StatusOr<ParticipantMessage> unpacked = FromProto(message);
+    if (unpacked.ok()) {
+      if (absl::Status status = CheckRole(*unpacked); !status.ok()) unpacked = std::move(status);
+    }
     if (unpacked.ok()) {
       session_->Receive(connection_, *unpacked);
     } else {
@@ -76,8 +91,22 @@ class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
   void OnClosed(const absl::Status& status) override { session_->Detach(connection_, status); }
 
  private:
+  // A worker's certificate is no shard's, whatever its owner says.
+  absl::Status CheckRole(const ParticipantMessage& message) const {
+    const auto* const registration = std::get_if<Registration>(&message);
+    if (registration == nullptr || !certified_.has_value()) return absl::OkStatus();
+    const CertifiedRole claimed = CertifiedAs(registration->role);
+    if (claimed == *certified_) return absl::OkStatus();
+    const absl::Status status = absl::PermissionDeniedError(
+        absl::StrCat("registers as a ", NameOf(claimed), " with the certificate of a ", NameOf(*certified_)));
+    LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
+    return status;
+  }
+
   Session* const session_;
   const Connection connection_;
+  const std::string peer_;  // its address
+  const std::optional<CertifiedRole> certified_;
   Counter& received_;
   Counter& received_bytes_;
 };
@@ -85,28 +114,49 @@ class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
 Service::Service(Run::Options options, const Clock* clock, ProgressSink* sink, ProcessMetrics* metrics)
     : sink_(sink), metrics_(metrics), session_(std::move(options), clock, this) {}
 
-grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Service::Attend(grpc::CallbackServerContext*) {
+absl::Status Service::Allow(const grpc::CallbackServerContext& context, absl::string_view rpc,
+                            absl::Span<const CertifiedRole> roles) {
+  const absl::Status status = Authorize(context, rpc, roles);
+  if (!status.ok()) metrics_->refused_messages.With(absl::StatusCodeToString(status.code())).Increment();
+  return status;
+}
+
+grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Service::Attend(
+    grpc::CallbackServerContext* context) {
+  const absl::Status allowed = Allow(*context, "Coordinator.Attend", {CertifiedRole::kShard, CertifiedRole::kWorker});
+  if (!allowed.ok()) {
+    return new RefusedCall<grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>>(allowed);
+  }
   return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
-      [this](std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream) {
+      [this, context](std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream) {
         const Connection connection = session_.Attach(std::make_shared<Packer>(std::move(stream), metrics_));
-        return std::make_unique<Attendance>(&session_, connection, metrics_);
+        return std::make_unique<Attendance>(&session_, connection, *context, metrics_);
       });
 }
 
-grpc::ServerWriteReactor<v1::Progress>* Service::Watch(grpc::CallbackServerContext*, const v1::WatchRequest*) {
+grpc::ServerWriteReactor<v1::Progress>* Service::Watch(grpc::CallbackServerContext* context, const v1::WatchRequest*) {
+  const absl::Status allowed = Allow(*context, "Coordinator.Watch", kAnybody);
+  if (!allowed.ok()) return new RefusedCall<grpc::ServerWriteReactor<v1::Progress>>(allowed);
   return watchers_.Watch();
 }
 
 grpc::ServerUnaryReactor* Service::Stop(grpc::CallbackServerContext* context, const v1::StopRequest*,
                                         v1::StopResponse*) {
-  session_.RequestStop();
+  const absl::Status allowed = Allow(*context, "Coordinator.Stop", {CertifiedRole::kClient});
+  if (allowed.ok()) session_.RequestStop();
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
+  reactor->Finish(ToGrpcStatus(allowed));
   return reactor;
 }
 
 grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest*,
                                              v1::RunStatus* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Status allowed = Allow(*context, "Coordinator.GetStatus", kAnybody);
+  if (!allowed.ok()) {
+    reactor->Finish(ToGrpcStatus(allowed));
+    return reactor;
+  }
   *response = ToProto(session_.Status());
   const ParticipantStats own = StatsOf(metrics_, {kDecision});
   v1::MemberStatus* coordinator = response->mutable_coordinator();
@@ -114,7 +164,6 @@ grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* contex
   coordinator->set_pid(getpid());
   coordinator->set_resident_bytes(own.resident_bytes);
   for (const PhaseTime& phase : own.phases) *coordinator->add_phases() = arcshard::ToProto(phase);
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;
 }

@@ -2,9 +2,12 @@
 
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/base/clock.h"
 #include "common/metrics/metric_list.h"
+#include "common/rpc/certified_role.h"
 #include "coordinator/session.h"
 #include "coordinator/watch.h"
 
@@ -31,6 +34,10 @@ class Service final : public v1::Coordinator::CallbackService, private ProgressS
  private:
   class Attendance;  // what a participant's stream receives
   class Packer;      // what it sends
+
+  // Authorize, counted where it refuses.
+  absl::Status Allow(const grpc::CallbackServerContext& context, absl::string_view rpc,
+                     absl::Span<const CertifiedRole> roles);
 
   void Report(const Progress& progress) override;
   void Note(const std::string& sentence) override;

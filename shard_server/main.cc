@@ -13,6 +13,8 @@
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
+#include "common/rpc/healthcheck.h"
+#include "common/rpc/security_options.h"
 #include "shard_server/capacity.h"
 #include "shard_server/head/gpu.h"
 #include "shard_server/shard_process.h"
@@ -55,6 +57,8 @@ absl::Status Main(ShardProcess::Options options, const std::string& metrics_list
 int main(int argc, char** argv) {
   arcshard::SetProcessName("arcshard-shard");
   arcshard::QuietGrpc();
+  const auto healthcheck = arcshard::HealthcheckCommand(arcshard::CertifiedRole::kShard, "127.0.0.1:7100", argc, argv);
+  if (healthcheck.has_value()) return *healthcheck;
   arcshard::shard::ShardProcess::Options options;
   int64_t capacity_mb = 0;
   std::string metrics_listen = "127.0.0.1:0";
@@ -62,9 +66,15 @@ int main(int argc, char** argv) {
   std::string device = "cpu";
 
   CLI::App app("Holds a range of a run's class centers. Start it in any order with the other processes of the run.");
+  app.footer("arcshard-shard healthcheck tells whether one serves.");
   app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")->required();
   app.add_option("--listen", options.listen, "host:port for the workers; port 0 takes a free one")
       ->capture_default_str();
+  app.add_option("--advertise", options.advertise,
+                 "host that the workers are told to connect to; auto: the address by which this machine reaches the "
+                 "coordinator. Default: that of --listen, or auto where that is 0.0.0.0 or [::]");
+  arcshard::SecurityOptions security;
+  security.AddTo(&app, arcshard::SecurityOptions::Listens::kYes);
   app.add_option("--device", device,
                  "where to hold and compute: cpu, cuda (a GPU of those it sees, leased by the coordinator) or cuda:N")
       ->capture_default_str();
@@ -92,6 +102,7 @@ int main(int argc, char** argv) {
           arcshard::ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {
     return *exit_code;
   }
+  if (const auto exit_code = security.Take(arcshard::CertifiedRole::kShard, &options.security)) return *exit_code;
 
   const absl::Status status = arcshard::shard::Main(options, metrics_listen);
   if (status.ok()) return EXIT_SUCCESS;

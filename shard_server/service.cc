@@ -6,6 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/token.h"
+#include "common/io/log.h"
+#include "common/rpc/authorize.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/tensor_codec.h"
@@ -17,27 +20,30 @@ namespace arcshard::shard {
 // run's before memory is taken for them.
 class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
  public:
-  Handler(ShardService* service, WorkerStreams::Sender sender) : service_(service), sender_(std::move(sender)) {}
+  Handler(ShardService* service, std::string peer, WorkerStreams::Sender sender)
+      : service_(service), peer_(std::move(peer)), sender_(std::move(sender)) {}
 
   absl::Status OnMessage(const v1::WorkerMessage& message) override {
     service_->received_.Increment();
     service_->received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
     absl::Status status = Take(message);
     if (!status.ok()) service_->CountRefusal(status);
+    if (absl::IsPermissionDenied(status)) LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
     return status;
   }
 
   void OnClosed(const absl::Status&) override {
-    if (worker_.has_value()) service_->streams_.Remove(*worker_, sender_);
+    if (identified_) service_->streams_.Remove(*worker_, sender_);
   }
 
  private:
   absl::Status Take(const v1::WorkerMessage& message) {
     ASSIGN_OR_RETURN(const Key key, FromProto(message.key()));
     ShardState* const state = service_->state();
-    if (message.has_hello()) return TakeHello(state, key, message.hello().worker());
+    if (message.has_hello()) return TakeHello(state, key, message.hello());
     if (!worker_.has_value()) return absl::FailedPreconditionError("the first message of a stream is hello");
-    if (state == nullptr) {
+    RETURN_IF_ERROR(Identify());
+    if (state == nullptr || !identified_) {
       return absl::FailedPreconditionError(absl::StrCat(ToString(key), " came before this shard was in the run"));
     }
     if (embedding_.has_value() && !message.has_embedding()) {
@@ -56,7 +62,8 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     }
   }
 
-  absl::Status TakeHello(ShardState* state, const Key& key, uint32_t worker) {
+  absl::Status TakeHello(ShardState* state, const Key& key, const v1::Hello& hello) {
+    const uint32_t worker = hello.worker();
     if (worker_.has_value() && *worker_ != worker) {
       return absl::InvalidArgumentError(
           absl::StrCat("the stream of worker ", *worker_, " says hello from worker ", worker));
@@ -64,7 +71,21 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     if (state != nullptr) RETURN_IF_ERROR(state->Hello(worker, key.view));
     if (worker_.has_value()) return absl::OkStatus();
     worker_ = worker;
-    service_->streams_.Put(worker, sender_);
+    token_ = hello.token();
+    return Identify();
+  }
+
+  // Makes the stream the worker's, once it is known that its hello came from there.
+  absl::Status Identify() {
+    if (identified_) return absl::OkStatus();
+    const std::optional<bool> genuine = service_->IsTokenOf(*worker_, token_);
+    if (!genuine.has_value()) return absl::OkStatus();
+    if (!*genuine) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("the hello of worker ", *worker_, " does not carry the token that the coordinator gave it"));
+    }
+    identified_ = true;
+    service_->streams_.Put(*worker_, sender_);
     return absl::OkStatus();
   }
 
@@ -121,8 +142,11 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
   static absl::Status Named(const Key& key, const absl::Status& status) { return Annotate(status, ToString(key)); }
 
   ShardService* const service_;
+  const std::string peer_;  // its address
   const WorkerStreams::Sender sender_;
-  std::optional<uint32_t> worker_;
+  std::optional<uint32_t> worker_;  // that it says to be
+  std::string token_;
+  bool identified_ = false;  // it is
   std::vector<int64_t> labels_;
   std::vector<float> values_;                // of the embedding whose pieces come in
   std::optional<TensorReceiver> embedding_;  // between its first piece and its last
@@ -140,6 +164,27 @@ ShardService::ShardService(ShardMetrics* metrics)
 void ShardService::Attach(ShardState* state) {
   MutexLock lock(&mutex_);
   state_ = state;
+}
+
+absl::Status ShardService::Admit(const ViewAnnouncement& view) {
+  std::map<uint32_t, std::string> tokens;
+  for (const WorkerMember& worker : view.workers) {
+    if (worker.token.size() != kTokenBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " gives worker ", worker.id, " a token of ",
+                                                     worker.token.size(), " bytes, expected ", kTokenBytes));
+    }
+    tokens[worker.id] = worker.token;
+  }
+  MutexLock lock(&mutex_);
+  tokens_ = std::move(tokens);
+  return absl::OkStatus();
+}
+
+std::optional<bool> ShardService::IsTokenOf(uint32_t worker, absl::string_view token) {
+  MutexLock lock(&mutex_);
+  const auto found = tokens_.find(worker);
+  if (found == tokens_.end()) return std::nullopt;
+  return SameToken(found->second, token);
 }
 
 void ShardService::ShowLoad(ShardMetrics* metrics) {
@@ -170,9 +215,16 @@ void ShardService::CountRefusal(const absl::Status& why) {
   refused_.With(absl::StatusCodeToString(why.code())).Increment();
 }
 
-grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>* ShardService::Exchange(grpc::CallbackServerContext*) {
+grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>* ShardService::Exchange(
+    grpc::CallbackServerContext* context) {
+  if (const absl::Status status = Authorize(*context, "Shard.Exchange", {CertifiedRole::kWorker}); !status.ok()) {
+    CountRefusal(status);
+    return new RefusedCall<grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>>(status);
+  }
   return ServerStream<v1::WorkerMessage, v1::ShardMessage>::Start(
-      [this](WorkerStreams::Sender sender) { return std::make_unique<Handler>(this, std::move(sender)); });
+      [this, peer = std::string(context->peer())](WorkerStreams::Sender sender) {
+        return std::make_unique<Handler>(this, peer, std::move(sender));
+      });
 }
 
 }  // namespace arcshard::shard

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
 
+#include "absl/status/status.h"
 #include "arcshard/v1/shard.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/metrics/metric_list.h"
@@ -17,9 +21,11 @@ class ShardService final : public v1::Shard::CallbackService {
   // `metrics` outlives the service.
   explicit ShardService(ShardMetrics* metrics);
 
-  // From now on messages go to `state`, which outlives the server. Before that a worker may say hello, no more: a
-  // worker may know the view before this shard does.
+  // From now on messages go to `state`, which outlives the server.
   void Attach(ShardState* state);
+  // The view's workers: from now on a stream is that of the worker whose token its hello carries. Before that a worker
+  // may say hello, no more: it may know the view before this shard does. InvalidArgument: a worker has no token.
+  absl::Status Admit(const ViewAnnouncement& view);
 
   // Any thread, one at a time: brings the metrics that tell what the state holds up to date.
   void ShowLoad(ShardMetrics* metrics);
@@ -37,6 +43,8 @@ class ShardService final : public v1::Shard::CallbackService {
     MutexLock lock(&mutex_);
     return state_;
   }
+  // Whether this is the worker's token; nullopt: its token is not known yet.
+  std::optional<bool> IsTokenOf(uint32_t worker, absl::string_view token);
   void CountRefusal(const absl::Status& why);
 
   LabelledMetric<Counter> refused_;
@@ -47,6 +55,7 @@ class ShardService final : public v1::Shard::CallbackService {
   WorkerStreams streams_;
   Mutex mutex_;
   ShardState* state_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::map<uint32_t, std::string> tokens_ ABSL_GUARDED_BY(mutex_);  // by worker
 };
 
 }  // namespace arcshard::shard

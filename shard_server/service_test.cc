@@ -7,6 +7,7 @@
 #include <deque>
 #include <numeric>
 #include <optional>
+#include <thread>
 
 #include "common/rpc/client_stream.h"
 #include "common/rpc/convert.h"
@@ -91,6 +92,7 @@ v1::WorkerMessage Message(const Key& key) {
 v1::WorkerMessage HelloOf(uint32_t worker, const View& view = kView) {
   v1::WorkerMessage message = Message({view, 0, 0, 0});
   message.mutable_hello()->set_worker(worker);
+  message.mutable_hello()->set_token(absl::StrCat("token of worker", worker));
   return message;
 }
 v1::WorkerMessage LabelsMessage(const Key& key, const std::vector<int64_t>& labels) {
@@ -124,6 +126,7 @@ class ServiceTest : public testing::Test, protected ShardOutput {
     start.next.plan.micro_batch_sizes = std::move(micro_batch_sizes);
     ASSERT_TRUE(state_->Decide(start).ok());
     service_.Attach(state_.get());
+    ASSERT_TRUE(service_.Admit(TestView()).ok());
     executor_ = std::make_unique<Executor>(state_.get(), [](const absl::Status& status) { ADD_FAILURE() << status; });
   }
   void Begin() { Begin({2, 2, 1}); }
@@ -268,6 +271,42 @@ TEST_F(ServiceTest, HelloIsAcceptedBeforeTheShardIsInTheRunAndNothingElse) {
   client.Send(HelloOf(0));
   client.Send(LabelsMessage(key_, LabelsOf(0)));
   ExpectEnd(client, absl::StatusCode::kFailedPrecondition, "came before this shard was in the run");
+}
+
+TEST_F(ServiceTest, OneWorkerCannotSpeakForAnother) {
+  const auto genuine = Labelled();  // worker 0
+  v1::WorkerMessage hello = HelloOf(0);
+  hello.mutable_hello()->set_token("token of worker7");
+  Client impostor(server_->port());
+  impostor.Send(hello);
+  ExpectEnd(impostor, absl::StatusCode::kPermissionDenied, "the hello of worker 0 does not carry the token");
+  EXPECT_EQ(metrics_.refused_messages.With("PERMISSION_DENIED").Value(), 1.0);
+  hello.mutable_hello()->clear_token();
+  Client nobody(server_->port());
+  nobody.Send(hello);
+  ExpectEnd(nobody, absl::StatusCode::kPermissionDenied, "does not carry the token");
+  // And the worker's own stream is as it was.
+  genuine->Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
+  EXPECT_TRUE(genuine->Next().has_statistics());
+}
+
+TEST_F(ServiceTest, AnImpostorWhoCameBeforeTheViewIsFoundOutWithItsFirstMessage) {
+  v1::WorkerMessage hello = HelloOf(0);
+  hello.mutable_hello()->set_token("token of nobody!");
+  Client impostor(server_->port());
+  impostor.Send(hello);
+  while (metrics_.messages.With(kReceived).Value() < 1.0) std::this_thread::yield();
+  Begin();
+  impostor.Send(LabelsMessage(key_, LabelsOf(0)));
+  ExpectEnd(impostor, absl::StatusCode::kPermissionDenied, "does not carry the token");
+}
+
+TEST_F(ServiceTest, AViewThatGivesAWorkerNoTokenIsRefused) {
+  ViewAnnouncement view = TestView();
+  view.workers[1].token.clear();
+  const absl::Status status = service_.Admit(view);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("worker 7 a token of 0 bytes"));
 }
 
 TEST_F(ServiceTest, TheFirstMessageIsHello) {

@@ -8,6 +8,7 @@
 #include "common/config/load_config.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
+#include "common/rpc/host_address.h"
 #include "shard_server/class_centers.h"
 #include "shard_server/device_request.h"
 #include "shard_server/head_from_config.h"
@@ -38,13 +39,17 @@ ShardProcess::~ShardProcess() {
 absl::Status ShardProcess::Run() {
   ParticipantOptions attend;
   if (options_.device.cuda) RETURN_IF_ERROR(AskForDevice(&attend.registration));
-  ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}));
-  LogInfo(absl::StrCat("listening on ", server_->address(), ", waiting for the coordinator at ", options_.coordinator));
+  ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}, options_.security));
+  ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(options_.advertise, server_->address(),
+                                                                options_.coordinator, options_.connect_timeout));
+  LogInfo(absl::StrCat("listening on ", server_->address(), ", for workers ", address,
+                       ", waiting for the coordinator at ", options_.coordinator));
   attend.coordinator = options_.coordinator;
+  attend.security = options_.security;
   attend.connect_timeout = options_.connect_timeout;
   attend.metrics = metrics_;
   attend.registration.role = Role::kShard;
-  attend.registration.address = server_->address();
+  attend.registration.address = address;
   attend.registration.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
   attend.stats = [this] {
     ParticipantStats stats = StatsOf(metrics_, {kBegin, kPass1, kPass2});
@@ -152,6 +157,7 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
     metrics_->bytes.Set(static_cast<double>(head::Head::RequiredBytes(options)));
     LogInfo(absl::StrCat("holds classes [", range.begin, ", ", range.end, ") of ", view.num_classes));
   }
+  RETURN_IF_ERROR(service_.Admit(view));
   RETURN_IF_ERROR(state_->JoinView(view, head_.get()));
   view_ = view.view;
   metrics_->incarnation.Set(static_cast<double>(view_.incarnation));

@@ -16,6 +16,7 @@
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/participant.h"
+#include "common/rpc/security.h"
 #include "shard_server/executor.h"
 #include "shard_server/head/gpu.h"
 #include "shard_server/service.h"
@@ -35,6 +36,8 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
     bool share_device = false;           // the GPU may be leased to others who say so too
     std::string name;                    // the same after a restart; empty: the host's
     std::string listen = "127.0.0.1:0";  // of the service for workers
+    std::string advertise;               // host that workers are told, see AdvertisedAddress
+    Security security;                   // of both: the service, and the way to the coordinator
     int64_t capacity_bytes = 0;  // memory for weights, momentum and kept exponentials; on a GPU 0: RequestDevice's
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
     std::function<absl::StatusOr<std::vector<head::GpuInfo>>()> list_gpus = head::ListGpus;  // of this machine

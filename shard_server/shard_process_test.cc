@@ -136,7 +136,7 @@ class ShardProcessTest : public testing::Test {
     view.view = {3, 1};
     view.num_classes = num_classes;
     view.shards = {{0, "127.0.0.1:1", {0, 4}}, {1, "127.0.0.1:2", {4, num_classes}}};
-    view.workers = {{0, "127.0.0.1:3"}};
+    view.workers = {{0, "127.0.0.1:3", "token of worker0"}};
     return view;
   }
   static Decision Start0(NextAction next) { return {{3, 1}, 0, Outcome::kCommit, 0.0, {next, {}}}; }

@@ -118,7 +118,7 @@ inline ViewAnnouncement TestView() {
   view.view = kView;
   view.num_classes = 10;
   view.shards = {{0, "", {0, 2}}, {1, "", {2, 6}}, {2, "", {6, 10}}};
-  view.workers = {{0, ""}, {7, ""}};
+  view.workers = {{0, "", "token of worker0"}, {7, "", "token of worker7"}};
   return view;
 }
 

@@ -12,6 +12,8 @@
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
+#include "common/rpc/security_options.h"
+#include "worker/healthcheck.h"
 #include "worker/training/worker_device.h"
 #include "worker/worker_process.h"
 
@@ -34,6 +36,7 @@ void StartWatchdog(Mailbox* mailbox) {
 int Main(int argc, char** argv) {
   SetProcessName("arcshard-worker");
   QuietGrpc();
+  if (const std::optional<int> exit_code = HealthcheckCommand(argc, argv)) return *exit_code;
   CLI::App app("arcshard-worker: runs the backbone and owns the loss of its share of every step.");
   WorkerOptions options;
   std::string connect_timeout = "60s";
@@ -42,8 +45,12 @@ int Main(int argc, char** argv) {
   app.add_option("--coordinator", options.coordinator, "The coordinator's address, host:port")->required();
   app.add_option("--data", options.data, "Where the training set lies on this machine; default: the run's data.train");
   app.add_option("--all-reduce-interface", options.all_reduce_interface,
-                 "Address of this machine that the workers' all-reduce binds to. It knows neither TLS nor passwords")
+                 "Address of this machine that the workers' all-reduce binds to; auto: the one by which it reaches the "
+                 "coordinator. It knows neither TLS nor passwords")
       ->capture_default_str();
+  SecurityOptions security;
+  security.AddTo(&app, SecurityOptions::Listens::kYes);
+  app.footer("arcshard-worker healthcheck tells whether one runs.");
   app.add_option("--connect-timeout", connect_timeout, "How long to wait for the coordinator, such as 60s")
       ->capture_default_str();
   app.add_option("--metrics-listen", metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
@@ -55,6 +62,7 @@ int Main(int argc, char** argv) {
           ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {
     return *exit_code;
   }
+  if (const std::optional<int> exit_code = security.Take(CertifiedRole::kWorker, &options.security)) return *exit_code;
   MetricRegistry registry;
   WorkerMetrics metrics(&registry);
   if (options.device.cuda) {

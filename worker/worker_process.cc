@@ -15,6 +15,7 @@
 #include "common/io/file.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
+#include "common/rpc/host_address.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
@@ -40,10 +41,12 @@ class WorkerLife {
       RETURN_IF_ERROR(UseGpu(options_.device.index));
       device_ = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(options_.device.index));
     }
-    ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen(options_.all_reduce_interface));
+    RETURN_IF_ERROR(ChooseInterface());
+    ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen(interface_));
     LogInfo(absl::StrCat("waiting for the coordinator at ", options_.coordinator));
     ParticipantOptions participant;
     participant.coordinator = options_.coordinator;
+    participant.security = options_.security;
     participant.connect_timeout = options_.connect_timeout;
     participant.metrics = metrics_;
     participant.registration.role = Role::kWorker;
@@ -57,6 +60,19 @@ class WorkerLife {
   }
 
  private:
+  // Where the all-reduce listens. It knows no TLS, so the rule about that is all there is to say.
+  absl::Status ChooseInterface() {
+    interface_ = options_.all_reduce_interface;
+    if (interface_ == "auto") {
+      ASSIGN_OR_RETURN(interface_, LocalAddressTowards(options_.coordinator, options_.connect_timeout));
+    }
+    RETURN_IF_ERROR(options_.security.CheckListen(interface_, interface_));
+    if (!IsLoopback(interface_)) {
+      LogInfo(absl::StrCat("the workers' all-reduce, on ", interface_, ", knows no TLS: let only workers reach it"));
+    }
+    return absl::OkStatus();
+  }
+
   // Follows the coordinator until the run ends.
   absl::Status Attend() {
     while (true) {
@@ -79,6 +95,7 @@ class WorkerLife {
 
   absl::Status Handle(const Welcome& welcome) {
     id_ = welcome.id;
+    token_ = welcome.token;
     SetProcessName(absl::StrCat("arcshard-worker ", id_));
     ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
     if (!options_.data.empty()) config_.data.train = options_.data;
@@ -110,7 +127,9 @@ class WorkerLife {
       ShardLinkOptions link;
       link.shard = i;
       link.address = view.shards[i].address;
+      link.security = options_.security;
       link.worker = id_;
+      link.token = token_;
       link.dim = config_.backbone.embedding_size;
       link.view = view.view;
       link.connect_timeout = config_.cluster.connect_timeout;
@@ -123,7 +142,7 @@ class WorkerLife {
     group.rank = static_cast<int>(seat_.position);
     group.size = static_cast<int>(view.workers.size());
     group.rendezvous = view.workers.front().rendezvous;
-    group.interface = options_.all_reduce_interface;
+    group.interface = interface_;
     group.device = device_;
     group.timeout = std::max(config_.cluster.connect_timeout, absl::Minutes(5));
     ASSIGN_OR_RETURN(all_reduce_, AllReduce::Connect(group));
@@ -249,9 +268,11 @@ class WorkerLife {
   PhaseHistograms phases_;
   const SystemClock clock_;
   at::Device device_ = at::kCPU;
+  std::string interface_;  // that the all-reduce binds to
   std::unique_ptr<Rendezvous> rendezvous_;
   RunConfig config_;
   uint32_t id_ = 0;
+  std::string token_;  // that shows a shard that this is worker id_
   uint64_t step_ = 0;  // decided last
   double best_accuracy_ = 0.0;
   bool finished_ = false;

@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "common/base/device_name.h"
 #include "common/metrics/metric_list.h"
+#include "common/rpc/security.h"
 #include "worker/mailbox.h"
 
 namespace arcshard::worker {
@@ -13,8 +14,10 @@ namespace arcshard::worker {
 // What is local to a worker; all else is the run's configuration, which the coordinator hands out.
 struct WorkerOptions {
   std::string coordinator;                         // host:port
+  Security security;                               // of the ways to the coordinator and to the shards
   DeviceName device;                               // where the backbone computes
-  std::string all_reduce_interface = "127.0.0.1";  // address of this host that the workers' all-reduce binds to
+  std::string all_reduce_interface = "127.0.0.1";  // address of this host that the workers' all-reduce binds to; auto:
+                                                   // the one by which it reaches the coordinator
   std::string data;                                // folder of the training set, where it is not at data.train
   absl::Duration connect_timeout = absl::Seconds(60);
 };

@@ -6,6 +6,7 @@
 
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/base/token.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "shard_server/executor.h"
@@ -30,7 +31,10 @@ class TestShard final : public shard::ShardOutput {
     executor_.Finish();
   }
 
-  absl::Status Join(const ViewAnnouncement& view) { return state_.JoinView(view, head_.get()); }
+  absl::Status Join(const ViewAnnouncement& view) {
+    if (service_ != nullptr) RETURN_IF_ERROR(service_->Admit(view));
+    return state_.JoinView(view, head_.get());
+  }
 
   absl::Status Serve() {
     service_ = std::make_unique<shard::ShardService>(&metrics_);
@@ -159,7 +163,7 @@ class RealShardCluster final : public ShardCluster {
   absl::Status StartShards() {
     view_.view = {1, 1};
     view_.num_classes = options_.ranges.back().end;
-    for (uint32_t i = 0; i < options_.workers; ++i) view_.workers.push_back({i, ""});
+    for (uint32_t i = 0; i < options_.workers; ++i) view_.workers.push_back({i, "", NewToken()});
     for (uint32_t k = 0; k < options_.ranges.size(); ++k) {
       head::HeadOptions head = options_.head;
       head.num_classes = view_.num_classes;
@@ -191,6 +195,7 @@ class RealShardCluster final : public ShardCluster {
     link.shard = shard;
     link.address = shards_[shard]->address();
     link.worker = worker;
+    link.token = view_.workers[worker].token;
     link.dim = options_.head.dim;
     link.view = view_.view;
     return worker::ConnectShard(link, events);

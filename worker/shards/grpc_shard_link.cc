@@ -114,6 +114,7 @@ class GrpcShardLink final : public ShardLink {
     v1::WorkerMessage hello;
     *hello.mutable_key()->mutable_view() = ToProto(options.view);
     hello.mutable_hello()->set_worker(options.worker);
+    hello.mutable_hello()->set_token(options.token);
     Send(std::move(hello));
   }
 
@@ -170,7 +171,7 @@ class GrpcShardLink final : public ShardLink {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ShardLink>> ConnectShard(const ShardLinkOptions& options, ShardLinkEvents* events) {
-  const std::shared_ptr<grpc::Channel> channel = MakeChannel(options.address);
+  const std::shared_ptr<grpc::Channel> channel = MakeChannel(options.address, options.security, CertifiedRole::kShard);
   RETURN_IF_ERROR(AwaitConnected(channel.get(), absl::StrCat("shard ", options.shard, " at ", options.address),
                                  options.connect_timeout));
   return std::make_unique<GrpcShardLink>(options, channel, events);

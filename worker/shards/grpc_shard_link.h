@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/metrics/metric_list.h"
+#include "common/rpc/security.h"
 #include "worker/shards/shard_link.h"
 
 namespace arcshard::worker {
@@ -13,7 +14,9 @@ namespace arcshard::worker {
 struct ShardLinkOptions {
   size_t shard = 0;     // position in the view's shards; what the events are told
   std::string address;  // host:port
+  Security security;    // of the way there
   uint32_t worker = 0;  // this worker's id
+  std::string token;    // and what proves it
   int64_t dim = 0;      // D
   View view;
   absl::Duration connect_timeout = absl::Seconds(60);

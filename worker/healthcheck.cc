@@ -1,0 +1,87 @@
+#include "worker/healthcheck.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/base/status_macros.h"
+#include "common/io/command_line.h"
+#include "common/io/file.h"
+#include "common/io/log.h"
+#include "common/rpc/host_address.h"
+
+namespace arcshard::worker {
+namespace {
+
+struct FreeAddresses {
+  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
+};
+
+// The first line of what is answered to GET /metrics. Connecting and reading wait at most `timeout` each.
+absl::StatusOr<std::string> AnswerOf(const std::string& address, absl::Duration timeout) {
+  ASSIGN_OR_RETURN(const std::string host, HostOf(address));
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const std::string port = address.substr(address.rfind(':') + 1);
+  if (const int code = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); code != 0) {
+    return absl::UnavailableError(gai_strerror(code));
+  }
+  const std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
+  const FileDescriptor socket(::socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval limit = absl::ToTimeval(timeout);
+  setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));  // of connect too
+  if (connect(socket.get(), addresses->ai_addr, addresses->ai_addrlen) != 0) {
+    return ErrnoStatus(errno, address, "cannot connect");
+  }
+  const std::string request = absl::StrCat("GET /metrics HTTP/1.0\r\nHost: ", address, "\r\n\r\n");
+  if (send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) {
+    return ErrnoStatus(errno, address, "cannot send");
+  }
+  std::string answer(64, '\0');
+  const ssize_t size = recv(socket.get(), answer.data(), answer.size(), 0);
+  if (size < 0) return ErrnoStatus(errno, address, "cannot receive");
+  answer.resize(static_cast<size_t>(size));
+  return answer.substr(0, answer.find('\r'));
+}
+
+absl::Status Check(const std::string& address, absl::Duration timeout) {
+  const absl::StatusOr<std::string> answer = AnswerOf(address, timeout);
+  if (!answer.ok()) return Annotate(answer.status(), absl::StrCat("no worker answers at ", address));
+  if (absl::StartsWith(*answer, "HTTP/1") && absl::StrContains(*answer, " 200 ")) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("what answers at ", address, " is no worker: '", *answer, "'"));
+}
+
+}  // namespace
+
+std::optional<int> HealthcheckCommand(int argc, char** argv) {
+  if (argc < 2 || absl::string_view(argv[1]) != "healthcheck") return std::nullopt;
+  CLI::App app("Exits with 0 if the worker that runs on this machine answers on its metrics port; else with 1.");
+  std::string address = "127.0.0.1:9400";
+  std::string timeout_text = "5s";
+  app.add_option("--address", address, "host:port of its --metrics-listen")
+      ->envname("ARCSHARD_HEALTH_ADDRESS")
+      ->capture_default_str();
+  app.add_option("--timeout", timeout_text, "how long to wait for an answer")->capture_default_str();
+  if (const std::optional<int> exit_code = ParseCommandLine(&app, argc - 1, argv + 1)) return exit_code;
+  absl::Duration timeout;
+  if (const std::optional<int> exit_code = ParseDurationOption("--timeout", timeout_text, &timeout)) return exit_code;
+  const absl::Status status = Check(address, timeout);
+  if (status.ok()) return EXIT_SUCCESS;
+  LogError(status.message());
+  return EXIT_FAILURE;
+}
+
+}  // namespace arcshard::worker
