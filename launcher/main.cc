@@ -1,5 +1,5 @@
-// arcshard: trains on this machine, shows how a run stands, reports on it, verifies, embeds, prepares data, explains
-// the configuration.
+// arcshard: trains on this machine, shows how a run stands, reports on it, verifies, embeds, prepares data, makes
+// certificates, explains the configuration.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/load_config.h"
 #include "common/config/nearest_name.h"
+#include "common/rpc/security_options.h"
+#include "launcher/certs_commands.h"
 #include "launcher/data_commands.h"
 #include "launcher/embed.h"
 #include "launcher/plan.h"
@@ -60,6 +62,7 @@ struct Arguments {
   PlanOptions plan;
   StatusOptions status;
   double status_timeout = 5, status_interval = 2;  // seconds
+  SecurityOptions status_security;
 };
 
 CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
@@ -156,6 +159,7 @@ CLI::App* AddStatus(CLI::App* app, Arguments* arguments) {
   folder->type_name("folder");
   status->add_option("--coordinator", options->coordinator, "host:port of its coordinator instead, on any machine")
       ->excludes(folder);
+  arguments->status_security.AddTo(status, SecurityOptions::Listens::kNo);
   status->add_flag("--json", options->json, "As JSON, with every member's figures");
   status->add_flag("--watch", options->watch, "Again and again until the run ends; on a terminal at the same place");
   status->add_option("--interval", arguments->status_interval, "Seconds from one look of --watch to the next")
@@ -183,6 +187,7 @@ int RunStatus(Arguments arguments) {
   }
   options.timeout = absl::Seconds(arguments.status_timeout);
   options.interval = absl::Seconds(arguments.status_interval);
+  if (const auto exit_code = arguments.status_security.Take(std::nullopt, &options.security)) return *exit_code;
   const absl::Status status = ShowStatus(options);
   return status.ok() ? 0 : Complain(status.message(), kFailed);
 }
@@ -244,6 +249,7 @@ int Main(int argc, char** argv) {
   const CLI::App* status_command = AddStatus(&app, &arguments);
   const CLI::App* report = AddReport(&app, &arguments.report);
   const DataCommands data(&app);
+  const CertsCommands certs(&app);
   app.add_subcommand("config", "List every key of a run's YAML file with its default");
 
   if (const std::string sentence = UnknownCommand(app, argc, argv); !sentence.empty()) {
@@ -269,6 +275,10 @@ int Main(int argc, char** argv) {
   if (data.parsed()) {
     const absl::StatusOr<int> status = data.Run();
     return status.ok() ? *status : Complain(status.status().message(), kFailed);
+  }
+  if (certs.parsed()) {
+    const absl::Status status = certs.Run();
+    return status.ok() ? 0 : Complain(status.message(), kFailed);
   }
   if (embed->parsed()) {
     const absl::Status status = EmbedImages(arguments.embed);

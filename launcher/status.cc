@@ -24,9 +24,9 @@ namespace {
 
 class Coordinator {
  public:
-  explicit Coordinator(const std::string& address)
+  Coordinator(const std::string& address, const Security& security)
       : name_(absl::StrCat("the coordinator at ", address)),
-        channel_(MakeChannel(address)),
+        channel_(MakeChannel(address, security, CertifiedRole::kCoordinator)),
         stub_(v1::Coordinator::NewStub(channel_)) {}
 
   absl::StatusOr<v1::RunStatus> Ask(absl::Duration timeout) {
@@ -81,7 +81,7 @@ absl::Status ShowStatus(const StatusOptions& options) {
   if (address.empty()) {
     ASSIGN_OR_RETURN(address, RunFolder::CoordinatorOf(options.run_folder));
   }
-  Coordinator coordinator(address);
+  Coordinator coordinator(address, options.security);
   const bool in_place = options.watch && !options.json && isatty(STDOUT_FILENO) != 0;
   for (bool first = true;; first = false) {
     const absl::StatusOr<v1::RunStatus> status = coordinator.Ask(options.timeout);

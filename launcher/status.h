@@ -4,12 +4,14 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/rpc/security.h"
 
 namespace arcshard::launcher {
 
 struct StatusOptions {
   std::string run_folder;                     // of an `arcshard train` on this machine, whose coordinator is asked; or:
   std::string coordinator;                    // host:port
+  Security security;                          // of the way there
   bool json = false;                          // for scripts instead of people
   absl::Duration timeout = absl::Seconds(5);  // for the coordinator to answer
   bool watch = false;                         // again and again, until the run ends

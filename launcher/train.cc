@@ -69,7 +69,9 @@ std::string Quoted(const std::string& path) {
 // waited for.
 std::vector<std::string> ThreadEnvironment(int threads) {
   std::vector<std::string> environment = {absl::StrCat("OMP_NUM_THREADS=", threads),
-                                          absl::StrCat("MKL_NUM_THREADS=", threads)};
+                                          absl::StrCat("MKL_NUM_THREADS=", threads),
+                                          // What is on this machine alone needs no TLS, whatever is set around it.
+                                          "ARCSHARD_TLS_CA=", "ARCSHARD_TLS_CERT=", "ARCSHARD_TLS_KEY="};
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) environment.push_back("OMP_WAIT_POLICY=passive");
   return environment;
 }

@@ -10,14 +10,16 @@
 
 namespace arcshard::launcher {
 
-absl::StatusOr<std::unique_ptr<WatchClient>> WatchClient::Start(const std::string& coordinator) {
+absl::StatusOr<std::unique_ptr<WatchClient>> WatchClient::Start(const std::string& coordinator,
+                                                                const Security& security) {
   FileDescriptor wake(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!wake.valid()) return ErrnoStatus(errno, "eventfd", "cannot create");
-  return std::unique_ptr<WatchClient>(new WatchClient(coordinator, std::move(wake)));
+  return std::unique_ptr<WatchClient>(
+      new WatchClient(MakeChannel(coordinator, security, CertifiedRole::kCoordinator), std::move(wake)));
 }
 
-WatchClient::WatchClient(const std::string& coordinator, FileDescriptor wake)
-    : stub_(v1::Coordinator::NewStub(MakeChannel(coordinator))), wake_(std::move(wake)), thread_([this] { Read(); }) {}
+WatchClient::WatchClient(std::shared_ptr<grpc::Channel> channel, FileDescriptor wake)
+    : stub_(v1::Coordinator::NewStub(channel)), wake_(std::move(wake)), thread_([this] { Read(); }) {}
 
 WatchClient::~WatchClient() {
   context_.TryCancel();

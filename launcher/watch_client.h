@@ -1,5 +1,6 @@
 #pragma once
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/io/file.h"
+#include "common/rpc/security.h"
 
 namespace arcshard::launcher {
 
@@ -19,7 +21,8 @@ namespace arcshard::launcher {
 class WatchClient {
  public:
   // coordinator: host:port.
-  static absl::StatusOr<std::unique_ptr<WatchClient>> Start(const std::string& coordinator);
+  static absl::StatusOr<std::unique_ptr<WatchClient>> Start(const std::string& coordinator,
+                                                            const Security& security = Security());
   ~WatchClient();  // cancels
 
   int fd() const { return wake_.get(); }  // readable when there is something to take
@@ -29,7 +32,7 @@ class WatchClient {
   void AwaitEnd(absl::Duration timeout);
 
  private:
-  WatchClient(const std::string& coordinator, FileDescriptor wake);
+  WatchClient(std::shared_ptr<grpc::Channel> channel, FileDescriptor wake);
   void Read();
 
   const std::unique_ptr<v1::Coordinator::Stub> stub_;

@@ -1,0 +1,142 @@
+// The real programs with TLS between them: a run by hand, its certificates renewed while it trains, its healthchecks.
+#include <poll.h>
+
+#include <csignal>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "tests/process/process_kit.h"
+#include "tests/support/certificates.h"
+
+namespace arcshard {
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+
+class TlsProcessTest : public ProcessTestBase {
+ protected:
+  using Arguments = std::vector<std::string>;
+
+  Arguments With(Arguments arguments, CertifiedRole role) const {
+    const TlsFiles files = certificates_.FilesOf(role);
+    arguments.insert(arguments.end(), {"--tls-ca", files.ca, "--tls-cert", files.certificate, "--tls-key", files.key});
+    return arguments;
+  }
+  // What stands behind `mark` in the next line that has it, up to the next comma or the end.
+  static std::string After(Program& program, const std::string& mark) {
+    const std::string line = program.AwaitLine(mark);
+    const size_t begin = line.find(mark) + mark.size();
+    return line.substr(begin, line.find(',', begin) - begin);
+  }
+  void ExpectHealthy(const std::string& program, const std::string& address) {
+    Program asks = Start(program, program == "arcshard-worker"
+                                      ? Arguments{"healthcheck", "--address", address}
+                                      : With({"healthcheck", "--address", address}, CertifiedRole::kClient));
+    EXPECT_EQ(asks.AwaitEnd(), launcher::ProcessExit()) << asks.output();
+  }
+  Program StartCoordinator() {
+    SmallRun();
+    return Start("arcshard-coordinator",
+                 With({"--config", Path("run.yaml"), "--listen", "127.0.0.1:0"}, CertifiedRole::kCoordinator));
+  }
+
+  const TestCertificates certificates_;
+};
+
+TEST_F(TlsProcessTest, RenewingCertificatesLosesNoStep) {
+  Program coordinator = StartCoordinator();
+  const std::string address = After(coordinator, "listening on ");
+  const Arguments shard = With({"--coordinator", address, "--listen", "0.0.0.0:0"}, CertifiedRole::kShard);
+  Program shard_0 = Start("arcshard-shard", shard);
+  Program shard_1 = Start("arcshard-shard", shard);
+  const Arguments worker = With({"--coordinator", address, "--all-reduce-interface", "auto"}, CertifiedRole::kWorker);
+  Program worker_0 = Start("arcshard-worker", worker);
+  Program worker_1 = Start("arcshard-worker", worker);
+  const std::string shard_address = After(shard_0, "for workers ");
+  EXPECT_THAT(shard_address, HasSubstr("127.0.0.1:"));  // the address by which it reaches the coordinator
+  const std::string worker_metrics = absl::StrCat("127.0.0.1:", After(worker_0, "metrics on port "));
+
+  const Security client = certificates_.SecurityOf(CertifiedRole::kClient);
+  auto watch = launcher::WatchClient::Start(address, client);
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  AwaitSteps(watch->get(), 3);
+  ExpectHealthy("arcshard-coordinator", address);
+  ExpectHealthy("arcshard-shard", shard_address);
+  ExpectHealthy("arcshard-worker", worker_metrics);
+  Program status = Start("arcshard", With({"status", "--coordinator", address}, CertifiedRole::kClient));
+  EXPECT_TRUE(status.AwaitEnd().ok()) << status.output();
+  EXPECT_THAT(status.output(), ContainsRegex("\nshard 1 +[0-9]+ "));
+
+  Program renew = Start("arcshard", {"certs", "renew", certificates_.folder(), "--days", "7"});
+  EXPECT_TRUE(renew.AwaitEnd().ok()) << renew.output();
+  const std::string renewed = *ReadFile(certificates_.FilesOf(CertifiedRole::kShard).certificate);
+  while (CertificateShownBy(shard_address, client, CertifiedRole::kShard) != renewed) AwaitSteps(watch->get(), 1);
+  AwaitSteps(watch->get(), 3);
+  ExpectHealthy("arcshard-coordinator", address);
+  ExpectHealthy("arcshard-shard", shard_address);
+
+  coordinator.Signal(SIGTERM);
+  EXPECT_TRUE(coordinator.AwaitEnd().ok()) << coordinator.output();
+  for (Program* member : {&shard_0, &shard_1, &worker_0, &worker_1}) {
+    EXPECT_TRUE(member->AwaitEnd().ok()) << member->output();
+  }
+  (*watch)->AwaitEnd(absl::Seconds(10));
+  const std::vector<v1::Progress> reports = (*watch)->Take();
+  ASSERT_FALSE(reports.empty());
+  EXPECT_EQ(reports.back().phase(), v1::Progress::PHASE_FINISHED);
+  EXPECT_EQ(reports.back().skipped(), 0u);
+}
+
+TEST_F(TlsProcessTest, AHealthcheckSaysWhatIsWrong) {
+  Program coordinator = StartCoordinator();
+  const std::string address = After(coordinator, "listening on ");
+  EXPECT_THAT(ErrorOf("arcshard-shard",
+                      With({"healthcheck", "--address", address, "--timeout", "2s"}, CertifiedRole::kShard), 1),
+              HasSubstr("its certificate is a coordinator's, expected a shard's"));
+  EXPECT_THAT(ErrorOf("arcshard-coordinator", {"healthcheck", "--address", address, "--timeout", "2s"}, 1),
+              HasSubstr("does not answer"));
+  EXPECT_THAT(ErrorOf("arcshard-worker", {"healthcheck", "--address", "127.0.0.1:1"}, 1),
+              HasSubstr("no worker answers at 127.0.0.1:1"));
+  coordinator.Signal(SIGTERM);
+  EXPECT_TRUE(coordinator.AwaitEnd().ok());
+}
+
+TEST_F(TlsProcessTest, ProgramsRefuseWhatIsUnsafeOrIncomplete) {
+  SmallRun();
+  EXPECT_THAT(ErrorOf("arcshard-coordinator", {"--config", Path("run.yaml"), "--listen", "0.0.0.0:0"}, 1),
+              HasSubstr("refuses to listen on 0.0.0.0:0, which other machines may reach, without TLS"));
+  EXPECT_THAT(ErrorOf("arcshard-shard", {"--coordinator", "127.0.0.1:1", "--listen", "0.0.0.0:0"}, 1),
+              HasSubstr("refuses to listen on 0.0.0.0:0"));
+  EXPECT_THAT(ErrorOf("arcshard-worker", {"--coordinator", "127.0.0.1:1", "--all-reduce-interface", "0.0.0.0"}, 1),
+              HasSubstr("refuses to listen on 0.0.0.0"));
+  const TlsFiles worker = certificates_.FilesOf(CertifiedRole::kWorker);
+  EXPECT_THAT(ErrorOf("arcshard-shard", {"--coordinator", "127.0.0.1:1", "--tls-ca", worker.ca}, 2),
+              HasSubstr("there is no --tls-cert"));
+  EXPECT_THAT(ErrorOf("arcshard-shard", With({"--coordinator", "127.0.0.1:1", "--insecure"}, CertifiedRole::kShard), 2),
+              HasSubstr("--insecure and --tls-ca exclude each other"));
+  EXPECT_THAT(ErrorOf("arcshard-shard", With({"--coordinator", "127.0.0.1:1"}, CertifiedRole::kWorker), 1),
+              HasSubstr("is the certificate of a worker, this process needs one of a shard"));
+  EXPECT_THAT(ErrorOf("arcshard", {"certs", "init", certificates_.folder()}, 1), HasSubstr("nothing is overwritten"));
+
+  Program insecure =
+      Start("arcshard-coordinator", {"--config", Path("run.yaml"), "--listen", "0.0.0.0:0", "--insecure"});
+  insecure.AwaitLine("INSECURE: listens on 0.0.0.0:0 without TLS");
+  insecure.AwaitLine("listening on ");
+  insecure.Signal(SIGTERM);
+  EXPECT_TRUE(insecure.AwaitEnd().ok());
+}
+
+TEST_F(TlsProcessTest, AWorkerWithoutTlsLearnsWhyNobodyAnswers) {
+  Program coordinator = StartCoordinator();
+  const std::string address = After(coordinator, "listening on ");
+  EXPECT_THAT(ErrorOf("arcshard-worker", {"--coordinator", address, "--connect-timeout", "1s"}, 1),
+              HasSubstr(absl::StrCat("waited 1s for the coordinator at ", address, ", which does not answer (")));
+  coordinator.AwaitLine("TLS: a handshake failed: ");
+  coordinator.Signal(SIGTERM);
+  EXPECT_TRUE(coordinator.AwaitEnd().ok());
+}
+
+}  // namespace
+}  // namespace arcshard
