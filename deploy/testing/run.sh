@@ -153,6 +153,15 @@ check_status() {
   compose run --rm --no-deps -T arcshard status --coordinator coordinator:7000 | sed 's/^/    /'
 }
 
+# The page about a run, written where the run lies and copied out of a container that has ended.
+check_report() {
+  local page=$engine_run/report.html
+  compose run --rm --no-deps -T arcshard report "/runs/$1" >/dev/null
+  compose cp "coordinator:/runs/$1/report.html" "$page" 2>/dev/null
+  grep -q '<svg' "$page" || fail 'arcshard report wrote no page with pictures'
+  echo "  arcshard report: $(stat -c %s "$page") bytes"
+}
+
 check_panels() {
   engine_inside python3 deploy/check_panels.py --prometheus http://127.0.0.1:9090 ${panels:+--pictures "$panels"}
 }
