@@ -56,7 +56,7 @@ TEST_F(ImageSourcesTest, AnImageStandsForItself) {
 }
 
 TEST_F(ImageSourcesTest, RecordsAreFoundByFolderOrFile) {
-  const std::string grocery = ARCSHARD_SOURCE_DIR "/tests/data/grocery";
+  const std::string grocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
   for (const std::string& path : {grocery, grocery + "/train.rec"}) {
     const auto images = Open(path);
     EXPECT_GT(images->images(), 50);
@@ -66,7 +66,7 @@ TEST_F(ImageSourcesTest, RecordsAreFoundByFolderOrFile) {
 }
 
 TEST_F(ImageSourcesTest, AVerificationSetIsReadImageByImage) {
-  const auto images = Open(ARCSHARD_SOURCE_DIR "/tests/data/grocery/pairs.bin");
+  const auto images = Open(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs.bin");
   EXPECT_EQ(images->images() % 2, 0);
   EXPECT_EQ(images->NameOf(3), "image 3");
   EXPECT_EQ(LabelOf(*images, 3), -1);
