@@ -61,7 +61,7 @@ run_folder() { echo "$("$engine_docker" volume inspect -f '{{.Mountpoint}}' "${r
 run_await_end() {
   local one status
   for one in $(members); do
-    status=$(timeout 1200 "$engine_docker" wait "$(container "$one")") || fail "$one did not end within 20 minutes"
+    status=$(timeout 3600 "$engine_docker" wait "$(container "$one")") || fail "$one did not end within an hour"
     [ "$status" = "$1" ] || fail "$one ended with exit status $status instead of $1"
   done
   echo "  all $(members | wc -l) processes ended with exit status $1: $(compose logs --no-log-prefix coordinator | tail -1)"
