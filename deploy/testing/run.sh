@@ -5,7 +5,7 @@ run_prometheus_image=arcshard-test-prometheus
 run_data=$PWD/.deps/deploy/example
 run_project=arcshard-test
 run_is_up=false
-demo_accuracy=0.9255  # what scripts/demo prints with 3 shards and 2 workers, on a processor with AVX-512
+demo_accuracy=0.9247  # what scripts/demo prints with 3 shards and 2 workers, on a processor with AVX-512
 
 export COMPOSE_FILE=${COMPOSE_FILE:-deploy/compose/compose.yaml} COMPOSE_PROJECT_NAME=$run_project
 export ARCSHARD_IMAGE=$run_image ARCSHARD_PROMETHEUS_IMAGE=$run_prometheus_image ARCSHARD_DATA=$run_data
