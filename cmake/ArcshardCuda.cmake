@@ -12,6 +12,8 @@ if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80 90)
 endif()
 enable_language(CUDA)
+# Debian's CMake 3.25.1 wants to mark this one as outdated, and stops where a toolkit lacks it, as all do since CUDA 12.
+add_library(CUDA::nvToolsExt INTERFACE IMPORTED)
 find_package(CUDAToolkit REQUIRED)
 set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)  # CMake 3.25 does not know nvcc's
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG")
