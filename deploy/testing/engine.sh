@@ -49,15 +49,13 @@ engine_start() {  # build|run
 }
 
 engine_stop() {
-  local pid i
-  if [ -s "$engine_run/pid" ]; then
-    pid=$(cat "$engine_run/pid")
-    kill "$pid" 2>/dev/null || true
-    for ((i = 0; i < 600; i++)); do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.1
-    done
-  fi
+  local i
+  if [ -s "$engine_run/pid" ]; then kill "$(cat "$engine_run/pid")" 2>/dev/null || true; fi
+  # Its own, and what it started: containers' shims outlive it by a moment.
+  for ((i = 0; i < 600; i++)); do
+    grep -qsF "$engine_run/" /proc/[0-9]*/cmdline || break
+    sleep 0.1
+  done
   if grep -q " $engine_run/network " /proc/mounts; then umount "$engine_run/network"; fi
 }
 

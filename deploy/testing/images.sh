@@ -10,7 +10,7 @@ make_base() {
   [ -z "$("$engine_docker" images -q "$images_base")" ] || return 0
   local tar=$images_cache/bookworm.tar root mirror
   if [ ! -e "$tar" ]; then
-    mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | awk '$2 == "bookworm" {print $1; exit}')
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | awk '$2 == "bookworm" && !found++ {print $1}')
     root=$(mktemp -d "$images_cache/root.XXXXXX")
     debootstrap --variant=minbase bookworm "$root" ${mirror:+"$mirror"} >"$images_cache/debootstrap.log" ||
       { tail -5 "$images_cache/debootstrap.log"; return 1; }

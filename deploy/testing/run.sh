@@ -6,7 +6,7 @@ run_data=$PWD/.deps/deploy/example
 run_project=arcshard-test
 run_is_up=false
 # What scripts/demo prints: 3 shards and 2 workers too, so the same on the same kind of processor.
-demo_accuracy=$(sed -n 's/^step 1800 unseen_alphabets: accuracy \([0-9.]*\).*/\1/p' README.md | head -1)
+demo_accuracy=$(sed -n 's/^step 1800 unseen_alphabets: accuracy \([0-9.]*\).*/\1/p' README.md)
 
 export COMPOSE_FILE=${COMPOSE_FILE:-deploy/compose/compose.yaml} COMPOSE_PROJECT_NAME=$run_project
 export ARCSHARD_IMAGE=$run_image ARCSHARD_PROMETHEUS_IMAGE=$run_prometheus_image ARCSHARD_DATA=$run_data
@@ -137,7 +137,7 @@ check_accuracy() {
   local line verified
   line=$(compose logs --no-log-prefix coordinator | grep 'accuracy' | tail -1 | sed 's/.*verification/verification/')
   echo "  $line"
-  verified=$(compose run --rm --no-deps -T arcshard verify /runs/omniglot/model/backbone.safetensors /data/data/unseen_alphabets.bin --threads 1 | head -1)
+  verified=$(compose run --rm --no-deps -T arcshard verify /runs/omniglot/model/backbone.safetensors /data/data/unseen_alphabets.bin --threads 1 | sed -n 1p)
   echo "  arcshard verify in a container: $verified"
   [ -z "$1" ] || return 0
   python3 - "$demo_accuracy" "$line" <<'PYTHON' || fail "that is not the demo's accuracy"
@@ -187,7 +187,7 @@ kill_a_shard() {
 await_restart() {
   local one
   await_steps 2 1
-  compose logs --no-log-prefix coordinator | grep -m 1 ' died ' | sed 's/^/  /'
+  compose logs --no-log-prefix coordinator | grep ' died ' | sed -n '1s/^/  /p'
   echo "  trains again, from its beginning, $((SECONDS - kill_time)) s after the kill; restarts:" \
     "$(for one in $(members); do echo "$one $(state "$one" '{{.RestartCount}}')"; done | tr '\n' ' ')"
 }
