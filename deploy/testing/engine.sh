@@ -49,15 +49,30 @@ engine_start() {  # build|run
 }
 
 engine_stop() {
-  local i
-  if [ -s "$engine_run/pid" ]; then kill "$(cat "$engine_run/pid")" 2>/dev/null || true; fi
-  # Its own, and what it started: containers' shims outlive it by a moment.
-  for ((i = 0; i < 600; i++)); do
-    grep -qsF "$engine_run/" /proc/[0-9]*/cmdline || break
+  local engine i one
+  engine=$(cat "$engine_run/pid" 2>/dev/null || true)
+  # The number may be another process's by now.
+  if [ -n "$engine" ] && grep -qsF "$engine_run/" "/proc/$engine/cmdline"; then
+    kill "$engine"
+    for ((i = 0; i < 600; i++)); do  # its own end, and what it started: containers' shims outlive it by a moment
+      [ -n "$(engine_processes)" ] || break
+      sleep 0.1
+    done
+  fi
+  # Of an engine that was killed, or hangs: containers, their shims, containerd.
+  for one in $(engine_processes); do
+    # shellcheck disable=SC2046
+    kill -KILL $(cat "/proc/$one/task/$one/children" 2>/dev/null) "$one" 2>/dev/null || true
+  done
+  for ((i = 0; i < 100; i++)); do
+    [ -n "$(engine_processes)" ] || break
     sleep 0.1
   done
-  if grep -q " $engine_run/network " /proc/mounts; then umount "$engine_run/network"; fi
+  # The network's name, and what a killed engine had mounted; the latest first.
+  awk -v run="$engine_run/" -v data="$engine_data/" 'index($2, run) == 1 || index($2, data) == 1 {print $2}' /proc/mounts | tac |
+    while read -r one; do umount "$one"; done
 }
+engine_processes() { grep -lsF "$engine_run/" /proc/[0-9]*/cmdline | cut -d/ -f3 || true; }
 
 # Runs a command where published ports and containers are reachable.
 engine_inside() { nsenter --net="$engine_run/network" "$@"; }

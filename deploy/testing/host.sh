@@ -44,7 +44,7 @@ describe_host() {
   echo '-- iptables'
   for name in iptables-save ip6tables-save; do "$name" 2>/dev/null | sed '/^#/d; s/ \[[0-9]*:[0-9]*\]$//'; done
   echo '-- forwarding'
-  sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.forwarding net.ipv6.conf.all.forwarding 2>/dev/null
+  cat /proc/sys/net/{ipv4/ip_forward,ipv4/conf/all/forwarding,ipv6/conf/all/forwarding} 2>/dev/null
   echo '-- mounts'
   awk '{print $1, $2, $3}' /proc/mounts | sort
   echo '-- processes of engines and containers'
