@@ -20,12 +20,12 @@ class CertsCommands {
  private:
   CLI::App* Add(const char* name, const char* help);
 
-  CLI::App* certs_;
-  CLI::App* init_;
-  CLI::App* renew_;
   std::string folder_;
   int days_ = 365;
   bool keep_ = false;
+  CLI::App* certs_;
+  CLI::App* init_;  // after the values: a command's help shows their defaults
+  CLI::App* renew_;
 };
 
 }  // namespace arcshard::launcher
