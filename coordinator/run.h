@@ -116,6 +116,7 @@ class Run {
   absl::Status Handle(Connection from, const FailureReport& report);
   absl::Status Handle(Connection from, const FinishedReport& report);
   absl::Status Handle(Connection from, const HeartbeatReport& report);
+  absl::Status Handle(Connection from, const CheckpointReport& report);
 
   absl::Status CheckRegistration(const Registration& registration) const;
   // A device for the member that this registration makes, if it asks for one.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
 #include "coordinator/run.h"
 
 // The end of a run: deaths, failures, time that runs out, stops. How it goes on is in run.cc.
@@ -53,6 +54,12 @@ absl::Status Run::Handle(Connection from, const FailureReport& report) {
     blame_deadline_ = clock_->Now() + options_.blame_grace;
   }
   return absl::OkStatus();
+}
+
+absl::Status Run::Handle(Connection, const CheckpointReport& report) {
+  RETURN_IF_ERROR(CheckView(report.view, "CheckpointReport"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("sent a checkpoint of step ", report.step, " that nobody asked for"));
 }
 
 absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {

@@ -85,6 +85,29 @@ absl::Status CheckSchedule(const RunConfig::Schedule& schedule) {
   return absl::OkStatus();
 }
 
+absl::Status CheckInitFrom(const RunConfig& config) {
+  const RunConfig::InitFrom& init_from = config.init_from;
+  if (init_from.checkpoint.empty()) {
+    if (!init_from.classes.empty() || init_from.moments || init_from.parts != "both") {
+      return Refuse("init_from.checkpoint is missing: the other keys of init_from say what is taken from it");
+    }
+    return absl::OkStatus();
+  }
+  if (init_from.parts != "head" && !config.backbone.init.empty()) {
+    return Refuse("init_from.checkpoint (", init_from.checkpoint, ") and backbone.init (", config.backbone.init,
+                  ") both give the backbone's first weights; init_from.parts head leaves them to backbone.init");
+  }
+  if (init_from.parts != "backbone" && !config.head.init.empty()) {
+    return Refuse("init_from.checkpoint (", init_from.checkpoint, ") and head.init (", config.head.init,
+                  ") both give the first class centers; init_from.parts backbone leaves them to head.init");
+  }
+  if (init_from.parts == "backbone" && !init_from.classes.empty()) {
+    return Refuse("init_from.classes (", init_from.classes, ") says which class centers are taken, but ",
+                  "init_from.parts is backbone");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckCluster(const RunConfig::Cluster& cluster) {
   if (cluster.heartbeat_timeout < 2 * cluster.heartbeat_interval) {
     return Refuse("cluster.heartbeat_timeout (", absl::FormatDuration(cluster.heartbeat_timeout),
@@ -106,6 +129,7 @@ absl::Status CheckRunConfig(const RunConfig& config) {
   RETURN_IF_ERROR(CheckBackbone(config.backbone));
   RETURN_IF_ERROR(CheckLoss(config.loss));
   RETURN_IF_ERROR(CheckSchedule(config.schedule));
+  RETURN_IF_ERROR(CheckInitFrom(config));
   return CheckCluster(config.cluster);
 }
 

@@ -36,6 +36,7 @@ struct RunConfig {
     int loader_threads = 1;           // per worker
     int prefetch = 2;                 // micro-batches decoded ahead, per worker
     double max_corrupt_share = 0.01;  // of the records; above it the run ends
+    bool log_samples = false;         // logs/samples-worker-<id>.jsonl: which samples each micro-batch held
   } data;
 
   struct Backbone {
@@ -100,6 +101,22 @@ struct RunConfig {
     double every_epochs = 0.0;      // 0: only at the end
     bool keep_best = true;          // model/best_backbone.safetensors: of the best mean accuracy so far
   } verification;
+
+  struct Checkpoint {
+    double every_minutes = 10.0;  // 0: not by the clock
+    uint64_t every_steps = 0;     // 0: not by steps. At the end of the run there always is one
+    uint32_t keep_last = 3;       // complete ones that stay
+    uint64_t keep_every = 0;      // of steps that this divides stay all; 0: no others
+    int64_t buffer_mb = 1024;     // per shard: rows copied aside before the next update
+  } checkpoint;
+
+  // The first weights of a new run, from a checkpoint of another.
+  struct InitFrom {
+    std::string checkpoint;      // a run's folder (its newest) or a checkpoint's; empty: none
+    std::string parts = "both";  // both | backbone | head
+    std::string classes;         // file: for each class of this run its number there, or new; empty: the same numbers
+    bool moments = false;        // the optimizer's moments too
+  } init_from;
 
   struct Cluster {
     uint32_t shards = 1;  // the coordinator waits for so many of each

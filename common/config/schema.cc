@@ -68,6 +68,8 @@ void AddData(RunConfig::Data& data, Keys& keys) {
   keys.Add("data.prefetch", &data.prefetch, FromTo(1, 1024), "micro-batches", "decoded ahead, per worker");
   keys.Add("data.max_corrupt_share", &data.max_corrupt_share, FromTo(0, 1), "of the records",
            "that may be impossible to decode (each is replaced and counted); above it the run ends");
+  keys.Add("data.log_samples", &data.log_samples, {}, "",
+           "write run.folder/logs/samples-worker-<id>.jsonl: the numbers of the samples of each micro-batch");
 }
 
 void AddBackbone(RunConfig::Backbone& backbone, Keys& keys) {
@@ -184,6 +186,35 @@ void AddVerification(RunConfig::Verification& verification, Keys& keys) {
            "leave the backbone of the best mean accuracy so far as model/best_backbone.safetensors");
 }
 
+void AddCheckpoint(RunConfig::Checkpoint& checkpoint, Keys& keys) {
+  keys.Add("checkpoint.every_minutes", &checkpoint.every_minutes, FromTo(0, kLargestCount), "minutes",
+           "between checkpoints, in run.folder/checkpoints; 0: not by the clock; there always is one at the end");
+  keys.Add("checkpoint.every_steps", &checkpoint.every_steps, FromTo(0, 1e12), "steps",
+           "between checkpoints; 0: not by steps");
+  keys.Add("checkpoint.keep_last", &checkpoint.keep_last, FromTo(1, kLargestCount), "checkpoints",
+           "complete ones that stay; older ones are deleted once a new one is on the disk");
+  keys.Add("checkpoint.keep_every", &checkpoint.keep_every, FromTo(0, 1e12), "steps",
+           "checkpoints of steps that this divides stay all; 0: keep_last alone decides");
+  keys.Add("checkpoint.buffer_mb", &checkpoint.buffer_mb, FromTo(1, kLargestCount), "MiB",
+           "per shard, for class centers and moments that are copied aside while a checkpoint is written; without room "
+           "the next update waits for the disk");
+}
+
+void AddInitFrom(RunConfig::InitFrom& init_from, Keys& keys) {
+  keys.Add("init_from.checkpoint", &init_from.checkpoint, {}, "",
+           "first weights of a new run: the folder of another run, whose newest checkpoint is taken, or of a "
+           "checkpoint; empty: drawn from the seed",
+           PathBase::kConfigFile);
+  keys.Add("init_from.parts", &init_from.parts, OneOf{{"both", "backbone", "head"}}, "",
+           "what is taken from the checkpoint; the other is drawn from the seed");
+  keys.Add(
+      "init_from.classes", &init_from.classes, {}, "",
+      "text file: a line for each class of this run, its number in the checkpoint, or new; empty: the same number, "
+      "those beyond the checkpoint's are new",
+      PathBase::kConfigFile);
+  keys.Add("init_from.moments", &init_from.moments, {}, "", "take the optimizer's moments too; else they begin at 0");
+}
+
 void AddCluster(RunConfig::Cluster& cluster, Keys& keys) {
   keys.Add("cluster.shards", &cluster.shards, FromTo(1, 4096), "processes", "shards that the coordinator waits for");
   keys.Add("cluster.workers", &cluster.workers, FromTo(1, 4096), "processes", "workers that the coordinator waits for");
@@ -212,6 +243,8 @@ std::vector<ConfigKey> ConfigKeys(RunConfig* config) {
   AddOptimizer(config->optimizer, keys);
   AddSchedule(config->schedule, keys);
   AddVerification(config->verification, keys);
+  AddCheckpoint(config->checkpoint, keys);
+  AddInitFrom(config->init_from, keys);
   AddCluster(config->cluster, keys);
   return keys.Take();
 }

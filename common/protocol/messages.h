@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/protocol/checkpoint_report.h"
 #include "common/protocol/types.h"
 #include "common/protocol/verification_report.h"
 
@@ -106,7 +107,7 @@ struct HeartbeatReport {
 };
 
 using ParticipantMessage = std::variant<Registration, DatasetReport, JoinedReport, ReadyVote, EvaluationReport,
-                                        FailureReport, FinishedReport, HeartbeatReport>;
+                                        FailureReport, FinishedReport, HeartbeatReport, CheckpointReport>;
 
 struct Welcome {
   uint32_t id = 0;

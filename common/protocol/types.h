@@ -53,14 +53,15 @@ enum class NextAction { kStep, kEvaluate, kStop };
 
 struct Next {
   NextAction action = NextAction::kStop;
-  StepPlan plan;  // of the next step, with kStep
+  StepPlan plan;            // of the next step, with kStep
+  bool checkpoint = false;  // before that: the state as it is now becomes a checkpoint
   friend bool operator==(const Next&, const Next&) = default;
 };
 
 enum class Outcome { kCommit, kSkip };
 
-// The coordinator's word about step `step`: everybody applies it or nobody does. Step 0 (always a commit of nothing)
-// starts the run.
+// The coordinator's word about step `step`: everybody applies it or nobody does. That of the view's last_decided_step,
+// a commit of nothing, starts the run.
 struct Decision {
   View view;
   uint64_t step = 0;
@@ -99,6 +100,7 @@ struct ViewAnnouncement {
   std::vector<WorkerMember> workers;  // by id ascending
   std::vector<Standing> standing;     // of the undecided step; empty in a run's first view
   uint64_t last_decided_step = 0;
+  std::string checkpoint = {};  // folder that everybody restores the state after that step from; empty: step 0
   friend bool operator==(const ViewAnnouncement&, const ViewAnnouncement&) = default;
 };
 

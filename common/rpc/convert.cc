@@ -58,6 +58,7 @@ absl::StatusOr<StepPlan> FromProto(const v1::StepPlan& plan) {
 
 v1::Next ToProto(const Next& next) {
   v1::Next out;
+  out.set_checkpoint(next.checkpoint);
   switch (next.action) {
     case NextAction::kStep:
       out.set_action(v1::Next::ACTION_STEP);
@@ -77,12 +78,12 @@ absl::StatusOr<Next> FromProto(const v1::Next& next) {
   switch (next.action()) {
     case v1::Next::ACTION_STEP: {
       ASSIGN_OR_RETURN(StepPlan plan, FromProto(next.plan()));
-      return Next{NextAction::kStep, std::move(plan)};
+      return Next{NextAction::kStep, std::move(plan), next.checkpoint()};
     }
     case v1::Next::ACTION_EVALUATE:
-      return Next{NextAction::kEvaluate, {}};
+      return Next{NextAction::kEvaluate, {}, next.checkpoint()};
     case v1::Next::ACTION_STOP:
-      return Next{NextAction::kStop, {}};
+      return Next{NextAction::kStop, {}, next.checkpoint()};
     default:
       return absl::InvalidArgumentError(absl::StrCat("next.action ", static_cast<int>(next.action()), " is not known"));
   }
@@ -134,6 +135,7 @@ v1::ViewAnnouncement ToProto(const ViewAnnouncement& announcement) {
     member->set_attempt(standing.attempt);
   }
   out.set_last_decided_step(announcement.last_decided_step);
+  out.set_checkpoint(announcement.checkpoint);
   return out;
 }
 
@@ -143,6 +145,7 @@ absl::StatusOr<ViewAnnouncement> FromProto(const v1::ViewAnnouncement& announcem
   out.view = FromProto(announcement.view());
   out.num_classes = announcement.num_classes();
   out.last_decided_step = announcement.last_decided_step();
+  out.checkpoint = announcement.checkpoint();
   int64_t covered = 0;
   for (const v1::ShardMember& shard : announcement.shards()) {
     const ClassRange range{shard.range().begin(), shard.range().end()};

@@ -144,6 +144,7 @@ struct ParticipantPacker {
     v1::Heartbeat* message = out->mutable_heartbeat();
     if (report.stats.has_value()) *message->mutable_stats() = ToProto(*report.stats);
   }
+  void operator()(const CheckpointReport& report) const { *out->mutable_checkpoint() = ToProto(report); }
 };
 
 // The same of CoordinatorMessage.
@@ -202,6 +203,10 @@ absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& messa
       return FinishedReport{};
     case v1::ParticipantMessage::kHeartbeat:
       return FromHeartbeat(message.heartbeat());
+    case v1::ParticipantMessage::kCheckpoint: {
+      ASSIGN_OR_RETURN(CheckpointReport report, FromProto(message.checkpoint()));
+      return report;
+    }
     case v1::ParticipantMessage::MESSAGE_NOT_SET:
       break;
   }

@@ -32,6 +32,14 @@ TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
   EXPECT_EQ(failure.code, static_cast<int>(absl::StatusCode::kDataLoss));
   RoundTrip(FinishedReport{});
   EXPECT_EQ(RoundTrip(HeartbeatReport{}).stats, std::nullopt);
+  const CheckpointReport written{{3, 2},
+                                 17,
+                                 {{"backbone.safetensors", FileRecord::kBlockBytes + 1, 7, {8, 9}}},
+                                 absl::OkStatus(),
+                                 absl::Seconds(2)};
+  EXPECT_EQ(RoundTrip(written), written);
+  const CheckpointReport failed{{3, 2}, 17, {}, absl::ResourceExhaustedError("the disk is full"), absl::Seconds(1)};
+  EXPECT_EQ(RoundTrip(failed), failed);
   const ParticipantStats stats{1 << 30, 1 << 20, {{"pass_1", 3, 0.25}}};
   EXPECT_EQ(RoundTrip(HeartbeatReport{stats}).stats, stats);
 }

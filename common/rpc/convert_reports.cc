@@ -2,9 +2,12 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/convert.h"
 
 namespace arcshard {
 namespace {
@@ -12,6 +15,8 @@ namespace {
 constexpr int kMostAcceptRates = 16;
 constexpr int kMostPhases = 32;
 constexpr size_t kLongestPhaseName = 32;  // bytes
+constexpr int kMostFiles = 16;            // of a participant's part of a checkpoint
+constexpr size_t kLongestFileName = 255;  // bytes
 
 bool IsPhaseName(const std::string& name) {
   if (name.empty() || name.size() > kLongestPhaseName) return false;
@@ -19,6 +24,32 @@ bool IsPhaseName(const std::string& name) {
     if (!absl::ascii_islower(c) && !absl::ascii_isdigit(c) && c != '_') return false;
   }
   return true;
+}
+
+// Of a file that lies in the checkpoint's folder, whatever the sender thinks.
+bool IsFileName(const std::string& name) {
+  if (name.empty() || name.size() > kLongestFileName || name.front() == '.') return false;
+  for (const unsigned char c : name) {
+    if (!absl::ascii_isalnum(c) && c != '_' && c != '-' && c != '.') return false;
+  }
+  return true;
+}
+
+absl::StatusOr<FileRecord> FromProto(const v1::CheckpointFile& message) {
+  if (!IsFileName(message.name())) {
+    return absl::InvalidArgumentError(
+        "checkpoint.files has a name that is empty, too long or not of letters, digits, -, _ and .");
+  }
+  const uint64_t blocks = message.bytes() / FileRecord::kBlockBytes + (message.bytes() % FileRecord::kBlockBytes != 0);
+  if (static_cast<uint64_t>(message.block_crc32c_size()) != blocks) {
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint.files: ", message.name(), " has ", message.bytes(),
+                                                   " bytes in ", message.block_crc32c_size(), " blocks, not in ",
+                                                   blocks));
+  }
+  return FileRecord{.name = message.name(),
+                    .bytes = message.bytes(),
+                    .crc32c = message.crc32c(),
+                    .block_crc32c = {message.block_crc32c().begin(), message.block_crc32c().end()}};
 }
 
 }  // namespace
@@ -56,6 +87,25 @@ v1::ParticipantStats ToProto(const ParticipantStats& stats) {
   out.set_resident_bytes(stats.resident_bytes);
   out.set_held_bytes(stats.held_bytes);
   for (const PhaseTime& phase : stats.phases) *out.add_phases() = ToProto(phase);
+  return out;
+}
+
+v1::CheckpointReport ToProto(const CheckpointReport& report) {
+  v1::CheckpointReport out;
+  *out.mutable_view() = ToProto(report.view);
+  out.set_step(report.step);
+  for (const FileRecord& file : report.files) {
+    v1::CheckpointFile* message = out.add_files();
+    message->set_name(file.name);
+    message->set_bytes(file.bytes);
+    message->set_crc32c(file.crc32c);
+    message->mutable_block_crc32c()->Add(file.block_crc32c.begin(), file.block_crc32c.end());
+  }
+  if (!report.status.ok()) {
+    out.set_error(std::string(report.status.message()));
+    out.set_code(report.status.raw_code());
+  }
+  out.set_seconds(absl::ToDoubleSeconds(report.took));
   return out;
 }
 
@@ -98,6 +148,29 @@ absl::StatusOr<ParticipantStats> FromProto(const v1::ParticipantStats& message) 
     stats.phases.push_back({.name = phase.name(), .count = phase.count(), .seconds = phase.seconds()});
   }
   return stats;
+}
+
+absl::StatusOr<CheckpointReport> FromProto(const v1::CheckpointReport& message) {
+  if (!message.has_view()) return absl::InvalidArgumentError("checkpoint.view is missing");
+  if (message.files_size() > kMostFiles) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("checkpoint.files has ", message.files_size(), " entries; at most ", kMostFiles, " are taken"));
+  }
+  if (!std::isfinite(message.seconds()) || message.seconds() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint.seconds is ", message.seconds()));
+  }
+  CheckpointReport report{.view = FromProto(message.view()), .step = message.step()};
+  report.took = absl::Seconds(message.seconds());
+  for (const v1::CheckpointFile& file : message.files()) {
+    ASSIGN_OR_RETURN(FileRecord record, FromProto(file));
+    report.files.push_back(std::move(record));
+  }
+  if (!message.error().empty() || message.code() != 0) {
+    const bool known = message.code() > 0 && message.code() <= static_cast<int>(absl::StatusCode::kUnauthenticated);
+    report.status = absl::Status(known ? static_cast<absl::StatusCode>(message.code()) : absl::StatusCode::kUnknown,
+                                 message.error());
+  }
+  return report;
 }
 
 }  // namespace arcshard

@@ -45,6 +45,24 @@ TEST(ConvertReportsTest, SecondsThatCannotBeAreRefused) {
   }
 }
 
+TEST(ConvertReportsTest, FilesOfACheckpointThatCannotBeAreRefused) {
+  const CheckpointReport report{{1, 1}, 3, {{"optimizer.safetensors", 10, 1, {1}}}};
+  const auto error = [](const v1::CheckpointReport& message) {
+    return std::string(FromProto(message).status().message());
+  };
+  for (const char* name : {"", ".", "..", "../manifest.json", "a/b", ".hidden", "a b"}) {
+    v1::CheckpointReport message = ToProto(report);
+    message.mutable_files(0)->set_name(name);
+    EXPECT_THAT(error(message), HasSubstr("has a name that is")) << name;
+  }
+  v1::CheckpointReport message = ToProto(report);
+  message.mutable_files(0)->set_bytes(FileRecord::kBlockBytes + 1);
+  EXPECT_THAT(error(message), HasSubstr("in 1 blocks, not in 2"));
+  message = ToProto(report);
+  message.set_seconds(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_THAT(error(message), HasSubstr("checkpoint.seconds"));
+}
+
 TEST(ConvertReportsTest, MoreAcceptRatesThanTakenAreRefused) {
   v1::Verification message;
   for (int i = 0; i < 17; ++i) message.add_accept_rates();

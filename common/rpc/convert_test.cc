@@ -13,15 +13,16 @@ ViewAnnouncement Announcement() {
           {{0, "127.0.0.1:5000", {0, 322}}, {1, "127.0.0.1:5001", {322, 322}}, {2, "127.0.0.1:5002", {322, 964}}},
           {{0, "127.0.0.1:6000", "token of worker0"}, {4, "127.0.0.1:6001"}},
           {{1, 4, 2}},
-          16};
+          16,
+          "/runs/a/checkpoints/step-00000016.2"};
 }
 
 TEST(ConvertTest, EveryValueSurvivesTheRoundTrip) {
   const Key key{{3, 2}, 17, 5, 1};
   EXPECT_EQ(*FromProto(ToProto(key)), key);
   EXPECT_EQ(*FromProto(ToProto(kPlan)), kPlan);
-  for (const Next& next :
-       {Next{NextAction::kStep, kPlan}, Next{NextAction::kEvaluate, {}}, Next{NextAction::kStop, {}}}) {
+  for (const Next& next : {Next{NextAction::kStep, kPlan}, Next{NextAction::kEvaluate, {}}, Next{NextAction::kStop, {}},
+                           Next{NextAction::kStep, kPlan, true}, Next{NextAction::kStop, {}, true}}) {
     EXPECT_EQ(*FromProto(ToProto(next)), next);
     for (const Outcome outcome : {Outcome::kCommit, Outcome::kSkip}) {
       const Decision decision{{3, 2}, 16, outcome, 0.05, next};

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/protocol/types.h"
+
+namespace arcshard {
+
+// A file of a checkpoint as it was written: what its bytes must be when they are read again.
+struct FileRecord {
+  static constexpr uint64_t kBlockBytes = uint64_t{1} << 20;
+
+  std::string name;  // within the checkpoint's folder
+  uint64_t bytes = 0;
+  uint32_t crc32c = 0;                      // of the whole
+  std::vector<uint32_t> block_crc32c = {};  // of each kBlockBytes, the last may be shorter: rows can be read alone
+  friend bool operator==(const FileRecord&, const FileRecord&) = default;
+};
+
+// A participant's part of the checkpoint that Next::checkpoint asked for after `step`.
+struct CheckpointReport {
+  View view = {};
+  uint64_t step = 0;
+  std::vector<FileRecord> files = {};          // durable
+  absl::Status status = absl::OkStatus();      // else: there are none, and why
+  absl::Duration took = absl::ZeroDuration();  // from the decision to the last fsync
+  friend bool operator==(const CheckpointReport&, const CheckpointReport&) = default;
+};
+
+}  // namespace arcshard
