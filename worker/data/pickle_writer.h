@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
-#include "worker/data/pickle_opcodes.h"
+#include "common/pickle/pickle_opcodes.h"
 
 namespace arcshard::worker {
 

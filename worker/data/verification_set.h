@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "worker/data/pickle_reader.h"
-#include "worker/data/pickle_values.h"
+#include "common/pickle/pickle_reader.h"
+#include "common/pickle/pickle_values.h"
 
 namespace arcshard::worker {
 

@@ -1,4 +1,4 @@
-#include "worker/data/pickle_reader.h"
+#include "common/pickle/pickle_reader.h"
 
 #include <string>
 
@@ -6,7 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 namespace {
 
 using ::testing::HasSubstr;
@@ -202,4 +202,4 @@ TEST(PickleReaderTest, AListInItselfIsReadAndFreed) {
 }
 
 }  // namespace
-}  // namespace arcshard::worker
+}  // namespace arcshard

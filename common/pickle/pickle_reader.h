@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 
 // One value of a pickle. Values refer to one another as the pickle says, shared and possibly in circles: whoever walks
 // them must bound its depth.
@@ -63,4 +63,4 @@ class PickleDocument {
   const PickleValue* root_ = nullptr;
 };
 
-}  // namespace arcshard::worker
+}  // namespace arcshard

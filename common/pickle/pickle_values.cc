@@ -1,4 +1,4 @@
-#include "worker/data/pickle_values.h"
+#include "common/pickle/pickle_values.h"
 
 #include <algorithm>
 #include <array>
@@ -7,9 +7,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "worker/data/pickle_text.h"
+#include "common/pickle/pickle_text.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -151,4 +151,4 @@ absl::StatusOr<std::vector<bool>> PickleInterpreter::Bools(const PickleValue& va
   return flags;
 }
 
-}  // namespace arcshard::worker
+}  // namespace arcshard

@@ -4,7 +4,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 
 // All opcodes of Python's pickle protocols 0 to 5, with their names there (Lib/pickletools.py). What is marked is read.
 // A list, which the formatter would indent deeper with every line.
@@ -48,4 +48,4 @@ constexpr absl::string_view PickleOpcodeName(uint8_t byte) {
 #undef ARCSHARD_PICKLE_CASE
 }
 
-}  // namespace arcshard::worker
+}  // namespace arcshard

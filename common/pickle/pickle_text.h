@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 
 // How pickles write texts. Every result is at most twice as long as what it was made from. InvalidArgument: the text is
 // not of that form; the message reads on after "has".
@@ -19,4 +19,4 @@ absl::StatusOr<std::string> DecodeRawUnicodeEscape(absl::string_view escaped);
 // UTF-8 in which every character is below U+0100, one byte for each.
 absl::StatusOr<std::string> Utf8ToLatin1(absl::string_view utf8);
 
-}  // namespace arcshard::worker
+}  // namespace arcshard

@@ -1,11 +1,11 @@
-#include "worker/data/pickle_text.h"
+#include "common/pickle/pickle_text.h"
 
 #include <cstdint>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 namespace {
 
 // The value of the `count` hexadecimal digits that `text` begins with; -1: it doesn't.
@@ -125,4 +125,4 @@ absl::StatusOr<std::string> Utf8ToLatin1(absl::string_view utf8) {
   return out;
 }
 
-}  // namespace arcshard::worker
+}  // namespace arcshard

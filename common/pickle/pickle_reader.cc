@@ -1,4 +1,4 @@
-#include "worker/data/pickle_reader.h"
+#include "common/pickle/pickle_reader.h"
 
 #include <algorithm>
 #include <cstring>
@@ -10,10 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
-#include "worker/data/pickle_opcodes.h"
-#include "worker/data/pickle_text.h"
+#include "common/pickle/pickle_opcodes.h"
+#include "common/pickle/pickle_text.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 
 using Kind = PickleValue::Kind;
 
@@ -385,4 +385,4 @@ absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::Parse(std::strin
   return document;
 }
 
-}  // namespace arcshard::worker
+}  // namespace arcshard

@@ -9,9 +9,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "worker/data/pickle_reader.h"
+#include "common/pickle/pickle_reader.h"
 
-namespace arcshard::worker {
+namespace arcshard {
 
 // The globals by which Python and NumPy write bytes, arrays and scalars, as "module name".
 absl::Span<const absl::string_view> BytesAndArrayGlobals();
@@ -41,4 +41,4 @@ class PickleInterpreter {
   absl::flat_hash_map<const PickleValue*, absl::string_view> latin1_;
 };
 
-}  // namespace arcshard::worker
+}  // namespace arcshard
