@@ -10,14 +10,19 @@
 #include <filesystem>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 
 namespace arcshard {
 namespace {
 
 constexpr size_t kLargestTransfer = size_t{1} << 30;  // Linux transfers at most 2 GiB a call
+constexpr absl::string_view kTemporary = ".tmp-";     // then the process, "-", a number
 
 absl::StatusCode CodeOfErrno(int error) {
   switch (error) {
@@ -52,27 +57,6 @@ absl::StatusCode CodeOfErrno(int error) {
   }
 }
 
-std::string FolderOf(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
-
-// open() without EINTR.
-FileDescriptor OpenFd(const std::string& path, int flags, mode_t mode = 0) {
-  int fd;
-  do {
-    fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-  } while (fd < 0 && errno == EINTR);
-  return FileDescriptor(fd);
-}
-
-absl::Status SyncFolder(const std::string& folder) {
-  const FileDescriptor fd = OpenFd(folder, O_RDONLY | O_DIRECTORY);
-  if (!fd.valid()) return ErrnoStatus(errno, folder, "cannot open the folder");
-  if (::fsync(fd.get()) != 0) return ErrnoStatus(errno, folder, "cannot sync the folder");
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::Status ErrnoStatus(int error, absl::string_view path, absl::string_view what_failed) {
@@ -94,12 +78,25 @@ FileDescriptor::~FileDescriptor() {
 
 int FileDescriptor::Release() { return std::exchange(fd_, -1); }
 
+FileDescriptor OpenDescriptor(const std::string& path, int flags, mode_t mode) {
+  int fd;
+  do {
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  return FileDescriptor(fd);
+}
+
+std::string FolderOf(absl::string_view path) {
+  const std::string folder = std::filesystem::path(std::string(path)).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
 ReadableFile::ReadableFile(std::string path, FileDescriptor fd, uint64_t size)
     : path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
 
 absl::StatusOr<ReadableFile> ReadableFile::Open(const std::string& path) {
   // O_NONBLOCK: opening a named pipe without a writer would wait; it has no effect on regular files.
-  FileDescriptor fd = OpenFd(path, O_RDONLY | O_NONBLOCK);
+  FileDescriptor fd = OpenDescriptor(path, O_RDONLY | O_NONBLOCK);
   if (!fd.valid()) return ErrnoStatus(errno, path, "cannot open for reading");
   struct stat info;
   if (::fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, path, "cannot read the file's size");
@@ -129,54 +126,62 @@ absl::Status ReadableFile::ReadAt(uint64_t offset, absl::Span<std::byte> out) co
   return absl::OkStatus();
 }
 
-AtomicFile::AtomicFile(std::string path, std::string temporary_path, FileDescriptor fd)
-    : path_(std::move(path)), temporary_path_(std::move(temporary_path)), fd_(std::move(fd)) {}
+AtomicFile::AtomicFile(std::string path, std::string temporary_path, FileSystem* files,
+                       std::unique_ptr<WritableFile> file)
+    : path_(std::move(path)), temporary_path_(std::move(temporary_path)), files_(files), file_(std::move(file)) {}
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
       temporary_path_(std::exchange(other.temporary_path_, std::string())),
-      fd_(std::move(other.fd_)) {}
+      files_(other.files_),
+      file_(std::move(other.file_)) {}
 
 AtomicFile::~AtomicFile() {
-  if (!temporary_path_.empty()) ::unlink(temporary_path_.c_str());
+  file_.reset();
+  if (!temporary_path_.empty()) (void)files_->Remove(temporary_path_);  // in vain: a later CleanUp's
 }
 
-absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
+absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path, FileSystem* files) {
   static std::atomic<uint64_t> next_number{0};
   // In a container every process may have the same id: a dead one's leftover must not stop us, nor be taken over.
+  absl::Status status;
   for (int attempt = 0; attempt < 1000; ++attempt) {
-    std::string temporary = absl::StrCat(path, ".tmp-", ::getpid(), "-", next_number.fetch_add(1));
-    FileDescriptor fd = OpenFd(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (fd.valid()) return AtomicFile(path, std::move(temporary), std::move(fd));
-    if (errno != EEXIST) return ErrnoStatus(errno, path, "cannot create");
+    std::string temporary = absl::StrCat(path, kTemporary, ::getpid(), "-", next_number.fetch_add(1));
+    absl::StatusOr<std::unique_ptr<WritableFile>> file = files->Create(temporary);
+    if (file.ok()) return AtomicFile(path, std::move(temporary), files, *std::move(file));
+    status = absl::Status(file.status().code(), absl::StrReplaceAll(file.status().message(), {{temporary, path}}));
+    if (status.code() != absl::StatusCode::kAlreadyExists) break;
   }
-  return ErrnoStatus(EEXIST, path, "cannot create a temporary file beside it");
+  return status;
 }
 
-absl::Status AtomicFile::Append(absl::Span<const std::byte> data) {
-  for (size_t done = 0; done < data.size();) {
-    const size_t wanted = std::min(data.size() - done, kLargestTransfer);
-    const ssize_t written = ::write(fd_.get(), data.data() + done, wanted);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, path_, "cannot write");
-    done += static_cast<size_t>(written);
-  }
-  return absl::OkStatus();
+bool AtomicFile::IsTemporaryName(absl::string_view name) {
+  const size_t begin = name.rfind(kTemporary);
+  if (begin == absl::string_view::npos) return false;
+  const std::vector<absl::string_view> numbers = absl::StrSplit(name.substr(begin + kTemporary.size()), '-');
+  return numbers.size() == 2 && std::all_of(numbers.begin(), numbers.end(), [](absl::string_view number) {
+           return !number.empty() && std::all_of(number.begin(), number.end(), absl::ascii_isdigit);
+         });
 }
+
+absl::Status AtomicFile::WithOwnName(const absl::Status& status) const {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrReplaceAll(status.message(), {{temporary_path_, path_}}));
+}
+
+absl::Status AtomicFile::Append(absl::Span<const std::byte> data) { return WithOwnName(file_->Append(data)); }
 
 absl::Status AtomicFile::Append(absl::string_view text) {
   return Append(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(text.data()), text.size()));
 }
 
 absl::Status AtomicFile::Commit() {
-  if (::fsync(fd_.get()) != 0) return ErrnoStatus(errno, path_, "cannot sync to disk");
+  RETURN_IF_ERROR(WithOwnName(file_->Sync()));
   // Some file systems report a failed write only here.
-  if (::close(fd_.Release()) != 0) return ErrnoStatus(errno, path_, "cannot close");
-  if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) {
-    return ErrnoStatus(errno, path_, "cannot move the finished file to its name");
-  }
+  RETURN_IF_ERROR(WithOwnName(file_->Close()));
+  RETURN_IF_ERROR(WithOwnName(files_->Rename(temporary_path_, path_)));
   temporary_path_.clear();
-  return SyncFolder(FolderOf(path_));
+  return files_->SyncFolder(FolderOf(path_));
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
@@ -192,14 +197,6 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
   return file.Commit();
 }
 
-absl::Status CreateFolders(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  // With a trailing slash or where a file is in the way, the error code alone does not tell.
-  if (!error && !std::filesystem::is_directory(path, error) && !error)
-    error = std::make_error_code(std::errc::not_a_directory);
-  if (error) return ErrnoStatus(error.value(), path, "cannot create the folder");
-  return absl::OkStatus();
-}
+absl::Status CreateFolders(const std::string& path) { return RealFileSystem()->CreateFolders(path); }
 
 }  // namespace arcshard

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/io/file_system.h"
 
 // Files by POSIX calls, with errors that name the path and say what the system said. The code follows errno: NotFound
 // (no such file or folder), PermissionDenied, ResourceExhausted (disk, quota or descriptors used up), AlreadyExists,
@@ -34,18 +38,21 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
-// A regular file's content may be read at any offset. Thread-safe once open.
-class ReadableFile {
+// open() without EINTR, and not inherited by other programs. Invalid: errno says why.
+FileDescriptor OpenDescriptor(const std::string& path, int flags, mode_t mode = 0);
+
+// ".": there is none in `path`.
+std::string FolderOf(absl::string_view path);
+
+// A regular file, by pread.
+class ReadableFile final : public ByteSource {
  public:
   // FailedPrecondition: `path` is not a regular file.
   static absl::StatusOr<ReadableFile> Open(const std::string& path);
 
-  const std::string& path() const { return path_; }
-  uint64_t size() const { return size_; }  // bytes, when it was opened
-
-  // Fills all of `out` from `offset`. DataLoss: that is past the end, as the file was when it was opened. Unavailable:
-  // the device failed, or somebody cut the file meanwhile.
-  absl::Status ReadAt(uint64_t offset, absl::Span<std::byte> out) const;
+  const std::string& path() const override { return path_; }
+  uint64_t size() const override { return size_; }  // when it was opened
+  absl::Status ReadAt(uint64_t offset, absl::Span<std::byte> out) const override;
 
  private:
   ReadableFile(std::string path, FileDescriptor fd, uint64_t size);
@@ -59,12 +66,17 @@ class ReadableFile {
 // same folder, then fsync, rename, fsync of the folder. Not thread-safe.
 class AtomicFile {
  public:
-  static absl::StatusOr<AtomicFile> Create(const std::string& path);
+  // `files` outlives the file.
+  static absl::StatusOr<AtomicFile> Create(const std::string& path, FileSystem* files = RealFileSystem());
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();  // without Commit: removes what was written
 
+  // What a process that was killed left behind.
+  static bool IsTemporaryName(absl::string_view name);
+
   const std::string& path() const { return path_; }
+  // After an error part of the data may be there: the file must not be committed.
   absl::Status Append(absl::Span<const std::byte> data);
   absl::Status Append(absl::string_view text);
 
@@ -72,11 +84,13 @@ class AtomicFile {
   absl::Status Commit();
 
  private:
-  AtomicFile(std::string path, std::string temporary_path, FileDescriptor fd);
+  AtomicFile(std::string path, std::string temporary_path, FileSystem* files, std::unique_ptr<WritableFile> file);
+  absl::Status WithOwnName(const absl::Status& status) const;  // not the temporary one
 
   std::string path_;
   std::string temporary_path_;  // empty once it is gone
-  FileDescriptor fd_;
+  FileSystem* files_;
+  std::unique_ptr<WritableFile> file_;
 };
 
 // The whole of a regular file.
@@ -84,7 +98,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path);
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view contents);
 
-// `path` and the folders above it, as far as they are missing.
+// As FileSystem::CreateFolders of the real one.
 absl::Status CreateFolders(const std::string& path);
 
 }  // namespace arcshard

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/io/safetensors_header.h"
 
@@ -14,24 +13,29 @@ using safetensors_internal::Header;
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   ASSIGN_OR_RETURN(ReadableFile file, ReadableFile::Open(path));
+  return Open(std::make_shared<ReadableFile>(std::move(file)));
+}
+
+absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(std::shared_ptr<const ByteSource> source) {
+  const std::string& path = source->path();
   uint64_t length = 0;
   constexpr uint64_t kLengthBytes = sizeof(length);
-  if (file.size() < kLengthBytes) {
-    return absl::DataLossError(absl::StrCat(path, ": ", file.size(), " bytes are no safetensors file"));
+  if (source->size() < kLengthBytes) {
+    return absl::DataLossError(absl::StrCat(path, ": ", source->size(), " bytes are no safetensors file"));
   }
-  RETURN_IF_ERROR(file.ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(&length), kLengthBytes)));
-  if (length > safetensors_internal::kLargestHeader || length > file.size() - kLengthBytes) {
+  RETURN_IF_ERROR(source->ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(&length), kLengthBytes)));
+  if (length > safetensors_internal::kLargestHeader || length > source->size() - kLengthBytes) {
     return absl::DataLossError(absl::StrCat(
-        path, ": a header of ", length, " bytes cannot be: the file has ", file.size(), " bytes and a header at most ",
-        safetensors_internal::kLargestHeader, " (truncated, or no safetensors file?)"));
+        path, ": a header of ", length, " bytes cannot be: the file has ", source->size(),
+        " bytes and a header at most ", safetensors_internal::kLargestHeader, " (truncated, or no safetensors file?)"));
   }
   std::string text(length, '\0');
-  RETURN_IF_ERROR(file.ReadAt(kLengthBytes, absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size())));
+  RETURN_IF_ERROR(source->ReadAt(kLengthBytes, absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size())));
   const uint64_t data_begin = kLengthBytes + length;
-  absl::StatusOr<Header> header = safetensors_internal::ParseHeader(text, file.size() - data_begin);
+  absl::StatusOr<Header> header = safetensors_internal::ParseHeader(text, source->size() - data_begin);
   if (!header.ok()) return Annotate(header.status(), path);
   for (auto& [name, entry] : header->entries) entry.offset += data_begin;
-  return SafetensorsFile(std::move(file), std::move(header->entries), std::move(header->metadata));
+  return SafetensorsFile(std::move(source), std::move(header->entries), std::move(header->metadata));
 }
 
 absl::StatusOr<const SafetensorsFile::Entry*> SafetensorsFile::Find(absl::string_view name) const {
@@ -55,10 +59,8 @@ absl::StatusOr<const SafetensorsFile::Entry*> SafetensorsFile::FindTyped(absl::s
 absl::Status SafetensorsFile::ReadRowBytes(absl::string_view name, TensorDtype dtype, int64_t begin, int64_t end,
                                            absl::Span<std::byte> out) const {
   ASSIGN_OR_RETURN(const Entry* entry, FindTyped(name, dtype));
-  if (entry->shape.size() != 2) {
-    return absl::InvalidArgumentError(absl::StrCat(path(), ": tensor '", name, "' of shape [",
-                                                   absl::StrJoin(entry->shape, ", "),
-                                                   "] has no rows: it is not a matrix"));
+  if (entry->shape.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path(), ": tensor '", name, "' has no rows: it is a scalar"));
   }
   if (begin < 0 || end < begin || end > entry->shape[0]) {
     return absl::InvalidArgumentError(absl::StrCat(path(), ": tensor '", name, "' has ", entry->shape[0],
@@ -70,16 +72,17 @@ absl::Status SafetensorsFile::ReadRowBytes(absl::string_view name, TensorDtype d
     return absl::InvalidArgumentError(absl::StrCat(path(), ": rows [", begin, ", ", end, ") of tensor '", name,
                                                    "' take ", wanted, " bytes, not ", out.size()));
   }
-  return file_.ReadAt(entry->offset + static_cast<uint64_t>(begin) * row_bytes, out);
+  return source_->ReadAt(entry->offset + static_cast<uint64_t>(begin) * row_bytes, out);
 }
 
-SafetensorsWriter::SafetensorsWriter(AtomicFile file, std::vector<TensorSpec> tensors, std::vector<uint64_t> bytes)
-    : file_(std::move(file)), tensors_(std::move(tensors)), bytes_(std::move(bytes)) {
+SafetensorsWriter::SafetensorsWriter(AtomicFile file, std::string header, std::vector<TensorSpec> tensors,
+                                     std::vector<uint64_t> bytes)
+    : file_(std::move(file)), header_(std::move(header)), tensors_(std::move(tensors)), bytes_(std::move(bytes)) {
   SkipFullTensors();
 }
 
 absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& path, std::vector<TensorSpec> tensors,
-                                                            const SafetensorsMetadata& metadata) {
+                                                            const SafetensorsMetadata& metadata, FileSystem* files) {
   std::vector<uint64_t> bytes;
   std::set<absl::string_view> names = {"__metadata__"};
   uint64_t offset = 0;
@@ -99,11 +102,11 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
     }
     bytes.push_back(*size);
   }
-  const absl::StatusOr<std::string> header = safetensors_internal::FormatHeader(tensors, bytes, metadata);
+  absl::StatusOr<std::string> header = safetensors_internal::FormatHeader(tensors, bytes, metadata);
   if (!header.ok()) return Annotate(header.status(), path);
-  ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path, files));
   RETURN_IF_ERROR(file.Append(*header));
-  return SafetensorsWriter(std::move(file), std::move(tensors), std::move(bytes));
+  return SafetensorsWriter(std::move(file), *std::move(header), std::move(tensors), std::move(bytes));
 }
 
 absl::Status SafetensorsWriter::AppendBytes(absl::string_view name, TensorDtype dtype,

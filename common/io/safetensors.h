@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/io/file.h"
+#include "common/io/file_system.h"
 #include "common/io/tensor_dtype.h"
 
 // Safetensors (https://huggingface.co/docs/safetensors): 8 bytes of header length, a JSON header, the tensors' bytes.
@@ -36,32 +38,34 @@ class SafetensorsFile {
   };
 
   static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
+  static absl::StatusOr<SafetensorsFile> Open(std::shared_ptr<const ByteSource> source);
 
-  const std::string& path() const { return file_.path(); }
+  const std::string& path() const { return source_->path(); }
   const std::map<std::string, Entry>& entries() const { return entries_; }
   const SafetensorsMetadata& metadata() const { return metadata_; }
 
   // NotFound as above.
   absl::StatusOr<const Entry*> Find(absl::string_view name) const;
 
-  // All values of a tensor, row-major. The file's dtype must be T's, nothing is converted. T: float, double, int32_t,
-  // int64_t or uint8_t.
+  // All values of a tensor, row-major. The file's dtype must be T's, nothing is converted. T: what has a kDtypeOf.
   template <typename T>
   absl::StatusOr<std::vector<T>> Read(absl::string_view name) const;
 
-  // Rows [begin, end) of a tensor of two dimensions; out: (end - begin) × shape[1] values.
+  // Rows [begin, end) of a tensor, by its first dimension; out: (end - begin) × the other dimensions' values.
   template <typename T>
   absl::Status ReadRows(absl::string_view name, int64_t begin, int64_t end, absl::Span<T> out) const;
-
- private:
-  SafetensorsFile(ReadableFile file, std::map<std::string, Entry> entries, SafetensorsMetadata metadata)
-      : file_(std::move(file)), entries_(std::move(entries)), metadata_(std::move(metadata)) {}
-
-  absl::StatusOr<const Entry*> FindTyped(absl::string_view name, TensorDtype dtype) const;
+  // Likewise, of any type, as the bytes that the file holds.
   absl::Status ReadRowBytes(absl::string_view name, TensorDtype dtype, int64_t begin, int64_t end,
                             absl::Span<std::byte> out) const;
 
-  ReadableFile file_;
+ private:
+  SafetensorsFile(std::shared_ptr<const ByteSource> source, std::map<std::string, Entry> entries,
+                  SafetensorsMetadata metadata)
+      : source_(std::move(source)), entries_(std::move(entries)), metadata_(std::move(metadata)) {}
+
+  absl::StatusOr<const Entry*> FindTyped(absl::string_view name, TensorDtype dtype) const;
+
+  std::shared_ptr<const ByteSource> source_;
   std::map<std::string, Entry> entries_;
   SafetensorsMetadata metadata_;
 };
@@ -81,8 +85,13 @@ struct TensorSpec {
 // came. Else as AtomicFile.
 class SafetensorsWriter {
  public:
+  // `files` outlives the writer.
   static absl::StatusOr<SafetensorsWriter> Create(const std::string& path, std::vector<TensorSpec> tensors,
-                                                  const SafetensorsMetadata& metadata);
+                                                  const SafetensorsMetadata& metadata,
+                                                  FileSystem* files = RealFileSystem());
+
+  // What lies before the first tensor, already written.
+  absl::string_view header() const { return header_; }
 
   // The next values of `name`, row-major.
   template <typename T>
@@ -97,10 +106,11 @@ class SafetensorsWriter {
   absl::Status Finish();
 
  private:
-  SafetensorsWriter(AtomicFile file, std::vector<TensorSpec> tensors, std::vector<uint64_t> bytes);
+  SafetensorsWriter(AtomicFile file, std::string header, std::vector<TensorSpec> tensors, std::vector<uint64_t> bytes);
   void SkipFullTensors();
 
   AtomicFile file_;
+  std::string header_;
   std::vector<TensorSpec> tensors_;
   std::vector<uint64_t> bytes_;  // of each tensor
   size_t current_ = 0;           // the tensor whose turn it is
@@ -130,7 +140,7 @@ absl::StatusOr<std::vector<T>> SafetensorsFile::Read(absl::string_view name) con
   const absl::StatusOr<const Entry*> entry = FindTyped(name, kDtypeOf<T>);
   if (!entry.ok()) return entry.status();
   std::vector<T> values((*entry)->bytes / sizeof(T));
-  const absl::Status status = file_.ReadAt(
+  const absl::Status status = source_->ReadAt(
       (*entry)->offset, absl::MakeSpan(reinterpret_cast<std::byte*>(values.data()), values.size() * sizeof(T)));
   if (!status.ok()) return status;
   return values;

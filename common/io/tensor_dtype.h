@@ -46,6 +46,8 @@ inline constexpr TensorDtype kDtypeOf<double> = TensorDtype::kF64;
 template <>
 inline constexpr TensorDtype kDtypeOf<int32_t> = TensorDtype::kI32;
 template <>
+inline constexpr TensorDtype kDtypeOf<uint32_t> = TensorDtype::kU32;
+template <>
 inline constexpr TensorDtype kDtypeOf<int64_t> = TensorDtype::kI64;
 template <>
 inline constexpr TensorDtype kDtypeOf<uint8_t> = TensorDtype::kU8;
