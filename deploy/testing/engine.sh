@@ -24,6 +24,8 @@ engine_prepare() {
   rm -rf "$engine_data"/{containers,network,volumes}
   engine_run=$(mktemp -d /run/arcshard-deploy.XXXXXX)
   echo "$engine_data" >"$engine_run/data"
+  # Made by any engine, wherever it keeps the rest.
+  for left in /run/docker /run/containerd; do [ -e "$left" ] || echo "$left"; done >"$engine_run/made"
   export DOCKER_HOST=unix://$engine_run/docker.sock DOCKER_BUILDKIT=1 DOCKER_CONFIG=$engine_run/config
 }
 
@@ -49,37 +51,56 @@ engine_start() {  # build|run
 }
 
 engine_stop() {
-  local engine i one
+  local engine one
   engine=$(cat "$engine_run/pid" 2>/dev/null || true)
   # The number may be another process's by now.
-  if [ -n "$engine" ] && grep -qsF "$engine_run/" "/proc/$engine/cmdline"; then
+  if [ -n "$engine" ] && engine_has "$engine"; then
     kill "$engine"
-    for ((i = 0; i < 600; i++)); do  # its own end, and what it started: containers' shims outlive it by a moment
-      [ -n "$(engine_processes)" ] || break
-      sleep 0.1
-    done
+    engine_await_end 60  # its own end, and what it started: containers' shims outlive it by a moment
   fi
-  # Of an engine that was killed, or hangs: containers, their shims, containerd.
+  # Of an engine that was killed, or hangs: containers, then their shims, which take their sockets along.
   for one in $(engine_processes); do
     # shellcheck disable=SC2046
-    kill -KILL $(cat "/proc/$one/task/$one/children" 2>/dev/null) "$one" 2>/dev/null || true
+    kill -KILL $(cat "/proc/$one/task/$one/children" 2>/dev/null) 2>/dev/null || true
+    kill "$one" 2>/dev/null || true
   done
-  for ((i = 0; i < 100; i++)); do
+  engine_await_end 5
+  for one in $(engine_processes); do kill -KILL "$one" 2>/dev/null || true; done
+  engine_await_end 5
+  # The network's name, the folder of images, and what a killed engine had mounted; the latest first.
+  awk -v run="$engine_run/" -v data="$engine_data/" 'index($2 "/", run) == 1 || index($2 "/", data) == 1 {print $2}' /proc/mounts | tac |
+    while read -r one; do umount "$one"; done
+}
+
+# Processes of this engine and of containers' shims: its folder is in their command lines.
+engine_processes() {
+  local one
+  for one in /proc/[0-9]*; do
+    if engine_has "${one#/proc/}"; then echo "${one#/proc/}"; fi
+  done
+}
+engine_has() {  # PID
+  local words=()
+  { mapfile -d '' words <"/proc/$1/cmdline"; } 2>/dev/null || true
+  [[ "${words[*]}" == *"$engine_run/"* ]]
+}
+engine_await_end() {  # SECONDS
+  local i
+  for ((i = 0; i < $1 * 10; i++)); do
     [ -n "$(engine_processes)" ] || break
     sleep 0.1
   done
-  # The network's name, and what a killed engine had mounted; the latest first.
-  awk -v run="$engine_run/" -v data="$engine_data/" 'index($2, run) == 1 || index($2, data) == 1 {print $2}' /proc/mounts | tac |
-    while read -r one; do umount "$one"; done
 }
-engine_processes() { grep -lsF "$engine_run/" /proc/[0-9]*/cmdline | cut -d/ -f3 || true; }
 
 # Runs a command where published ports and containers are reachable.
 engine_inside() { nsenter --net="$engine_run/network" "$@"; }
 
-# After the last engine: its folder, and cgroups that it leaves empty.
+# After the last engine: its folder, and what it leaves empty of cgroups and of other folders below /run.
 engine_remove() {
   local folder
+  while read -r folder; do
+    if [ -d "$folder" ]; then find "$folder" -depth -type d -empty -delete; fi
+  done <"$engine_run/made"
   rm -rf --one-file-system "$engine_run"
   for folder in /sys/fs/cgroup/*/docker /sys/fs/cgroup/docker; do
     if [ -d "$folder" ]; then find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
