@@ -1,28 +1,15 @@
 #include "worker/backbone/backbone_file.h"
 
-#include <algorithm>
-#include <cstddef>
 #include <utility>
 #include <vector>
 
-#include "ATen/ops/empty_like.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "c10/core/GradMode.h"
 #include "common/base/status_macros.h"
+#include "worker/backbone/tensor_file.h"
 
 namespace arcshard::worker {
 namespace {
-
-TensorSpec SpecOf(const NamedTensor& named) {
-  const TensorDtype dtype = named.tensor.scalar_type() == at::kLong ? TensorDtype::kI64 : TensorDtype::kF32;
-  return {named.name, dtype, named.tensor.sizes().vec()};
-}
-
-std::string Describe(TensorDtype dtype, const std::vector<int64_t>& shape) {
-  return absl::StrCat(DtypeName(dtype), " of shape [", absl::StrJoin(shape, ", "), "]");
-}
 
 // What a linear layer of another shape tells: they are the only tensors of two dimensions.
 std::string Hint(const TensorSpec& expected, const std::vector<int64_t>& found) {
@@ -36,6 +23,11 @@ std::string Hint(const TensorSpec& expected, const std::vector<int64_t>& found) 
 // The file holds exactly the tensors of the state.
 absl::Status CheckEntries(const SafetensorsFile& file, const Backbone& backbone) {
   const std::string& network = backbone.options().name;
+  const auto name = file.metadata().find("backbone");
+  if (name != file.metadata().end() && name->second != network) {
+    return absl::InvalidArgumentError(absl::StrCat(file.path(), ": holds the backbone ", name->second, "; this one is ",
+                                                   network, " (backbone.name)"));
+  }
   for (const NamedTensor& named : backbone.state_dict()) {
     const TensorSpec spec = SpecOf(named);
     const auto found = file.entries().find(named.name);
@@ -45,9 +37,9 @@ absl::Status CheckEntries(const SafetensorsFile& file, const Backbone& backbone)
     }
     const SafetensorsFile::Entry& entry = found->second;
     if (entry.dtype != spec.dtype || entry.shape != spec.shape) {
-      return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor \"", named.name, "\" is ",
-                                                     Describe(entry.dtype, entry.shape), "; this ", network, " needs ",
-                                                     Describe(spec.dtype, spec.shape), Hint(spec, entry.shape)));
+      return absl::InvalidArgumentError(
+          absl::StrCat(file.path(), ": tensor \"", named.name, "\" is ", DescribeTensor(entry.dtype, entry.shape),
+                       "; this ", network, " needs ", DescribeTensor(spec.dtype, spec.shape), Hint(spec, entry.shape)));
     }
   }
   if (file.entries().size() == backbone.state_dict().size()) return absl::OkStatus();
@@ -56,13 +48,6 @@ absl::Status CheckEntries(const SafetensorsFile& file, const Backbone& backbone)
   return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor \"", unexpected.begin()->first,
                                                  "\" is not one of ", network, ", which has ",
                                                  backbone.state_dict().size(), " tensors"));
-}
-
-template <typename T>
-absl::Status ReadInto(const SafetensorsFile& file, const std::string& name, const at::Tensor& out) {
-  ASSIGN_OR_RETURN(const std::vector<T> values, file.Read<T>(name));
-  std::copy(values.begin(), values.end(), out.mutable_data_ptr<T>());
-  return absl::OkStatus();
 }
 
 absl::Status ReadNumber(const SafetensorsFile& file, const std::string& key, int64_t* out) {
@@ -86,43 +71,36 @@ absl::StatusOr<BackboneOptions> ReadOptions(const SafetensorsFile& file) {
   return options;
 }
 
-absl::Status Load(const SafetensorsFile& file, Backbone* backbone) {
-  RETURN_IF_ERROR(CheckEntries(file, *backbone));
-  c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> loaded;
-  for (const NamedTensor& named : backbone->state_dict()) {
-    loaded.push_back(
-        at::empty_like(named.tensor, named.tensor.options().device(at::kCPU), at::MemoryFormat::Contiguous));
-    const bool is_counter = named.tensor.scalar_type() == at::kLong;
-    RETURN_IF_ERROR(is_counter ? ReadInto<int64_t>(file, named.name, loaded.back())
-                               : ReadInto<float>(file, named.name, loaded.back()));
-  }
-  for (size_t i = 0; i < loaded.size(); ++i) backbone->state_dict()[i].tensor.copy_(loaded[i]);
-  return absl::OkStatus();
-}
-
 }  // namespace
 
-absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, SafetensorsMetadata metadata) {
+SafetensorsMetadata BackboneMetadata(const Backbone& backbone, SafetensorsMetadata metadata) {
   const BackboneOptions& options = backbone.options();
   metadata["backbone"] = options.name;
   metadata["width"] = absl::StrCat(options.width);
   metadata["image_size"] = absl::StrCat(options.image_size);
   metadata["embedding_size"] = absl::StrCat(options.embedding_size);
   metadata["format"] = "pt";  // what other readers of state_dicts look for
+  return metadata;
+}
+
+absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, SafetensorsMetadata metadata) {
   std::vector<at::Tensor> kept;
   std::vector<TensorView> views;
   for (const NamedTensor& named : backbone.state_dict()) {
     kept.push_back(named.tensor.detach().cpu().contiguous());
-    views.push_back({SpecOf(named), absl::MakeConstSpan(static_cast<const std::byte*>(kept.back().const_data_ptr()),
-                                                        static_cast<size_t>(kept.back().nbytes()))});
+    views.push_back({SpecOf(named), BytesOf(kept.back())});
   }
-  return WriteSafetensors(path, std::move(views), metadata);
+  return WriteSafetensors(path, std::move(views), BackboneMetadata(backbone, std::move(metadata)));
+}
+
+absl::Status LoadBackbone(const SafetensorsFile& file, Backbone* backbone) {
+  RETURN_IF_ERROR(CheckEntries(file, *backbone));
+  return ReadTensors(file, backbone->state_dict());
 }
 
 absl::Status LoadBackbone(const std::string& path, Backbone* backbone) {
   ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
-  return Load(file, backbone);
+  return LoadBackbone(file, backbone);
 }
 
 absl::StatusOr<std::unique_ptr<Backbone>> OpenBackbone(const std::string& path) {
@@ -135,7 +113,7 @@ absl::StatusOr<std::unique_ptr<Backbone>> OpenBackbone(const std::string& path) 
   RETURN_IF_ERROR(CheckEntries(file, **shapes));
   options.shapes_only = false;
   ASSIGN_OR_RETURN(std::unique_ptr<Backbone> backbone, CreateBackbone(options));
-  RETURN_IF_ERROR(Load(file, backbone.get()));
+  RETURN_IF_ERROR(LoadBackbone(file, backbone.get()));
   return backbone;
 }
 

@@ -17,10 +17,14 @@ namespace arcshard::worker {
 // all. Errors as WriteSafetensors.
 absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, SafetensorsMetadata metadata = {});
 
+// The metadata that SaveBackbone writes.
+SafetensorsMetadata BackboneMetadata(const Backbone& backbone, SafetensorsMetadata metadata = {});
+
 // Replaces the values of every tensor of state_dict(). An error leaves the backbone as it was.
-// NotFound: no such file. DataLoss: the file breaks the format. InvalidArgument: a tensor is missing, has another shape
-// or dtype, or is not one of the backbone's; says which, and the file.
+// NotFound: no such file. DataLoss: the file breaks the format. InvalidArgument: its metadata names another network, or
+// a tensor is missing, has another shape or dtype, or is not one of the backbone's; says which, and the file.
 absl::Status LoadBackbone(const std::string& path, Backbone* backbone);
+absl::Status LoadBackbone(const SafetensorsFile& file, Backbone* backbone);
 
 // Builds the network that the file's metadata describes and loads it. Errors as LoadBackbone; InvalidArgument: the
 // metadata lacks a key or describes no possible network.

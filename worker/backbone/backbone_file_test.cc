@@ -118,6 +118,11 @@ TEST_F(BackboneFile, AMissingTensorIsNamedWithItsFile) {
   EXPECT_THAT(LoadFails(), HasSubstr("tensor \"layer3.1.bn2.running_var\" of iresnet18 is missing"));
 }
 
+TEST_F(BackboneFile, AFileOfAnotherNetworkIsRefusedByBothNames) {
+  Rewrite([](auto*, auto* metadata) { (*metadata)["backbone"] = "iresnet34"; });
+  EXPECT_THAT(LoadFails(), HasSubstr("holds the backbone iresnet34; this one is iresnet18 (backbone.name)"));
+}
+
 TEST_F(BackboneFile, ATensorOfAnotherShapeIsNamedWithBothShapes) {
   Rewrite([](auto* tensors, auto*) {
     auto& fc = tensors->at("fc.weight");

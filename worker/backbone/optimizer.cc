@@ -25,6 +25,11 @@ class Sgd final : public Optimizer {
     at::_fused_sgd_({values_}, {gradient}, momentum_, options_.weight_decay, options_.momentum, lr, /*dampening=*/0,
                     /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
   }
+  absl::string_view kind() const override { return "sgd"; }
+  std::vector<NamedTensor> state() const override {
+    if (momentum_.empty()) return {};
+    return {{"momentum", momentum_.front()}};
+  }
 
  private:
   const at::Tensor values_;
@@ -46,6 +51,10 @@ class AdamW final : public Optimizer {
     steps_.add_(1);
     at::_fused_adamw_({values_}, {gradient}, {first_}, {second_}, /*max_exp_avg_sqs=*/{}, {steps_}, lr, options_.beta1,
                       options_.beta2, options_.weight_decay, options_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+  }
+  absl::string_view kind() const override { return "adamw"; }
+  std::vector<NamedTensor> state() const override {
+    return {{"first_moment", first_}, {"second_moment", second_}, {"steps", steps_}};
   }
 
  private:

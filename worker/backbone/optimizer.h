@@ -2,8 +2,11 @@
 
 #include <memory>
 #include <variant>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "absl/strings/string_view.h"
+#include "worker/backbone/named_tensor.h"
 
 namespace arcshard::worker {
 
@@ -36,6 +39,12 @@ class Optimizer {
   // gradient: P values, of the whole step. lr: of this step, as the coordinator's decision says; moments are free of
   // it, so a step may have any.
   virtual void Step(const at::Tensor& gradient, double lr) = 0;
+
+  virtual absl::string_view kind() const = 0;  // as optimizer.kind says it: "sgd", "adamw"
+
+  // What it keeps from step to step, on the parameters' device; who writes into it restores it. "momentum" (P, and only
+  // with momentum), or "first_moment", "second_moment" (P) and "steps" (a scalar). All float32.
+  virtual std::vector<NamedTensor> state() const = 0;
 };
 
 }  // namespace arcshard::worker

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ATen/ops/empty.h"
@@ -54,6 +55,40 @@ TEST(AdamW, EveryStepEqualsPyTorchs) {
     EXPECT_LE(values.sub(after[step]).abs().max().item<double>(), 1e-6) << "step " << step;
   }
   EXPECT_GT(values.sub(recorded.Tensor("before")).abs().min().item<double>(), 1e-4) << "a value has not moved";
+}
+
+// Another optimizer that gets the state of one goes on as that one does.
+TEST(Optimizers, GoOnFromTheirStateBitForBit) {
+  for (const OptimizerOptions& options : {OptimizerOptions(SgdOptions()), OptimizerOptions(SgdOptions{.momentum = 0}),
+                                          OptimizerOptions(AdamWOptions())}) {
+    const at::Tensor values = at::tensor({1.0f, -2.0f, 0.5f});
+    const auto first = Optimizer::Create(values, options);
+    for (const float gradient : {0.3f, -1.5f, 0.01f}) first->Step(at::tensor({gradient, 1.0f, -gradient}), 0.1);
+
+    const at::Tensor resumed = values.clone();
+    const auto second = Optimizer::Create(resumed, options);
+    ASSERT_EQ(first->state().size(), second->state().size());
+    for (size_t i = 0; i < first->state().size(); ++i) {
+      EXPECT_EQ(first->state()[i].name, second->state()[i].name);
+      second->state()[i].tensor.copy_(first->state()[i].tensor);
+    }
+    const at::Tensor gradient = at::tensor({0.7f, 0.2f, -0.1f});
+    first->Step(gradient, 0.05);
+    second->Step(gradient, 0.05);
+    EXPECT_TRUE(values.equal(resumed)) << first->kind();
+  }
+}
+
+TEST(Optimizers, NameWhatTheyKeep) {
+  const at::Tensor values = at::tensor({1.0f});
+  const auto names = [&](const OptimizerOptions& options) {
+    std::vector<std::string> all;
+    for (const NamedTensor& kept : Optimizer::Create(values, options)->state()) all.push_back(kept.name);
+    return all;
+  };
+  EXPECT_THAT(names(SgdOptions()), ElementsAre("momentum"));
+  EXPECT_THAT(names(SgdOptions{.momentum = 0}), ElementsAre());
+  EXPECT_THAT(names(AdamWOptions()), ElementsAre("first_moment", "second_moment", "steps"));
 }
 
 TEST(Optimizers, TakeAModelOfWhichEveryParameterIsFrozen) {
