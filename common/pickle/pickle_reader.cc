@@ -1,6 +1,7 @@
 #include "common/pickle/pickle_reader.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -25,6 +26,8 @@ absl::string_view PickleKindName(Kind kind) {
       return "a bool";
     case Kind::kInt:
       return "an int";
+    case Kind::kFloat:
+      return "a float";
     case Kind::kBytes:
       return "bytes";
     case Kind::kText:
@@ -33,10 +36,14 @@ absl::string_view PickleKindName(Kind kind) {
       return "a list";
     case Kind::kTuple:
       return "a tuple";
+    case Kind::kDict:
+      return "a dict";
     case Kind::kGlobal:
       return "a global";
     case Kind::kObject:
       return "an object";
+    case Kind::kPersistent:
+      return "a persistent id";
   }
   return "";
 }
@@ -57,10 +64,7 @@ class PickleMachine {
       opcode_ = static_cast<uint8_t>(byte[0]);
       RETURN_IF_ERROR(Execute(static_cast<PickleOpcode>(opcode_)));
     }
-    if (at_ != bytes_.size()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the pickle ends at offset ", at_, ", but the file at ", bytes_.size()));
-    }
+    document_->length_ = at_;
     return absl::OkStatus();
   }
 
@@ -110,6 +114,11 @@ class PickleMachine {
   absl::Status PushInteger(Kind kind, int64_t integer) {
     PickleValue* value = Make(kind);
     value->integer = integer;
+    return Push(value);
+  }
+  absl::Status PushReal(double real) {
+    PickleValue* value = Make(Kind::kFloat);
+    value->real = real;
     return Push(value);
   }
   absl::Status PushText(Kind kind, absl::string_view text) {
@@ -169,6 +178,22 @@ class PickleMachine {
     return absl::OkStatus();
   }
 
+  // Keys and values in turn; an object may be a dict too (collections.OrderedDict).
+  absl::Status SetIn(const std::vector<const PickleValue*>& items) {
+    ASSIGN_OR_RETURN(PickleValue * dict, Top());
+    if (dict->kind != Kind::kDict && dict->kind != Kind::kObject) {
+      return Refuse("sets entries of ", PickleKindName(dict->kind));
+    }
+    if (items.size() % 2 != 0) return Refuse("has a key without a value");
+    for (size_t i = 0; i < items.size(); i += 2) dict->entries.emplace_back(items[i], items[i + 1]);
+    return absl::OkStatus();
+  }
+  absl::Status PushMarkedDict() {
+    ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
+    RETURN_IF_ERROR(Push(Make(Kind::kDict)));
+    return SetIn(items);
+  }
+
   absl::Status Put(uint64_t index) {
     ASSIGN_OR_RETURN(memo_[index], Top());
     return absl::OkStatus();
@@ -219,6 +244,17 @@ class PickleMachine {
     int64_t integer;
     if (!absl::SimpleAtoi(line, &integer)) return Refuse("has no integer of 64 bits");
     return PushInteger(Kind::kInt, integer);
+  }
+  // FLOAT: decimal. BINFLOAT: IEEE 754, big-endian.
+  absl::Status PushDecimalReal() {
+    ASSIGN_OR_RETURN(const absl::string_view line, TakeLine());
+    double real;
+    if (!absl::SimpleAtod(line, &real)) return Refuse("has no number");
+    return PushReal(real);
+  }
+  absl::Status PushBinaryReal() {
+    ASSIGN_OR_RETURN(const uint64_t raw, TakeNumber(8));
+    return PushReal(std::bit_cast<double>(__builtin_bswap64(raw)));
   }
   // LONG1 and LONG4: two's complement of any length.
   absl::Status PushLong(int width) {
@@ -290,6 +326,11 @@ class PickleMachine {
       case PickleOpcode::LONG4:
         return PushLong(4);
 
+      case PickleOpcode::FLOAT:
+        return PushDecimalReal();
+      case PickleOpcode::BINFLOAT:
+        return PushBinaryReal();
+
       case PickleOpcode::STRING:
         return PushEscaped(Kind::kBytes);
       case PickleOpcode::UNICODE:
@@ -321,6 +362,19 @@ class PickleMachine {
       case PickleOpcode::APPENDS: {
         ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
         return AppendTo(items);
+      }
+      case PickleOpcode::EMPTY_DICT:
+        return Push(Make(Kind::kDict));
+      case PickleOpcode::DICT:
+        return PushMarkedDict();
+      case PickleOpcode::SETITEM: {
+        ASSIGN_OR_RETURN(const PickleValue* value, Pop());
+        ASSIGN_OR_RETURN(const PickleValue* key, Pop());
+        return SetIn({key, value});
+      }
+      case PickleOpcode::SETITEMS: {
+        ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
+        return SetIn(items);
       }
       case PickleOpcode::EMPTY_TUPLE:
         return Push(Make(Kind::kTuple));
@@ -362,6 +416,12 @@ class PickleMachine {
         return Reduce();
       case PickleOpcode::BUILD:
         return Build();
+      case PickleOpcode::BINPERSID: {
+        ASSIGN_OR_RETURN(const PickleValue* id, Pop());
+        PickleValue* outside = Make(Kind::kPersistent);
+        outside->items = {id};
+        return Push(outside);
+      }
     }
     return Refuse("is not read here");
   }
@@ -378,10 +438,20 @@ class PickleMachine {
   absl::flat_hash_map<uint64_t, PickleValue*> memo_;
 };
 
-absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::Parse(std::string bytes,
-                                                                      absl::Span<const absl::string_view> globals) {
+absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::ParsePrefix(
+    std::string bytes, absl::Span<const absl::string_view> globals) {
   auto document = std::unique_ptr<PickleDocument>(new PickleDocument(std::move(bytes)));
   RETURN_IF_ERROR(PickleMachine(document.get(), globals).Run());
+  return document;
+}
+
+absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::Parse(std::string bytes,
+                                                                      absl::Span<const absl::string_view> globals) {
+  ASSIGN_OR_RETURN(auto document, ParsePrefix(std::move(bytes), globals));
+  if (document->length_ != document->bytes_.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the pickle ends at offset ", document->length_, ", but the file at ", document->bytes_.size()));
+  }
   return document;
 }
 

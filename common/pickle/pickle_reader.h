@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,17 +21,23 @@ struct PickleValue {
     kNone,
     kBool,    // integer: 0, 1
     kInt,     // integer
+    kFloat,   // real
     kBytes,   // text: bytes, bytearray, and Python 2's str
     kText,    // text: UTF-8 as Python writes it (surrogates included)
     kList,    // items
     kTuple,   // items
+    kDict,    // entries
     kGlobal,  // text: "module name"
-    kObject,  // items: the global that was called, the tuple of its arguments, and, if it has one, its state
+    kObject,  // items: the global that was called, the tuple of its arguments, and, if it has one, its state; entries
+              // that were set in it
+    kPersistent,  // items: the id of something that lies outside the pickle
   };
   Kind kind = Kind::kNone;
   int64_t integer = 0;
+  double real = 0.0;
   absl::string_view text;
   std::vector<const PickleValue*> items;
+  std::vector<std::pair<const PickleValue*, const PickleValue*>> entries;  // key, value: of equal keys the last counts
 };
 
 // "None", "a list", ...
@@ -48,10 +56,14 @@ class PickleDocument {
   // not allowed; the message says which, and at which offset. ResourceExhausted: more than kMaxOpcodes.
   static absl::StatusOr<std::unique_ptr<PickleDocument>> Parse(std::string bytes,
                                                                absl::Span<const absl::string_view> globals);
+  // The pickle that `bytes` begins with; what follows it is not looked at.
+  static absl::StatusOr<std::unique_ptr<PickleDocument>> ParsePrefix(std::string bytes,
+                                                                     absl::Span<const absl::string_view> globals);
   PickleDocument(const PickleDocument&) = delete;
   PickleDocument& operator=(const PickleDocument&) = delete;
 
   const PickleValue& root() const { return *root_; }
+  size_t length() const { return length_; }  // bytes of the pickle itself
 
  private:
   friend class PickleMachine;
@@ -61,6 +73,7 @@ class PickleDocument {
   std::deque<PickleValue> values_;  // stable addresses
   std::deque<std::string> texts_;   // what had to be unescaped
   const PickleValue* root_ = nullptr;
+  size_t length_ = 0;
 };
 
 }  // namespace arcshard

@@ -94,6 +94,43 @@ TEST(PickleReaderTest, CallsAreKeptAndNotMade) {
   EXPECT_TRUE(Parse("\x8c\6module\x8c\4name\x93)R.").ok());
 }
 
+TEST(PickleReaderTest, DictsAndFloatsOfEveryFormHaveTheirValue) {
+  for (const std::string& bytes : {"(K\1F2.5\nd."s, "}K\1F2.5\ns."s, "}(K\1G\x40\x04\0\0\0\0\0\0u."s}) {
+    auto document = Parse(bytes);
+    ASSERT_TRUE(document.ok()) << document.status();
+    const PickleValue& root = (*document)->root();
+    ASSERT_EQ(root.kind, Kind::kDict);
+    ASSERT_EQ(root.entries.size(), 1u);
+    EXPECT_EQ(root.entries[0].first->integer, 1);
+    EXPECT_EQ(root.entries[0].second->kind, Kind::kFloat);
+    EXPECT_EQ(root.entries[0].second->real, 2.5);
+  }
+}
+
+TEST(PickleReaderTest, AnObjectKeepsTheEntriesThatAreSetInIt) {
+  auto document = Parse("cmodule\nname\n)RK\1K\2s}b."s);
+  ASSERT_TRUE(document.ok()) << document.status();
+  const PickleValue& root = (*document)->root();
+  ASSERT_EQ(root.kind, Kind::kObject);
+  ASSERT_EQ(root.entries.size(), 1u);
+  EXPECT_EQ(root.entries[0].second->integer, 2);
+  EXPECT_EQ(root.items[2]->kind, Kind::kDict);
+}
+
+TEST(PickleReaderTest, APersistentIdIsKept) {
+  auto document = Parse("X\3\0\0\0key\x85Q."s);
+  ASSERT_TRUE(document.ok()) << document.status();
+  ASSERT_EQ((*document)->root().kind, Kind::kPersistent);
+  EXPECT_EQ((*document)->root().items[0]->items[0]->text, "key");
+}
+
+TEST(PickleReaderTest, APrefixEndsWhereItsPickleEnds) {
+  auto document = PickleDocument::ParsePrefix("K\7.N.", kGlobals);
+  ASSERT_TRUE(document.ok()) << document.status();
+  EXPECT_EQ((*document)->root().integer, 7);
+  EXPECT_EQ((*document)->length(), 3u);
+}
+
 TEST(PickleReaderTest, AGlobalThatIsNotAllowedIsRefusedByName) {
   EXPECT_EQ(Refusal("\x80\2cos\nsystem\n(S'rm'\ntR."),
             "opcode GLOBAL at offset 2 names os.system, which is not allowed here");
@@ -103,16 +140,9 @@ TEST(PickleReaderTest, AGlobalThatIsNotAllowedIsRefusedByName) {
 }
 
 TEST(PickleReaderTest, EveryOtherOpcodeIsRefusedWithNameAndOffset) {
-  const std::pair<char, const char*> refused[] = {{'F', "FLOAT"},
-                                                  {'P', "PERSID"},
-                                                  {'Q', "BINPERSID"},
-                                                  {'d', "DICT"},
-                                                  {'}', "EMPTY_DICT"},
+  const std::pair<char, const char*> refused[] = {{'P', "PERSID"},
                                                   {'i', "INST"},
                                                   {'o', "OBJ"},
-                                                  {'s', "SETITEM"},
-                                                  {'u', "SETITEMS"},
-                                                  {'G', "BINFLOAT"},
                                                   {'\x81', "NEWOBJ"},
                                                   {'\x82', "EXT1"},
                                                   {'\x83', "EXT2"},
@@ -146,7 +176,11 @@ TEST(PickleReaderTest, WhatTheStackCannotServeIsRefused) {
                                    "N)R."s,  "cmodule\nname\nNR."s,
                                    "NNb."s,  "cmodule\nname\n)RNbNb."s,
                                    "\x93."s, "NN\x93."s,
-                                   "N(a."s}) {
+                                   "N(a."s,  "s."s,
+                                   "}Ns."s,  "NNNs."s,
+                                   "(u."s,   "}(Nu."s,
+                                   "(Nd."s,  "Q."s,
+                                   "d."s}) {
     EXPECT_THAT(Refusal(bytes), HasSubstr("opcode ")) << bytes;
   }
 }
@@ -172,6 +206,8 @@ TEST(PickleReaderTest, WhatIsMisspeltIsRefused) {
                                    "\x8a\x09\0\0\0\0\0\0\0\0\0."s,
                                    "\x8b\xff\xff\xff\xffN."s,
                                    "\x95\xff\0\0\0\0\0\0\0N."s,
+                                   "Fx\n."s,
+                                   "F\n."s,
                                    "I1"s}) {
     EXPECT_THAT(Refusal(bytes), HasSubstr("opcode ")) << bytes;
   }
