@@ -52,6 +52,10 @@ class MeteredHead final : public head::Head {
   absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) override {
     return head_->WriteCounts(range, counts);
   }
+  absl::Status ReadHeld(head::RowPart part, ClassRange range, absl::Span<std::byte> out) const override {
+    return head_->ReadHeld(part, range, out);
+  }
+  void Observe(head::UpdateObserver* observer) override { head_->Observe(observer); }
 
  private:
   const std::unique_ptr<head::Head> head_;

@@ -54,6 +54,8 @@ class SilentHead final : public head::Head {
   absl::Status WriteMoment(int, ClassRange, head::MatrixView<const float>) override { return absl::OkStatus(); }
   absl::Status ReadCounts(ClassRange, absl::Span<uint32_t>) const override { return absl::OkStatus(); }
   absl::Status WriteCounts(ClassRange, absl::Span<const uint32_t>) override { return absl::OkStatus(); }
+  absl::Status ReadHeld(head::RowPart, ClassRange, absl::Span<std::byte>) const override { return absl::OkStatus(); }
+  void Observe(head::UpdateObserver*) override {}
 
  private:
   head::HeadOptions options_;

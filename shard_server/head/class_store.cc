@@ -62,6 +62,20 @@ void ClassStore::Fill(int64_t first, int64_t rows) const {
   RenewInverseNorms(first, rows);
 }
 
+const void* ClassStore::Held(RowPart part, int64_t first) const {
+  switch (part) {
+    case RowPart::kWeights:
+      return weights_.bytes(first);
+    case RowPart::kMoment0:
+      return moment(0).bytes(first);
+    case RowPart::kMoment1:
+      return moment(1).bytes(first);
+    case RowPart::kCounts:
+      return counts() + first;
+  }
+  return nullptr;
+}
+
 void ClassStore::RenewInverseNorms(int64_t first, int64_t rows) const {
   const absl::Span<float> inverse_norms(inverse_norms_.data() + first, static_cast<size_t>(rows));
   if (options_.weights == DataType::kFloat32) {

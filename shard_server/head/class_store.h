@@ -32,6 +32,8 @@ class ClassStore {
   const RowStore& moment(int i) const { return moments_[static_cast<size_t>(i)]; }
   float* inverse_norms() const { return inverse_norms_.data(); }
   uint32_t* counts() const { return counts_.data(); }
+  // `part` from row `first` on; the optimizer has it.
+  const void* Held(RowPart part, int64_t first) const;
 
   // Call when weights have been written: computes 1/|w| anew.
   void RenewInverseNorms(int64_t first, int64_t rows) const;

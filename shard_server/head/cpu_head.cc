@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <type_traits>
 
 #include "absl/strings/str_cat.h"
@@ -272,6 +273,7 @@ void CpuHead<T>::UpdateBlocks(int thread, absl::Span<const PreparedGroup<T>> gro
     }
     if (!accumulate) std::fill_n(h, block.rows * options().dim, 0.0f);
     for (const PreparedGroup<T>& group : groups) AddOwnClasses(block, group, h);
+    if (observer_ != nullptr) observer_->BeforeUpdate(rows);
     UpdateBlock(update, rows, h, worker.randoms.data(), store_);
   }
   ReleaseProducts();
@@ -336,6 +338,14 @@ template <typename T>
 absl::Status CpuHead<T>::WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) {
   RETURN_IF_ERROR(CheckCounts(options(), range, static_cast<int64_t>(counts.size())));
   std::copy_n(counts.data(), range.size(), store_.counts() + range.begin - options().range.begin);
+  return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status CpuHead<T>::ReadHeld(RowPart part, ClassRange range, absl::Span<std::byte> out) const {
+  RETURN_IF_ERROR(CheckHeld(options(), part, range, out.size()));
+  if (out.empty()) return absl::OkStatus();
+  std::memcpy(out.data(), store_.Held(part, range.begin - options().range.begin), out.size());
   return absl::OkStatus();
 }
 

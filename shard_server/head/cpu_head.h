@@ -45,6 +45,8 @@ class CpuHead final : public Head {
   absl::Status WriteMoment(int moment, ClassRange range, MatrixView<const float> rows) override;
   absl::Status ReadCounts(ClassRange range, absl::Span<uint32_t> out) const override;
   absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) override;
+  absl::Status ReadHeld(RowPart part, ClassRange range, absl::Span<std::byte> out) const override;
+  void Observe(UpdateObserver* observer) override { observer_ = observer; }
 
  private:
   // What a thread has for itself, of a block but for u and z.
@@ -87,6 +89,7 @@ class CpuHead final : public Head {
   void AddOwnClasses(const Block& block, const PreparedGroup<T>& group, float* h) const;
 
   ClassStore store_;
+  UpdateObserver* observer_ = nullptr;
   uint64_t step_ = 0;  // in hand; 0: none
   const NegativeExponential exponential_;
   StepPlan plan_;

@@ -53,6 +53,7 @@ absl::StatusOr<std::unique_ptr<CudaHead>> CudaHead::Create(const HeadOptions& op
   RETURN_IF_ERROR(head->UseDevice());
   RETURN_IF_ERROR(head->CheckFreeMemory());
   ASSIGN_OR_RETURN(head->stream_, CudaStream::Create());
+  ASSIGN_OR_RETURN(head->reads_, CudaStream::Create());
   ASSIGN_OR_RETURN(head->blas_, CudaBlas::Create(head->stream_.get()));
   RETURN_IF_ERROR(head->Allocate());
   RETURN_IF_ERROR(head->FillWeights());
@@ -316,9 +317,25 @@ absl::Status CudaHead::Update(absl::Span<const Group> groups, float lr) {
   }
   RETURN_IF_ERROR(batch_.Finish(options_.compute, stream_));
   RETURN_IF_ERROR(FindTargets());
-  for (int64_t index = 0; index < blocks(); ++index) RETURN_IF_ERROR(UpdateBlock(index, slots, lr));
+  for (int64_t index = 0; index < blocks(); ++index) {
+    if (observer_ != nullptr) RETURN_IF_ERROR(TellObserver(Block(index)));
+    RETURN_IF_ERROR(UpdateBlock(index, slots, lr));
+  }
   RETURN_IF_ERROR(stream_.Synchronize());
   Discard();
+  return absl::OkStatus();
+}
+
+absl::Status CudaHead::TellObserver(const PositionRange& block) {
+  BlockRows rows = {block.begin, block.size};
+  if (sampled()) {
+    observed_.resize(static_cast<size_t>(block.size));
+    RETURN_IF_ERROR(stream_.Copy(observed_.data(), active_.rows().list + block.begin,
+                                 block.size * static_cast<int64_t>(sizeof(int64_t))));
+    RETURN_IF_ERROR(stream_.Synchronize());
+    rows.list = observed_.data();
+  }
+  observer_->BeforeUpdate(rows);
   return absl::OkStatus();
 }
 

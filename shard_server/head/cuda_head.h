@@ -40,6 +40,8 @@ class CudaHead final : public Head {
   absl::Status WriteMoment(int moment, ClassRange range, MatrixView<const float> rows) override;
   absl::Status ReadCounts(ClassRange range, absl::Span<uint32_t> out) const override;
   absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) override;
+  absl::Status ReadHeld(RowPart part, ClassRange range, absl::Span<std::byte> out) const override;
+  void Observe(UpdateObserver* observer) override { observer_ = observer; }
 
   // Rows of a block: a function of the dimension alone, so that every pass cuts the same blocks. 4096 at D = 512.
   static int64_t RowsOfBlock(int64_t dim);
@@ -85,6 +87,8 @@ class CudaHead final : public Head {
   absl::Status ForwardBlocks(const GroupSlots& group, const StepGroup& kept, float* u);
   void HandOut(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) const;
   absl::Status CheckUpdate(absl::Span<const Group> groups, float lr) const;
+  // Tells the observer of the block, once nothing changes it any more.
+  absl::Status TellObserver(const PositionRange& block);
   absl::Status UpdateBlock(int64_t index, absl::Span<const GroupSlots> groups, float lr);
 
   absl::Status ReadRows(const DeviceMemory& memory, DataType type, ClassRange range, MatrixView<float> out) const;
@@ -95,7 +99,9 @@ class CudaHead final : public Head {
   const NegativeExponential exponential_;
   const int64_t block_rows_;
   uint64_t step_ = 0;  // in hand; 0: none
+  UpdateObserver* observer_ = nullptr;
   CudaStream stream_;
+  CudaStream reads_;  // ReadHeld's, whoever calls it
   std::unique_ptr<CudaBlas> blas_;
 
   DeviceMemory weights_;                 // C×D, as held
@@ -106,16 +112,17 @@ class CudaHead final : public Head {
   int64_t kept_used_ = 0;                // bytes
   std::vector<StepGroup> groups_;        // of the step in hand
 
-  CudaActiveRows active_;   // of the step in hand, where it is sampled
-  CudaBatch batch_;         // of the pass
-  DeviceMemory positions_;  // of its targets
-  DeviceMemory block_w_;    // block_rows×D, compute type
-  DeviceMemory s_;          // block_rows×stride float
-  DeviceMemory q_;          // block_rows×stride bfloat16
-  DeviceMemory tile_sums_;  // tiles×stride float
-  DeviceMemory h_;          // block_rows×D float
-  DeviceMemory sums_;       // slots double
-  DeviceMemory outputs_;    // z, U, own centers, float
+  CudaActiveRows active_;          // of the step in hand, where it is sampled
+  std::vector<int64_t> observed_;  // the rows of a sampled step's block, for the observer
+  CudaBatch batch_;                // of the pass
+  DeviceMemory positions_;         // of its targets
+  DeviceMemory block_w_;           // block_rows×D, compute type
+  DeviceMemory s_;                 // block_rows×stride float
+  DeviceMemory q_;                 // block_rows×stride bfloat16
+  DeviceMemory tile_sums_;         // tiles×stride float
+  DeviceMemory h_;                 // block_rows×D float
+  DeviceMemory sums_;              // slots double
+  DeviceMemory outputs_;           // z, U, own centers, float
   PinnedMemory host_outputs_;
 };
 

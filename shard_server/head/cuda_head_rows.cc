@@ -88,6 +88,19 @@ absl::Status CudaHead::ReadCounts(ClassRange range, absl::Span<uint32_t> out) co
   return stream_.Synchronize();
 }
 
+// On a stream of its own: what passes have queued does not change these rows, and need not be waited for.
+absl::Status CudaHead::ReadHeld(RowPart part, ClassRange range, absl::Span<std::byte> out) const {
+  RETURN_IF_ERROR(CheckHeld(options_, part, range, out.size()));
+  RETURN_IF_ERROR(UseDevice());
+  const DeviceMemory& memory = part == RowPart::kWeights   ? weights_
+                               : part == RowPart::kMoment0 ? moments_[0]
+                               : part == RowPart::kMoment1 ? moments_[1]
+                                                           : counts_;
+  RETURN_IF_ERROR(reads_.Copy(out.data(), memory.as<std::byte>() + RowOf(range) * HeldBytes(options_, part),
+                              static_cast<int64_t>(out.size())));
+  return reads_.Synchronize();
+}
+
 absl::Status CudaHead::WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) {
   RETURN_IF_ERROR(CheckCounts(options_, range, static_cast<int64_t>(counts.size())));
   RETURN_IF_ERROR(UseDevice());

@@ -6,6 +6,7 @@
 #include "shard_server/head/cpu_head.h"
 #include "shard_server/head/gpu.h"
 #include "shard_server/head/input_checks.h"
+#include "shard_server/head/row_store.h"
 
 namespace arcshard::head {
 namespace {
@@ -25,6 +26,20 @@ absl::Status CheckCapacity(const HeadOptions& options, int64_t capacity_bytes) {
 }
 
 }  // namespace
+
+int64_t HeldBytes(const HeadOptions& options, RowPart part) {
+  switch (part) {
+    case RowPart::kWeights:
+      return options.dim * BytesOf(options.weights);
+    case RowPart::kMoment0:
+      return options.dim * BytesOf(options.moments);
+    case RowPart::kMoment1:
+      return options.num_moments() == 2 ? options.dim * BytesOf(options.moments) : 0;
+    case RowPart::kCounts:
+      return options.num_moments() == 2 ? static_cast<int64_t>(sizeof(uint32_t)) : 0;
+  }
+  return 0;
+}
 
 int64_t Head::RequiredBytes(const HeadOptions& options) { return StateBytes(options) + options.exp_budget_bytes; }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "common/base/class_range.h"
 #include "shard_server/head/head_options.h"
 #include "shard_server/head/matrix.h"
+#include "shard_server/head/update_observer.h"
 
 // The head of one shard: a contiguous range of class centers, the sums over negatives of DESIGN §1 and the update of
 // the centers. It knows no margin and no loss, no gRPC and no protobuf. Shapes: N classes in all, of which this shard
@@ -40,8 +42,8 @@ struct UpdateInput {
 // groups, because a matrix product of another shape may round differently.
 using Group = std::vector<UpdateInput>;
 
-// Thread-compatible: one call at a time (the shard's executor makes them all). After the first steps nothing is
-// allocated that grows with B, C or D.
+// Thread-compatible: one call at a time (the shard's executor makes them all), but for ReadHeld. After the first steps
+// nothing is allocated that grows with B, C or D.
 //
 //   Begin(t) -> Forward ... Forward -> Update | Discard -> Begin(t + 1) ...
 class Head {
@@ -90,6 +92,14 @@ class Head {
   // AdamW's n of each class of the range. InvalidArgument: as above. FailedPrecondition: the optimizer has no counts.
   virtual absl::Status ReadCounts(ClassRange range, absl::Span<uint32_t> out) const = 0;
   virtual absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) = 0;
+
+  // Copies of rows as they are held. Any thread, at any time, also within an update, as long as nobody writes these
+  // rows: an update does, from the observer's word about them until it returns. InvalidArgument: a row outside the
+  // range, no such part, or `out` is not of the size that HeldBytes says.
+  virtual absl::Status ReadHeld(RowPart part, ClassRange range, absl::Span<std::byte> out) const = 0;
+
+  // From now on updates tell `observer`, which outlives them; null: nobody. Not while an update runs.
+  virtual void Observe(UpdateObserver* observer) = 0;
 };
 
 }  // namespace arcshard::head

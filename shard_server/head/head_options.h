@@ -49,4 +49,11 @@ struct HeadOptions {
   int num_moments() const { return std::holds_alternative<AdamWOptions>(optimizer) ? 2 : 1; }
 };
 
+// What is held of each class: D values of the center and of each moment, in the types of HeadOptions, and AdamW's count
+// (uint32_t).
+enum class RowPart { kWeights, kMoment0, kMoment1, kCounts };
+
+// Of `part` of one class; 0: the optimizer has no such part.
+int64_t HeldBytes(const HeadOptions& options, RowPart part);
+
 }  // namespace arcshard::head

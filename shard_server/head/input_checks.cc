@@ -179,6 +179,15 @@ absl::Status CheckCounts(const HeadOptions& options, ClassRange range, int64_t c
                  " were given");
 }
 
+absl::Status CheckHeld(const HeadOptions& options, RowPart part, ClassRange range, size_t bytes) {
+  RETURN_IF_ERROR(CheckRange(options, range));
+  const int64_t held = HeldBytes(options, part);
+  if (held == 0) return Invalid("the optimizer holds no part ", static_cast<int>(part), " of a class");
+  if (static_cast<int64_t>(bytes) == held * range.size()) return absl::OkStatus();
+  return Invalid("rows [", range.begin, ", ", range.end, ") are held in ", held * range.size(), " bytes, but room for ",
+                 bytes, " was given");
+}
+
 absl::Status UnannouncedLabel(uint64_t step, size_t micro_batch, int64_t label) {
   return Invalid("micro-batch ", micro_batch, " of the group has label ", label,
                  ", which was not among those that step ", step, " was begun with: they say which classes take part");

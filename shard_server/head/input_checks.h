@@ -20,6 +20,8 @@ absl::Status CheckMoment(const HeadOptions& options, int moment);
 // FailedPrecondition: the optimizer has no counts.
 absl::Status CheckCounts(const HeadOptions& options, ClassRange range, int64_t counts);
 
+absl::Status CheckHeld(const HeadOptions& options, RowPart part, ClassRange range, size_t bytes);
+
 // InvalidArgument: a label of that micro-batch of a group was not among those that Begin was given.
 absl::Status UnannouncedLabel(uint64_t step, size_t micro_batch, int64_t label);
 

@@ -27,6 +27,8 @@ class RowStore {
     return reinterpret_cast<T*>(bytes_.data()) + first * dim_;
   }
 
+  const unsigned char* bytes(int64_t first) const { return bytes_.data() + first * dim_ * BytesOf(type_); }
+
   void Read(int64_t first, int64_t rows, float* out) const;
   void Write(int64_t first, int64_t rows, const float* values) const;  // to the nearest
   void FillWithZeros(int64_t first, int64_t rows) const;
