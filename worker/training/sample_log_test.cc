@@ -1,0 +1,34 @@
+#include "worker/training/sample_log.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "common/io/file.h"
+
+namespace arcshard::worker {
+namespace {
+
+TEST(SampleLogTest, HasALineForEachMicroBatchAndGoesOnInALaterLife) {
+  const std::string path = ::testing::TempDir() + "/sample_log_test.jsonl";
+  std::filesystem::remove(path);
+  {
+    SampleLog log(path);
+    log.Add({{1, 1}, 18, 0, 0}, {17, 4, 1203});
+    log.Add({{1, 1}, 18, 2, 0}, {5});
+    log.Flush();
+    log.Add({{1, 1}, 19, 0, 0}, {1});  // not flushed: of a step that this life never came to
+  }
+  SampleLog log(path);
+  log.Add({{2, 1}, 18, 0, 0}, {17});
+  log.Flush();
+  log.Flush();
+  EXPECT_EQ(*ReadFile(path),
+            "{\"incarnation\":1,\"step\":18,\"micro_batch\":0,\"samples\":[17,4,1203]}\n"
+            "{\"incarnation\":1,\"step\":18,\"micro_batch\":2,\"samples\":[5]}\n"
+            "{\"incarnation\":2,\"step\":18,\"micro_batch\":0,\"samples\":[17]}\n");
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace arcshard::worker
