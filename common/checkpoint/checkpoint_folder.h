@@ -37,10 +37,12 @@ absl::StatusOr<std::vector<CheckpointId>> ListCheckpoints(FileSystem* files, con
 
 // Makes the checkpoint complete: checks that `manifest.files` lie in the folder in their sizes, then writes
 // manifest.json. NotFound, DataLoss: a file is missing here or is of another size (is run.folder the same disk for all
-// processes?). Else as AtomicFile; then no manifest is there.
+// processes?). InvalidArgument: the manifest cannot be one: no such name, a file twice, as many CRCs as it has no
+// blocks. AlreadyExists: there is one. Else as AtomicFile; then no manifest is there.
 absl::Status WriteManifest(FileSystem* files, const std::string& folder, const Manifest& manifest);
 
 // Deletes a checkpoint, its manifest first (and durably), so that a crash in between leaves none that looks complete.
+// OK too where there is no such folder.
 absl::Status RemoveCheckpoint(FileSystem* files, const std::string& folder);
 
 struct Retention {

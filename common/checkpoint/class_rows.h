@@ -14,7 +14,7 @@
 
 // The rows of the class matrix and of what belongs to it, in however many files they lie. A tensor of the rows [begin,
 // end) is `class_centers.<begin>-<end>` (rows×D, F32 or BF16), `class_moment_0.…`, `class_moment_1.…` (likewise) or
-// `class_counts.…` (rows, U32); `class_centers` alone holds all rows.
+// `class_counts.…` (rows, U32); without a range it holds all rows.
 namespace arcshard {
 
 enum class RowKind { kCenters, kMoment0, kMoment1, kCounts };
@@ -45,8 +45,15 @@ class ClassRows {
     std::shared_ptr<const SafetensorsFile> file;
   };
 
-  std::string source_;  // for messages
-  std::vector<Piece> pieces_;
+  absl::Status Add(std::shared_ptr<const SafetensorsFile> file);
+  absl::Status Sort();
+  // Calls read(piece, the rows of `range` in it) for what makes up `range`, in order.
+  template <typename Reader>
+  absl::Status ForEachPiece(RowKind kind, ClassRange range, const Reader& read) const;
+  absl::Status ReadPiece(const Piece& piece, ClassRange range, absl::Span<float> out) const;
+
+  std::string source_;         // for messages
+  std::vector<Piece> pieces_;  // by kind and row
   int64_t num_classes_ = 0;
   int64_t dim_ = 0;
 };

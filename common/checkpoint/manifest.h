@@ -35,8 +35,9 @@ struct Manifest {
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
 
-// JSON; the last field is the CRC-32C of all bytes before it, and nothing follows.
-std::string FormatManifest(const Manifest& manifest);
+// JSON; the last field is the CRC-32C of all bytes before it, and nothing follows. InvalidArgument: a text is not
+// UTF-8.
+absl::StatusOr<std::string> FormatManifest(const Manifest& manifest);
 
 // Reads exactly what FormatManifest writes. DataLoss: any byte differs, or a field cannot be; the message begins with
 // `path`.

@@ -1,0 +1,200 @@
+#include "common/checkpoint/manifest.h"
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "absl/types/span.h"
+#include "common/base/status_macros.h"
+#include "common/checkpoint/crc32c.h"
+
+namespace arcshard {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr absl::string_view kFormat = "arcshard checkpoint 1";
+// The last field, around its eight digits.
+constexpr absl::string_view kCrcBegin = "  \"crc32c\": \"";
+constexpr absl::string_view kCrcEnd = "\"\n}\n";
+constexpr size_t kCrcDigits = 8;
+
+uint32_t CrcOfText(absl::string_view text) {
+  return Crc32c(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(text.data()), text.size()));
+}
+
+std::string Hex32(uint32_t value) { return absl::StrFormat("%08x", value); }
+std::string Hex64(uint64_t value) { return absl::StrFormat("%016x", value); }
+
+// Lower-case digits, as many as T has.
+template <typename T>
+absl::StatusOr<T> FromHex(absl::string_view text) {
+  T value = 0;
+  if (text.size() != 2 * sizeof(T)) return absl::DataLossError(absl::StrCat("'", text, "' is no hexadecimal number"));
+  for (const char digit : text) {
+    if (!absl::ascii_isxdigit(digit) || absl::ascii_isupper(digit)) {
+      return absl::DataLossError(absl::StrCat("'", text, "' is no hexadecimal number"));
+    }
+    value = static_cast<T>(value << 4 | static_cast<T>(absl::ascii_isdigit(digit) ? digit - '0' : digit - 'a' + 10));
+  }
+  return value;
+}
+
+ordered_json FormatFile(const FileRecord& file) {
+  std::string blocks;
+  blocks.reserve(file.block_crc32c.size() * kCrcDigits);
+  for (const uint32_t crc : file.block_crc32c) blocks += Hex32(crc);
+  ordered_json value;
+  value["name"] = file.name;
+  value["bytes"] = file.bytes;
+  value["crc32c"] = Hex32(file.crc32c);
+  value["block_crc32c"] = std::move(blocks);
+  return value;
+}
+
+absl::StatusOr<FileRecord> ParseFile(const ordered_json& value) {
+  FileRecord file;
+  file.name = value.at("name").get<std::string>();
+  file.bytes = value.at("bytes").get<uint64_t>();
+  ASSIGN_OR_RETURN(file.crc32c, FromHex<uint32_t>(value.at("crc32c").get<std::string>()));
+  const std::string& blocks = value.at("block_crc32c").get_ref<const std::string&>();
+  const uint64_t wanted = file.bytes / FileRecord::kBlockBytes + (file.bytes % FileRecord::kBlockBytes != 0 ? 1 : 0);
+  if (blocks.size() % kCrcDigits != 0 || blocks.size() / kCrcDigits != wanted) {
+    return absl::DataLossError(absl::StrCat("file '", file.name, "' of ", file.bytes, " bytes has ", wanted,
+                                            " blocks, but ", blocks.size(), " digits of their CRC-32C"));
+  }
+  file.block_crc32c.reserve(wanted);
+  for (size_t i = 0; i < blocks.size(); i += kCrcDigits) {
+    ASSIGN_OR_RETURN(const uint32_t crc, FromHex<uint32_t>(absl::string_view(blocks).substr(i, kCrcDigits)));
+    file.block_crc32c.push_back(crc);
+  }
+  return file;
+}
+
+absl::StatusOr<Manifest> FromJson(const ordered_json& value) {
+  Manifest manifest;
+  const auto read = [](const ordered_json& object, const char* key, auto* out) { object.at(key).get_to(*out); };
+  read(value, "step", &manifest.step);
+  read(value, "incarnation", &manifest.incarnation);
+  read(value, "num_classes", &manifest.num_classes);
+  read(value, "embedding_size", &manifest.embedding_size);
+  const ordered_json& data = value.at("data");
+  read(data, "samples", &manifest.data.samples);
+  read(data, "classes", &manifest.data.classes);
+  ASSIGN_OR_RETURN(manifest.data.fingerprint, FromHex<uint64_t>(data.at("fingerprint").get<std::string>()));
+  read(value, "version", &manifest.version);
+  read(value, "created", &manifest.created);
+  const ordered_json& progress = value.at("progress");
+  read(progress, "epoch", &manifest.epoch);
+  read(progress, "skipped", &manifest.skipped);
+  read(progress, "skips_in_a_row", &manifest.skips_in_a_row);
+  read(progress, "corrupt_records", &manifest.corrupt_records);
+  read(progress, "corrupt_in_epoch", &manifest.corrupt_in_epoch);
+  read(progress, "best_accuracy", &manifest.best_accuracy);
+  read(progress, "best_step", &manifest.best_step);
+  read(value, "config_yaml", &manifest.config_yaml);
+  for (const ordered_json& file : value.at("files")) {
+    ASSIGN_OR_RETURN(FileRecord record, ParseFile(file));
+    manifest.files.push_back(std::move(record));
+  }
+  return manifest;
+}
+
+// A name that leads nowhere else than into the checkpoint's folder.
+bool IsFileName(absl::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name != "manifest.json" && !absl::StrContains(name, '/') &&
+         !absl::StrContains(name, '\0');
+}
+
+absl::Status CheckFields(const Manifest& manifest) {
+  if (manifest.num_classes < 0 || manifest.embedding_size < 0) {
+    return absl::DataLossError(
+        absl::StrCat(manifest.num_classes, " classes of ", manifest.embedding_size, " dimensions cannot be"));
+  }
+  for (size_t i = 0; i < manifest.files.size(); ++i) {
+    const std::string& name = manifest.files[i].name;
+    if (!IsFileName(name)) return absl::DataLossError(absl::StrCat("'", name, "' cannot be a file's name"));
+    if (i > 0 && manifest.files[i - 1].name >= name) {
+      return absl::DataLossError(absl::StrCat("file '", name, "' is there twice or not in the order of names"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> FormatManifest(const Manifest& manifest) {
+  ordered_json value;
+  value["format"] = std::string(kFormat);
+  value["version"] = manifest.version;
+  value["created"] = manifest.created;
+  value["step"] = manifest.step;
+  value["incarnation"] = manifest.incarnation;
+  value["num_classes"] = manifest.num_classes;
+  value["embedding_size"] = manifest.embedding_size;
+  value["data"] = {{"samples", manifest.data.samples},
+                   {"classes", manifest.data.classes},
+                   {"fingerprint", Hex64(manifest.data.fingerprint)}};
+  value["progress"] = {{"epoch", manifest.epoch},
+                       {"skipped", manifest.skipped},
+                       {"skips_in_a_row", manifest.skips_in_a_row},
+                       {"corrupt_records", manifest.corrupt_records},
+                       {"corrupt_in_epoch", manifest.corrupt_in_epoch},
+                       {"best_accuracy", manifest.best_accuracy},
+                       {"best_step", manifest.best_step}};
+  value["config_yaml"] = manifest.config_yaml;
+  value["files"] = ordered_json::array();
+  for (const FileRecord& file : manifest.files) value["files"].push_back(FormatFile(file));
+  std::string text;
+  try {
+    text = value.dump(2);
+  } catch (const ordered_json::type_error&) {
+    return absl::InvalidArgumentError("the manifest's texts are not all UTF-8");
+  }
+  text.resize(text.size() - 2);  // "\n}"
+  text += ",\n";
+  const uint32_t crc = CrcOfText(text);
+  return absl::StrCat(text, kCrcBegin, Hex32(crc), kCrcEnd);
+}
+
+absl::StatusOr<Manifest> ParseManifest(absl::string_view text, absl::string_view path) {
+  const auto damaged = [&](auto... why) { return absl::DataLossError(absl::StrCat(path, ": ", why...)); };
+  absl::string_view body = text;
+  if (!absl::ConsumeSuffix(&body, kCrcEnd) || body.size() < kCrcDigits) {
+    return damaged("does not end with its CRC-32C; it is damaged or no checkpoint's manifest");
+  }
+  const absl::StatusOr<uint32_t> said = FromHex<uint32_t>(body.substr(body.size() - kCrcDigits));
+  body.remove_suffix(kCrcDigits);
+  if (!said.ok() || !absl::ConsumeSuffix(&body, kCrcBegin)) {
+    return damaged("does not end with its CRC-32C; it is damaged or no checkpoint's manifest");
+  }
+  if (const uint32_t crc = CrcOfText(body); crc != *said) {
+    return damaged("its bytes have the CRC-32C ", Hex32(crc), ", not ", Hex32(*said), ": it is damaged");
+  }
+  absl::StatusOr<Manifest> manifest = absl::UnknownError("");
+  try {
+    const ordered_json value = ordered_json::parse(text.begin(), text.end());
+    if (const std::string format = value.at("format").get<std::string>(); format != kFormat) {
+      return damaged("is of the format '", format, "', which this version does not know ('", kFormat, "')");
+    }
+    manifest = FromJson(value);
+  } catch (const ordered_json::exception& error) {
+    return damaged("is no checkpoint's manifest: ", error.what());
+  }
+  if (!manifest.ok()) return Annotate(manifest.status(), path);
+  if (const absl::Status status = CheckFields(*manifest); !status.ok()) return Annotate(status, path);
+  // Unknown and repeated fields, numbers of another type: what is read must be what is there.
+  if (const absl::StatusOr<std::string> again = FormatManifest(*manifest); !again.ok() || *again != text) {
+    return damaged("holds something else than what a checkpoint's manifest says");
+  }
+  return manifest;
+}
+
+}  // namespace arcshard
