@@ -63,7 +63,8 @@ class PickleDocument {
   PickleDocument& operator=(const PickleDocument&) = delete;
 
   const PickleValue& root() const { return *root_; }
-  size_t length() const { return length_; }  // bytes of the pickle itself
+  const std::deque<PickleValue>& values() const { return values_; }  // all, reachable from the root or not
+  size_t length() const { return length_; }                          // bytes of the pickle itself
 
  private:
   friend class PickleMachine;

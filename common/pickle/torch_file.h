@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/io/tensor_dtype.h"
+#include "common/pickle/pickle_reader.h"
+#include "common/pickle/torch_storages.h"
+
+namespace arcshard {
+
+// A tensor as a file of PyTorch describes it. It lies within its storage: that was checked.
+struct TorchTensor {
+  TensorDtype dtype = TensorDtype::kF32;
+  std::vector<int64_t> shape, strides;  // in elements
+  std::string storage;                  // key
+  int64_t offset = 0;                   // of its first element in the storage
+
+  int64_t elements() const;
+  bool contiguous() const;
+};
+
+// A file that PyTorch's torch.save wrote (since 1.6 a zip archive, before it a stream of pickles), read without
+// PyTorch and never executed: tensors, storages, parameters and collections.OrderedDict are understood; a file that
+// names any other global is refused. Tensors are read in pieces, so a file may be larger than memory.
+//
+// Not thread-safe. Errors begin with the file's path. NotFound: no such file. DataLoss: it is damaged. InvalidArgument:
+// it is none of PyTorch's, names another global, or holds something else than the caller asks for.
+class TorchFile {
+ public:
+  static absl::StatusOr<std::unique_ptr<TorchFile>> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  const PickleValue& root() const { return document_->root(); }
+
+  // The value of a key of a dict, or nullptr. Null too for what is no dict.
+  static const PickleValue* Find(const PickleValue& dict, absl::string_view key);
+  static const PickleValue* Find(const PickleValue& dict, int64_t key);
+  static bool IsDict(const PickleValue& value);    // or an OrderedDict
+  static bool IsTensor(const PickleValue& value);  // or a parameter
+
+  // `what` names it in messages. InvalidArgument: `value` is no tensor, or one of a type that is not read here.
+  // DataLoss: it does not lie within its storage.
+  absl::StatusOr<TorchTensor> Tensor(const PickleValue& value, absl::string_view what) const;
+
+  // Elements [begin, begin + count) in row-major order, in the tensor's own type. Of a tensor that is not contiguous
+  // the storage is held in memory.
+  absl::Status ReadBytes(const TorchTensor& tensor, int64_t begin, absl::Span<std::byte> out) const;
+  // The same, converted to float32. InvalidArgument: integers.
+  absl::Status ReadFloats(const TorchTensor& tensor, int64_t begin, absl::Span<float> out) const;
+
+ private:
+  TorchFile(std::string path, std::unique_ptr<PickleDocument> document, std::unique_ptr<TorchStorages> storages)
+      : path_(std::move(path)), document_(std::move(document)), storages_(std::move(storages)) {}
+
+  template <typename... What>
+  absl::Status Refuse(const What&... what) const;
+  absl::StatusOr<TorchTensor> Rebuild(const PickleValue& object, absl::string_view what) const;
+  absl::Status CheckBounds(const TorchTensor& tensor, int64_t storage_elements, absl::string_view what) const;
+  absl::Status Gather(const TorchTensor& tensor, int64_t begin, absl::Span<std::byte> out) const;
+
+  const std::string path_;
+  const std::unique_ptr<const PickleDocument> document_;
+  const std::unique_ptr<TorchStorages> storages_;
+  mutable std::string held_;              // key of the storage in memory
+  mutable std::vector<std::byte> bytes_;  // of it
+};
+
+}  // namespace arcshard
