@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Records tests/data/insightface: what InsightFace's arcface_torch leaves behind, written by PyTorch.
+
+    python make_insightface_case.py ../data/insightface     (needs torch, safetensors)
+
+A backbone (iresnet18 with width 1, 16×16 pixels) and a classifier of 11 classes over 3 ranks (4, 4, 3 rows, by
+arcface_torch's rule) after two steps of SGD with momentum. Written are
+
+    checkpoint/checkpoint_gpu_<r>.pt         as train_v2.py with save_all_states, since PyTorch 1.6's archive
+    checkpoint/model.pt                      as train_v2.py leaves it
+    softmax/rank_<r>_softmax_weight.pt       as partial_fc.py until 2022, in the format before 1.6
+    softmax/rank_<r>_softmax_weight_mom.pt   likewise
+    softmax/backbone.pth                     likewise, saved from inside DistributedDataParallel: "module." before names
+    odd.pt, odd_stream.pt                    tensors of other types, views, strides, in both formats
+
+and expected.safetensors: centers, momentum, backbone.<key>, backbone_momentum.<parameter>, images, embeddings (of the
+backbone in evaluation mode), odd.<name>.
+"""
+import collections
+import pathlib
+import sys
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from make_backbone_case import Flavour, ResidualNet
+
+WIDTH, IMAGE_SIZE, DIM, CLASSES, RANKS, BATCH = 1, 16, 8, 11, 3, 4
+STEPS = 2
+
+
+def rows_of(rank):
+    """PartialFC_V2's num_local and class_start."""
+    begin = CLASSES // RANKS * rank + min(rank, CLASSES % RANKS)
+    return begin, begin + CLASSES // RANKS + int(rank < CLASSES % RANKS)
+
+
+class PartialFC(nn.Module):
+    def __init__(self, rank):
+        super().__init__()
+        begin, end = rows_of(rank)
+        self.weight = nn.Parameter(torch.normal(0, 0.01, (end - begin, DIM)))
+
+
+def train():
+    """The backbone, the classifiers and each rank's optimizer after some steps."""
+    torch.manual_seed(7)
+    net = ResidualNet(Flavour(1e-5, True, True), WIDTH, IMAGE_SIZE, DIM)
+    heads = [PartialFC(rank) for rank in range(RANKS)]
+    optimizers = [torch.optim.SGD([{"params": net.parameters()}, {"params": head.parameters()}], lr=0.1, momentum=0.9,
+                                  weight_decay=5e-4) for head in heads]
+    schedulers = [torch.optim.lr_scheduler.PolynomialLR(optimizer, 10) for optimizer in optimizers]
+    images, labels = torch.randn(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE), torch.randint(0, CLASSES, (BATCH,))
+    for _ in range(STEPS):
+        before = {key: value.clone() for key, value in net.state_dict().items()}
+        for optimizer in optimizers:  # every rank's takes the same step of the backbone
+            net.load_state_dict(before)
+            optimizer.zero_grad()
+            weight = torch.cat([nn.functional.normalize(head.weight) for head in heads])
+            cosine = nn.functional.normalize(net(images)) @ weight.T
+            nn.functional.cross_entropy(8 * cosine, labels).backward()
+            stashed = [head.weight.detach().clone() for head in heads]
+            optimizer.step()
+            for head, old in zip(heads, stashed):
+                head.weight.data = head.weight.data if head is heads[optimizers.index(optimizer)] else old
+        for scheduler in schedulers:
+            scheduler.step()
+    return net, heads, optimizers, schedulers
+
+
+def odd_tensors():
+    base = torch.arange(24, dtype=torch.float32).reshape(4, 6) / 7
+    return {
+        "transposed": base.T, "columns": base[:, 1:5:2], "rows": base[1:3], "half": base.half(),
+        "bfloat16": base.bfloat16(), "double": base.double(), "parameter": nn.Parameter(base.clone()),
+        "channels_last": torch.arange(48.0).reshape(2, 2, 3, 4).to(memory_format=torch.channels_last),
+        "scalar": torch.tensor(2.5), "empty": torch.zeros(0, 3), "long": torch.arange(5), "tiny": torch.tensor(
+            [6e-8, -6e-8, 6e-5, 65504.0, float("inf"), -0.0]).half()}
+
+
+def main(folder):
+    folder = pathlib.Path(folder)
+    for name in ("checkpoint", "softmax"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    net, heads, optimizers, schedulers = train()
+    momentum_of = lambda optimizer, parameter: optimizer.state[parameter]["momentum_buffer"]
+    for rank, (head, optimizer, scheduler) in enumerate(zip(heads, optimizers, schedulers)):
+        torch.save({"epoch": 1, "global_step": STEPS, "state_dict_backbone": net.state_dict(),
+                    "state_dict_softmax_fc": head.state_dict(), "state_optimizer": optimizer.state_dict(),
+                    "state_lr_scheduler": scheduler.state_dict()}, folder / f"checkpoint/checkpoint_gpu_{rank}.pt")
+        stream = dict(_use_new_zipfile_serialization=False)
+        torch.save(head.weight.data, folder / f"softmax/rank_{rank}_softmax_weight.pt", **stream)
+        torch.save(momentum_of(optimizer, head.weight), folder / f"softmax/rank_{rank}_softmax_weight_mom.pt", **stream)
+    torch.save(net.state_dict(), folder / "checkpoint/model.pt")
+    wrapped = collections.OrderedDict(("module." + key, value) for key, value in net.state_dict().items())
+    torch.save(wrapped, folder / "softmax/backbone.pth", **stream)
+    odd = odd_tensors()
+    torch.save(odd, folder / "odd.pt")
+    torch.save(odd, folder / "odd_stream.pt", **stream)
+
+    expected = {"centers": torch.cat([head.weight.data for head in heads]),
+                "momentum": torch.cat([momentum_of(o, h.weight) for o, h in zip(optimizers, heads)])}
+    expected |= {f"backbone.{key}": value for key, value in net.state_dict().items()}
+    expected |= {f"backbone_momentum.{name}": momentum_of(optimizers[0], parameter)
+                 for name, parameter in net.named_parameters() if parameter.requires_grad}
+    expected |= {f"odd.{name}": (value if name == "long" else value.float()).detach().contiguous().clone()
+                 for name, value in odd.items()}
+    net.eval()
+    expected["images"] = torch.randn(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE)
+    expected["embeddings"] = net(expected["images"]).detach()
+    save_file({name: value.contiguous() for name, value in expected.items()}, folder / "expected.safetensors",
+              {"torch": torch.__version__, "steps": str(STEPS)})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
