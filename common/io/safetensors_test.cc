@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/io/file.h"
+#include "common/io/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -24,6 +25,8 @@ class SafetensorsTest : public ::testing::Test {
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
     path_ = folder_ + "/a.safetensors";
+    ASSERT_TRUE(memory_.CreateFolders(folder_).ok());
+    ASSERT_TRUE(memory_.Create(path_).ok());
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
@@ -43,6 +46,14 @@ class SafetensorsTest : public ::testing::Test {
     EXPECT_THAT(std::string(status.message()), HasSubstr(reason)) << header.substr(0, 200);
   }
 
+  // As Open of a file that holds `contents`; nothing waits for a disk.
+  absl::StatusOr<SafetensorsFile> OpenContents(absl::string_view contents) {
+    memory_.SetContents(path_, contents);
+    auto source = memory_.Open(path_);
+    EXPECT_TRUE(source.ok()) << source.status();
+    return SafetensorsFile::Open(*std::move(source));
+  }
+
   // Three tensors, one of each width, and metadata.
   void WriteSmallFile() {
     const std::vector<double> doubles = {0.5, -2.0};
@@ -58,6 +69,7 @@ class SafetensorsTest : public ::testing::Test {
 
   std::string folder_;
   std::string path_;
+  MemoryFileSystem memory_;
 };
 
 TEST_F(SafetensorsTest, WhatWasWrittenIsReadBack) {
@@ -120,14 +132,11 @@ TEST_F(SafetensorsTest, AFileCutAnywhereIsRefused) {
   WriteSmallFile();
   const std::string whole = *ReadFile(path_);
   for (size_t length = 0; length < whole.size(); ++length) {
-    ASSERT_TRUE(WriteFileAtomically(path_, whole.substr(0, length)).ok());
-    const absl::Status status = SafetensorsFile::Open(path_).status();
+    const absl::Status status = OpenContents(whole.substr(0, length)).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << length;
     EXPECT_THAT(std::string(status.message()), HasSubstr(path_)) << length;
   }
-  ASSERT_TRUE(WriteFileAtomically(path_, whole + "x").ok());
-  EXPECT_THAT(std::string(SafetensorsFile::Open(path_).status().message()),
-              HasSubstr("1 bytes follow the last tensor"));
+  EXPECT_THAT(std::string(OpenContents(whole + "x").status().message()), HasSubstr("1 bytes follow the last tensor"));
 }
 
 TEST_F(SafetensorsTest, AnyDamagedHeaderByteIsRefusedOrHarmless) {
@@ -140,8 +149,7 @@ TEST_F(SafetensorsTest, AnyDamagedHeaderByteIsRefusedOrHarmless) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string damaged = whole;
       damaged[position] = static_cast<char>(damaged[position] ^ (1 << bit));
-      ASSERT_TRUE(WriteFileAtomically(path_, damaged).ok());
-      const absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Open(path_);
+      const absl::StatusOr<SafetensorsFile> file = OpenContents(damaged);
       if (!file.ok()) {
         EXPECT_EQ(file.status().code(), absl::StatusCode::kDataLoss);
         ++refused;
