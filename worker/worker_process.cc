@@ -11,8 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
+#include "common/checkpoint/checkpoint_folder.h"
+#include "common/checkpoint/open_checkpoint.h"
 #include "common/config/load_config.h"
 #include "common/io/file.h"
+#include "common/io/file_system.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "common/rpc/host_address.h"
@@ -20,10 +23,12 @@
 #include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
 #include "worker/shards/grpc_shard_link.h"
+#include "worker/training/checkpoint_writer.h"
 #include "worker/training/evaluation.h"
 #include "worker/training/run_backbone.h"
 #include "worker/training/trainer.h"
 #include "worker/training/worker_device.h"
+#include "worker/training/worker_state.h"
 
 namespace arcshard::worker {
 namespace {
@@ -34,7 +39,14 @@ constexpr absl::Duration kPatience = absl::Seconds(3);
 class WorkerLife {
  public:
   WorkerLife(const WorkerOptions& options, Mailbox* mailbox, WorkerMetrics* metrics)
-      : options_(options), mailbox_(mailbox), metrics_(metrics), phases_(metrics) {}
+      : options_(options),
+        mailbox_(mailbox),
+        metrics_(metrics),
+        phases_(metrics),
+        checkpoints_({.files = RealFileSystem(),
+                      .clock = &clock_,
+                      .metrics = metrics,
+                      .report = [this](const CheckpointReport& report) { participant_->Send(report); }}) {}
 
   absl::Status Run() {
     if (options_.device.cuda) {
@@ -116,7 +128,8 @@ class WorkerLife {
         std::find_if(view.workers.begin(), view.workers.end(), [this](const WorkerMember& w) { return w.id == id_; });
     if (self == view.workers.end())
       return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " is without this worker"));
-    if (trainer_ == nullptr) RETURN_IF_ERROR(MakeTrainer(view.num_classes));
+    if (trainer_ == nullptr) RETURN_IF_ERROR(MakeTrainer(view));
+    if (!view.checkpoint.empty()) RETURN_IF_ERROR(Resume(view));
     seat_.view = view;
     seat_.position = self - view.workers.begin();
     metrics_->view.Set(static_cast<double>(view.view.counter));
@@ -160,11 +173,15 @@ class WorkerLife {
     return absl::OkStatus();
   }
 
-  absl::Status MakeTrainer(int64_t num_classes) {
+  absl::Status MakeTrainer(const ViewAnnouncement& view) {
     Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
-    ASSIGN_OR_RETURN(parts.backbone, MakeBackbone(config_, num_classes));
+    const bool fresh = view.checkpoint.empty();
+    RunConfig first = config_;
+    if (!fresh) first.backbone.init.clear();  // the checkpoint has all of it
+    ASSIGN_OR_RETURN(parts.backbone, MakeBackbone(first, view.num_classes));
     MoveTo(device_, parts.backbone.get());
-    ASSIGN_OR_RETURN(parts.loss, MarginLoss::Create(config_.loss, config_.head.scale, config_.run.seed, num_classes));
+    ASSIGN_OR_RETURN(parts.loss,
+                     MarginLoss::Create(config_.loss, config_.head.scale, config_.run.seed, view.num_classes));
     ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config_), dataset_.get()));
     ASSIGN_OR_RETURN(parts.plan, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
                                                      .batch_size = config_.data.batch_size,
@@ -172,13 +189,34 @@ class WorkerLife {
                                                      .keep_last_batch = config_.data.last_batch == "keep",
                                                      .epochs = config_.schedule.epochs,
                                                      .evaluate_every_epochs = config_.verification.every_epochs}));
+    if (config_.data.log_samples) {
+      const std::string logs = absl::StrCat(config_.run.folder, "/logs");
+      RETURN_IF_ERROR(CreateFolders(logs));
+      parts.samples = std::make_unique<SampleLog>(absl::StrCat(logs, "/samples-worker-", id_, ".jsonl"));
+    }
     ASSIGN_OR_RETURN(trainer_, Trainer::Create(config_, std::move(parts)));
+    return fresh ? InitFrom(config_.init_from) : absl::OkStatus();
+  }
+
+  // The first weights of a new run, from another's checkpoint.
+  absl::Status InitFrom(const RunConfig::InitFrom& init_from) {
+    if (init_from.checkpoint.empty() || init_from.parts == "head") return absl::OkStatus();
+    ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(RealFileSystem(), init_from.checkpoint));
+    const absl::Status status = InitWorker(checkpoint, init_from.moments, trainer_->state());
+    return status.ok() ? status : Annotate(status, "init_from");
+  }
+
+  absl::Status Resume(const ViewAnnouncement& view) {
+    ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(RealFileSystem(), view.checkpoint));
+    RETURN_IF_ERROR(RestoreWorker(checkpoint, trainer_->state()));
+    best_accuracy_ = checkpoint.manifest().best_accuracy;
+    LogInfo(absl::StrCat("goes on after step ", view.last_decided_step, " from ", view.checkpoint));
     return absl::OkStatus();
   }
 
   absl::Status Handle(const Decision& decision) {
     step_ = decision.step;
-    if (decision.step > 0) {
+    if (decision.step > seat_.view.last_decided_step) {  // the first one commits nothing
       if (voted_at_.has_value()) phases_.vote.Observe(absl::ToDoubleSeconds(clock_.Now() - *voted_at_));
       RETURN_IF_ERROR(trainer_->Apply(decision));
       metrics_->steps.With(decision.outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();
@@ -187,6 +225,12 @@ class WorkerLife {
   }
 
   absl::Status Handle(const Next& next) {
+    // Every worker's state is the same: one writes it, while all go on.
+    if (next.checkpoint && seat_.position == 0) {
+      const View view = seat_.view.view;
+      checkpoints_.Begin({view, step_, CheckpointFolder(config_.run.folder, {step_, view.incarnation})},
+                         trainer_->state());
+    }
     switch (next.action) {
       case NextAction::kStep:
         return Compute(next.plan);
@@ -248,6 +292,7 @@ class WorkerLife {
 
   absl::Status Finish() {
     if (seat_.position == 0) RETURN_IF_ERROR(WriteBackbone("backbone.safetensors", {{"step", absl::StrCat(step_)}}));
+    checkpoints_.Await();
     finished_ = true;
     participant_->Send(FinishedReport{});
     return absl::OkStatus();
@@ -283,7 +328,8 @@ class WorkerLife {
   ViewSeat seat_;
   std::unique_ptr<HeadClient> head_;
   std::unique_ptr<AllReduce> all_reduce_;
-  std::unique_ptr<Participant> participant_;  // first to go: no event comes afterwards
+  std::unique_ptr<Participant> participant_;  // no event comes when it has gone
+  CheckpointWriter checkpoints_;              // first to go: reports to the participant
 };
 
 }  // namespace

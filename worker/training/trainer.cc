@@ -53,6 +53,7 @@ void Trainer::Enter(const ViewSeat& seat) {
   seat_ = seat;
   parts_.loader->Cancel();  // another view hands out other shares
   requested_ = 0;
+  reduced_.reset();  // and voids what was computed
 }
 
 std::vector<Trainer::Share> Trainer::ShareOf(const StepPlan& plan) const {
@@ -90,7 +91,9 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
     }
     loaded->push_back(
         {Key{seat_.view.view, plan.step, share.micro_batch, 0}, share.first_sample, std::move(data), {}, {}});
+    if (parts_.samples != nullptr) parts_.samples->Add(loaded->back().key, loaded->back().data->samples);
   }
+  if (parts_.samples != nullptr) parts_.samples->Flush();
   return absl::OkStatus();
 }
 

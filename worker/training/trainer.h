@@ -23,6 +23,8 @@
 #include "worker/shards/head_client.h"
 #include "worker/training/all_reduce.h"
 #include "worker/training/phase_histograms.h"
+#include "worker/training/sample_log.h"
+#include "worker/training/worker_state.h"
 
 namespace arcshard::worker {
 
@@ -55,6 +57,7 @@ class Trainer {
     std::optional<SamplePlan> plan = std::nullopt;  // of the run: what to load ahead
     const Clock* clock = nullptr;
     PhaseHistograms* phases = nullptr;
+    std::unique_ptr<SampleLog> samples = nullptr;  // of what is computed; null: nobody wants to know
   };
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(const RunConfig& config, Parts parts);
 
@@ -68,6 +71,9 @@ class Trainer {
   // Commit: optimizer step and running statistics, of the step that was computed last. Skip: forgets it.
   // FailedPrecondition: the decision is about another step.
   absl::Status Apply(const Decision& decision);
+
+  // Between Apply and Compute it is that of a step boundary, to be kept or replaced.
+  WorkerState state() { return {parts_.backbone.get(), optimizer_.get(), parts_.loss->averages()}; }
 
   Backbone* backbone() { return parts_.backbone.get(); }
   const Loader& loader() const { return *parts_.loader; }

@@ -1,0 +1,92 @@
+#include "worker/training/checkpoint_writer.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "ATen/ops/empty.h"
+#include "absl/strings/str_cat.h"
+#include "c10/core/GradMode.h"
+#include "common/base/status_macros.h"
+#include "common/checkpoint/part_writer.h"
+#include "worker/backbone/backbone_file.h"
+#include "worker/backbone/tensor_file.h"
+
+namespace arcshard::worker {
+
+CheckpointWriter::CheckpointWriter(Options options) : options_(std::move(options)) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  GiveUp();
+  Await();
+}
+
+void CheckpointWriter::Await() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void CheckpointWriter::Begin(const Request& request, const WorkerState& state) {
+  const absl::Time begun = options_.clock->Now();
+  Await();
+  const SafetensorsMetadata step = {{"step", absl::StrCat(request.step)}};
+  CopyAside(state.backbone->state_dict(), &backbone_);
+  backbone_.metadata = BackboneMetadata(*state.backbone, step);
+  CopyAside(OptimizerTensors(state), &optimizer_);
+  optimizer_.metadata = step;
+  optimizer_.metadata["format"] = "arcshard";
+  optimizer_.metadata["optimizer"] = std::string(state.optimizer->kind());
+  thread_ = std::thread([this, request, begun] { Write(request, begun); });
+}
+
+void CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File* file) {
+  c10::NoGradGuard no_grad;
+  // Wide types first, as a file wants them.
+  std::stable_sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
+    return a.tensor.element_size() > b.tensor.element_size();
+  });
+  const bool fits = std::equal(tensors.begin(), tensors.end(), file->tensors.begin(), file->tensors.end(),
+                               [](const NamedTensor& a, const NamedTensor& b) {
+                                 return a.name == b.name && a.tensor.sizes() == b.tensor.sizes();
+                               });
+  if (!fits) {
+    file->tensors.clear();
+    for (const NamedTensor& named : tensors) {
+      const auto options = at::TensorOptions(named.tensor.scalar_type()).pinned_memory(named.tensor.is_cuda());
+      file->tensors.push_back({named.name, at::empty(named.tensor.sizes(), options)});
+    }
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) file->tensors[i].tensor.copy_(tensors[i].tensor);
+}
+
+void CheckpointWriter::Write(const Request& request, absl::Time begun) {
+  CheckpointReport report{.view = request.view, .step = request.step};
+  for (const File* file : {&backbone_, &optimizer_}) {
+    absl::StatusOr<FileRecord> record = WriteFile(request.folder, *file);
+    if (given_up_) return;
+    if (!record.ok()) {
+      // What is there already is of no use alone, and may be what fills the disk.
+      for (const FileRecord& written : report.files)
+        options_.files->Remove(absl::StrCat(request.folder, "/", written.name)).IgnoreError();
+      report.files.clear();
+      report.status = record.status();
+      break;
+    }
+    report.files.push_back(*std::move(record));
+  }
+  report.took = options_.clock->Now() - begun;
+  options_.report(report);
+}
+
+absl::StatusOr<FileRecord> CheckpointWriter::WriteFile(const std::string& folder, const File& file) const {
+  std::vector<TensorSpec> specs;
+  for (const NamedTensor& named : file.tensors) specs.push_back(SpecOf(named));
+  ASSIGN_OR_RETURN(const std::unique_ptr<PartWriter> part,
+                   PartWriter::Create(options_.files, folder, file.name, specs, file.metadata));
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (given_up_) return absl::CancelledError("the run has ended");
+    RETURN_IF_ERROR(part->Append(specs[i].name, specs[i].dtype, BytesOf(file.tensors[i].tensor)));
+  }
+  return part->Finish();
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/io/file_system.h"
+#include "common/io/safetensors.h"
+#include "common/metrics/metric_list.h"
+#include "common/protocol/checkpoint_report.h"
+#include "worker/training/worker_state.h"
+
+namespace arcshard::worker {
+
+// Writes a worker's part of a checkpoint, backbone.safetensors and optimizer.safetensors, while training goes on: the
+// state is copied aside at once, and a thread writes the copy. The copy's memory, on the CPU and as large as the state,
+// is taken with the first checkpoint and kept. Not thread-safe.
+class CheckpointWriter {
+ public:
+  struct Options {
+    FileSystem* files = nullptr;
+    const Clock* clock = nullptr;
+    ProcessMetrics* metrics = nullptr;
+    // Told how each checkpoint came out, by the thread that wrote it: of a failure that there are no files and why.
+    std::function<void(const CheckpointReport&)> report = nullptr;
+  };
+  explicit CheckpointWriter(Options options);
+
+  ~CheckpointWriter();  // gives up, and waits for that
+
+  // What becomes a checkpoint.
+  struct Request {
+    View view;
+    uint64_t step = 0;
+    std::string folder;  // of the checkpoint; created
+  };
+
+  // Copies `state` as it is now aside; it may change as soon as this returns. Waits first while an earlier one is being
+  // written.
+  void Begin(const Request& request, const WorkerState& state);
+
+  // Waits until everything that was begun is reported.
+  void Await();
+
+  // The run has ended: what is being written will not be finished nor reported, and of the file at hand nothing stays.
+  void GiveUp() { given_up_ = true; }
+
+ private:
+  struct File {
+    std::string name;
+    std::vector<NamedTensor> tensors;  // on the CPU; in the order of the file
+    SafetensorsMetadata metadata;
+  };
+
+  static void CopyAside(std::vector<NamedTensor> tensors, File* file);
+  void Write(const Request& request, absl::Time begun);
+  absl::StatusOr<FileRecord> WriteFile(const std::string& folder, const File& file) const;
+
+  const Options options_;
+  File backbone_{std::string(kBackboneFile), {}, {}};
+  File optimizer_{std::string(kOptimizerFile), {}, {}};
+  std::atomic<bool> given_up_ = false;
+  std::thread thread_;  // reads the two files while it runs
+};
+
+}  // namespace arcshard::worker

@@ -1,0 +1,211 @@
+#include "worker/training/checkpoint_writer.h"
+
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/fake_clock.h"
+#include "common/base/mutex.h"
+#include "gmock/gmock.h"
+#include "worker/backbone/backbone_file.h"
+#include "worker/training/test_model.h"
+
+namespace arcshard::worker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// The real file system, of which one file has no room, or is written only when the test says so.
+class SlowOrFull final : public FileSystem {
+ public:
+  std::string full;  // a file whose name contains it has no room
+
+  // From now on whoever writes waits for Go.
+  void Hold() {
+    MutexLock lock(&mutex_);
+    held_ = true;
+  }
+  void Go() {
+    MutexLock lock(&mutex_);
+    held_ = false;
+    changed_.NotifyAll();
+  }
+  // Until somebody waits.
+  void AwaitHeld() {
+    MutexLock lock(&mutex_);
+    while (waiting_ == 0) changed_.Wait(&mutex_);
+  }
+
+  absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
+    auto file = RealFileSystem()->Create(path);
+    if (!file.ok()) return file.status();
+    return std::make_unique<File>(this, path, *std::move(file));
+  }
+  absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) override {
+    return RealFileSystem()->Open(path);
+  }
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return RealFileSystem()->Rename(from, to);
+  }
+  absl::Status Remove(const std::string& path) override { return RealFileSystem()->Remove(path); }
+  absl::Status RemoveFolder(const std::string& path) override { return RealFileSystem()->RemoveFolder(path); }
+  absl::Status CreateFolders(const std::string& path) override { return RealFileSystem()->CreateFolders(path); }
+  absl::Status SyncFolder(const std::string& path) override { return RealFileSystem()->SyncFolder(path); }
+  absl::StatusOr<std::vector<Entry>> List(const std::string& path) override { return RealFileSystem()->List(path); }
+
+ private:
+  class File final : public WritableFile {
+   public:
+    File(SlowOrFull* owner, std::string path, std::unique_ptr<WritableFile> file)
+        : owner_(owner), path_(std::move(path)), file_(std::move(file)) {}
+    absl::Status Append(absl::Span<const std::byte> data) override {
+      owner_->Pass();
+      if (!owner_->full.empty() && absl::StrContains(path_, owner_->full)) {
+        return absl::ResourceExhaustedError(absl::StrCat(path_, ": cannot be written: No space left on device"));
+      }
+      return file_->Append(data);
+    }
+    absl::Status Sync() override { return file_->Sync(); }
+    absl::Status Close() override { return file_->Close(); }
+
+   private:
+    SlowOrFull* const owner_;
+    const std::string path_;
+    const std::unique_ptr<WritableFile> file_;
+  };
+
+  void Pass() {
+    MutexLock lock(&mutex_);
+    ++waiting_;
+    changed_.NotifyAll();
+    while (held_) changed_.Wait(&mutex_);
+    --waiting_;
+  }
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class CheckpointWriterTest : public ::testing::Test {
+ protected:
+  CheckpointWriterTest() { Restart(); }
+
+  void Restart() {
+    writer_.emplace(CheckpointWriter::Options{
+        .files = &files_, .clock = &clock_, .metrics = &metrics_, .report = [this](const CheckpointReport& report) {
+          MutexLock lock(&mutex_);
+          reports_.push_back(report);
+        }});
+  }
+  std::vector<CheckpointReport> Reports() {
+    MutexLock lock(&mutex_);
+    return reports_;
+  }
+  void Begin(uint64_t step, TestModel* model) { writer_->Begin({{3, 1}, step, FolderOf(step)}, model->state()); }
+  std::string FolderOf(uint64_t step) const { return absl::StrCat(folder_.path(), "/", step); }
+  std::vector<std::string> FilesOf(uint64_t step) {
+    std::vector<std::string> names;
+    const auto entries = RealFileSystem()->List(FolderOf(step));
+    for (const FileSystem::Entry& entry : *entries) names.push_back(entry.name);
+    return names;
+  }
+  std::string Content(uint64_t step, absl::string_view name) {
+    return *ReadFile(absl::StrCat(FolderOf(step), "/", name));
+  }
+
+  TestFolder folder_;
+  SlowOrFull files_;
+  FakeClock clock_;
+  MetricRegistry registry_;
+  WorkerMetrics metrics_{&registry_};
+  Mutex mutex_;
+  std::vector<CheckpointReport> reports_ ABSL_GUARDED_BY(mutex_);
+  std::optional<CheckpointWriter> writer_;  // first to go: it reports
+};
+
+TEST_F(CheckpointWriterTest, WritesTheBackboneAsTheRunsResultIsWritten) {
+  TestModel model({}, 1);
+  Begin(17, &model);
+  writer_->Await();
+  ASSERT_EQ(Reports().size(), 1u);
+  const CheckpointReport report = Reports().front();
+  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_EQ(report.step, 17u);
+  EXPECT_EQ(report.view, (View{3, 1}));
+  ASSERT_EQ(report.files.size(), 2u);
+  EXPECT_EQ(report.files[0].name, kBackboneFile);
+  EXPECT_EQ(report.files[1].name, kOptimizerFile);
+  EXPECT_THAT(FilesOf(17), ElementsAre(kBackboneFile, kOptimizerFile));
+  for (const FileRecord& file : report.files) EXPECT_EQ(Content(17, file.name).size(), file.bytes);
+
+  const std::string result = folder_.path() + "/result.safetensors";
+  ASSERT_TRUE(SaveBackbone(*model.state().backbone, result, {{"step", "17"}}).ok());
+  EXPECT_EQ(Content(17, kBackboneFile), *ReadFile(result));
+  EXPECT_TRUE(OpenBackbone(absl::StrCat(FolderOf(17), "/", kBackboneFile)).ok());
+}
+
+TEST_F(CheckpointWriterTest, KeepsTheStateOfTheBoundaryWhileTrainingGoesOn) {
+  TestModel model({.optimizer = AdamWOptions()}, 1), same({.optimizer = AdamWOptions()}, 1);
+  files_.Hold();
+  Begin(1, &model);
+  files_.AwaitHeld();
+  model.Train(2);
+  EXPECT_THAT(Reports(), IsEmpty());
+  files_.Go();
+  writer_->Await();
+  Begin(2, &same);
+  writer_->Await();
+  ASSERT_EQ(Reports().size(), 2u);
+  const auto of_1 = SafetensorsFile::Open(absl::StrCat(FolderOf(1), "/", kOptimizerFile));
+  const auto of_2 = SafetensorsFile::Open(absl::StrCat(FolderOf(2), "/", kOptimizerFile));
+  ASSERT_TRUE(of_1.ok() && of_2.ok());
+  ASSERT_GT(of_1->entries().size(), 100u);
+  for (const auto& [name, entry] : of_1->entries()) EXPECT_EQ(*of_1->Read<float>(name), *of_2->Read<float>(name));
+  const auto backbone_1 = OpenBackbone(absl::StrCat(FolderOf(1), "/", kBackboneFile));
+  ASSERT_TRUE(backbone_1.ok()) << backbone_1.status();
+  for (size_t i = 0; i < (*backbone_1)->state_dict().size(); ++i) {
+    const NamedTensor& tensor = same.state().backbone->state_dict()[i];
+    EXPECT_TRUE((*backbone_1)->state_dict()[i].tensor.equal(tensor.tensor)) << tensor.name;
+  }
+}
+
+TEST_F(CheckpointWriterTest, ADiskWithoutRoomIsReportedAndTheNextOneSucceeds) {
+  TestModel model({}, 1);
+  for (const absl::string_view full : {kBackboneFile, kOptimizerFile}) {
+    files_.full = std::string(full);
+    Begin(1, &model);
+    writer_->Await();
+    const CheckpointReport report = Reports().back();
+    EXPECT_EQ(report.status.code(), absl::StatusCode::kResourceExhausted) << report.status;
+    EXPECT_THAT(std::string(report.status.message()), HasSubstr(std::string(full)));
+    EXPECT_THAT(std::string(report.status.message()), HasSubstr("No space left on device"));
+    EXPECT_THAT(report.files, IsEmpty());
+    EXPECT_THAT(FilesOf(1), IsEmpty());
+  }
+  files_.full.clear();
+  Begin(2, &model);
+  writer_->Await();
+  EXPECT_TRUE(Reports().back().status.ok()) << Reports().back().status;
+  EXPECT_EQ(Reports().size(), 3u);
+}
+
+TEST_F(CheckpointWriterTest, AtTheEndOfTheRunWhatIsBeingWrittenIsGivenUp) {
+  TestModel model({}, 1);
+  files_.Hold();
+  Begin(1, &model);
+  files_.AwaitHeld();
+  writer_->GiveUp();
+  files_.Go();
+  writer_->Await();
+  EXPECT_THAT(Reports(), IsEmpty());
+  EXPECT_THAT(FilesOf(1), IsEmpty());
+}
+
+}  // namespace
+}  // namespace arcshard::worker

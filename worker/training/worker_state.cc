@@ -1,0 +1,81 @@
+#include "worker/training/worker_state.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/io/log.h"
+#include "worker/backbone/backbone_file.h"
+#include "worker/backbone/tensor_file.h"
+
+namespace arcshard::worker {
+namespace {
+
+absl::Status RestoreBackbone(const OpenCheckpoint& checkpoint, Backbone* backbone) {
+  ASSIGN_OR_RETURN(const SafetensorsFile file, checkpoint.File(kBackboneFile));
+  return LoadBackbone(file, backbone);
+}
+
+absl::Status RestoreOptimizer(const OpenCheckpoint& checkpoint, const WorkerState& state) {
+  ASSIGN_OR_RETURN(const SafetensorsFile file, checkpoint.File(kOptimizerFile));
+  const auto kind = file.metadata().find("optimizer");
+  if (kind == file.metadata().end() || kind->second != state.optimizer->kind()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file.path(), ": holds the state of ", kind == file.metadata().end() ? "an unknown optimizer" : kind->second,
+        ", but this run's optimizer.kind is ", state.optimizer->kind()));
+  }
+  std::vector<NamedTensor> there;
+  std::vector<std::string> missing;
+  for (NamedTensor& tensor : OptimizerTensors(state)) {
+    if (file.entries().contains(tensor.name)) {
+      there.push_back(std::move(tensor));
+    } else {
+      missing.push_back(std::move(tensor.name));
+    }
+  }
+  RETURN_IF_ERROR(ReadTensors(file, there));
+  if (!missing.empty()) {
+    LogInfo(absl::StrCat(file.path(), ": has nothing of ", missing.front(),
+                         missing.size() == 1 ? "" : absl::StrCat(" and ", missing.size() - 1, " others"),
+                         ", which this run begins anew"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<NamedTensor> OptimizerTensors(const WorkerState& state) {
+  std::vector<NamedTensor> tensors;
+  for (const NamedTensor& kept : state.optimizer->state()) {
+    if (kept.tensor.dim() == 0) {
+      tensors.push_back(kept);
+      continue;
+    }
+    int64_t offset = 0;  // in the buffer of all parameters, in order (flat_parameters.h)
+    for (const NamedTensor& parameter : state.backbone->parameters()) {
+      const int64_t size = parameter.tensor.numel();
+      tensors.push_back({absl::StrCat(kept.name, ".", parameter.name),
+                         kept.tensor.narrow(0, offset, size).view(parameter.tensor.sizes())});
+      offset += size;
+    }
+  }
+  if (state.loss_averages.defined()) tensors.push_back({"loss.averages", state.loss_averages});
+  return tensors;
+}
+
+absl::Status RestoreWorker(const OpenCheckpoint& checkpoint, const WorkerState& state) {
+  RETURN_IF_ERROR(RestoreBackbone(checkpoint, state.backbone));
+  return RestoreOptimizer(checkpoint, state);
+}
+
+absl::Status InitWorker(const OpenCheckpoint& checkpoint, bool moments, const WorkerState& state) {
+  RETURN_IF_ERROR(RestoreBackbone(checkpoint, state.backbone));
+  if (!moments) return absl::OkStatus();
+  if (!checkpoint.Has(kOptimizerFile)) {
+    LogInfo(absl::StrCat(checkpoint.folder(), ": has no ", kOptimizerFile, ": the backbone's moments begin at 0"));
+    return absl::OkStatus();
+  }
+  return RestoreOptimizer(checkpoint, state);
+}
+
+}  // namespace arcshard::worker
