@@ -42,6 +42,7 @@ CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all) : Proce
     members.With(role);
     expected_members.With(role);
   }
+  for (const absl::string_view outcome : {kCheckpointComplete, kCheckpointFailed}) checkpoints.With(outcome);
 }
 
 ShardMetrics::ShardMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {

@@ -7,11 +7,12 @@
 namespace arcshard {
 
 // Values of labels. One that never occurred is shown as 0 rather than missing, so that a rate over it is defined.
-inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";      // outcome
-inline constexpr absl::string_view kSent = "sent", kReceived = "received";        // direction
-inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";  // role
-inline constexpr absl::string_view kCpu = "cpu", kCuda = "cuda";                  // device
-inline constexpr absl::string_view kRefusals[] = {                                // reason
+inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";  // outcome, of a step
+inline constexpr absl::string_view kCheckpointComplete = "complete", kCheckpointFailed = "failed";  // outcome
+inline constexpr absl::string_view kSent = "sent", kReceived = "received";                          // direction
+inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";                    // role
+inline constexpr absl::string_view kCpu = "cpu", kCuda = "cuda";                                    // device
+inline constexpr absl::string_view kRefusals[] = {                                                  // reason
     "ABORTED",   "ALREADY_EXISTS",     "DATA_LOSS",       "FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND",
     "CANCELLED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED",   "UNAVAILABLE"};
 
@@ -71,6 +72,15 @@ struct ProcessMetrics {
        "Space left for this process on the disk that holds run.folder; 0 of 0 until the folder is known."});
   Gauge& disk_size = registry->AddGauge(
       {"arcshard_disk_size_bytes", "bytes", "Size of the disk that holds run.folder; 0 until the folder is known."});
+  // 10 ms to 1.5 h.
+  Histogram& checkpoint_write =
+      registry->AddHistogram({"arcshard_checkpoint_write_seconds", "seconds",
+                              "Time from the decision to take a checkpoint until this process's part of it was on the "
+                              "disk; parts that failed are not in it."},
+                             ExponentialBuckets(0.01, 2, 20));
+  Counter& checkpoint_write_bytes =
+      registry->AddCounter({"arcshard_checkpoint_write_bytes_total", "bytes",
+                            "Size of this process's parts of checkpoints that reached the disk."});
 };
 
 struct CoordinatorMetrics : ProcessMetrics {
@@ -97,6 +107,24 @@ struct CoordinatorMetrics : ProcessMetrics {
   Counter& samples = registry->AddCounter({"arcshard_samples_total", "samples", "Samples of committed steps."});
   Gauge& samples_per_second = registry->AddGauge(
       {"arcshard_samples_per_second", "", "Samples of committed steps per second, over the last steps."});
+  LabelledMetric<Counter> checkpoints = registry->AddCounters(
+      {"arcshard_checkpoints_total", "checkpoints",
+       "Checkpoints that are complete, or that failed and left nothing; the training went on.", "outcome"});
+  Gauge& checkpoint_timestamp = registry->AddGauge(
+      {"arcshard_checkpoint_timestamp_seconds", "seconds",
+       "When the newest complete checkpoint was complete, since 1970 (UTC); 0 while there is none."});
+  Gauge& checkpoint_step = registry->AddGauge(
+      {"arcshard_checkpoint_step", "steps", "Step of the newest complete checkpoint; 0 while there is none."});
+  Gauge& checkpoint_bytes = registry->AddGauge(
+      {"arcshard_checkpoint_bytes", "bytes", "Size of all files of the newest checkpoint that this life has made."});
+  Gauge& checkpoint_interval = registry->AddGauge(
+      {"arcshard_checkpoint_interval_seconds", "seconds",
+       "checkpoint.every_minutes: the most time between two checkpoints; 0: none are taken by the clock."});
+  // 10 ms to 1.5 h.
+  Histogram& checkpoint_duration = registry->AddHistogram(
+      {"arcshard_checkpoint_duration_seconds", "seconds",
+       "From the decision to take a checkpoint until it was complete on the disk, the training going on meanwhile."},
+      ExponentialBuckets(0.01, 2, 20));
   LabelledMetric<Gauge> verification_accuracy =
       registry->AddGauges({"arcshard_verification_accuracy", "",
                            "Share of pairs told apart rightly in the last verification, from 0 to 1, by set.", "set"});
@@ -123,6 +151,9 @@ struct ShardMetrics : ProcessMetrics {
   Counter& repeated_messages = registry->AddCounter(
       {"arcshard_repeated_messages_total", "messages",
        "Messages that a worker sent again; they change nothing and are answered from what was kept."});
+  Counter& checkpoint_stalls = registry->AddCounter({"arcshard_checkpoint_stall_seconds_total", "seconds",
+                                                     "Time that the threads of this shard's updates waited for a "
+                                                     "checkpoint's file: checkpoint.buffer_mb was used up."});
 };
 
 struct WorkerMetrics : ProcessMetrics {

@@ -12,6 +12,11 @@ Gauge& MetricRegistry::AddGauge(MetricDescription description) {
   return prometheus::BuildGauge().Name(description.name).Help(description.help).Register(*registry_).Add({});
 }
 
+Histogram& MetricRegistry::AddHistogram(MetricDescription description, const Histogram::BucketBoundaries& buckets) {
+  descriptions_.push_back(description);
+  return prometheus::BuildHistogram().Name(description.name).Help(description.help).Register(*registry_).Add({}, buckets);
+}
+
 LabelledMetric<Counter> MetricRegistry::AddCounters(MetricDescription description) {
   descriptions_.push_back(description);
   return {&prometheus::BuildCounter().Name(description.name).Help(description.help).Register(*registry_),

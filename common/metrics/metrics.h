@@ -83,6 +83,7 @@ class MetricRegistry {
   Gauge& AddGauge(MetricDescription description);
   LabelledMetric<Counter> AddCounters(MetricDescription description);
   LabelledMetric<Gauge> AddGauges(MetricDescription description);
+  Histogram& AddHistogram(MetricDescription description, const Histogram::BucketBoundaries& buckets);
   LabelledMetric<Histogram> AddHistograms(MetricDescription description, Histogram::BucketBoundaries buckets);
 
   // Calls `update` before each scrape, one at a time, by the threads that serve them: for what is cheaper to look at
