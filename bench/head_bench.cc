@@ -10,8 +10,6 @@
 // step/products. peak_extra_mb: resident memory at its highest during the first steps, beyond what was there before the
 // head and the head's weights, moments and step counts; kept exponentials included.
 
-#include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -22,11 +20,11 @@
 #include "CLI/CLI.hpp"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "bench/bench_options.h"
 #include "bench/head_floor.h"
 #include "bench/head_step.h"
 #include "bench/measure.h"
+#include "bench/result.h"
 #include "common/base/status_macros.h"
 #include "shard_server/head/gpu.h"
 
@@ -34,21 +32,6 @@ namespace arcshard::bench {
 namespace {
 
 using nlohmann::ordered_json;
-
-ordered_json ToJson(const BenchOptions& options) {
-  return {{"batch", options.batch},
-          {"dim", options.dim},
-          {"classes", options.classes},
-          {"compute", options.compute},
-          {"weights", options.weights},
-          {"moments", options.moments},
-          {"optimizer", options.optimizer},
-          {"sample_rate", options.sample_rate},
-          {"exp_budget_mb", options.exp_budget_mb},
-          {"device", options.device},
-          {"threads", options.threads},
-          {"repeats", options.repeats}};
-}
 
 // Memory of the device that is in use, by this process or, on a GPU, by all.
 absl::StatusOr<double> HeldMb(const head::HeadOptions& options) {
@@ -104,24 +87,10 @@ absl::StatusOr<ordered_json> Measure(const BenchOptions& options) {
   return result;
 }
 
-void Print(const ordered_json& result) {
-  for (const auto& [name, value] : result.items()) {
-    if (value.is_number_float()) {
-      std::printf("%-15s %9.3f\n", name.c_str(), value.get<double>());
-    } else if (name != "options") {
-      std::printf("%-15s %s\n", name.c_str(), value.dump().c_str());
-    }
-  }
-}
-
 absl::Status Run(const BenchOptions& options, const std::string& json_file) {
   ASSIGN_OR_RETURN(const ordered_json result, Measure(options));
-  Print(result);
-  if (json_file.empty()) return absl::OkStatus();
-  std::ofstream file(json_file);
-  file << result.dump(2) << "\n";
-  file.close();
-  return file ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(json_file, " cannot be written"));
+  PrintFigures(result);
+  return WriteJson(result, json_file);
 }
 
 int Main(int argc, char** argv) {

@@ -20,6 +20,8 @@ class HeadStep {
   // Begin, Forward and Update of the next step, on the same inputs each time.
   absl::Status Run();
 
+  head::Head* head() const { return head_.get(); }
+
   // The rows that the last step updated.
   std::vector<int64_t> ActiveRows() const;
 

@@ -1,0 +1,43 @@
+#include "bench/result.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+
+namespace arcshard::bench {
+
+nlohmann::ordered_json ToJson(const BenchOptions& options) {
+  return {{"batch", options.batch},
+          {"dim", options.dim},
+          {"classes", options.classes},
+          {"compute", options.compute},
+          {"weights", options.weights},
+          {"moments", options.moments},
+          {"optimizer", options.optimizer},
+          {"sample_rate", options.sample_rate},
+          {"exp_budget_mb", options.exp_budget_mb},
+          {"device", options.device},
+          {"threads", options.threads},
+          {"repeats", options.repeats}};
+}
+
+void PrintFigures(const nlohmann::ordered_json& result) {
+  for (const auto& [name, value] : result.items()) {
+    if (value.is_number_float()) {
+      std::printf("%-15s %9.3f\n", name.c_str(), value.get<double>());
+    } else if (name != "options") {
+      std::printf("%-15s %s\n", name.c_str(), value.dump().c_str());
+    }
+  }
+}
+
+absl::Status WriteJson(const nlohmann::ordered_json& result, const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  std::ofstream file(path);
+  file << result.dump(2) << "\n";
+  file.close();
+  return file ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(path, " cannot be written"));
+}
+
+}  // namespace arcshard::bench
