@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -161,7 +162,7 @@ TEST(RealFileSystemTest, ALinkIsNoFolderSoThatNothingBehindItIsCleanedUp) {
 }
 
 TEST(MemoryFileSystemTest, APowerCutLeavesWhatWasSyncedAndOfTheRestWhatItIsTold) {
-  const auto after = [](MemoryFileSystem::Survives survives) {
+  const auto after = [](const MemoryFileSystem::Survival& survival) {
     MemoryFileSystem files;
     EXPECT_TRUE(files.CreateFolders("/run").ok());
     EXPECT_TRUE(Write(&files, "/run/kept", "kept").ok());
@@ -172,14 +173,17 @@ TEST(MemoryFileSystemTest, APowerCutLeavesWhatWasSyncedAndOfTheRestWhatItIsTold)
     EXPECT_TRUE(files.SyncFolder("/run").ok());
     EXPECT_TRUE(files.Rename("/run/kept", "/run/renamed").ok());
     MemoryFileSystem copy(files);
-    copy.CutPower(survives);
+    copy.CutPower(survival);
     EXPECT_EQ(files.Contents("/run/half"), "synced") << "the copy shares nothing";
     return NamesIn(&copy, "/run") + copy.Contents("/run/half");
   };
-  EXPECT_EQ(after({.names = false, .bytes = false}), "half kept syn");
-  EXPECT_EQ(after({.names = true, .bytes = false}), "half renamed syn");
-  EXPECT_EQ(after({.names = false, .bytes = true}), "half kept synced");
-  EXPECT_EQ(after({.names = true, .bytes = true}), "half renamed synced");
+  EXPECT_EQ(after({.names = 0, .bytes = 0}), "half kept syn");
+  EXPECT_EQ(after({.names = 1, .bytes = 0}), "half renamed syn");
+  EXPECT_EQ(after({.names = 0, .bytes = 1}), "half kept synced");
+  EXPECT_EQ(after({.names = 1, .bytes = 1}), "half renamed synced");
+  std::set<std::string> outcomes;
+  for (uint32_t seed = 0; seed < 100; ++seed) outcomes.insert(after({.names = 0.5, .bytes = 0.5, .seed = seed}));
+  EXPECT_EQ(outcomes.size(), 8u) << "each of two names and the bytes, with and without";
 }
 
 TEST(FaultyFileSystemTest, TheCallThatIsTheFaultsFailsAndTheOthersDoNot) {

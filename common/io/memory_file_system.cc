@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <map>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,10 +38,23 @@ struct MemoryFileSystem::Node {
     return result;
   }
 
-  void CutPower(const Survives& survives) {
-    survives.bytes ? synced_bytes = bytes : bytes = synced_bytes;
-    survives.names ? synced_names = names : names = synced_names;
-    for (const auto& [name, node] : names) node->CutPower(survives);
+  void CutPower(const Survival& survival, std::mt19937* random) {
+    const auto survives = [&](double chance) { return std::uniform_real_distribution<>()(*random) < chance; };
+    if (survives(survival.bytes)) synced_bytes = bytes;
+    bytes = synced_bytes;
+    Names changed = names;
+    changed.insert(synced_names.begin(), synced_names.end());
+    for (const auto& [name, node] : changed) {
+      if (!survives(survival.names)) continue;
+      const auto now = names.find(name);
+      if (now == names.end()) {
+        synced_names.erase(name);
+      } else {
+        synced_names[name] = now->second;
+      }
+    }
+    names = synced_names;
+    for (const auto& [name, node] : names) node->CutPower(survival, random);
   }
 };
 
@@ -209,9 +223,10 @@ absl::StatusOr<std::vector<FileSystem::Entry>> MemoryFileSystem::List(const std:
   return entries;
 }
 
-void MemoryFileSystem::CutPower(const Survives& survives) {
+void MemoryFileSystem::CutPower(const Survival& survival) {
+  std::mt19937 random(survival.seed);
   MutexLock lock(&mutex_);
-  root_->CutPower(survives);
+  root_->CutPower(survival, &random);
 }
 
 std::string MemoryFileSystem::Contents(const std::string& path) const {

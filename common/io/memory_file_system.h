@@ -31,13 +31,14 @@ class MemoryFileSystem final : public FileSystem {
   absl::Status SyncFolder(const std::string& path) override;
   absl::StatusOr<std::vector<Entry>> List(const std::string& path) override;
 
-  // What a power cut leaves of what was not synced; disks do any of these.
-  struct Survives {
-    bool names = false;  // created, renamed, removed
-    bool bytes = false;
+  // The chance that a change which was not synced survives a power cut: disks do any of it.
+  struct Survival {
+    double names = 0.0;  // of each name in a folder: created, renamed or removed; 1: of all, 0: of none
+    double bytes = 0.0;  // of each file's bytes
+    uint32_t seed = 0;
   };
   // Files that are open are gone.
-  void CutPower(const Survives& survives);
+  void CutPower(const Survival& survival);
 
   // A file's bytes, as they are and synced. The file must exist.
   std::string Contents(const std::string& path) const;
