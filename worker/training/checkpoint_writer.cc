@@ -65,8 +65,8 @@ void CheckpointWriter::Write(const Request& request, absl::Time begun) {
     if (given_up_) return;
     if (!record.ok()) {
       // What is there already is of no use alone, and may be what fills the disk.
-      for (const FileRecord& written : report.files)
-        options_.files->Remove(absl::StrCat(request.folder, "/", written.name)).IgnoreError();
+      for (const File* either : {&backbone_, &optimizer_})
+        options_.files->Remove(absl::StrCat(request.folder, "/", either->name)).IgnoreError();
       report.files.clear();
       report.status = record.status();
       break;
@@ -74,6 +74,12 @@ void CheckpointWriter::Write(const Request& request, absl::Time begun) {
     report.files.push_back(*std::move(record));
   }
   report.took = options_.clock->Now() - begun;
+  if (report.status.ok()) {
+    options_.metrics->checkpoint_write.Observe(absl::ToDoubleSeconds(report.took));
+    for (const FileRecord& file : report.files) {
+      options_.metrics->checkpoint_write_bytes.Increment(static_cast<double>(file.bytes));
+    }
+  }
   options_.report(report);
 }
 

@@ -4,10 +4,11 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/fake_clock.h"
 #include "common/base/mutex.h"
+#include "common/io/faulty_file_system.h"
+#include "common/io/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/training/test_model.h"
@@ -19,11 +20,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// The real file system, of which one file has no room, or is written only when the test says so.
-class SlowOrFull final : public FileSystem {
+// The real file system, on which files are written only when the test says so.
+class HeldFileSystem final : public FileSystem {
  public:
-  std::string full;  // a file whose name contains it has no room
-
   // From now on whoever writes waits for Go.
   void Hold() {
     MutexLock lock(&mutex_);
@@ -43,7 +42,7 @@ class SlowOrFull final : public FileSystem {
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
     auto file = RealFileSystem()->Create(path);
     if (!file.ok()) return file.status();
-    return std::make_unique<File>(this, path, *std::move(file));
+    return std::make_unique<File>(this, *std::move(file));
   }
   absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) override {
     return RealFileSystem()->Open(path);
@@ -60,21 +59,16 @@ class SlowOrFull final : public FileSystem {
  private:
   class File final : public WritableFile {
    public:
-    File(SlowOrFull* owner, std::string path, std::unique_ptr<WritableFile> file)
-        : owner_(owner), path_(std::move(path)), file_(std::move(file)) {}
+    File(HeldFileSystem* owner, std::unique_ptr<WritableFile> file) : owner_(owner), file_(std::move(file)) {}
     absl::Status Append(absl::Span<const std::byte> data) override {
       owner_->Pass();
-      if (!owner_->full.empty() && absl::StrContains(path_, owner_->full)) {
-        return absl::ResourceExhaustedError(absl::StrCat(path_, ": cannot be written: No space left on device"));
-      }
       return file_->Append(data);
     }
     absl::Status Sync() override { return file_->Sync(); }
     absl::Status Close() override { return file_->Close(); }
 
    private:
-    SlowOrFull* const owner_;
-    const std::string path_;
+    HeldFileSystem* const owner_;
     const std::unique_ptr<WritableFile> file_;
   };
 
@@ -120,7 +114,7 @@ class CheckpointWriterTest : public ::testing::Test {
   }
 
   TestFolder folder_;
-  SlowOrFull files_;
+  HeldFileSystem files_;
   FakeClock clock_;
   MetricRegistry registry_;
   WorkerMetrics metrics_{&registry_};
@@ -142,7 +136,12 @@ TEST_F(CheckpointWriterTest, WritesTheBackboneAsTheRunsResultIsWritten) {
   EXPECT_EQ(report.files[0].name, kBackboneFile);
   EXPECT_EQ(report.files[1].name, kOptimizerFile);
   EXPECT_THAT(FilesOf(17), ElementsAre(kBackboneFile, kOptimizerFile));
-  for (const FileRecord& file : report.files) EXPECT_EQ(Content(17, file.name).size(), file.bytes);
+  uint64_t bytes = 0;
+  for (const FileRecord& file : report.files) {
+    EXPECT_EQ(Content(17, file.name).size(), file.bytes);
+    bytes += file.bytes;
+  }
+  EXPECT_EQ(metrics_.checkpoint_write_bytes.Value(), static_cast<double>(bytes));
 
   const std::string result = folder_.path() + "/result.safetensors";
   ASSERT_TRUE(SaveBackbone(*model.state().backbone, result, {{"step", "17"}}).ok());
@@ -175,24 +174,40 @@ TEST_F(CheckpointWriterTest, KeepsTheStateOfTheBoundaryWhileTrainingGoesOn) {
   }
 }
 
-TEST_F(CheckpointWriterTest, ADiskWithoutRoomIsReportedAndTheNextOneSucceeds) {
-  TestModel model({}, 1);
-  for (const absl::string_view full : {kBackboneFile, kOptimizerFile}) {
-    files_.full = std::string(full);
-    Begin(1, &model);
-    writer_->Await();
-    const CheckpointReport report = Reports().back();
-    EXPECT_EQ(report.status.code(), absl::StatusCode::kResourceExhausted) << report.status;
-    EXPECT_THAT(std::string(report.status.message()), HasSubstr(std::string(full)));
-    EXPECT_THAT(std::string(report.status.message()), HasSubstr("No space left on device"));
-    EXPECT_THAT(report.files, IsEmpty());
-    EXPECT_THAT(FilesOf(1), IsEmpty());
+// Each call fails once, in each way.
+TEST_F(CheckpointWriterTest, WhateverFailsIsReportedLeavesNothingAndTheNextOneSucceeds) {
+  TestModel model({.backbone = {.name = "iresnet18", .width = 1, .image_size = 16, .embedding_size = 2}}, 1);
+  for (const FaultKind kind : {FaultKind::kShortWrite, FaultKind::kNoSpace, FaultKind::kIoError, FaultKind::kSyncFails,
+                               FaultKind::kRenameFails}) {
+    int failures = 0;
+    for (int64_t at = 0;; ++at) {
+      MemoryFileSystem disk;
+      FaultyFileSystem faulty(&disk, kind, at);
+      CheckpointReport report;
+      CheckpointWriter writer(
+          {.files = &faulty, .clock = &clock_, .metrics = &metrics_, .report = [&](const CheckpointReport& written) {
+             report = written;
+           }});
+      writer.Begin({{1, 1}, 5, "/run/checkpoints/5"}, model.state());
+      writer.Await();
+      if (at >= faulty.calls()) break;  // that was all of them
+      if (!faulty.injected()) continue;
+      ++failures;
+      ASSERT_FALSE(report.status.ok()) << "call " << at;
+      EXPECT_THAT(std::string(report.status.message()), HasSubstr("/run/checkpoints"));
+      EXPECT_EQ(report.step, 5u);
+      EXPECT_THAT(report.files, IsEmpty());
+      const auto left = disk.List("/run/checkpoints/5");
+      EXPECT_TRUE(!left.ok() || left->empty()) << "call " << at << " left " << left->front().name;
+
+      writer.Begin({{1, 1}, 6, "/run/checkpoints/6"}, model.state());
+      writer.Await();
+      ASSERT_TRUE(report.status.ok()) << report.status;
+      EXPECT_EQ(report.step, 6u);
+      EXPECT_EQ(report.files.size(), 2u);
+    }
+    EXPECT_GT(failures, 1);
   }
-  files_.full.clear();
-  Begin(2, &model);
-  writer_->Await();
-  EXPECT_TRUE(Reports().back().status.ok()) << Reports().back().status;
-  EXPECT_EQ(Reports().size(), 3u);
 }
 
 TEST_F(CheckpointWriterTest, AtTheEndOfTheRunWhatIsBeingWrittenIsGivenUp) {
