@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,9 +19,11 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
+#include "common/checkpoint/checkpoint_folder.h"
 #include "common/config/load_config.h"
 #include "common/io/command_line.h"
 #include "common/io/file.h"
+#include "common/io/file_system.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
@@ -28,9 +31,11 @@
 #include "common/rpc/security_options.h"
 #include "coordinator/device_memory_file.h"
 #include "coordinator/incarnation.h"
+#include "coordinator/keeper_thread.h"
 #include "coordinator/metrics_log.h"
 #include "coordinator/reporter.h"
 #include "coordinator/service.h"
+#include "coordinator/start_from.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -44,6 +49,7 @@ struct Arguments {
   std::string listen = "127.0.0.1:0";
   std::string metrics_listen = "127.0.0.1:0";
   int announce_fd = -1;
+  StartOptions start;
   Security security;
 };
 
@@ -98,13 +104,15 @@ absl::Status RunUntilItEnds(Session* session, MetricsLog* log, StopSignals* sign
 }
 
 absl::Status Main(const Arguments& arguments, StopSignals* signals) {
-  ASSIGN_OR_RETURN(const RunConfig config, LoadRunConfig(arguments.config, arguments.overrides));
-  RETURN_IF_ERROR(Run::Validate(config));
+  ASSIGN_OR_RETURN(const RunConfig given, LoadRunConfig(arguments.config, arguments.overrides));
+  RETURN_IF_ERROR(Run::Validate(given));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Incarnation> incarnation, Incarnation::Take(given.run.folder));
+  FileSystem* const files = RealFileSystem();
+  ASSIGN_OR_RETURN(const StartPoint start, DecideStart(files, given, arguments.start, incarnation->number()));
+  const RunConfig& config = start.config;
   const std::string yaml = ToYaml(config);
   std::fputs(yaml.c_str(), stdout);
   std::fflush(stdout);
-
-  ASSIGN_OR_RETURN(const std::unique_ptr<Incarnation> incarnation, Incarnation::Take(config.run.folder));
   RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(config.run.folder, "/config.yaml"), yaml));
 
   const SystemClock clock;
@@ -113,12 +121,18 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
   metrics.WatchDisk(config.run.folder);
   metrics.expected_members.With(kShardRole).Set(config.cluster.shards);
   metrics.expected_members.With(kWorkerRole).Set(config.cluster.workers);
+  metrics.checkpoint_interval.Set(absl::ToDoubleSeconds(absl::Minutes(config.checkpoint.every_minutes)));
   ASSIGN_OR_RETURN(const std::unique_ptr<MetricsServer> metrics_server,
                    MetricsServer::Create(registry, arguments.metrics_listen));
   Reporter reporter(&clock, &metrics);
   const std::string devices_path = absl::StrCat(config.run.folder, "/devices.json");
   ASSIGN_OR_RETURN(std::vector<DeviceMemory> device_memory, ReadDeviceMemory(devices_path));
+  KeeperThread keeper(files, config.run.folder,
+                      {.keep_last = config.checkpoint.keep_last, .keep_every = config.checkpoint.keep_every});
   Run::Options options{.config = config, .config_yaml = yaml, .incarnation = incarnation->number()};
+  options.resume = start.resume;
+  options.keeper = &keeper;
+  options.version = std::string(BuildVersion());
   options.device_memory = std::move(device_memory);
   options.keep_device_memory = [&devices_path](const std::vector<DeviceMemory>& memory) {
     const absl::Status status = WriteDeviceMemory(devices_path, memory);
@@ -135,13 +149,35 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
                  {.config = std::filesystem::path(arguments.config).filename().string(),
                   .version = std::string(BuildVersion()),
                   .incarnation = incarnation->number(),
+                  .resumed_step = start.resume.has_value() ? start.resume->manifest.step : 0,
                   .shards = config.cluster.shards,
                   .workers = config.cluster.workers,
                   .host = HostName(),
                   .pid = getpid()});
+  keeper.Start(
+      [&service](uint64_t step, const absl::Status& status) { service.session()->CheckpointKept(step, status); });
   const absl::Status result = RunUntilItEnds(service.session(), &log, signals);
+  keeper.Finish();  // a checkpoint whose parts are all there becomes complete, however the run has ended
   server->Shutdown(kShutdownGrace);
   return result;
+}
+
+void AddStartOptions(CLI::App* app, StartOptions* options) {
+  const std::map<std::string, ResumeMode> modes = {
+      {"no", ResumeMode::kNo}, {"yes", ResumeMode::kYes}, {"auto", ResumeMode::kAuto}};
+  CLI::Option* resume =
+      app->add_option("--resume", options->resume,
+                      "Go on from the newest complete checkpoint in run.folder: no (default; refused where there is "
+                      "one), yes (refused where there is none), auto")
+          ->transform(CLI::Transformer(modes))
+          ->type_name("no|yes|auto");
+  app->add_flag("--restart", options->restart,
+                "Start anew in a folder with checkpoints: they are kept, in checkpoints-before-N")
+      ->excludes(resume);
+  app->add_flag(
+      "--allow-older", options->allow_older,
+      "Read all checkpoints that are needed in full before the run, and where the newest is damaged go on from "
+      "the one before it");
 }
 
 }  // namespace
@@ -170,6 +206,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--announce-fd", arguments.announce_fd,
                  "File descriptor to write host:port to, once the coordinator listens there");
+  arcshard::coordinator::AddStartOptions(&app, &arguments.start);
   if (const std::optional<int> exit_code = arcshard::ParseCommandLine(&app, argc, argv)) return *exit_code;
   const auto exit_code = security.Take(arcshard::CertifiedRole::kCoordinator, &arguments.security);
   if (exit_code.has_value()) return *exit_code;

@@ -101,12 +101,13 @@ bool EndsWithinALine(int fd) {
 }  // namespace
 
 MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
-    : path_(std::move(path)), clock_(clock), started_(clock->Now()) {
+    : path_(std::move(path)), clock_(clock), started_(clock->Now()), step_(start.resumed_step) {
   Json line = Line("run", started_);
   line.update(Json{{"format", kFormat},
                    {"version", start.version},
                    {"config", start.config},
                    {"incarnation", start.incarnation},
+                   {"resumed_step", start.resumed_step},
                    {"shards", start.shards},
                    {"workers", start.workers},
                    {"host", start.host},

@@ -25,6 +25,8 @@ class MetricsLog {
     std::string config;  // the name of its file
     std::string version;
     uint64_t incarnation = 0;
+    uint64_t resumed_step =
+        0;                // of the checkpoint that this life goes on from; what an earlier one told beyond is void
     uint32_t shards = 0;  // that the configuration asks for
     uint32_t workers = 0;
     std::string host;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
@@ -33,6 +34,18 @@ struct Progress {
   uint64_t verification_step = 0;
   double best_accuracy = 0.0;  // of all verifications so far, the mean over their sets
   uint64_t best_step = 0;
+  uint64_t checkpoint_step = 0;         // of the last complete one
+  uint64_t resumed_step = 0;            // that this life of the run began from
+  std::string checkpoint_failure = {};  // why the latest failed; empty: it did not
+};
+
+// How a checkpoint ended.
+struct CheckpointSummary {
+  uint64_t step = 0;
+  absl::Status status = absl::OkStatus();  // OK: it is complete
+  uint64_t bytes = 0;                      // of its files but the manifest
+  absl::Duration took;                     // from the decision
+  absl::Time at;                           // when it ended
 };
 
 // One decided step.
@@ -52,6 +65,7 @@ class ProgressSink {
   virtual void Note(const std::string& sentence) = 0;
   virtual void ViewFormed(const ViewAnnouncement& view) = 0;
   virtual void StepDecided(const StepSummary& step) = 0;
+  virtual void CheckpointSettled(const CheckpointSummary& checkpoint) = 0;
 };
 
 // "epoch 1.25/12  step 17/100  loss 3.1416  cos 0.512  lr 0.0995  1234 samples/s  eta 1m5s  skipped 2": for logs.

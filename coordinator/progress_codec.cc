@@ -46,6 +46,9 @@ v1::Progress ToProto(const Progress& progress) {
   out.set_verification_step(progress.verification_step);
   out.set_best_accuracy(progress.best_accuracy);
   out.set_best_step(progress.best_step);
+  out.set_checkpoint_step(progress.checkpoint_step);
+  out.set_resumed_step(progress.resumed_step);
+  out.set_checkpoint_failure(progress.checkpoint_failure);
   return out;
 }
 

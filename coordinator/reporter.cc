@@ -80,4 +80,13 @@ void Reporter::StepDecided(const StepSummary& step) {
   metrics_->step_phase.With(kDecision).Observe(absl::ToDoubleSeconds(step.gathered_votes_for));
 }
 
+void Reporter::CheckpointSettled(const CheckpointSummary& checkpoint) {
+  metrics_->checkpoints.With(checkpoint.status.ok() ? kCheckpointComplete : kCheckpointFailed).Increment();
+  if (!checkpoint.status.ok()) return;
+  metrics_->checkpoint_timestamp.Set(absl::ToDoubleSeconds(checkpoint.at - absl::UnixEpoch()));
+  metrics_->checkpoint_step.Set(static_cast<double>(checkpoint.step));
+  metrics_->checkpoint_bytes.Set(static_cast<double>(checkpoint.bytes));
+  metrics_->checkpoint_duration.Observe(absl::ToDoubleSeconds(checkpoint.took));
+}
+
 }  // namespace arcshard::coordinator

@@ -20,6 +20,7 @@ class Reporter final : public ProgressSink {
   void Note(const std::string& sentence) override;
   void ViewFormed(const ViewAnnouncement& view) override;
   void StepDecided(const StepSummary& step) override;
+  void CheckpointSettled(const CheckpointSummary& checkpoint) override;
 
   // Whether a report deserves a line of its own, after those before it.
   bool WorthALine(const Progress& progress);

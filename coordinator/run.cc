@@ -35,8 +35,10 @@ Run::Run(Options options, const Clock* clock, Outbox* outbox, ProgressSink* prog
       sink_(progress),
       started_(clock->Now()),
       leases_(options_.device_memory),
-      last_tick_(started_) {
+      last_tick_(started_),
+      checkpoints_(CheckpointOptions(options_), options_.keeper, progress) {
   progress_.epochs = options_.config.schedule.epochs;
+  if (options_.resume.has_value()) ContinueFrom(options_.resume->manifest);
   ReportProgress();
 }
 
@@ -172,6 +174,7 @@ absl::StatusOr<ViewAnnouncement> Run::FormView() {
                                               .keep_last_batch = config.data.last_batch == "keep",
                                               .epochs = config.schedule.epochs,
                                               .evaluate_every_epochs = config.verification.every_epochs}));
+  RETURN_IF_ERROR(CheckResumed(data, announcement.num_classes));
   schedule_.emplace(config.schedule, plan_->steps_per_epoch(), plan_->total_steps());
   samples_ = data.samples;
   progress_.steps = plan_->total_steps();
@@ -197,6 +200,8 @@ absl::StatusOr<ViewAnnouncement> Run::FormView() {
   num_classes_ = announcement.num_classes;
   view_ = {options_.incarnation, 1};
   announcement.view = view_;
+  announcement.last_decided_step = step_;
+  if (options_.resume.has_value()) announcement.checkpoint = options_.resume->folder;
   return announcement;
 }
 
@@ -216,9 +221,11 @@ absl::Status Run::Handle(Connection from, const JoinedReport& report) {
 // --- Training
 
 void Run::BeginTraining() {
-  const Decision decision{.view = view_, .step = 0, .outcome = Outcome::kCommit, .lr = 0.0, .next = NextAfter(0, true)};
+  checkpoints_.Start(clock_->Now());
+  const Decision decision{
+      .view = view_, .step = step_, .outcome = Outcome::kCommit, .lr = 0.0, .next = NextAfter(step_, true)};
   Broadcast(decision);
-  Apply(decision.next.action);
+  Apply(decision.next);
 }
 
 absl::Status Run::Handle(Connection from, const ReadyVote& vote) {
@@ -253,7 +260,7 @@ void Run::Decide() {
   const Decision decision{
       .view = view_, .step = step_, .outcome = verdict.outcome, .lr = progress_.lr, .next = NextAfter(step_, true)};
   Broadcast(decision);
-  Apply(decision.next.action);
+  Apply(decision.next);
 }
 
 void Run::CountDecision(const StepVerdict& verdict) {
@@ -298,8 +305,9 @@ absl::Status Run::CheckHealth(const StepVerdict& verdict) const {
 }
 
 // What an announced next action makes of the run.
-void Run::Apply(NextAction action) {
-  switch (action) {
+void Run::Apply(const Next& next) {
+  if (next.checkpoint) BeginCheckpoint();
+  switch (next.action) {
     case NextAction::kStep:
       if (phase_ != Phase::kTraining) throughput_.Resume(clock_->Now());
       phase_ = Phase::kTraining;
@@ -332,7 +340,7 @@ absl::Status Run::Handle(Connection from, const EvaluationReport& report) {
   sink_->Note(absl::StrCat("verification after step ", step_, ": ", DescribeSets(report.sets)));
   const Proceed proceed{view_, NextAfter(step_, false)};
   Broadcast(proceed);
-  Apply(proceed.next.action);
+  Apply(proceed.next);
   return absl::OkStatus();
 }
 
@@ -342,6 +350,8 @@ Next Run::NextAfter(uint64_t step, bool may_evaluate) const {
   next.action = DecideNext(
       {.step = step, .total_steps = plan_->total_steps(), .stop_requested = stop_requested_, .evaluation_due = due});
   if (next.action == NextAction::kStep) next.plan = plan_->PlanOf(step + 1);
+  next.checkpoint =
+      checkpoints_.Due(step, step >= plan_->total_steps(), next.action == NextAction::kStop, clock_->Now());
   return next;
 }
 

@@ -12,30 +12,21 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/token.h"
+#include "common/checkpoint/manifest.h"
 #include "common/config/run_config.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/sample_plan.h"
 #include "common/protocol/types.h"
+#include "coordinator/checkpoints.h"
 #include "coordinator/decisions.h"
 #include "coordinator/device_leases.h"
+#include "coordinator/outbox.h"
 #include "coordinator/progress.h"
 #include "coordinator/recent_phases.h"
 #include "coordinator/run_status.h"
 #include "coordinator/schedule.h"
 
 namespace arcshard::coordinator {
-
-// A participant's stream. The adapter numbers them, each number once.
-using Connection = uint64_t;
-
-// What Run says to the participants. Called under the lock that guards Run: must not call back, must not block.
-class Outbox {
- public:
-  virtual ~Outbox() = default;
-  virtual void Send(Connection to, const CoordinatorMessage& message) = 0;
-  // The last word to this stream.
-  virtual void Close(Connection to, const absl::Status& status) = 0;
-};
 
 // The run as the coordinator sees it: a state machine without threads, network or files. What it sends follows from its
 // inputs, their order and the clock. Not thread-safe: one lock of the owner guards all of it.
@@ -54,7 +45,11 @@ class Run {
     RunConfig config;
     std::string config_yaml;  // the same, as participants get it
     uint64_t incarnation = 0;
-    absl::Duration stop_timeout = absl::Seconds(120);  // for all to finish after next = STOP
+    std::optional<ResumePoint> resume = std::nullopt;  // none: the run starts from step 0
+    CheckpointKeeper* keeper = nullptr;                // outlives the run; null where nothing trains
+    std::string version = {};                          // of arcshard, for manifests
+    // For all to finish after next = STOP, the last checkpoint included.
+    absl::Duration stop_timeout = absl::Minutes(10);
     // A participant that reports a lost peer usually knows before the peer's own stream breaks here. For so long the
     // report waits for the death, which says better what happened.
     absl::Duration blame_grace = absl::Milliseconds(500);
@@ -82,6 +77,12 @@ class Run {
   void Tick();
   // Orderly: after the step in progress; at once when there is none yet.
   void RequestStop();
+
+  // A checkpoint after the step in progress. Errors as coordinator.proto has them. `answer` is called once, maybe at
+  // once, under the lock: must not call back, must not block.
+  void TakeCheckpoint(Checkpoints::Answer answer);
+  // The word of Options::keeper about Complete.
+  void CheckpointKept(uint64_t step, const absl::Status& status);
 
   RunStatus Status() const;
 
@@ -127,7 +128,7 @@ class Run {
   absl::StatusOr<ViewAnnouncement> FormView();
   void BeginTraining();
   void Decide();
-  void Apply(NextAction action);
+  void Apply(const Next& next);
   void CountDecision(const StepVerdict& verdict);
   absl::Status CheckHealth(const StepVerdict& verdict) const;
 
@@ -137,6 +138,16 @@ class Run {
   // Ends the run: `result` is how it ended, `closing` what the streams are closed with.
   void End(const absl::Status& result, const absl::Status& closing);
   void Fail(const absl::Status& result);
+  void EndIfAllIsDone();
+  // run_checkpoints.cc
+  static Checkpoints::Options CheckpointOptions(const Options& options);
+  void ContinueFrom(const Manifest& manifest);
+  // Whether this run, as it is known now, is the one that its checkpoint is of.
+  absl::Status CheckResumed(const DatasetReport& data, int64_t num_classes) const;
+  void BeginCheckpoint();
+  // A failure to read the checkpoint that the run goes on from, with what can be done.
+  absl::Status WithAWayOut(const absl::Status& failure) const;
+
   void ReportProgress();
 
   Next NextAfter(uint64_t step, bool may_evaluate) const;
@@ -171,6 +182,7 @@ class Run {
   absl::Time blame_deadline_ = absl::InfiniteFuture();
   Throughput throughput_;
   Progress progress_;
+  Checkpoints checkpoints_;
   std::optional<absl::Status> result_;
 };
 

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/base/status_macros.h"
 #include "coordinator/run.h"
 
 // The end of a run: deaths, failures, time that runs out, stops. How it goes on is in run.cc.
@@ -45,7 +44,8 @@ void Run::Died(Connection who, absl::string_view reason) {
 absl::Status Run::Handle(Connection from, const FailureReport& report) {
   Member& member = members_.at(from);
   member.failed = true;
-  const absl::Status failure(CodeOf(report.code), absl::StrCat(member.Name(), ": ", report.sentence));
+  const absl::Status failure =
+      WithAWayOut(absl::Status(CodeOf(report.code), absl::StrCat(member.Name(), ": ", report.sentence)));
   if (!BlamesAPeer(failure.code())) {
     Fail(failure);
   } else if (!blamed_.has_value()) {
@@ -54,12 +54,6 @@ absl::Status Run::Handle(Connection from, const FailureReport& report) {
     blame_deadline_ = clock_->Now() + options_.blame_grace;
   }
   return absl::OkStatus();
-}
-
-absl::Status Run::Handle(Connection, const CheckpointReport& report) {
-  RETURN_IF_ERROR(CheckView(report.view, "CheckpointReport"));
-  return absl::FailedPreconditionError(
-      absl::StrCat("sent a checkpoint of step ", report.step, " that nobody asked for"));
 }
 
 absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
@@ -130,15 +124,22 @@ absl::Status Run::Handle(Connection from, const FinishedReport&) {
   if (phase_ != Phase::kStopping) {
     return absl::FailedPreconditionError(absl::StrCat("has finished ", Whereabouts(), ", but nobody was told to stop"));
   }
+  if (checkpoints_.Owes(from)) {
+    return absl::FailedPreconditionError("has finished without its report about a checkpoint");
+  }
   members_.at(from).finished = true;
+  EndIfAllIsDone();
+  return absl::OkStatus();
+}
+
+void Run::EndIfAllIsDone() {
   const bool all =
       std::all_of(members_.begin(), members_.end(), [](const auto& entry) { return entry.second.finished; });
-  if (all) {
-    End(absl::OkStatus(), absl::OkStatus());
+  if (phase_ == Phase::kStopping && all && !checkpoints_.in_progress()) {
+    End(checkpoints_.Outcome(step_), absl::OkStatus());  // everybody has done what was theirs
   } else {
     ReportProgress();
   }
-  return absl::OkStatus();
 }
 
 void Run::Fail(const absl::Status& result) { End(result, absl::AbortedError(result.message())); }
@@ -149,6 +150,7 @@ void Run::End(const absl::Status& result, const absl::Status& closing) {
   phase_ = result.ok() ? Phase::kFinished : Phase::kFailed;
   for (const auto& [connection, member] : members_) outbox_->Close(connection, closing);
   members_.clear();
+  checkpoints_.EndRequests(absl::AbortedError(result.ok() ? "the run has ended" : result.message()));
   ReportProgress();
 }
 
@@ -170,6 +172,8 @@ void Run::Announce(const ViewAnnouncement& announcement) {
 
 void Run::ReportProgress() {
   progress_.phase = phase_;
+  progress_.checkpoint_step = checkpoints_.newest().has_value() ? checkpoints_.newest()->step : 0;
+  progress_.checkpoint_failure = checkpoints_.failure();
   progress_.waiting_for = phase_ == Phase::kFailed ? std::string(result_->message()) : WaitingFor();
   sink_->Report(progress_);
 }
@@ -180,6 +184,9 @@ std::string Run::WaitingFor() const {
   std::vector<std::string> names;
   for (const auto& [connection, member] : members_) {
     if (phase_ == Phase::kJoining ? !member.joined : !member.finished) names.push_back(member.Name());
+  }
+  if (names.empty() && checkpoints_.in_progress()) {
+    return absl::StrCat("waiting for the checkpoint of step ", checkpoints_.oldest_in_progress());
   }
   if (names.size() > kMostNames) {
     const size_t more = names.size() - kMostNames;

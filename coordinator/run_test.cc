@@ -234,8 +234,9 @@ TEST_F(RunTest, WithoutVerificationSetsStopsAfterTheLastStepAndEndsWhenAllHaveFi
     Vote(step);
   }
   EXPECT_EQ(LastDecision().step, 20u);
-  EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}}));
+  EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}, true}));
   EXPECT_EQ(LastProgress().phase, Phase::kStopping);
+  CompleteCheckpoint(20);
   for (const Connection connection : {kShard0, kWorker1, kShard1}) {
     run().Receive(connection, FinishedReport{});
     run().Disconnected(connection, "stream broken");  // it may leave as soon as it has finished
@@ -272,9 +273,10 @@ TEST_F(RunTest, EvaluatesWhenDueAndProceeds) {
   Vote(11);
   EXPECT_DOUBLE_EQ(LastProgress().samples_per_second, 110.0);  // the evaluation's 100 s don't count
   for (uint64_t step = 12; step <= 20; ++step) Vote(step);
-  EXPECT_EQ(LastDecision().next.action, NextAction::kEvaluate);
+  EXPECT_EQ(LastDecision().next, (Next{NextAction::kEvaluate, {}, true}));
   run().Receive(kWorker0, EvaluationReport{kView, {set}});
   EXPECT_EQ(Received<Proceed>(kShard0).back().next, (Next{NextAction::kStop, {}}));
+  CompleteCheckpoint(20);
   FinishAll();
   EXPECT_TRUE(run().result()->ok());
 }
@@ -324,7 +326,8 @@ TEST_F(RunTest, StopWhileTrainingTakesEffectAfterTheStepInProgress) {
   EXPECT_THAT(Received<Decision>(kWorker0), SizeIs(1));
   Vote(1);
   EXPECT_EQ(LastDecision().step, 1u);
-  EXPECT_EQ(LastDecision().next.action, NextAction::kStop);
+  EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}, true}));
+  CompleteCheckpoint(1);
   FinishAll();
   EXPECT_TRUE(run().result()->ok());
 }
@@ -343,7 +346,7 @@ TEST_F(RunTest, StopWhileJoiningEndsItBeforeTheFirstStep) {
   run().RequestStop();
   Join();
   EXPECT_EQ(LastDecision().step, 0u);
-  EXPECT_EQ(LastDecision().next.action, NextAction::kStop);
+  EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}}));
   FinishAll();
   EXPECT_TRUE(run().result()->ok());
 }

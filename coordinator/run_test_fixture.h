@@ -32,11 +32,26 @@ class RecordingSink final : public ProgressSink {
 
   void ViewFormed(const ViewAnnouncement& view) override { views.push_back(view); }
   void StepDecided(const StepSummary& step) override { steps.push_back(step); }
+  void CheckpointSettled(const CheckpointSummary& checkpoint) override { checkpoints.push_back(checkpoint); }
 
   std::vector<ViewAnnouncement> views;
   std::vector<StepSummary> steps;
+  std::vector<CheckpointSummary> checkpoints;
   std::vector<Progress> reports;
   std::vector<std::string> notes;
+};
+
+class RecordingKeeper final : public CheckpointKeeper {
+ public:
+  void Complete(const std::string& folder, Manifest manifest) override {
+    folders.push_back(folder);
+    manifests.push_back(std::move(manifest));
+  }
+  void Abandon(const std::string& folder) override { abandoned.push_back(folder); }
+
+  std::vector<std::string> folders;
+  std::vector<Manifest> manifests;
+  std::vector<std::string> abandoned;
 };
 
 // Connections 10, 11, ... are shards, 20, 21, ... workers; pid 1000 + connection, host "h".
@@ -52,6 +67,9 @@ class RunTest : public ::testing::Test {
     options_.config.schedule.epochs = 2;
     options_.config.schedule.kind = "steps";
     options_.config.run.max_skips = 3;
+    options_.config.run.folder = "/runs/a";
+    options_.config.checkpoint.every_minutes = 0;  // only at the end
+    options_.keeper = &keeper_;
     options_.config_yaml = "run: {}";
     options_.incarnation = 7;
   }
@@ -109,6 +127,25 @@ class RunTest : public ::testing::Test {
       run().Receive(connection, vote);
     }
   }
+  static FileRecord FileOf(Connection connection) {
+    return {.name = absl::StrCat("part-", connection), .bytes = connection, .crc32c = 1, .block_crc32c = {1}};
+  }
+  void ReportCheckpoint(Connection from, uint64_t step, const absl::Status& status = absl::OkStatus()) {
+    CheckpointReport report{.view = kView, .step = step, .status = status};
+    if (status.ok()) report.files = {FileOf(from)};
+    run().Receive(from, report);
+  }
+  // Those who owe a part: the shards and worker 0.
+  void ReportCheckpoints(uint64_t step) {
+    for (const Connection connection : Everybody()) {
+      if (connection <= kWorker0) ReportCheckpoint(connection, step);
+    }
+  }
+  // Until it is complete.
+  void CompleteCheckpoint(uint64_t step) {
+    ReportCheckpoints(step);
+    run().CheckpointKept(step, absl::OkStatus());
+  }
   void FinishAll() {
     for (const Connection connection : Everybody()) run().Receive(connection, FinishedReport{});
   }
@@ -143,6 +180,7 @@ class RunTest : public ::testing::Test {
   FakeClock clock_;
   RecordingOutbox outbox_;
   RecordingSink sink_;
+  RecordingKeeper keeper_;
   TestedRun::Options options_;
 
  private:

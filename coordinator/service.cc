@@ -149,6 +149,25 @@ grpc::ServerUnaryReactor* Service::Stop(grpc::CallbackServerContext* context, co
   return reactor;
 }
 
+grpc::ServerUnaryReactor* Service::TakeCheckpoint(grpc::CallbackServerContext* context,
+                                                  const v1::TakeCheckpointRequest*,
+                                                  v1::TakeCheckpointResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Status allowed = Allow(*context, "Coordinator.TakeCheckpoint", {CertifiedRole::kClient});
+  if (!allowed.ok()) {
+    reactor->Finish(ToGrpcStatus(allowed));
+    return reactor;
+  }
+  session_.TakeCheckpoint([reactor, response](const absl::StatusOr<CheckpointTaken>& taken) {
+    if (taken.ok()) {
+      response->set_step(taken->step);
+      response->set_folder(taken->folder);
+    }
+    reactor->Finish(ToGrpcStatus(Shortened(taken.status())));
+  });
+  return reactor;
+}
+
 grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest*,
                                              v1::RunStatus* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -176,5 +195,6 @@ void Service::Report(const Progress& progress) {
 void Service::Note(const std::string& sentence) { sink_->Note(sentence); }
 void Service::ViewFormed(const ViewAnnouncement& view) { sink_->ViewFormed(view); }
 void Service::StepDecided(const StepSummary& step) { sink_->StepDecided(step); }
+void Service::CheckpointSettled(const CheckpointSummary& checkpoint) { sink_->CheckpointSettled(checkpoint); }
 
 }  // namespace arcshard::coordinator

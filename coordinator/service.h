@@ -26,6 +26,9 @@ class Service final : public v1::Coordinator::CallbackService, private ProgressS
                                                 const v1::WatchRequest* request) override;
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* context, const v1::StopRequest* request,
                                  v1::StopResponse* response) override;
+  grpc::ServerUnaryReactor* TakeCheckpoint(grpc::CallbackServerContext* context,
+                                           const v1::TakeCheckpointRequest* request,
+                                           v1::TakeCheckpointResponse* response) override;
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest* request,
                                       v1::RunStatus* response) override;
 
@@ -43,6 +46,7 @@ class Service final : public v1::Coordinator::CallbackService, private ProgressS
   void Note(const std::string& sentence) override;
   void ViewFormed(const ViewAnnouncement& view) override;
   void StepDecided(const StepSummary& step) override;
+  void CheckpointSettled(const CheckpointSummary& checkpoint) override;
 
   ProgressSink* const sink_;
   ProcessMetrics* const metrics_;

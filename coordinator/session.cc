@@ -38,6 +38,17 @@ void Session::RequestStop() {
   CloseAllIfEnded();
 }
 
+void Session::TakeCheckpoint(Checkpoints::Answer answer) {
+  MutexLock lock(&mutex_);
+  run_.TakeCheckpoint(std::move(answer));
+}
+
+void Session::CheckpointKept(uint64_t step, const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  run_.CheckpointKept(step, status);
+  CloseAllIfEnded();
+}
+
 void Session::Tick() {
   MutexLock lock(&mutex_);
   run_.Tick();

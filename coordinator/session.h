@@ -31,6 +31,8 @@ class Session final : private Outbox {
   void Detach(Connection from, const absl::Status& status);
 
   void RequestStop();
+  void TakeCheckpoint(Checkpoints::Answer answer);  // called under the lock
+  void CheckpointKept(uint64_t step, const absl::Status& status);
   void Tick();
   RunStatus Status();
   // How the run ended, once it has; nothing after `timeout` without an end. Then every stream is closed or closing.

@@ -1,5 +1,6 @@
 #include "coordinator/session.h"
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,19 +69,33 @@ class CountingSink final : public ProgressSink {
   void Note(const std::string&) override {}
   void ViewFormed(const ViewAnnouncement&) override {}
   void StepDecided(const StepSummary&) override { ++steps; }
+  void CheckpointSettled(const CheckpointSummary&) override {}
 
   Progress last;
   uint64_t steps = 0;
+};
+
+// Hands what it is told to another thread.
+class WaitingKeeper final : public CheckpointKeeper {
+ public:
+  void Complete(const std::string&, Manifest manifest) override { step_ = manifest.step; }
+  void Abandon(const std::string&) override {}
+  // The step of a checkpoint that was handed over since the last call; 0: of none.
+  uint64_t Take() { return step_.exchange(0); }
+
+ private:
+  std::atomic<uint64_t> step_{0};
 };
 
 class SessionTest : public ::testing::Test {
  protected:
   static constexpr uint32_t kShards = 3, kWorkers = 3;
 
-  SessionTest() : session_(MakeOptions(), &clock_, &sink_) {}
+  SessionTest() : session_(MakeOptions(&keeper_), &clock_, &sink_) {}
 
-  static Run::Options MakeOptions() {
+  static Run::Options MakeOptions(CheckpointKeeper* keeper) {
     Run::Options options;
+    options.keeper = keeper;
     options.config.cluster.shards = kShards;
     options.config.cluster.workers = kWorkers;
     options.config.data.batch_size = 10;
@@ -96,9 +111,13 @@ class SessionTest : public ::testing::Test {
     const Connection me = session_.Attach(inbox);
     session_.Receive(me,
                      Registration{.role = role, .address = "h:1", .host = "h", .pid = 1, .capacity_bytes = 1 << 20});
+    const auto welcome = inbox->Await<Welcome>();
     if (role == Role::kWorker) session_.Receive(me, DatasetReport{100, 7, 1});
     if (const auto view = inbox->Await<ViewAnnouncement>()) session_.Receive(me, JoinedReport{view->view});
     while (const auto decision = inbox->Await<Decision>()) {
+      if (decision->next.checkpoint && (role == Role::kShard || welcome->id == 0)) {
+        session_.Receive(me, CheckpointReport{.view = decision->view, .step = decision->step});
+      }
       if (decision->next.action == NextAction::kStop) {
         session_.Receive(me, FinishedReport{});
         break;
@@ -124,7 +143,10 @@ class SessionTest : public ::testing::Test {
       threads.emplace_back([&, i] { ends[i] = Live(i < kShards ? Role::kShard : Role::kWorker, i == dying ? 17 : 0); });
     }
     std::optional<absl::Status> end;
-    while (!(end = session_.AwaitEnd(absl::Milliseconds(1))).has_value()) session_.Tick();
+    while (!(end = session_.AwaitEnd(absl::Milliseconds(1))).has_value()) {
+      session_.Tick();
+      if (const uint64_t step = keeper_.Take(); step > 0) session_.CheckpointKept(step, absl::OkStatus());
+    }
     for (std::thread& thread : threads) thread.join();
     result_ = *end;
     return ends;
@@ -132,6 +154,7 @@ class SessionTest : public ::testing::Test {
 
   FakeClock clock_;
   CountingSink sink_;
+  WaitingKeeper keeper_;
   Session session_;
   absl::Status result_;
 };
@@ -141,6 +164,7 @@ TEST_F(SessionTest, CarriesParticipantsOnThreadsOfTheirOwnToAnOrderlyEnd) {
   EXPECT_TRUE(result_.ok()) << result_;
   EXPECT_EQ(sink_.steps, 50u);
   EXPECT_EQ(sink_.last.phase, Phase::kFinished);
+  EXPECT_EQ(sink_.last.checkpoint_step, 50u);
 }
 
 TEST_F(SessionTest, TellsEverybodyOfADeathAndEndsOnce) {
