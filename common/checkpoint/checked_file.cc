@@ -41,17 +41,23 @@ absl::Status CheckedFile::ReadBlocks(uint64_t first, absl::Span<std::byte> out) 
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const std::vector<std::byte>>> CheckedFile::KeptBlock(uint64_t index) const {
+absl::StatusOr<std::shared_ptr<const std::vector<std::byte>>> CheckedFile::KeptBlock(uint64_t index, bool keep) const {
+  std::shared_ptr<const std::vector<std::byte>> bytes;
   {
     MutexLock lock(&mutex_);
     const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Block& b) { return b.index == index; });
     if (found != kept_.end()) {
-      std::rotate(found, found + 1, kept_.end());
-      return kept_.back().bytes;
+      bytes = std::move(found->bytes);
+      kept_.erase(found);
+      if (keep) kept_.push_back({index, bytes});
+      return bytes;
     }
   }
-  const auto bytes = std::make_shared<std::vector<std::byte>>(BlockSize(index));
-  RETURN_IF_ERROR(ReadBlocks(index, absl::MakeSpan(*bytes)));
+  // Several threads may read the same one: none waits for another's disk.
+  auto read = std::make_shared<std::vector<std::byte>>(BlockSize(index));
+  RETURN_IF_ERROR(ReadBlocks(index, absl::MakeSpan(*read)));
+  bytes = std::move(read);
+  if (!keep) return bytes;
   MutexLock lock(&mutex_);
   if (kept_.size() == kBlocksKept) kept_.erase(kept_.begin());
   kept_.push_back({index, bytes});
@@ -73,8 +79,9 @@ absl::Status CheckedFile::ReadAt(uint64_t offset, absl::Span<std::byte> out) con
       if (offset + taken != record_.bytes) taken -= taken % kBlock;
       RETURN_IF_ERROR(ReadBlocks(index, out.first(taken)));
     } else {
-      ASSIGN_OR_RETURN(const auto block, KeptBlock(index));
-      taken = std::min<uint64_t>(out.size(), block->size() - skipped);
+      const uint64_t left = BlockSize(index) - skipped;
+      taken = std::min<uint64_t>(out.size(), left);
+      ASSIGN_OR_RETURN(const auto block, KeptBlock(index, taken < left));
       std::memcpy(out.data(), block->data() + skipped, taken);
     }
     offset += taken;

@@ -16,8 +16,8 @@
 namespace arcshard {
 
 // A file whose every byte that is read is checked against its record, block by block. Whole blocks are read straight
-// into where they are wanted, many at once; of a block that is wanted in part the whole is read and kept a while, so
-// that reading a tensor row by row, or several in turns, reads no block twice. Thread-safe.
+// into where they are wanted, many at once; of a block that is wanted in part the whole is read and kept until its end
+// was wanted, so that reading a tensor row by row, or several in turns, reads no block twice. Thread-safe.
 class CheckedFile final : public ByteSource {
  public:
   // DataLoss: the file is not of the record's size.
@@ -45,7 +45,7 @@ class CheckedFile final : public ByteSource {
   uint64_t BlockSize(uint64_t index) const;
   // out: whole blocks from block `first` on.
   absl::Status ReadBlocks(uint64_t first, absl::Span<std::byte> out) const;
-  absl::StatusOr<std::shared_ptr<const std::vector<std::byte>>> KeptBlock(uint64_t index) const;
+  absl::StatusOr<std::shared_ptr<const std::vector<std::byte>>> KeptBlock(uint64_t index, bool keep) const;
 
   const std::unique_ptr<ByteSource> file_;
   const FileRecord record_;

@@ -1,0 +1,147 @@
+#include "common/checkpoint/manifest.h"
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/types/span.h"
+#include "common/checkpoint/crc32c.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr char kPath[] = "/run/manifest.json";
+
+Manifest RandomManifest(std::mt19937_64* random) {
+  const auto any = [&] { return (*random)() >> ((*random)() % 64); };  // of any length
+  const auto any_double = [&] { return std::uniform_real_distribution<>(-1, 1)(*random) * static_cast<double>(any()); };
+  const auto any_text = [&] {
+    constexpr const char* kPieces[] = {"a", "\"", "\\", "\n", "}", "é", "\x01", "人脸", "\U0001f600", ": ", "crc32c"};
+    std::string text;
+    for (uint64_t i = any() % 20; i > 0; --i) text += kPieces[(*random)() % std::size(kPieces)];
+    return text;
+  };
+  Manifest manifest;
+  manifest.step = any();
+  manifest.incarnation = any();
+  manifest.num_classes = static_cast<int64_t>(any() >> 1);
+  manifest.embedding_size = static_cast<int64_t>(any() >> 1);
+  manifest.data = {any(), static_cast<int64_t>(any()), any()};
+  manifest.config_yaml = any_text();
+  manifest.version = any_text();
+  manifest.created = any_text();
+  manifest.epoch = any_double();
+  manifest.skipped = any();
+  manifest.skips_in_a_row = any();
+  manifest.corrupt_records = any();
+  manifest.corrupt_in_epoch = any();
+  manifest.best_accuracy = any_double();
+  manifest.best_step = any();
+  for (uint64_t i = 0, count = any() % 4; i < count; ++i) {
+    FileRecord& file = manifest.files.emplace_back();
+    file.name = absl::StrCat(i, "-é.safetensors");
+    const uint64_t blocks = (*random)() % 5;
+    file.bytes = blocks == 0 ? 0 : (blocks - 1) * FileRecord::kBlockBytes + 1 + (*random)() % FileRecord::kBlockBytes;
+    file.crc32c = static_cast<uint32_t>((*random)());
+    for (uint64_t block = 0; block < blocks; ++block) file.block_crc32c.push_back(static_cast<uint32_t>((*random)()));
+  }
+  return manifest;
+}
+
+// `text` of a manifest with its CRC made right again, as somebody would who changed it on purpose.
+std::string Resealed(absl::string_view text) {
+  const size_t seal = text.rfind("  \"crc32c\"");
+  const absl::string_view body = text.substr(0, seal);
+  const uint32_t crc = Crc32c(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(body.data()), body.size()));
+  return absl::StrCat(body, absl::StrFormat("  \"crc32c\": \"%08x\"\n}\n", crc));
+}
+
+class ManifestTest : public ::testing::Test {
+ protected:
+  ManifestTest() {
+    manifest_.step = 17;
+    manifest_.num_classes = 5;
+    manifest_.embedding_size = 512;
+    manifest_.files = {{"a.safetensors", 3, 7, {7}}, {"b.safetensors", FileRecord::kBlockBytes + 1, 9, {1, 2}}};
+  }
+
+  void ExpectRefusedWithReplaced(absl::string_view from, absl::string_view to, const std::string& reason) {
+    const std::string text = *FormatManifest(manifest_);
+    const std::string changed = absl::StrReplaceAll(text, {{from, to}});
+    ASSERT_NE(changed, text) << from;
+    const absl::Status status = ParseManifest(Resealed(changed), kPath).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << to;
+    EXPECT_THAT(std::string(status.message()), StartsWith(kPath));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(reason));
+  }
+
+  Manifest manifest_;
+};
+
+TEST_F(ManifestTest, WhateverItHoldsIsReadBack) {
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 500; ++i) {
+    const Manifest manifest = RandomManifest(&random);
+    const absl::StatusOr<std::string> text = FormatManifest(manifest);
+    ASSERT_TRUE(text.ok()) << text.status();
+    const absl::StatusOr<Manifest> read = ParseManifest(*text, kPath);
+    ASSERT_TRUE(read.ok()) << read.status() << "\n" << *text;
+    EXPECT_EQ(*read, manifest);
+  }
+}
+
+TEST_F(ManifestTest, ItsLastFieldIsTheCrcOfWhatIsBefore) {
+  const std::string text = *FormatManifest(manifest_);
+  const size_t seal = text.rfind("  \"crc32c\": \"");
+  ASSERT_NE(seal, std::string::npos);
+  EXPECT_EQ(text.size() - seal, 25u) << "nothing follows";
+  EXPECT_EQ(Resealed(text), text);
+  EXPECT_THAT(text, HasSubstr("\"block_crc32c\": \"0000000100000002\""));
+}
+
+TEST_F(ManifestTest, DamageIsToldFromAnotherFormat) {
+  const std::string text = *FormatManifest(manifest_);
+  EXPECT_THAT(std::string(ParseManifest("", kPath).status().message()), HasSubstr("does not end with its CRC-32C"));
+  EXPECT_THAT(std::string(ParseManifest(text + "\n", kPath).status().message()), HasSubstr("does not end with"));
+  EXPECT_THAT(std::string(ParseManifest(absl::StrReplaceAll(text, {{"17", "18"}}), kPath).status().message()),
+              HasSubstr("its bytes have the CRC-32C"));
+  ExpectRefusedWithReplaced("arcshard checkpoint 1", "arcshard checkpoint 2",
+                            "is of the format 'arcshard checkpoint 2'");
+}
+
+TEST_F(ManifestTest, FieldsThatCannotBeAreRefusedEvenUnderARightCrc) {
+  ExpectRefusedWithReplaced("\"step\": 17", "\"step\": -17", "something else");
+  ExpectRefusedWithReplaced("\"step\": 17", "\"step\": 17.0", "something else");
+  ExpectRefusedWithReplaced("\"step\": 17", "\"step\": \"17\"", "no checkpoint's manifest");
+  ExpectRefusedWithReplaced("\"step\": 17", "\"step\": 17, \"step\": 17", "something else");
+  ExpectRefusedWithReplaced("\"step\": 17", "\"step\": 17, \"more\": 0", "something else");
+  ExpectRefusedWithReplaced("\"step\"", "\"stop\"", "no checkpoint's manifest");
+  ExpectRefusedWithReplaced("\"step\": 17,", "\"step\": 17,,", "no checkpoint's manifest");
+  ExpectRefusedWithReplaced("\"num_classes\": 5", "\"num_classes\": -5", "-5 classes of 512 dimensions cannot be");
+  ExpectRefusedWithReplaced("\"epoch\": 0.0", "\"epoch\": null", "no checkpoint's manifest");
+  ExpectRefusedWithReplaced("\"fingerprint\": \"0000", "\"fingerprint\": \"000G", "no hexadecimal number");
+  ExpectRefusedWithReplaced("\"bytes\": 3", "\"bytes\": 0", "has 0 blocks, but 8 digits");
+  ExpectRefusedWithReplaced("\"bytes\": 3", "\"bytes\": 18446744073709551615", "has 17592186044416 blocks");
+  ExpectRefusedWithReplaced("0000000100000002", "000000010000000", "15 digits");
+  ExpectRefusedWithReplaced("b.safetensors", "a.safetensors", "is there twice");
+  for (const char* name : {"", ".", "..", "../a", "/etc/passwd", "a/b", "manifest.json", "a\\u0000"}) {
+    ExpectRefusedWithReplaced("b.safetensors", name, "cannot be a file's name");
+  }
+  ExpectRefusedWithReplaced("\"files\": [", "\"files\": " + std::string(100000, '[') + "[", "no checkpoint's manifest");
+}
+
+TEST_F(ManifestTest, TextsThatAreNotUtf8AreRefusedWhenWritten) {
+  manifest_.config_yaml = "data: \xff";
+  EXPECT_EQ(FormatManifest(manifest_).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace arcshard
