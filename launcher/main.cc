@@ -17,6 +17,7 @@
 #include "common/config/nearest_name.h"
 #include "common/rpc/security_options.h"
 #include "launcher/certs_commands.h"
+#include "launcher/checkpoint_commands.h"
 #include "launcher/data_commands.h"
 #include "launcher/embed.h"
 #include "launcher/plan.h"
@@ -250,6 +251,7 @@ int Main(int argc, char** argv) {
   const CLI::App* report = AddReport(&app, &arguments.report);
   const DataCommands data(&app);
   const CertsCommands certs(&app);
+  const CheckpointCommands checkpoint(&app);
   app.add_subcommand("config", "List every key of a run's YAML file with its default");
 
   if (const std::string sentence = UnknownCommand(app, argc, argv); !sentence.empty()) {
@@ -278,6 +280,10 @@ int Main(int argc, char** argv) {
   }
   if (certs.parsed()) {
     const absl::Status status = certs.Run();
+    return status.ok() ? 0 : Complain(status.message(), kFailed);
+  }
+  if (checkpoint.parsed()) {
+    const absl::Status status = checkpoint.Run();
     return status.ok() ? 0 : Complain(status.message(), kFailed);
   }
   if (embed->parsed()) {

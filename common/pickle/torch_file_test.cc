@@ -87,6 +87,7 @@ class TorchDamageTest : public TorchFormatTest {
   ~TorchDamageTest() override { std::filesystem::remove(changed_); }
 
   absl::Status OpenAndReadAll(const std::string& bytes) const {
+    std::filesystem::remove(changed_);  // replacing a file's contents waits for the disk
     std::ofstream(changed_, std::ios::binary) << bytes;
     const auto file = TorchFile::Open(changed_);
     if (!file.ok()) return file.status();
