@@ -11,9 +11,9 @@
 // [begin, end) of them are `class_centers.<begin>-<end>`.
 namespace arcshard::shard {
 
-// Sets the head's weights to the rows of its range in the file, which may hold them in several tensors. Momentum stays.
-// InvalidArgument: the file lacks some of the rows, named, or a tensor's shape is not the run's. Else as
-// SafetensorsFile.
+// Sets the head's weights to the rows of its range in the file, which may hold them in several tensors. Moments stay.
+// InvalidArgument: the file lacks some of the rows, named, has more than the run, or rows of another width. Else as
+// ClassRows.
 absl::Status LoadClassCenters(const std::string& path, head::Head* head);
 
 // Writes the head's rows to <folder>/class_centers-<begin>-<end>.safetensors, whole or not at all; nothing for an empty

@@ -169,6 +169,7 @@ class ServiceTest : public testing::Test, protected ShardOutput {
     vote_ = vote;
     changed_.NotifyAll();
   }
+  void TakeCheckpoint(const View&, uint64_t) override {}
   void Applied(uint64_t, Outcome) override {}
 
   const Key key_ = TestRun::KeyOf(1, 0);

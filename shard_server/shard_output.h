@@ -36,6 +36,9 @@ class ShardOutput {
   // Once for each step: this shard holds everything of it. The coordinator counts it.
   virtual void VoteReady(const ReadyVote& vote) = 0;
 
+  // The head holds the state after `step`, which becomes a checkpoint: until the call returns nothing changes.
+  virtual void TakeCheckpoint(const View& view, uint64_t step) = 0;
+
   // The decision about `step` has been carried out: class centers and momentum are those after it.
   virtual void Applied(uint64_t step, Outcome outcome) = 0;
 };

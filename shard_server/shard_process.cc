@@ -13,6 +13,7 @@
 #include "shard_server/device_request.h"
 #include "shard_server/head_from_config.h"
 #include "shard_server/metered_head.h"
+#include "shard_server/restore_rows.h"
 
 namespace arcshard::shard {
 namespace {
@@ -30,9 +31,10 @@ ShardProcess::ShardProcess(Options options, ShardMetrics* metrics, const Clock* 
       service_(metrics) {}
 
 ShardProcess::~ShardProcess() {
-  // Whoever calls goes before what it calls: workers' streams, the executor, the coordinator's stream.
+  // Whoever calls goes before what it calls: workers' streams, the executor, what writes, the coordinator's stream.
   server_.reset();
   executor_.reset();
+  checkpointer_.reset();
   participant_.reset();
 }
 
@@ -142,21 +144,34 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
   return absl::OkStatus();
 }
 
+absl::Status ShardProcess::HoldRange(const ViewAnnouncement& view) {
+  ClassRange range;  // of a shard that the view does not name: JoinView refuses it
+  for (const ShardMember& shard : view.shards) {
+    if (shard.id == id_) range = shard.range;
+  }
+  const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range, device_);
+  ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, capacity_bytes_));
+  const std::string holds = absl::StrCat("holds classes [", range.begin, ", ", range.end, ") of ", view.num_classes);
+  if (!view.checkpoint.empty()) {
+    RETURN_IF_ERROR(RestoreRows(options_.files, view.checkpoint, view.last_decided_step, head.get()));
+    LogInfo(absl::StrCat(holds, ", as they were after step ", view.last_decided_step, " by ", view.checkpoint));
+  } else {
+    RETURN_IF_ERROR(InitRows(options_.files, config_.init_from, head.get()));
+    if (!config_.head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_.head.init, head.get()));
+    LogInfo(holds);
+  }
+  head_ = std::make_unique<MeteredHead>(std::move(head), metrics_, clock_);
+  checkpointer_ = std::make_unique<ShardCheckpointer>(
+      ShardCheckpointer::Options{config_.run.folder, config_.checkpoint.buffer_mb << 20}, head_.get(), options_.files,
+      metrics_, clock_, [this](const CheckpointReport& report) { participant_->Send(report); });
+  metrics_->classes.Set(static_cast<double>(range.size()));
+  metrics_->bytes.Set(static_cast<double>(head::Head::RequiredBytes(options)));
+  return absl::OkStatus();
+}
+
 absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
   if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator announced a view before its welcome");
-  if (head_ == nullptr) {
-    ClassRange range;  // of a shard that the view does not name: JoinView refuses it
-    for (const ShardMember& shard : view.shards) {
-      if (shard.id == id_) range = shard.range;
-    }
-    const head::HeadOptions options = HeadOptionsOf(config_, view.num_classes, range, device_);
-    ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, capacity_bytes_));
-    if (!config_.head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_.head.init, head.get()));
-    head_ = std::make_unique<MeteredHead>(std::move(head), metrics_, clock_);
-    metrics_->classes.Set(static_cast<double>(range.size()));
-    metrics_->bytes.Set(static_cast<double>(head::Head::RequiredBytes(options)));
-    LogInfo(absl::StrCat("holds classes [", range.begin, ", ", range.end, ") of ", view.num_classes));
-  }
+  if (head_ == nullptr) RETURN_IF_ERROR(HoldRange(view));
   RETURN_IF_ERROR(service_.Admit(view));
   RETURN_IF_ERROR(state_->JoinView(view, head_.get()));
   view_ = view.view;
@@ -173,6 +188,7 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
 absl::Status ShardProcess::Follow(const Next& next) {
   if (next.action != NextAction::kStop) return absl::OkStatus();
   executor_->Finish();
+  checkpointer_->Finish();  // the last one's report comes before Finished
   RETURN_IF_ERROR(SaveClassCenters(absl::StrCat(config_.run.folder, "/model"), *head_));
   {
     MutexLock lock(&mutex_);
@@ -235,6 +251,8 @@ void ShardProcess::SendStatistics(uint32_t worker, const Key& key, const Statist
 void ShardProcess::Refuse(uint32_t worker, const Key&, const absl::Status& why) { service_.Refuse(worker, why); }
 
 void ShardProcess::VoteReady(const ReadyVote& vote) { participant_->Send(vote); }
+
+void ShardProcess::TakeCheckpoint(const View& view, uint64_t step) { checkpointer_->Take(view, step); }
 
 void ShardProcess::Applied(uint64_t, Outcome outcome) {
   metrics_->steps.With(outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();

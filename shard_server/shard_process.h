@@ -13,6 +13,7 @@
 #include "common/base/device_name.h"
 #include "common/base/mutex.h"
 #include "common/config/run_config.h"
+#include "common/io/file_system.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/participant.h"
@@ -20,6 +21,7 @@
 #include "shard_server/executor.h"
 #include "shard_server/head/gpu.h"
 #include "shard_server/service.h"
+#include "shard_server/shard_checkpointer.h"
 #include "shard_server/shard_state.h"
 
 namespace arcshard::shard {
@@ -27,7 +29,8 @@ namespace arcshard::shard {
 // A shard's whole life: listens, registers, holds its range, takes part in every step, leaves its class centers.
 //
 // What the coordinator says, a signal, and an error of the head become tasks that Run's thread does one after the
-// other; workers' messages go to the ShardState directly, and passes run on the executor's thread.
+// other; workers' messages go to the ShardState directly, passes run on the executor's thread, and checkpoints are
+// written on one of their own.
 class ShardProcess final : private ParticipantEvents, private ShardOutput {
  public:
   struct Options {
@@ -41,6 +44,7 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
     int64_t capacity_bytes = 0;  // memory for weights, momentum and kept exponentials; on a GPU 0: RequestDevice's
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
     std::function<absl::StatusOr<std::vector<head::GpuInfo>>()> list_gpus = head::ListGpus;  // of this machine
+    FileSystem* files = RealFileSystem();                                                    // of checkpoints
   };
 
   // `metrics` and `clock` outlive the process.
@@ -73,6 +77,7 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   void SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) override;
   void Refuse(uint32_t worker, const Key& key, const absl::Status& why) override;
   void VoteReady(const ReadyVote& vote) override;
+  void TakeCheckpoint(const View& view, uint64_t step) override;
   void Applied(uint64_t step, Outcome outcome) override;
 
   void Post(Task task);
@@ -81,6 +86,8 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   absl::Status TakeDevice(absl::string_view uuid);
   absl::Status Enter(const Welcome& welcome);
   absl::Status Join(const ViewAnnouncement& view);
+  // The range that the view gives, with the rows after its last decided step.
+  absl::Status HoldRange(const ViewAnnouncement& view);
   absl::Status Follow(const Next& next);
   void TellFailure(const absl::Status& status);
 
@@ -96,6 +103,7 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   RunConfig config_;
   View view_;
   std::unique_ptr<head::Head> head_;
+  std::unique_ptr<ShardCheckpointer> checkpointer_;
   std::unique_ptr<ShardState> state_;
   ShardService service_;
   std::unique_ptr<Executor> executor_;

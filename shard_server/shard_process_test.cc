@@ -224,7 +224,7 @@ TEST_F(ShardProcessTest, ADecisionThatCannotBeEndsIt) {
   decision.step = 4;
   coordinator_.Say(decision);
   EXPECT_THAT(coordinator_.NextMessage().failure().sentence(),
-              HasSubstr("step 4 came, but that of step 0 is the next one here"));
+              HasSubstr("step 4 came, but view 3.1 goes on from step 0"));
   EXPECT_EQ(Result().code(), absl::StatusCode::kFailedPrecondition);
 }
 

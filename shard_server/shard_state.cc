@@ -35,11 +35,12 @@ absl::Status ShardState::JoinView(const ViewAnnouncement& view, head::Head* head
   }
   if (view.workers.empty()) return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " has no workers"));
   if (view.view <= View{}) return absl::InvalidArgumentError("a view counts from 1.1");
-  if (view.last_decided_step != 0) {
+  if (view.last_decided_step != 0 && view.checkpoint.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " goes on from step ",
                                                       view.last_decided_step, ", which this shard does not hold"));
   }
   view_ = view;
+  next_decision_ = view.last_decided_step;
   head_ = head;
   phase_ = Phase::kBetween;
   TakeWaiting();
@@ -50,7 +51,11 @@ absl::Status ShardState::JoinView(const ViewAnnouncement& view, head::Head* head
 absl::Status ShardState::Decide(const Decision& decision) {
   MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CheckView(decision.view, absl::StrCat("the decision of step ", decision.step)));
-  if (decision.step < decisions_) {
+  if (!started() && decision.step != next_decision_) {
+    return absl::FailedPreconditionError(absl::StrCat("the decision of step ", decision.step, " came, but ",
+                                                      ToString(view_.view), " goes on from step ", next_decision_));
+  }
+  if (decision.step < next_decision_) {
     if (decision == last_decision_) return absl::OkStatus();
     if (decision.step == last_decision_.step) {
       return absl::AlreadyExistsError(
@@ -59,14 +64,15 @@ absl::Status ShardState::Decide(const Decision& decision) {
     return absl::FailedPreconditionError(
         absl::StrCat("the decision of step ", decision.step, " came again after that of step ", last_decision_.step));
   }
-  if (decision.step > decisions_) {
-    return absl::FailedPreconditionError(absl::StrCat("the decision of step ", decision.step,
-                                                      " came, but that of step ", decisions_, " is the next one here"));
+  if (decision.step > next_decision_) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the decision of step ", decision.step, " came, but that of step ", next_decision_, " is the next one here"));
   }
-  if (decision.step == 0 && decision.outcome != Outcome::kCommit) {
-    return absl::InvalidArgumentError("the decision of step 0 can only be a commit of nothing");
+  if (!started() && decision.outcome != Outcome::kCommit) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the first decision, of step ", decision.step, ", can only be a commit of nothing"));
   }
-  if (decision.step > 0 && (phase_ != Phase::kStep || !open().voted())) {
+  if (started() && (phase_ != Phase::kStep || !open().voted())) {
     return absl::FailedPreconditionError(
         absl::StrCat("the decision of step ", decision.step, " came before this shard was ready for it"));
   }
@@ -76,10 +82,10 @@ absl::Status ShardState::Decide(const Decision& decision) {
   }
   RETURN_IF_ERROR(CheckNext(decision.next, decision.step + 1));
 
-  OpenStep* const decided = decision.step > 0 ? &open() : nullptr;
+  OpenStep* const decided = started() ? &open() : nullptr;
   last_decision_ = decision;
   lineage_ = ExtendLineage(lineage_, decision);
-  ++decisions_;
+  ++next_decision_;
   if (decided != nullptr) {
     decided->record().outcome = decision.outcome;
     decided->record().lr = decision.lr;
@@ -96,7 +102,7 @@ absl::Status ShardState::Proceed(const View& view, const Next& next) {
   if (phase_ == Phase::kStep && next.action == NextAction::kStep && next.plan == open().record().plan) {
     return absl::OkStatus();
   }
-  if (phase_ != Phase::kBetween || decisions_ == 0) {
+  if (phase_ != Phase::kBetween || !started()) {
     return absl::FailedPreconditionError(
         absl::StrCat("the word to proceed came, but no evaluation followed step ", undecided() - 1));
   }
@@ -156,7 +162,7 @@ absl::Status ShardState::Gradient(uint32_t worker, const Key& key, absl::Span<co
 
 ShardState::Decided ShardState::decided() const {
   MutexLock lock(&mutex_);
-  return {decisions_ > 0, last_decision_.step, lineage_};
+  return {started(), last_decision_.step, lineage_};
 }
 
 ShardState::Load ShardState::load() const {
@@ -245,6 +251,7 @@ absl::Status ShardState::CheckPlace(uint32_t worker, const Key& key) const {
 }
 
 void ShardState::Enter(const Next& next) {
+  if (next.checkpoint) checkpoint_ = undecided() - 1;
   switch (next.action) {
     case NextAction::kStep:
       phase_ = Phase::kStep;
@@ -278,6 +285,6 @@ absl::Status ShardState::TakeOne(const WaitingMessages::Message& message) {
                              options_.max_in_flight);
 }
 
-uint64_t ShardState::undecided() const { return std::max<uint64_t>(decisions_, 1); }
+uint64_t ShardState::undecided() const { return std::max(next_decision_, view_.last_decided_step + 1); }
 
 }  // namespace arcshard::shard

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,12 +20,15 @@ namespace arcshard::shard {
 
 // The state machine of one range of classes (DESIGN §2 to §4), without network, protobuf or torch.
 //
-//              JoinView            Decide(0)                  Decide(t), next = step
-//   kUnjoined ──────────► kBetween ─────────► kStep(1) ─ ··· ─────────────────────────► kStep(t + 1) ─ ···
+//              JoinView            Decide(c)                  Decide(t), next = step
+//   kUnjoined ──────────► kBetween ─────────► kStep(c + 1) ─ ··· ─────────────────────► kStep(t + 1) ─ ···
 //                            ▲     Proceed ─► kStep               next = evaluate           │
 //                            └──────────────────────────────────────────────────────────────┤
 //                                                                  next = stop              ▼
 //                                                                                       kStopped
+//
+// c is the view's last decided step: 0, or that of the checkpoint which the head was restored from. What is next may
+// begin with a checkpoint: the executor takes it once the update of the decided step is through, and before the next.
 //
 // Within kStep(t) each micro-batch runs through OpenStep::Progress; when all are kDone the record is complete and the
 // shard votes ready. Where classes are sampled the head begins the step when the labels of all its micro-batches have
@@ -58,7 +62,7 @@ class ShardState {
         false;  // pass 1 takes one micro-batch at a time, in order; otherwise whatever is queued together
   };
   struct Decided {
-    bool started = false;  // Decide(0) has come
+    bool started = false;  // the first decision has come
     uint64_t step = 0;     // the last decided
     uint64_t lineage = 0;
   };
@@ -77,12 +81,14 @@ class ShardState {
 
   // From the coordinator.
 
-  // The view's range is `head`'s, which outlives the state. A run has one view: a repeat is accepted.
-  // InvalidArgument: the view names no such shard, other classes than the head has, or no workers. FailedPrecondition:
-  // an earlier view than the last, a second one, or one that goes on from steps which this shard does not hold.
+  // The view's range is `head`'s, which outlives the state and holds the rows after the view's last decided step. A run
+  // has one view: a repeat is accepted. InvalidArgument: the view names no such shard, other classes than the head has,
+  // or no workers. FailedPrecondition: an earlier view than the last, a second one, or one that goes on from a step
+  // without naming a checkpoint of it.
   absl::Status JoinView(const ViewAnnouncement& view, head::Head* head);
 
-  // Written down before anything changes. The last decision again is accepted. FailedPrecondition: another view, a step
+  // Written down before anything changes. The first is a commit of nothing of the view's last decided step. The last
+  // decision again is accepted. FailedPrecondition: another view, a step
   // decided before, a gap, or a step of which this shard does not hold everything. AlreadyExists: the last decision
   // with other words. InvalidArgument: lr negative or not finite, or a plan of what is next that cannot be.
   absl::Status Decide(const Decision& decision);
@@ -125,6 +131,7 @@ class ShardState {
   absl::Status CheckNext(const Next& next, uint64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Turn> CheckTurn(const Key& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckPlace(uint32_t worker, const Key& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool started() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return next_decision_ > view_.last_decided_step; }
   void Enter(const Next& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TakeOne(const WaitingMessages::Message& message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -148,10 +155,12 @@ class ShardState {
   std::array<OpenStep, 2> steps_ ABSL_GUARDED_BY(mutex_);  // step t in t mod 2
   WaitingMessages waiting_ ABSL_GUARDED_BY(mutex_);
   std::vector<Refusal> refusals_ ABSL_GUARDED_BY(mutex_);
-  uint64_t decisions_ ABSL_GUARDED_BY(mutex_) = 0;  // so many have come: of steps 0 to decisions_ - 1
+  uint64_t next_decision_ ABSL_GUARDED_BY(mutex_) = 0;  // the step that it is of
   Decision last_decision_ ABSL_GUARDED_BY(mutex_);
   uint64_t lineage_ ABSL_GUARDED_BY(mutex_) = 0;
   OpenStep* undone_ ABSL_GUARDED_BY(mutex_) = nullptr;  // decided, not yet applied
+  // A checkpoint of this step is to be taken once that is done, before anything else.
+  std::optional<uint64_t> checkpoint_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 
   // Of the executor alone; kept for their memory.

@@ -66,6 +66,7 @@ class SilentOutput final : public ShardOutput {
   void SendStatistics(uint32_t, const Key&, const Statistics&) override {}
   void Refuse(uint32_t, const Key&, const absl::Status&) override { ADD_FAILURE(); }
   void VoteReady(const ReadyVote&) override {}
+  void TakeCheckpoint(const View&, uint64_t) override {}
   void Applied(uint64_t, Outcome) override {}
 };
 

@@ -122,6 +122,7 @@ class ThreadedOutput final : public ShardOutput {
     voted_ = vote.step;
     changed_.NotifyAll();
   }
+  void TakeCheckpoint(const View&, uint64_t) override {}
   void Applied(uint64_t, Outcome) override { ++applied; }
 
   void AwaitStatistics(uint64_t step, uint32_t micro_batch) {

@@ -26,7 +26,7 @@ void ShardState::Close() {
 }
 
 bool ShardState::HasWorkLocked() const {
-  if (!refusals_.empty() || undone_ != nullptr) return true;
+  if (!refusals_.empty() || undone_ != nullptr || checkpoint_.has_value()) return true;
   if (phase_ != Phase::kStep) return false;
   const OpenStep& step = steps_[undecided() % 2];
   return step.HasResend() || step.HasBegin(options_.deterministic) || step.HasGroup(options_.deterministic) ||
@@ -37,6 +37,8 @@ absl::Status ShardState::RunOne() {
   OpenStep* update = nullptr;
   OpenStep* forward = nullptr;
   std::optional<absl::Span<const int64_t>> begin;
+  std::optional<uint64_t> checkpoint;
+  View view;
   uint64_t step = 0;
   std::vector<Refusal> refusals;
   int64_t resend = -1;
@@ -48,6 +50,9 @@ absl::Status ShardState::RunOne() {
       refusals.swap(refusals_);
     } else if (undone_ != nullptr) {
       update = undone_;  // before pass 1 of the next step, which needs the new class centers
+    } else if (checkpoint_.has_value()) {
+      checkpoint.swap(checkpoint_);
+      view = view_.view;
     } else if (open().HasResend()) {
       forward = &open();
       resend = forward->TakeResend();
@@ -65,6 +70,8 @@ absl::Status ShardState::RunOne() {
     for (const Refusal& refusal : refusals) output_->Refuse(refusal.worker, refusal.key, refusal.why);
   } else if (update != nullptr) {
     return RunUpdate(update);
+  } else if (checkpoint.has_value()) {
+    output_->TakeCheckpoint(view, *checkpoint);
   } else if (resend >= 0) {
     SendStatistics(*forward, static_cast<uint32_t>(resend));
   } else if (begin.has_value()) {

@@ -105,6 +105,9 @@ class RecordingOutput final : public ShardOutput {
   }
   void Refuse(uint32_t worker, const Key&, const absl::Status& why) override { refused.push_back({worker, why}); }
   void VoteReady(const ReadyVote& vote) override { votes.push_back(vote); }
+  void TakeCheckpoint(const View& view, uint64_t step) override {
+    checkpoints.push_back(absl::StrCat(ToString(view), ", step ", step, " after ", applied.size(), " applied"));
+  }
   void Applied(uint64_t step, Outcome) override { applied.push_back(step); }
 
   std::vector<std::string> sent;
@@ -113,6 +116,7 @@ class RecordingOutput final : public ShardOutput {
   std::vector<std::pair<uint32_t, absl::Status>> refused;
   std::vector<ReadyVote> votes;
   std::vector<uint64_t> applied;
+  std::vector<std::string> checkpoints;  // "view 1.2, step 3 after 2 applied"
 };
 
 inline ViewAnnouncement TestView() {

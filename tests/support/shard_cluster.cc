@@ -4,14 +4,18 @@
 #include <map>
 #include <utility>
 
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/token.h"
+#include "common/io/file_system.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "shard_server/executor.h"
 #include "shard_server/head/test_device.h"
+#include "shard_server/restore_rows.h"
 #include "shard_server/service.h"
+#include "shard_server/shard_checkpointer.h"
 #include "shard_server/shard_output.h"
 #include "worker/shards/grpc_shard_link.h"
 
@@ -21,8 +25,10 @@ namespace {
 // One shard: what arcshard-shard is made of, less the coordinator's stream.
 class TestShard final : public shard::ShardOutput {
  public:
-  TestShard(std::unique_ptr<head::Head> head, const shard::ShardState::Options& options)
+  TestShard(std::unique_ptr<head::Head> head, const shard::ShardState::Options& options, const std::string& run_folder)
       : head_(std::move(head)),
+        checkpoints_({.run_folder = run_folder}, head_.get(), RealFileSystem(), &metrics_, &clock_,
+                     [this](const CheckpointReport& report) { Written(report); }),
         state_(options, this),
         executor_(&state_, [this](const absl::Status& status) { Fail(status); }) {}
 
@@ -61,6 +67,12 @@ class TestShard final : public shard::ShardOutput {
     while (!votes_.contains(step) && failure_.ok()) changed_.Wait(&mutex_);
     return failure_.ok() ? votes_[step] : ReadyVote{.step = step, .finite = false, .reason = failure_.ToString()};
   }
+  absl::StatusOr<CheckpointReport> AwaitCheckpoint(uint64_t step) {
+    MutexLock lock(&mutex_);
+    while (!written_.contains(step) && failure_.ok()) changed_.Wait(&mutex_);
+    RETURN_IF_ERROR(failure_);
+    return written_[step];
+  }
   void AwaitApplied(uint64_t step) {
     MutexLock lock(&mutex_);
     while (applied_ < step && failure_.ok()) changed_.Wait(&mutex_);
@@ -96,6 +108,7 @@ class TestShard final : public shard::ShardOutput {
     votes_[vote.step] = vote;
     changed_.NotifyAll();
   }
+  void TakeCheckpoint(const View& view, uint64_t step) override { checkpoints_.Take(view, step); }
   void Applied(uint64_t step, Outcome) override {
     MutexLock lock(&mutex_);
     applied_ = step;
@@ -103,22 +116,30 @@ class TestShard final : public shard::ShardOutput {
   }
 
  private:
+  void Written(const CheckpointReport& report) {
+    MutexLock lock(&mutex_);
+    written_[report.step] = report;
+    changed_.NotifyAll();
+  }
   void Fail(const absl::Status& status) {
     MutexLock lock(&mutex_);
     failure_ = status;
     changed_.NotifyAll();
   }
 
+  const SystemClock clock_;
   MetricRegistry registry_;
   ShardMetrics metrics_{&registry_};
-  const std::unique_ptr<head::Head> head_;
   std::unique_ptr<shard::ShardService> service_;  // null in process
   Mutex mutex_;
   CondVar changed_;
   std::map<uint32_t, std::pair<size_t, worker::ShardLinkEvents*>> listeners_ ABSL_GUARDED_BY(mutex_);  // by worker
   std::map<uint64_t, ReadyVote> votes_ ABSL_GUARDED_BY(mutex_);                                        // by step
+  std::map<uint64_t, CheckpointReport> written_ ABSL_GUARDED_BY(mutex_);                               // by step
   uint64_t applied_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  const std::unique_ptr<head::Head> head_;
+  shard::ShardCheckpointer checkpoints_;
   shard::ShardState state_;
   shard::Executor executor_;
   std::unique_ptr<RpcServer> server_;
@@ -161,7 +182,9 @@ class RealShardCluster final : public ShardCluster {
       : options_(options), transport_(transport) {}
 
   absl::Status StartShards() {
-    view_.view = {1, 1};
+    view_.view = options_.view;
+    view_.last_decided_step = options_.last_decided_step;
+    view_.checkpoint = options_.checkpoint;
     view_.num_classes = options_.ranges.back().end;
     for (uint32_t i = 0; i < options_.workers; ++i) view_.workers.push_back({i, "", NewToken()});
     for (uint32_t k = 0; k < options_.ranges.size(); ++k) {
@@ -176,7 +199,11 @@ class RealShardCluster final : public ShardCluster {
       state.max_in_flight = options_.max_in_flight;
       state.deterministic = options_.deterministic;
       ASSIGN_OR_RETURN(std::unique_ptr<head::Head> made, head::Head::Create(head, int64_t{1} << 30));
-      shards_.push_back(std::make_unique<TestShard>(std::move(made), state));
+      if (!options_.checkpoint.empty()) {
+        RETURN_IF_ERROR(
+            shard::RestoreRows(RealFileSystem(), options_.checkpoint, options_.last_decided_step, made.get()));
+      }
+      shards_.push_back(std::make_unique<TestShard>(std::move(made), state, options_.run_folder));
       if (transport_ == Transport::kGrpc) RETURN_IF_ERROR(shards_[k]->Serve());
       view_.shards.push_back({k, transport_ == Transport::kGrpc ? shards_[k]->address() : "", options_.ranges[k]});
     }
@@ -215,6 +242,15 @@ class RealShardCluster final : public ShardCluster {
   }
   void AwaitApplied(uint64_t step) override {
     for (const auto& shard : shards_) shard->AwaitApplied(step);
+  }
+
+  absl::StatusOr<std::vector<CheckpointReport>> AwaitCheckpoint(uint64_t step) override {
+    std::vector<CheckpointReport> reports;
+    for (const auto& shard : shards_) {
+      ASSIGN_OR_RETURN(CheckpointReport report, shard->AwaitCheckpoint(step));
+      reports.push_back(std::move(report));
+    }
+    return reports;
   }
 
   std::vector<float> Weights() const override {
