@@ -46,6 +46,8 @@ class ShardedHead {
               float lr);
   void Discard();
 
+  Head* head(size_t shard) const { return heads_[shard].get(); }
+
   std::vector<float> Weights() const;
   std::vector<float> Moment(int moment) const;
   std::vector<float> Momentum() const { return Moment(0); }
