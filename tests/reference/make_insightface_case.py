@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records tests/data/insightface: what InsightFace's arcface_torch leaves behind, written by PyTorch.
 
-    python make_insightface_case.py ../data/insightface     (needs torch, safetensors)
+    python make_insightface_case.py ../data/insightface     (needs torch, safetensors, pillow)
 
 A backbone (iresnet18 with width 1, 16×16 pixels) and a classifier of 11 classes over 3 ranks (4, 4, 3 rows, by
 arcface_torch's rule) after two steps of SGD with momentum. Written are
@@ -12,15 +12,17 @@ arcface_torch's rule) after two steps of SGD with momentum. Written are
     softmax/rank_<r>_softmax_weight_mom.pt   likewise
     softmax/backbone.pth                     likewise, saved from inside DistributedDataParallel: "module." before names
     odd.pt, odd_stream.pt                    tensors of other types, views, strides, in both formats
+    images/<i>.png                           random pixels
 
-and expected.safetensors: centers, momentum, backbone.<key>, backbone_momentum.<parameter>, images, embeddings (of the
-backbone in evaluation mode), odd.<name>.
+and expected.safetensors: centers, momentum, backbone.<key>, backbone_momentum.<parameter>, odd.<name>, and embeddings: what
+the backbone in evaluation mode makes of the images, (pixel - 127.5) / 127.5, in order.
 """
 import collections
 import pathlib
 import sys
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -81,7 +83,7 @@ def odd_tensors():
 
 def main(folder):
     folder = pathlib.Path(folder)
-    for name in ("checkpoint", "softmax"):
+    for name in ("checkpoint", "softmax", "images"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     net, heads, optimizers, schedulers = train()
     momentum_of = lambda optimizer, parameter: optimizer.state[parameter]["momentum_buffer"]
@@ -107,8 +109,10 @@ def main(folder):
     expected |= {f"odd.{name}": (value if name == "long" else value.float()).detach().contiguous().clone()
                  for name, value in odd.items()}
     net.eval()
-    expected["images"] = torch.randn(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE)
-    expected["embeddings"] = net(expected["images"]).detach()
+    pixels = torch.randint(0, 256, (BATCH, 3, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"images/{i}.png")
+    expected["embeddings"] = net((pixels.float() - 127.5) / 127.5).detach()
     save_file({name: value.contiguous() for name, value in expected.items()}, folder / "expected.safetensors",
               {"torch": torch.__version__, "steps": str(STEPS)})
 
