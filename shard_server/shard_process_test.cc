@@ -3,155 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <deque>
 #include <filesystem>
 #include <optional>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/io/safetensors.h"
-#include "common/rpc/convert.h"
-#include "common/rpc/server_stream.h"
+#include "shard_server/shard_process_test_kit.h"
 
 namespace arcshard::shard {
 namespace {
 
 using testing::HasSubstr;
-
-// Serves one participant. Ends its stream with Aborted when that says Failure, with OK when it says Finished.
-class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
- public:
-  using Sender = std::shared_ptr<StreamSender<v1::CoordinatorMessage>>;
-
-  grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Attend(
-      grpc::CallbackServerContext*) override {
-    return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start([this](Sender sender) {
-      MutexLock lock(&mutex_);
-      sender_ = std::move(sender);
-      return std::make_unique<Handler>(this);
-    });
-  }
-
-  // The next message but heartbeats.
-  v1::ParticipantMessage NextMessage() {
-    MutexLock lock(&mutex_);
-    while (messages_.empty()) changed_.Wait(&mutex_);
-    v1::ParticipantMessage message = std::move(messages_.front());
-    messages_.pop_front();
-    return message;
-  }
-  void Close(const absl::Status& status) { sender()->Close(status); }
-  void SayWelcome(const std::string& config_yaml, const std::string& device = "") {
-    v1::CoordinatorMessage message;
-    message.mutable_welcome()->set_device(device);
-    message.mutable_welcome()->set_id(1);
-    message.mutable_welcome()->set_config_yaml(config_yaml);
-    sender()->Send(std::move(message));
-  }
-  void Say(const ViewAnnouncement& view) {
-    v1::CoordinatorMessage message;
-    *message.mutable_view() = ToProto(view);
-    sender()->Send(std::move(message));
-  }
-  void Say(const Decision& decision) {
-    v1::CoordinatorMessage message;
-    *message.mutable_decision() = ToProto(decision);
-    sender()->Send(std::move(message));
-  }
-  void SayProceed(const View& view, const Next& next) {
-    v1::CoordinatorMessage message;
-    *message.mutable_proceed()->mutable_view() = ToProto(view);
-    *message.mutable_proceed()->mutable_next() = ToProto(next);
-    sender()->Send(std::move(message));
-  }
-
- private:
-  class Handler final : public StreamHandler<v1::ParticipantMessage> {
-   public:
-    explicit Handler(ScriptedCoordinator* coordinator) : coordinator_(coordinator) {}
-    absl::Status OnMessage(const v1::ParticipantMessage& message) override {
-      if (message.has_heartbeat()) return absl::OkStatus();
-      {
-        MutexLock lock(&coordinator_->mutex_);
-        coordinator_->messages_.push_back(message);
-        coordinator_->changed_.NotifyAll();
-      }
-      if (message.has_finished()) coordinator_->Close(absl::OkStatus());
-      if (message.has_failure()) return absl::AbortedError(absl::StrCat("shard 1: ", message.failure().sentence()));
-      return absl::OkStatus();
-    }
-    void OnClosed(const absl::Status&) override {}
-
-   private:
-    ScriptedCoordinator* const coordinator_;
-  };
-
-  Sender sender() {
-    MutexLock lock(&mutex_);
-    return sender_;
-  }
-
-  Mutex mutex_;
-  CondVar changed_;
-  Sender sender_ ABSL_GUARDED_BY(mutex_);
-  std::deque<v1::ParticipantMessage> messages_ ABSL_GUARDED_BY(mutex_);
-};
-
-class ShardProcessTest : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = absl::StrCat(testing::TempDir(), "/shard_process_test_", ::getpid(), "_",
-                           testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::remove_all(folder_);
-    auto server = RpcServer::Start("127.0.0.1:0", {&coordinator_});
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    options_.coordinator = server_->address();
-    options_.capacity_bytes = int64_t{64} << 20;
-  }
-  void TearDown() override {
-    if (runner_.joinable()) runner_.join();
-  }
-
-  // Starts the process and reads its registration.
-  v1::Register Start() {
-    process_ = std::make_unique<ShardProcess>(options_, &metrics_, &clock_);
-    runner_ = std::thread([this] { result_ = process_->Run(); });
-    return coordinator_.NextMessage().register_();
-  }
-  absl::Status Result() {
-    runner_.join();
-    return result_;
-  }
-  std::string Config(const std::string& head = "") const {
-    return absl::StrCat("run: {folder: '", folder_, "'}\n",
-                        "data: {train: /nowhere, batch_size: 8, micro_batch_size: 4}\n",
-                        "backbone: {embedding_size: 16}\n", "head: {exp_budget_mb: 0", head, "}\n");
-  }
-  ViewAnnouncement ViewOf(int64_t num_classes = 10) const {
-    ViewAnnouncement view;
-    view.view = {3, 1};
-    view.num_classes = num_classes;
-    view.shards = {{0, "127.0.0.1:1", {0, 4}}, {1, "127.0.0.1:2", {4, num_classes}}};
-    view.workers = {{0, "127.0.0.1:3", "token of worker0"}};
-    return view;
-  }
-  static Decision Start0(NextAction next) { return {{3, 1}, 0, Outcome::kCommit, 0.0, {next, {}}}; }
-
-  std::string folder_;
-  ScriptedCoordinator coordinator_;
-  std::unique_ptr<RpcServer> server_;
-  MetricRegistry registry_;
-  ShardMetrics metrics_{&registry_};
-  SystemClock clock_;
-  ShardProcess::Options options_;
-  std::unique_ptr<ShardProcess> process_;
-  std::thread runner_;
-  absl::Status result_;
-};
 
 TEST_F(ShardProcessTest, FromRegistrationToTheClassCentersThatItLeaves) {
   const v1::Register registration = Start();
