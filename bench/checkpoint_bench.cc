@@ -107,7 +107,7 @@ int Main(int argc, char** argv) {
   CLI::App app("The cost of a shard's part of a checkpoint: written alone, and while the head trains.");
   const CLI::IsMember types({"float32", "bfloat16"});
   const auto add = [&app](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->capture_default_str();
+    return app.add_option(name, value, help)->capture_default_str()->take_last();
   };
   add("--folder", options.run.folder, "Folder on the disk that is measured; what is written is removed");
   add("--buffer-mb", options.run.buffer_mb, "MiB for rows copied aside, as checkpoint.buffer_mb")
