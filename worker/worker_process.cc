@@ -208,6 +208,10 @@ class WorkerLife {
 
   absl::Status Resume(const ViewAnnouncement& view) {
     ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(RealFileSystem(), view.checkpoint));
+    if (checkpoint.manifest().step != view.last_decided_step) {
+      return absl::FailedPreconditionError(absl::StrCat(view.checkpoint, ": is of step ", checkpoint.manifest().step,
+                                                        ", but the run goes on after step ", view.last_decided_step));
+    }
     RETURN_IF_ERROR(RestoreWorker(checkpoint, trainer_->state()));
     best_accuracy_ = checkpoint.manifest().best_accuracy;
     LogInfo(absl::StrCat("goes on after step ", view.last_decided_step, " from ", view.checkpoint));

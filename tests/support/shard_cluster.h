@@ -27,6 +27,10 @@ struct ShardClusterOptions {
   uint32_t batch_size = 1;         // most samples of a step
   uint32_t max_in_flight = 4;
   bool deterministic = true;
+  View view = {1, 1};
+  uint64_t last_decided_step = 0;
+  std::string checkpoint = {};  // folder of the one of that step, which the rows come from; empty: they are drawn
+  std::string run_folder = {};  // for checkpoints that are taken
 };
 
 // The shards of a run without a coordinator: real heads, state machines and executors, for tests that train against
@@ -48,6 +52,8 @@ class ShardCluster {
   virtual ReadyVote AwaitVote(uint64_t step) = 0;
   // Waits until every shard has carried out a decision.
   virtual void AwaitApplied(uint64_t step) = 0;
+  // Waits for the parts of a checkpoint that the decision about `step` asked for: a report of each shard.
+  virtual absl::StatusOr<std::vector<CheckpointReport>> AwaitCheckpoint(uint64_t step) = 0;
 
   // N×D, and N, of all shards. Only between a decision that was applied and the next one.
   virtual std::vector<float> Weights() const = 0;

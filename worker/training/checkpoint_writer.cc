@@ -9,6 +9,7 @@
 #include "c10/core/GradMode.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/part_writer.h"
+#include "common/io/log.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/backbone/tensor_file.h"
 
@@ -75,10 +76,14 @@ void CheckpointWriter::Write(const Request& request, absl::Time begun) {
   }
   report.took = options_.clock->Now() - begun;
   if (report.status.ok()) {
+    uint64_t bytes = 0;
+    for (const FileRecord& file : report.files) bytes += file.bytes;
     options_.metrics->checkpoint_write.Observe(absl::ToDoubleSeconds(report.took));
-    for (const FileRecord& file : report.files) {
-      options_.metrics->checkpoint_write_bytes.Increment(static_cast<double>(file.bytes));
-    }
+    options_.metrics->checkpoint_write_bytes.Increment(static_cast<double>(bytes));
+    LogInfo(absl::StrCat("wrote its part of the checkpoint of step ", report.step, ": ", bytes, " bytes in ",
+                         absl::FormatDuration(absl::Trunc(report.took, absl::Milliseconds(1)))));
+  } else {
+    LogInfo(absl::StrCat("no part of the checkpoint of step ", report.step, ": ", report.status.message()));
   }
   options_.report(report);
 }
