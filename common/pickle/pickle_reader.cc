@@ -5,13 +5,12 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
 #include "common/pickle/pickle_opcodes.h"
+#include "common/pickle/pickle_stack.h"
 #include "common/pickle/pickle_text.h"
 
 namespace arcshard {
@@ -49,34 +48,27 @@ absl::string_view PickleKindName(Kind kind) {
 }
 
 // The stack machine that a pickle is a program for.
-class PickleMachine {
+class PickleMachine : private PickleStack {
  public:
   PickleMachine(PickleDocument* document, absl::Span<const absl::string_view> globals)
-      : document_(document), bytes_(document->bytes_), globals_(globals) {}
+      : PickleStack(document), document_(document), bytes_(document->bytes_), globals_(globals) {}
 
   absl::Status Run() {
     for (int64_t opcodes = 0; !stopped_; ++opcodes) {
       if (opcodes == PickleDocument::kMaxOpcodes) {
         return absl::ResourceExhaustedError(absl::StrCat("more than ", PickleDocument::kMaxOpcodes, " opcodes"));
       }
-      opcode_at_ = at_;
+      const size_t offset = at_;
       ASSIGN_OR_RETURN(const absl::string_view byte, Take(1));
-      opcode_ = static_cast<uint8_t>(byte[0]);
-      RETURN_IF_ERROR(Execute(static_cast<PickleOpcode>(opcode_)));
+      const uint8_t opcode = static_cast<uint8_t>(byte[0]);
+      Begin(opcode, offset);
+      RETURN_IF_ERROR(Execute(static_cast<PickleOpcode>(opcode)));
     }
     document_->length_ = at_;
     return absl::OkStatus();
   }
 
  private:
-  template <typename... What>
-  absl::Status Refuse(const What&... what) const {
-    const absl::string_view name = PickleOpcodeName(opcode_);
-    return absl::InvalidArgumentError(
-        absl::StrCat("opcode ", name.empty() ? absl::StrFormat("0x%02x", opcode_) : std::string(name), " at offset ",
-                     opcode_at_, " ", what...));
-  }
-
   // What follows in the file.
   absl::StatusOr<absl::string_view> Take(uint64_t count) {
     if (count > bytes_.size() - at_) {
@@ -102,106 +94,11 @@ class PickleMachine {
     return number;
   }
 
-  PickleValue* Make(Kind kind) {
-    document_->values_.emplace_back();
-    document_->values_.back().kind = kind;
-    return &document_->values_.back();
-  }
-  absl::Status Push(PickleValue* value) {
-    stack_.push_back(value);
-    return absl::OkStatus();
-  }
-  absl::Status PushInteger(Kind kind, int64_t integer) {
-    PickleValue* value = Make(kind);
-    value->integer = integer;
-    return Push(value);
-  }
-  absl::Status PushReal(double real) {
-    PickleValue* value = Make(Kind::kFloat);
-    value->real = real;
-    return Push(value);
-  }
-  absl::Status PushText(Kind kind, absl::string_view text) {
-    PickleValue* value = Make(kind);
-    value->text = text;
-    return Push(value);
-  }
-  absl::Status PushOwnedText(Kind kind, std::string text) {
-    document_->texts_.push_back(std::move(text));
-    return PushText(kind, document_->texts_.back());
-  }
   // A text behind its length.
   absl::Status PushCounted(Kind kind, int width) {
     ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(width));
     ASSIGN_OR_RETURN(const absl::string_view text, Take(length));
     return PushText(kind, text);
-  }
-
-  // What lies above the last mark, or on the whole stack, may be popped.
-  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
-  absl::StatusOr<PickleValue*> Pop() {
-    if (stack_.size() <= floor()) return Refuse("finds nothing on the stack");
-    PickleValue* top = stack_.back();
-    stack_.pop_back();
-    return top;
-  }
-  absl::StatusOr<PickleValue*> Top() {
-    if (stack_.size() <= floor()) return Refuse("finds nothing on the stack");
-    return stack_.back();
-  }
-  // Everything above the last mark, and the mark.
-  absl::StatusOr<std::vector<const PickleValue*>> PopToMark() {
-    if (marks_.empty()) return Refuse("finds no mark on the stack");
-    std::vector<const PickleValue*> items(stack_.begin() + static_cast<ptrdiff_t>(marks_.back()), stack_.end());
-    stack_.resize(marks_.back());
-    marks_.pop_back();
-    return items;
-  }
-  absl::Status PushTuple(int count) {
-    PickleValue* tuple = Make(Kind::kTuple);
-    tuple->items.resize(count);
-    for (int i = count - 1; i >= 0; --i) {
-      ASSIGN_OR_RETURN(tuple->items[i], Pop());
-    }
-    return Push(tuple);
-  }
-  absl::Status PushMarked(Kind kind) {
-    ASSIGN_OR_RETURN(std::vector<const PickleValue*> items, PopToMark());
-    PickleValue* value = Make(kind);
-    value->items = std::move(items);
-    return Push(value);
-  }
-  absl::Status AppendTo(const std::vector<const PickleValue*>& items) {
-    ASSIGN_OR_RETURN(PickleValue * list, Top());
-    if (list->kind != Kind::kList) return Refuse("appends to ", PickleKindName(list->kind));
-    list->items.insert(list->items.end(), items.begin(), items.end());
-    return absl::OkStatus();
-  }
-
-  // Keys and values in turn; an object may be a dict too (collections.OrderedDict).
-  absl::Status SetIn(const std::vector<const PickleValue*>& items) {
-    ASSIGN_OR_RETURN(PickleValue * dict, Top());
-    if (dict->kind != Kind::kDict && dict->kind != Kind::kObject) {
-      return Refuse("sets entries of ", PickleKindName(dict->kind));
-    }
-    if (items.size() % 2 != 0) return Refuse("has a key without a value");
-    for (size_t i = 0; i < items.size(); i += 2) dict->entries.emplace_back(items[i], items[i + 1]);
-    return absl::OkStatus();
-  }
-  absl::Status PushMarkedDict() {
-    ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
-    RETURN_IF_ERROR(Push(Make(Kind::kDict)));
-    return SetIn(items);
-  }
-
-  absl::Status Put(uint64_t index) {
-    ASSIGN_OR_RETURN(memo_[index], Top());
-    return absl::OkStatus();
-  }
-  absl::Status Get(uint64_t index) {
-    const auto found = memo_.find(index);
-    if (found == memo_.end()) return Refuse("gets ", index, ", which was never put");
-    return Push(found->second);
   }
 
   absl::Status PushGlobal(absl::string_view module, absl::string_view name) {
@@ -218,24 +115,6 @@ class PickleMachine {
     if (name->kind != Kind::kText || module->kind != Kind::kText) return Refuse("needs two strings");
     return PushGlobal(module->text, name->text);
   }
-  absl::Status Reduce() {
-    ASSIGN_OR_RETURN(const PickleValue* arguments, Pop());
-    ASSIGN_OR_RETURN(const PickleValue* callee, Pop());
-    if (callee->kind != Kind::kGlobal || arguments->kind != Kind::kTuple) {
-      return Refuse("calls ", PickleKindName(callee->kind), " with ", PickleKindName(arguments->kind));
-    }
-    PickleValue* object = Make(Kind::kObject);
-    object->items = {callee, arguments};
-    return Push(object);
-  }
-  absl::Status Build() {
-    ASSIGN_OR_RETURN(const PickleValue* state, Pop());
-    ASSIGN_OR_RETURN(PickleValue * object, Top());
-    if (object->kind != Kind::kObject || object->items.size() != 2) return Refuse("needs an object without a state");
-    object->items.push_back(state);
-    return absl::OkStatus();
-  }
-
   // INT and LONG of protocol 0: decimal; 00 and 01 are False and True.
   absl::Status PushDecimal(bool may_be_bool) {
     ASSIGN_OR_RETURN(absl::string_view line, TakeLine());
@@ -284,16 +163,16 @@ class PickleMachine {
       }
       case PickleOpcode::STOP: {
         ASSIGN_OR_RETURN(document_->root_, Pop());
-        if (!stack_.empty() || !marks_.empty()) return Refuse("leaves values on the stack");
+        if (!empty()) return Refuse("leaves values on the stack");
         stopped_ = true;
         return absl::OkStatus();
       }
 
       case PickleOpcode::MARK:
-        marks_.push_back(stack_.size());
+        Mark();
         return absl::OkStatus();
       case PickleOpcode::POP:
-        if (stack_.size() == floor()) return PopToMark().status();
+        if (at_mark()) return PopToMark().status();
         return Pop().status();
       case PickleOpcode::POP_MARK:
         return PopToMark().status();
@@ -403,7 +282,7 @@ class PickleMachine {
         return Get(index);
       }
       case PickleOpcode::MEMOIZE:
-        return Put(memo_.size());
+        return Put(memo_size());
 
       case PickleOpcode::GLOBAL: {
         ASSIGN_OR_RETURN(const absl::string_view module, TakeLine());
@@ -430,12 +309,7 @@ class PickleMachine {
   const absl::string_view bytes_;
   const absl::Span<const absl::string_view> globals_;
   size_t at_ = 0;
-  size_t opcode_at_ = 0;
-  uint8_t opcode_ = 0;
   bool stopped_ = false;
-  std::vector<PickleValue*> stack_;
-  std::vector<size_t> marks_;  // stack heights
-  absl::flat_hash_map<uint64_t, PickleValue*> memo_;
 };
 
 absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::ParsePrefix(

@@ -68,6 +68,7 @@ class PickleDocument {
 
  private:
   friend class PickleMachine;
+  friend class PickleStack;
   explicit PickleDocument(std::string bytes) : bytes_(std::move(bytes)) {}
 
   const std::string bytes_;

@@ -1,0 +1,169 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/pickle/pickle_opcodes.h"
+#include "common/pickle/pickle_reader.h"
+
+namespace arcshard {
+
+// What the machine that a pickle is a program for works on: values on a stack with marks, and a memo. Refusals name the
+// opcode that is being executed.
+class PickleStack {
+ public:
+  using Kind = PickleValue::Kind;
+
+  explicit PickleStack(PickleDocument* document) : document_(document) {}
+
+  void Begin(uint8_t opcode, size_t offset) {
+    opcode_ = opcode;
+    opcode_at_ = offset;
+  }
+
+  template <typename... What>
+  absl::Status Refuse(const What&... what) const {
+    const absl::string_view name = PickleOpcodeName(opcode_);
+    return absl::InvalidArgumentError(
+        absl::StrCat("opcode ", name.empty() ? absl::StrFormat("0x%02x", opcode_) : std::string(name), " at offset ",
+                     opcode_at_, " ", what...));
+  }
+
+  PickleValue* Make(Kind kind) {
+    document_->values_.emplace_back();
+    document_->values_.back().kind = kind;
+    return &document_->values_.back();
+  }
+  absl::Status Push(PickleValue* value) {
+    stack_.push_back(value);
+    return absl::OkStatus();
+  }
+  absl::Status PushInteger(Kind kind, int64_t integer) {
+    PickleValue* value = Make(kind);
+    value->integer = integer;
+    return Push(value);
+  }
+  absl::Status PushReal(double real) {
+    PickleValue* value = Make(Kind::kFloat);
+    value->real = real;
+    return Push(value);
+  }
+  absl::Status PushText(Kind kind, absl::string_view text) {
+    PickleValue* value = Make(kind);
+    value->text = text;
+    return Push(value);
+  }
+  absl::Status PushOwnedText(Kind kind, std::string text) {
+    document_->texts_.push_back(std::move(text));
+    return PushText(kind, document_->texts_.back());
+  }
+  absl::StatusOr<PickleValue*> Pop() {
+    if (stack_.size() <= floor()) return Refuse("finds nothing on the stack");
+    PickleValue* top = stack_.back();
+    stack_.pop_back();
+    return top;
+  }
+  absl::StatusOr<PickleValue*> Top() {
+    if (stack_.size() <= floor()) return Refuse("finds nothing on the stack");
+    return stack_.back();
+  }
+  // Everything above the last mark, and the mark.
+  absl::StatusOr<std::vector<const PickleValue*>> PopToMark() {
+    if (marks_.empty()) return Refuse("finds no mark on the stack");
+    std::vector<const PickleValue*> items(stack_.begin() + static_cast<ptrdiff_t>(marks_.back()), stack_.end());
+    stack_.resize(marks_.back());
+    marks_.pop_back();
+    return items;
+  }
+  absl::Status PushTuple(int count) {
+    PickleValue* tuple = Make(Kind::kTuple);
+    tuple->items.resize(count);
+    for (int i = count - 1; i >= 0; --i) {
+      ASSIGN_OR_RETURN(tuple->items[i], Pop());
+    }
+    return Push(tuple);
+  }
+  absl::Status PushMarked(Kind kind) {
+    ASSIGN_OR_RETURN(std::vector<const PickleValue*> items, PopToMark());
+    PickleValue* value = Make(kind);
+    value->items = std::move(items);
+    return Push(value);
+  }
+  absl::Status AppendTo(const std::vector<const PickleValue*>& items) {
+    ASSIGN_OR_RETURN(PickleValue * list, Top());
+    if (list->kind != Kind::kList) return Refuse("appends to ", PickleKindName(list->kind));
+    list->items.insert(list->items.end(), items.begin(), items.end());
+    return absl::OkStatus();
+  }
+
+  // Keys and values in turn; an object may be a dict too (collections.OrderedDict).
+  absl::Status SetIn(const std::vector<const PickleValue*>& items) {
+    ASSIGN_OR_RETURN(PickleValue * dict, Top());
+    if (dict->kind != Kind::kDict && dict->kind != Kind::kObject) {
+      return Refuse("sets entries of ", PickleKindName(dict->kind));
+    }
+    if (items.size() % 2 != 0) return Refuse("has a key without a value");
+    for (size_t i = 0; i < items.size(); i += 2) dict->entries.emplace_back(items[i], items[i + 1]);
+    return absl::OkStatus();
+  }
+  absl::Status PushMarkedDict() {
+    ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
+    RETURN_IF_ERROR(Push(Make(Kind::kDict)));
+    return SetIn(items);
+  }
+
+  absl::Status Put(uint64_t index) {
+    ASSIGN_OR_RETURN(memo_[index], Top());
+    return absl::OkStatus();
+  }
+  absl::Status Get(uint64_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) return Refuse("gets ", index, ", which was never put");
+    return Push(found->second);
+  }
+
+  absl::Status Reduce() {
+    ASSIGN_OR_RETURN(const PickleValue* arguments, Pop());
+    ASSIGN_OR_RETURN(const PickleValue* callee, Pop());
+    if (callee->kind != Kind::kGlobal || arguments->kind != Kind::kTuple) {
+      return Refuse("calls ", PickleKindName(callee->kind), " with ", PickleKindName(arguments->kind));
+    }
+    PickleValue* object = Make(Kind::kObject);
+    object->items = {callee, arguments};
+    return Push(object);
+  }
+  absl::Status Build() {
+    ASSIGN_OR_RETURN(const PickleValue* state, Pop());
+    ASSIGN_OR_RETURN(PickleValue * object, Top());
+    if (object->kind != Kind::kObject || object->items.size() != 2) return Refuse("needs an object without a state");
+    object->items.push_back(state);
+    return absl::OkStatus();
+  }
+
+  bool empty() const { return stack_.empty() && marks_.empty(); }
+  void Mark() { marks_.push_back(stack_.size()); }
+  bool at_mark() const { return stack_.size() == floor(); }
+  size_t memo_size() const { return memo_.size(); }
+
+ private:
+  // What lies above the last mark, or on the whole stack, may be popped.
+  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+
+  PickleDocument* const document_;
+  size_t opcode_at_ = 0;
+  uint8_t opcode_ = 0;
+  std::vector<PickleValue*> stack_;
+  std::vector<size_t> marks_;  // stack heights
+  absl::flat_hash_map<uint64_t, PickleValue*> memo_;
+};
+
+}  // namespace arcshard
