@@ -3,12 +3,14 @@
 #include <cstdio>
 #include <optional>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
+#include "launcher/run_folder.h"
 #include "launcher/show_checkpoint.h"
+#include "launcher/take_checkpoint.h"
 
 namespace arcshard::launcher {
 namespace {
@@ -31,12 +33,13 @@ std::string CheckRows(const std::string& text) {  // a sentence if it is wrong, 
 }  // namespace
 
 CheckpointCommands::CheckpointCommands(CLI::App* app)
-    : checkpoint_(app->add_subcommand("checkpoint", "List, show, check, export and import checkpoints")) {
+    : checkpoint_(app->add_subcommand("checkpoint", "List, show, check, take, export and import checkpoints")) {
   checkpoint_->require_subcommand(1);
   ls_ = checkpoint_->add_subcommand("ls", "List the checkpoints of a run, newest first");
   ls_->add_option("run", path_, "Its folder (run.folder)")->type_name("RUN")->required();
   show_ = Add("show", "Show what a checkpoint holds");
   verify_ = Add("verify", "Read and check every byte of a checkpoint; exit status 1 if it is damaged");
+  AddTake();
   AddExport();
   AddImport();
 }
@@ -47,6 +50,16 @@ CLI::App* CheckpointCommands::Add(const char* name, const char* help) {
       ->type_name("PATH")
       ->required();
   return command;
+}
+
+void CheckpointCommands::AddTake() {
+  take_ = checkpoint_->add_subcommand("take",
+                                      "Have a run that trains take a checkpoint now, and wait until it is complete");
+  CLI::Option* folder = take_->add_option("run", path_, "Its folder (run.folder), on this machine");
+  folder->type_name("RUN");
+  take_->add_option("--coordinator", coordinator_, "host:port of its coordinator instead, on any machine")
+      ->excludes(folder);
+  security_.AddTo(take_, SecurityOptions::Listens::kNo);
 }
 
 void CheckpointCommands::AddExport() {
@@ -90,29 +103,42 @@ void CheckpointCommands::AddImport() {
   import_->add_flag("--force", import_options_.force, "Replace a checkpoint that is there");
 }
 
-absl::Status CheckpointCommands::Run() const {
-  FileSystem* const files = RealFileSystem();
-  absl::StatusOr<std::string> text;
-  if (ls_->parsed()) {
-    text = ListOfCheckpoints(files, path_);
-  } else if (show_->parsed()) {
-    text = CheckpointText(files, path_);
-  } else if (verify_->parsed()) {
-    text = VerifyCheckpoint(files, path_);
-  } else if (import_->parsed()) {
-    text = ImportCheckpoint(files, import_options_);
-  } else {
-    ExportOptions options = export_options_;
-    options.checkpoint = path_;
-    if (!rows_.empty()) options.rows = ParseRows(rows_);
-    if (options.centers.empty() && options.backbone.empty()) {
-      return absl::InvalidArgumentError("checkpoint export needs --centers or --backbone: where to write what");
-    }
-    text = ExportCheckpoint(files, options);
+absl::StatusOr<std::string> CheckpointCommands::Export() const {
+  ExportOptions options = export_options_;
+  options.checkpoint = path_;
+  if (!rows_.empty()) options.rows = ParseRows(rows_);
+  if (options.centers.empty() && options.backbone.empty()) {
+    return absl::InvalidArgumentError("checkpoint export needs --centers or --backbone: where to write what");
   }
+  return ExportCheckpoint(RealFileSystem(), options);
+}
+
+absl::StatusOr<int> CheckpointCommands::Take() const {
+  if (path_.empty() && coordinator_.empty()) {
+    return absl::InvalidArgumentError("checkpoint take needs a run's folder or --coordinator host:port");
+  }
+  Security security;
+  if (const auto exit_code = security_.Take(std::nullopt, &security)) return *exit_code;
+  std::string address = coordinator_;
+  if (address.empty()) {
+    ASSIGN_OR_RETURN(address, RunFolder::CoordinatorOf(path_));
+  }
+  ASSIGN_OR_RETURN(const TakenCheckpoint taken, TakeCheckpoint(address, security));
+  std::puts(absl::StrCat(taken.folder, ": complete, of step ", taken.step).c_str());
+  return 0;
+}
+
+absl::StatusOr<int> CheckpointCommands::Run() const {
+  if (take_->parsed()) return Take();
+  FileSystem* const files = RealFileSystem();
+  const absl::StatusOr<std::string> text = ls_->parsed()       ? ListOfCheckpoints(files, path_)
+                                           : show_->parsed()   ? CheckpointText(files, path_)
+                                           : verify_->parsed() ? VerifyCheckpoint(files, path_)
+                                           : import_->parsed() ? ImportCheckpoint(files, import_options_)
+                                                               : Export();
   RETURN_IF_ERROR(text.status());
   std::fputs(text->c_str(), stdout);
-  return absl::OkStatus();
+  return 0;
 }
 
 }  // namespace arcshard::launcher

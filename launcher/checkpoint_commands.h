@@ -3,28 +3,34 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/rpc/security_options.h"
 #include "launcher/export_checkpoint.h"
 #include "launcher/import_checkpoint.h"
 
 namespace arcshard::launcher {
 
-// `arcshard checkpoint ls | show | verify | export | import`.
+// `arcshard checkpoint ls | show | verify | take | export | import`.
 class CheckpointCommands {
  public:
   // Adds them to `app`, which must outlive this.
   explicit CheckpointCommands(CLI::App* app);
 
   bool parsed() const { return checkpoint_->parsed(); }
-  // Prints what there is to see, or what was made.
-  absl::Status Run() const;
+  // Prints what there is to see, or what was made; the exit status.
+  absl::StatusOr<int> Run() const;
 
  private:
   CLI::App* Add(const char* name, const char* help);
+  void AddTake();
   void AddExport();
   void AddImport();
+  absl::StatusOr<std::string> Export() const;
+  absl::StatusOr<int> Take() const;
 
-  std::string path_;  // of a run or a checkpoint
+  std::string path_;         // of a run or a checkpoint
+  std::string coordinator_;  // host:port
+  SecurityOptions security_;
   ExportOptions export_options_;
   std::string rows_;  // "A:B"
   ImportOptions import_options_;
@@ -33,6 +39,7 @@ class CheckpointCommands {
   CLI::App* ls_;  // after the values: a command's help shows their defaults
   CLI::App* show_;
   CLI::App* verify_;
+  CLI::App* take_ = nullptr;
   CLI::App* export_ = nullptr;
   CLI::App* import_ = nullptr;
 };

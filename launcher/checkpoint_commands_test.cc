@@ -47,9 +47,10 @@ class CheckpointCommandsTest : public ::testing::Test {
     app.parse(arguments);
     EXPECT_TRUE(commands.parsed());
     ::testing::internal::CaptureStdout();
-    absl::Status status = commands.Run();
+    const absl::StatusOr<int> status = commands.Run();
     printed_ = ::testing::internal::GetCapturedStdout();
-    return status;
+    EXPECT_EQ(status.value_or(0), 0);
+    return status.status();
   }
   std::string Print(const std::vector<std::string>& arguments) {
     const absl::Status status = Run(arguments);
@@ -230,6 +231,8 @@ TEST_F(CheckpointCommandsTest, WhatIsMissingOrMisspeltIsAUsageError) {
     EXPECT_THROW(static_cast<void>(Run(arguments)), CLI::ParseError);
   }
   EXPECT_THAT(ErrorOf({"export", "a"}), HasSubstr("needs --centers or --backbone"));
+  EXPECT_THAT(ErrorOf({"take"}), HasSubstr("needs a run's folder or --coordinator"));
+  EXPECT_THAT(ErrorOf({"take", folder_.Path("none")}), HasSubstr(folder_.Path("none")));
 }
 
 }  // namespace

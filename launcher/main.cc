@@ -283,8 +283,8 @@ int Main(int argc, char** argv) {
     return status.ok() ? 0 : Complain(status.message(), kFailed);
   }
   if (checkpoint.parsed()) {
-    const absl::Status status = checkpoint.Run();
-    return status.ok() ? 0 : Complain(status.message(), kFailed);
+    const absl::StatusOr<int> status = checkpoint.Run();
+    return status.ok() ? *status : Complain(status.status().message(), kFailed);
   }
   if (embed->parsed()) {
     const absl::Status status = EmbedImages(arguments.embed);
