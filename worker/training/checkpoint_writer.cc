@@ -1,6 +1,10 @@
 #include "worker/training/checkpoint_writer.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -14,6 +18,12 @@
 #include "worker/backbone/tensor_file.h"
 
 namespace arcshard::worker {
+namespace {
+
+// Of the thread that writes: the step goes first.
+constexpr int kNice = 10;
+
+}  // namespace
 
 CheckpointWriter::CheckpointWriter(Options options) : options_(std::move(options)) {}
 
@@ -30,16 +40,20 @@ void CheckpointWriter::Begin(const Request& request, const WorkerState& state) {
   const absl::Time begun = options_.clock->Now();
   Await();
   const SafetensorsMetadata step = {{"step", absl::StrCat(request.step)}};
-  CopyAside(state.backbone->state_dict(), &backbone_);
   backbone_.metadata = BackboneMetadata(*state.backbone, step);
-  CopyAside(OptimizerTensors(state), &optimizer_);
   optimizer_.metadata = step;
   optimizer_.metadata["format"] = "arcshard";
   optimizer_.metadata["optimizer"] = std::string(state.optimizer->kind());
+  absl::Status status = CopyAside(state.backbone->state_dict(), &backbone_);
+  if (status.ok()) status = CopyAside(OptimizerTensors(state), &optimizer_);
+  if (!status.ok()) {
+    options_.report({.view = request.view, .step = request.step, .status = status});
+    return;
+  }
   thread_ = std::thread([this, request, begun] { Write(request, begun); });
 }
 
-void CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File* file) {
+absl::Status CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File* file) {
   c10::NoGradGuard no_grad;
   // Wide types first, as a file wants them.
   std::stable_sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
@@ -51,29 +65,27 @@ void CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File* file) {
                                });
   if (!fits) {
     file->tensors.clear();
-    for (const NamedTensor& named : tensors) {
-      const auto options = at::TensorOptions(named.tensor.scalar_type()).pinned_memory(named.tensor.is_cuda());
-      file->tensors.push_back({named.name, at::empty(named.tensor.sizes(), options)});
+    try {
+      for (const NamedTensor& named : tensors) {
+        const auto options = at::TensorOptions(named.tensor.scalar_type()).pinned_memory(named.tensor.is_cuda());
+        file->tensors.push_back({named.name, at::empty(named.tensor.sizes(), options)});
+      }
+    } catch (const std::exception& error) {
+      file->tensors.clear();
+      const std::string text = error.what();
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no memory to copy the state aside: ", text.substr(0, text.find('\n'))));
     }
   }
   for (size_t i = 0; i < tensors.size(); ++i) file->tensors[i].tensor.copy_(tensors[i].tensor);
+  return absl::OkStatus();
 }
 
 void CheckpointWriter::Write(const Request& request, absl::Time begun) {
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);  // of this thread alone
   CheckpointReport report{.view = request.view, .step = request.step};
-  for (const File* file : {&backbone_, &optimizer_}) {
-    absl::StatusOr<FileRecord> record = WriteFile(request.folder, *file);
-    if (given_up_) return;
-    if (!record.ok()) {
-      // What is there already is of no use alone, and may be what fills the disk.
-      for (const File* either : {&backbone_, &optimizer_})
-        options_.files->Remove(absl::StrCat(request.folder, "/", either->name)).IgnoreError();
-      report.files.clear();
-      report.status = record.status();
-      break;
-    }
-    report.files.push_back(*std::move(record));
-  }
+  report.status = WriteFiles(request.folder, &report.files);
+  if (given_up_) return;
   report.took = options_.clock->Now() - begun;
   if (report.status.ok()) {
     uint64_t bytes = 0;
@@ -83,9 +95,21 @@ void CheckpointWriter::Write(const Request& request, absl::Time begun) {
     LogInfo(absl::StrCat("wrote its part of the checkpoint of step ", report.step, ": ", bytes, " bytes in ",
                          absl::FormatDuration(absl::Trunc(report.took, absl::Milliseconds(1)))));
   } else {
+    // What is there already is of no use alone, and may be what fills the disk.
+    for (const File* file : {&backbone_, &optimizer_})
+      options_.files->Remove(absl::StrCat(request.folder, "/", file->name)).IgnoreError();
+    report.files.clear();
     LogInfo(absl::StrCat("no part of the checkpoint of step ", report.step, ": ", report.status.message()));
   }
   options_.report(report);
+}
+
+absl::Status CheckpointWriter::WriteFiles(const std::string& folder, std::vector<FileRecord>* written) const {
+  for (const File* file : {&backbone_, &optimizer_}) {
+    ASSIGN_OR_RETURN(FileRecord record, WriteFile(folder, *file));
+    written->push_back(std::move(record));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<FileRecord> CheckpointWriter::WriteFile(const std::string& folder, const File& file) const {

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -26,7 +27,8 @@ class CheckpointWriter {
     FileSystem* files = nullptr;
     const Clock* clock = nullptr;
     ProcessMetrics* metrics = nullptr;
-    // Told how each checkpoint came out, by the thread that wrote it: of a failure that there are no files and why.
+    // Told how each checkpoint came out, by the thread that wrote it or by Begin: of a failure that there are no files
+    // and why.
     std::function<void(const CheckpointReport&)> report = nullptr;
   };
   explicit CheckpointWriter(Options options);
@@ -57,8 +59,10 @@ class CheckpointWriter {
     SafetensorsMetadata metadata;
   };
 
-  static void CopyAside(std::vector<NamedTensor> tensors, File* file);
+  // ResourceExhausted: there is no memory for the copy.
+  static absl::Status CopyAside(std::vector<NamedTensor> tensors, File* file);
   void Write(const Request& request, absl::Time begun);
+  absl::Status WriteFiles(const std::string& folder, std::vector<FileRecord>* written) const;
   absl::StatusOr<FileRecord> WriteFile(const std::string& folder, const File& file) const;
 
   const Options options_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "ATen/ops/zeros.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/fake_clock.h"
 #include "common/base/mutex.h"
@@ -208,6 +209,20 @@ TEST_F(CheckpointWriterTest, WhateverFailsIsReportedLeavesNothingAndTheNextOneSu
     }
     EXPECT_GT(failures, 1);
   }
+}
+
+TEST_F(CheckpointWriterTest, WithoutMemoryForTheCopyThereIsNoCheckpointAndTrainingGoesOn) {
+  TestModel model({}, 1);
+  WorkerState state = model.state();
+  state.loss_averages = at::zeros({1}).expand({int64_t{1} << 50});  // takes 4 bytes, and 4 PiB when it is copied
+  writer_->Begin({{3, 1}, 1, FolderOf(1)}, state);
+  writer_->Await();
+  ASSERT_EQ(Reports().size(), 1u);
+  EXPECT_EQ(Reports()[0].status.code(), absl::StatusCode::kResourceExhausted) << Reports()[0].status;
+  EXPECT_THAT(std::string(Reports()[0].status.message()), HasSubstr("no memory to copy the state aside: "));
+  Begin(2, &model);
+  writer_->Await();
+  EXPECT_TRUE(Reports().back().status.ok()) << Reports().back().status;
 }
 
 TEST_F(CheckpointWriterTest, AtTheEndOfTheRunWhatIsBeingWrittenIsGivenUp) {
