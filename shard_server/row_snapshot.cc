@@ -82,6 +82,7 @@ void RowSnapshot::Save(const Section& section, size_t index) {
   const auto can_copy = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return pieces_[index].state == State::kHeld && !free_slots_.empty();
   };
+  while (active_ && pieces_[index].state == State::kCopying) changed_.Wait(&mutex_);  // another update's thread
   if (!IsSaved(index) && !can_copy()) {
     const absl::Time begin = clock_->Now();
     while (!IsSaved(index) && !can_copy()) changed_.Wait(&mutex_);

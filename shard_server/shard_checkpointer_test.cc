@@ -182,13 +182,17 @@ TEST_F(ShardCheckpointerTest, OnAFullDiskNothingIsLeftTrainingGoesOnAndTheNextOn
 
 // Each call that writing makes fails once, in each way: the report tells, and nothing is left, or all of it.
 TEST_F(ShardCheckpointerTest, WhateverFailsTheReportTellsWhatIsThere) {
+  head::HeadOptions small = Options();
+  small.num_classes = 30;
+  small.range = {10, 30};
+  small.dim = 8;
   for (const FaultKind kind : {FaultKind::kShortWrite, FaultKind::kNoSpace, FaultKind::kIoError, FaultKind::kSyncFails,
                                FaultKind::kRenameFails}) {
     for (int64_t at = 0; at < 20; ++at) {
       const uint64_t step = static_cast<uint64_t>(kind) * 100 + static_cast<uint64_t>(at);
       ASSERT_TRUE(disk_.CreateFolders(CheckpointFolder(kRun, {step, kView.incarnation})).ok());
       FaultyFileSystem faulty(&disk_, kind, at);
-      Start(&faulty);
+      Start(&faulty, small);
       checkpointer_->Take(kView, step);
       checkpointer_->Finish();
       const CheckpointReport report = Reports().back();
