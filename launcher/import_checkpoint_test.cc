@@ -136,6 +136,36 @@ TEST_F(ImportCheckpointTest, TheOlderFilesOfRanksAndABackboneFromInsideDataParal
   EXPECT_EQ(Open().manifest().step, 0u);
 }
 
+TEST_F(ImportCheckpointTest, MomentsAndCountsOfAdamWAreTaken) {
+  const auto text = Import("adamw");
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text,
+              AllOf(HasSubstr("the backbone is none of the networks that arcshard knows"),
+                    HasSubstr("5 classes × 8 dimensions of 2 ranks, a backbone of 7 tensors, moments of adamw\n")));
+  const auto rows = ClassRows::Of(Open());
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  std::vector<float> values(5 * kDim);
+  for (const auto& [kind, name] : {std::pair(RowKind::kCenters, "adamw.centers"),
+                                   {RowKind::kMoment0, "adamw.first_moment"},
+                                   {RowKind::kMoment1, "adamw.second_moment"}}) {
+    ASSERT_TRUE(rows->Read(kind, {0, 5}, absl::MakeSpan(values)).ok());
+    EXPECT_EQ(values, Expected(name)) << name;
+  }
+  std::vector<uint32_t> counts(5);
+  ASSERT_TRUE(rows->ReadCounts({0, 5}, absl::MakeSpan(counts)).ok());
+  EXPECT_EQ(counts, std::vector<uint32_t>(5, 2));
+
+  const auto file = Open().File("optimizer.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->metadata().at("optimizer"), "adamw");
+  EXPECT_EQ(*file->Read<float>("steps"), std::vector<float>{2});
+  EXPECT_EQ(file->entries().size(), 9u) << "two moments of four parameters, and the steps";
+  for (const auto& [name, entry] : file->entries()) {
+    if (name == "steps") continue;
+    EXPECT_EQ(*file->Read<float>(name), Expected("adamw.backbone." + name)) << name;
+  }
+}
+
 TEST_F(ImportCheckpointTest, WithoutMomentumAndWithoutBackboneWhatIsThereIsImported) {
   for (const char* name : {"rank_0_softmax_weight_mom.pt", "rank_1_softmax_weight_mom.pt",
                            "rank_2_softmax_weight_mom.pt", "backbone.pth"}) {

@@ -11,11 +11,13 @@ arcface_torch's rule) after two steps of SGD with momentum. Written are
     softmax/rank_<r>_softmax_weight.pt       as partial_fc.py until 2022, in the format before 1.6
     softmax/rank_<r>_softmax_weight_mom.pt   likewise
     softmax/backbone.pth                     likewise, saved from inside DistributedDataParallel: "module." before names
+    adamw/checkpoint_gpu_<r>.pt              as checkpoint/, of 2 ranks with AdamW and a network that arcshard does not know
     odd.pt, odd_stream.pt                    tensors of other types, views, strides, in both formats
     images/<i>.png                           random pixels
 
-and expected.safetensors: centers, momentum, backbone.<key>, backbone_momentum.<parameter>, odd.<name>, and embeddings: what
-the backbone in evaluation mode makes of the images, (pixel - 127.5) / 127.5, in order.
+and expected.safetensors: centers, momentum, backbone.<key>, backbone_momentum.<parameter>, odd.<name>, adamw.<centers,
+first_moment or second_moment>, adamw.backbone.<first_moment or second_moment>.<parameter>, and embeddings: what the backbone
+in evaluation mode makes of the images, (pixel - 127.5) / 127.5, in order.
 """
 import collections
 import pathlib
@@ -71,6 +73,30 @@ def train():
     return net, heads, optimizers, schedulers
 
 
+def save_adamw(folder):
+    """Ranks of 3 and 2 classes, after two steps; returns what is expected of them."""
+    torch.manual_seed(8)
+    net = nn.Sequential(nn.Linear(4, DIM), nn.BatchNorm1d(DIM))
+    heads = [nn.Linear(DIM, rows, bias=False) for rows in (3, 2)]
+    expected = collections.defaultdict(list)
+    for rank, head in enumerate(heads):
+        optimizer = torch.optim.AdamW([{"params": net.parameters()}, {"params": head.parameters()}], lr=1e-3)
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            head(net(torch.randn(BATCH, 4))).square().sum().backward()
+            optimizer.step()
+        torch.save({"epoch": 1, "global_step": STEPS, "state_dict_backbone": net.state_dict(),
+                    "state_dict_softmax_fc": head.state_dict(), "state_optimizer": optimizer.state_dict(),
+                    "state_lr_scheduler": {}}, folder / f"checkpoint_gpu_{rank}.pt")
+        expected["adamw.centers"].append(head.weight.detach().clone())
+        for name, key in (("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")):
+            expected[f"adamw.{name}"].append(optimizer.state[head.weight][key].clone())
+            if rank == 0:
+                expected |= {f"adamw.backbone.{name}.{parameter}": [optimizer.state[value][key].clone()]
+                             for parameter, value in net.named_parameters()}
+    return {name: torch.cat(parts) for name, parts in expected.items()}
+
+
 def odd_tensors():
     base = torch.arange(24, dtype=torch.float32).reshape(4, 6) / 7
     return {
@@ -83,7 +109,7 @@ def odd_tensors():
 
 def main(folder):
     folder = pathlib.Path(folder)
-    for name in ("checkpoint", "softmax", "images"):
+    for name in ("checkpoint", "softmax", "adamw", "images"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     net, heads, optimizers, schedulers = train()
     momentum_of = lambda optimizer, parameter: optimizer.state[parameter]["momentum_buffer"]
@@ -108,6 +134,7 @@ def main(folder):
                  for name, parameter in net.named_parameters() if parameter.requires_grad}
     expected |= {f"odd.{name}": (value if name == "long" else value.float()).detach().contiguous().clone()
                  for name, value in odd.items()}
+    expected |= save_adamw(folder / "adamw")
     net.eval()
     pixels = torch.randint(0, 256, (BATCH, 3, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8)
     for i, image in enumerate(pixels):
