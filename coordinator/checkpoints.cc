@@ -30,7 +30,7 @@ Checkpoints::Checkpoints(Options options, CheckpointKeeper* keeper, ProgressSink
 }
 
 bool Checkpoints::Due(uint64_t step, bool ending, bool stopping, absl::Time now) const {
-  if (step == last_asked_) return false;  // it is there already, or on its way, or has failed
+  if (keeper_ == nullptr || step == last_asked_) return false;  // it is there already, or on its way, or has failed
   if (stopping) return true;
   if (in_progress()) return false;  // the boundary after its end is soon enough
   const auto wants = [step](const Waiting& waiting) { return waiting.least_step <= step; };

@@ -63,7 +63,7 @@ class Checkpoints {
     absl::Time resumed_from_time = absl::InfinitePast();    // when that was made
   };
 
-  // `keeper` may be null where nothing is ever due. Both outlive it.
+  // Without a keeper nothing is ever due. Both outlive it.
   Checkpoints(Options options, CheckpointKeeper* keeper, ProgressSink* sink);
 
   // The clock of checkpoint.every_minutes begins.

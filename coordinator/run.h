@@ -46,7 +46,7 @@ class Run {
     std::string config_yaml;  // the same, as participants get it
     uint64_t incarnation = 0;
     std::optional<ResumePoint> resume = std::nullopt;  // none: the run starts from step 0
-    CheckpointKeeper* keeper = nullptr;                // outlives the run; null where nothing trains
+    CheckpointKeeper* keeper = nullptr;                // outlives the run; null: it takes no checkpoints
     std::string version = {};                          // of arcshard, for manifests
     // For all to finish after next = STOP, the last checkpoint included.
     absl::Duration stop_timeout = absl::Minutes(10);

@@ -14,6 +14,9 @@ RunStatus Run::Status() const {
                       .num_classes = num_classes_,
                       .run_folder = options_.config.run.folder,
                       .members = {}};
+  if (checkpoints_.newest().has_value() && checkpoints_.newest_at() != absl::InfinitePast()) {
+    status.checkpoint_age = now - checkpoints_.newest_at();
+  }
   for (const auto& [connection, member] : members_) {
     status.members.push_back({.registration = member.registration,
                               .id = member.id,

@@ -35,6 +35,7 @@ v1::RunStatus ToProto(const RunStatus& status) {
   if (status.num_classes > 0) *out.mutable_view() = arcshard::ToProto(status.view);
   out.set_num_classes(status.num_classes);
   out.set_run_folder(status.run_folder);
+  out.set_checkpoint_age_seconds(absl::ToDoubleSeconds(status.checkpoint_age));
   for (const MemberStatus& member : status.members) Fill(member, out.add_members());
   return out;
 }

@@ -68,9 +68,20 @@ struct Arguments {
 
 CLI::App* AddTrain(CLI::App* app, Arguments* arguments) {
   CLI::App* train = app->add_subcommand("train", "Train with coordinator, shards and workers on this machine");
-  train->add_option("config", arguments->train.config, "The run's YAML file; arcshard config lists its keys")
-      ->type_name("run.yaml")
-      ->required();
+  CLI::Option* config =
+      train->add_option("config", arguments->train.config, "The run's YAML file; arcshard config lists its keys")
+          ->type_name("run.yaml");
+  CLI::Option* resume = train
+                            ->add_option("--resume", arguments->train.resume,
+                                         "Go on with the run in this folder, from its newest checkpoint")
+                            ->type_name("folder")
+                            ->excludes(config);
+  train->add_flag("--allow-older", arguments->train.allow_older, "From an older checkpoint where the newest is damaged")
+      ->needs(resume);
+  train
+      ->add_flag("--restart", arguments->train.restart,
+                 "Start anew where run.folder has checkpoints already; they are kept, in checkpoints-before-N")
+      ->excludes(resume);
   train->add_option("--shards", arguments->shards, "Instead of cluster.shards")->check(CLI::PositiveNumber);
   train->add_option("--workers", arguments->workers, "Instead of cluster.workers")->check(CLI::PositiveNumber);
   train->add_option("--set", arguments->train.overrides, "A key's value instead of the file's; may be repeated")
@@ -209,6 +220,11 @@ int RunPlan(Arguments arguments) {
 
 int RunTrain(Arguments arguments) {
   TrainOptions& train = arguments.train;
+  if (train.config.empty() && train.resume.empty()) {
+    return Complain(
+        "train needs the run's YAML file, or --resume with a run's folder (arcshard train --help tells more)",
+        kUsageError);
+  }
   train.bin_folder = FolderOfThisProgram();
   OverrideCluster(arguments, &train.overrides);
   if (arguments.dry_run) {

@@ -39,7 +39,7 @@ std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
       {absl::StrFormat("epoch %.2f/%g", progress.epoch(), progress.epochs()), 1},
       {absl::StrFormat("step %d/%d", progress.step(), progress.steps()), 0},
   };
-  if (progress.step() > 0) {
+  if (progress.step() > progress.resumed_step()) {  // this life of the run has decided one
     pieces.push_back({absl::StrFormat("loss %.4f", progress.loss()), 2});
     pieces.push_back({absl::StrFormat("cos %.3f", progress.target_cosine()), 4});
     pieces.push_back({absl::StrFormat("lr %.4g", progress.lr()), 6});
@@ -68,7 +68,7 @@ std::string ProgressLine(const v1::Progress& progress, size_t width) {
     case v1::Progress::PHASE_EVALUATING:
       return CutTo(absl::StrCat("verifying after step ", progress.step()), width);
     case v1::Progress::PHASE_STOPPING:
-      return CutTo(absl::StrCat("writing the model after step ", progress.step()), width);
+      return CutTo(absl::StrCat("writing model and checkpoint after step ", progress.step()), width);
     case v1::Progress::PHASE_FINISHED:
       return CutTo(absl::StrCat("finished after step ", progress.step()), width);
     case v1::Progress::PHASE_FAILED:

@@ -21,6 +21,7 @@ ProgressPrinter::ProgressPrinter(Options options, const Clock* clock) : options_
 
 void ProgressPrinter::Show(const v1::Progress& progress) {
   ShowVerification(progress);
+  ShowCheckpointFailure(progress);
   if (progress.phase() == v1::Progress::PHASE_FINISHED || progress.phase() == v1::Progress::PHASE_FAILED) {
     Clear();  // how a run ended is the launcher's to say
     return;
@@ -52,6 +53,19 @@ void ProgressPrinter::ShowVerification(const v1::Progress& progress) {
     const bool best = absl::EndsWith(line, kBestSoFar);
     Line(best ? Paint(options_.colours, Ink::kGood, line) : line);
   }
+}
+
+// A line for the first failure of a streak, and one for its end.
+void ProgressPrinter::ShowCheckpointFailure(const v1::Progress& progress) {
+  const bool failed_before = !checkpoint_failure_.empty();
+  checkpoint_failure_ = progress.checkpoint_failure();
+  if (checkpoint_failure_.empty() == !failed_before) return;
+  if (failed_before) {
+    Line(absl::StrCat("checkpoints are complete again: step ", progress.checkpoint_step()));
+    return;
+  }
+  Line(Paint(options_.colours, Ink::kBad,
+             absl::StrCat("warning: the checkpoint failed, training goes on: ", checkpoint_failure_)));
 }
 
 void ProgressPrinter::Line(absl::string_view text) {

@@ -36,12 +36,14 @@ class ProgressPrinter {
 
  private:
   void ShowVerification(const v1::Progress& progress);
+  void ShowCheckpointFailure(const v1::Progress& progress);
 
   const Options options_;
   const Clock* const clock_;
   bool shown_ = false;  // terminal: a line stands that will be written over
   std::optional<v1::Progress::Phase> phase_;
   std::optional<uint64_t> verification_step_;
+  std::string checkpoint_failure_;
   absl::Time next_ = absl::InfinitePast();  // for lines that are not news
   std::string last_;                        // elsewhere: the line written last
 };

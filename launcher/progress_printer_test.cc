@@ -145,6 +145,23 @@ TEST_F(ProgressPrinterTest, AVerificationIsShownOnceAndAtOnce) {
   EXPECT_EQ(TakeOut(), "step 50 " + result);
 }
 
+TEST_F(ProgressPrinterTest, AStreakOfFailedCheckpointsIsOneLineAndItsEndAnother) {
+  ProgressPrinter printer = Plain();
+  printer.Show(AtStep(1));
+  TakeOut();
+  v1::Progress progress = AtStep(2);
+  progress.set_checkpoint_failure("step 2: the disk is full");
+  printer.Show(progress);
+  progress.set_checkpoint_failure("step 3: the disk is full");
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "warning: the checkpoint failed, training goes on: step 2: the disk is full\n");
+  progress.clear_checkpoint_failure();
+  progress.set_checkpoint_step(4);
+  printer.Show(progress);
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "checkpoints are complete again: step 4\n");
+}
+
 TEST_F(ProgressPrinterTest, TheEndIsLeftToTheLauncher) {
   ProgressPrinter printer = Plain();
   printer.Show(AtStep(100, v1::Progress::PHASE_FINISHED));

@@ -110,6 +110,8 @@ class Reader {
       life.version = Words(line, "version");
       life.host = Words(line, "host");
       life.incarnation = Count(line, "incarnation");
+      // What an earlier life did after the checkpoint is undone, or, in a new run, all of it.
+      if (Part(line, "resumed_step").is_number_unsigned()) DropAfter(Count(line, "resumed_step"));
       return "";
     }
     if (kind == "view") return View(line);
@@ -131,6 +133,12 @@ class Reader {
   }
 
  private:
+  void DropAfter(uint64_t step) {
+    const auto later = [step](const auto& told) { return told.step > step; };
+    std::erase_if(record_.steps, later);
+    std::erase_if(record_.verifications, later);
+  }
+
   absl::string_view View(const Json& line) {
     const Json& members = Part(line, "members");
     if (!members.is_array()) return "it says no members";

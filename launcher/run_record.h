@@ -59,8 +59,9 @@ struct RunRecord {
   size_t damaged_lines = 0;                 // all of them
 };
 
-// Lines of other kinds than this version knows are passed over, damaged ones counted. Where a later life of the run
-// decides a step again, what the earlier one told of it and of what followed is dropped.
+// Lines of other kinds than this version knows are passed over, damaged ones counted. What is told is one history:
+// where a later life of the run goes on from a checkpoint, or decides a step again, what earlier ones told of what
+// followed is dropped.
 RunRecord ReadRunRecord(absl::string_view text);
 
 }  // namespace arcshard::launcher

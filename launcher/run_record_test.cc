@@ -88,6 +88,22 @@ TEST(RunRecordTest, WhatALaterLifeDecidesAgainReplacesWhatFollowed) {
   EXPECT_THAT(record.lives, SizeIs(2));
 }
 
+TEST(RunRecordTest, ALifeThatGoesOnFromACheckpointUndoesWhatCameAfterIt) {
+  const auto run = [](uint64_t resumed_step) {
+    return absl::StrCat(R"({"kind":"run","time":1700000002,"incarnation":2,"resumed_step":)", resumed_step, "}\n");
+  };
+  const std::string first = absl::StrCat(kRun, Step(1), Step(5), Verification(5), Step(8), Verification(8));
+  const RunRecord record = ReadRunRecord(absl::StrCat(first, run(6)));
+  EXPECT_THAT(StepsOf(record), ElementsAre(1, 5));
+  ASSERT_THAT(record.verifications, SizeIs(1));
+  EXPECT_EQ(record.verifications[0].step, 5u);
+  EXPECT_THAT(StepsOf(ReadRunRecord(absl::StrCat(first, run(6), Step(9)))), ElementsAre(1, 5, 9));
+  const RunRecord anew = ReadRunRecord(absl::StrCat(first, run(0)));
+  EXPECT_THAT(anew.steps, IsEmpty());
+  EXPECT_THAT(anew.verifications, IsEmpty());
+  EXPECT_THAT(anew.lives, SizeIs(2));
+}
+
 TEST(RunRecordTest, AVerificationMayStandBeforeTheLineOfItsStep) {
   EXPECT_THAT(ReadRunRecord(absl::StrCat(kRun, Verification(5), Step(5))).verifications, SizeIs(1));
 }

@@ -83,7 +83,10 @@ Json ProgressOf(const v1::Progress& progress) {
           {"verification", sets},
           {"verification_step", progress.verification_step()},
           {"best_accuracy", progress.best_accuracy()},
-          {"best_step", progress.best_step()}};
+          {"best_step", progress.best_step()},
+          {"resumed_step", progress.resumed_step()},
+          {"checkpoint_step", progress.checkpoint_step()},
+          {"checkpoint_failure", progress.checkpoint_failure()}};
 }
 
 }  // namespace
@@ -101,6 +104,7 @@ std::string StatusJson(const v1::RunStatus& status, const std::string& coordinat
                       {"phases", PhasesOf(process.phases())}}},
                     {"view", {status.view().incarnation(), status.view().counter()}},
                     {"num_classes", status.num_classes()},
+                    {"checkpoint_age_seconds", status.checkpoint_age_seconds()},
                     {"progress", ProgressOf(status.progress())},
                     {"members", members}};
   return all.dump(kIndent, ' ', false, Json::error_handler_t::replace) + "\n";  // a path need not be UTF-8

@@ -153,6 +153,23 @@ std::string Phases(const v1::RunStatus& status, const StatusLook& look) {
   return absl::StrCat("\n", Table({columns.role, columns.phase, columns.mean, columns.slowest}, look));
 }
 
+// "last checkpoint: step 1700, 3m12s ago", and why a later one failed.
+std::string CheckpointLines(const v1::RunStatus& status, const StatusLook& look) {
+  const v1::Progress& progress = status.progress();
+  std::string text;
+  if (progress.checkpoint_step() > 0) {
+    absl::StrAppend(&text, "last checkpoint: step ", progress.checkpoint_step());
+    if (status.checkpoint_age_seconds() > 0)
+      absl::StrAppend(&text, ", ", Short(status.checkpoint_age_seconds()), " ago");
+    absl::StrAppend(&text, "\n");
+  }
+  if (!progress.checkpoint_failure().empty()) {
+    const std::string line = absl::StrCat("the latest checkpoint failed: ", Printable(progress.checkpoint_failure()));
+    absl::StrAppend(&text, Paint(look.colours, Ink::kBad, CutTo(line, look.width)), "\n");
+  }
+  return text;
+}
+
 std::string ProgressOf(const v1::Progress& progress, const StatusLook& look) {
   return look.bar ? ProgressWithBar(progress, look.width, look.colours) : ProgressLine(progress, look.width);
 }
@@ -176,6 +193,7 @@ std::string StatusText(const v1::RunStatus& status, const std::string& coordinat
     absl::StrAppend(&text, "view ", status.view().incarnation(), ".", status.view().counter(), ", ",
                     status.num_classes(), " classes\n");
   }
+  absl::StrAppend(&text, CheckpointLines(status, look));
   if (status.members_size() > 0) absl::StrAppend(&text, "\n", Members(status, look), Phases(status, look));
   const std::vector<std::string> verification = VerificationLines(status.progress());
   if (!verification.empty()) absl::StrAppend(&text, "\n");

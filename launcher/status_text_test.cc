@@ -113,6 +113,16 @@ TEST(StatusTextTest, DuringAVerificationItSaysHowTheTrainingStands) {
   EXPECT_THAT(StatusText(status, kAddress), HasSubstr("\nverifying after step 7\nepoch 0.00/2  step 7/100  loss"));
 }
 
+TEST(StatusTextTest, TellsOfTheLastCheckpointAndOfAFailure) {
+  v1::RunStatus status = Training();
+  status.mutable_progress()->set_checkpoint_step(5);
+  status.set_checkpoint_age_seconds(192);
+  EXPECT_THAT(StatusText(status, kAddress), HasSubstr("\nlast checkpoint: step 5, 3m12s ago\n\nmember "));
+  status.mutable_progress()->set_checkpoint_failure("step 6: the disk is full");
+  EXPECT_THAT(StatusText(status, kAddress),
+              HasSubstr(" ago\nthe latest checkpoint failed: step 6: the disk is full\n\nmember "));
+}
+
 TEST(StatusTextTest, TheLatestVerificationComesLast) {
   v1::RunStatus status = Training();
   status.mutable_progress()->set_verification_step(5);

@@ -100,7 +100,7 @@ std::vector<RunningProcess> Supervisor::running() const {
 
 RunEnd Supervisor::End() const {
   if (dismissed_) return {};
-  if (stopped_at_once_) return {kStoppedAtOnce, "stopped at once; nothing of the run was kept"};
+  if (stopped_at_once_) return {kStoppedAtOnce, "stopped at once"};
   if (const size_t i = ChooseFailure(ended_, options_.blame_window); i < ended_.size()) {
     return {ExitStatus(ended_[i].exit), DescribeFailure(ended_[i])};
   }

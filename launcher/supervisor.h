@@ -33,7 +33,7 @@ class Supervisor {
   struct Options {
     absl::Duration blame_window = absl::Seconds(1);    // see ChooseFailure
     absl::Duration ending_grace = absl::Seconds(5);    // for the coordinator to end the others after a failure
-    absl::Duration leaving_grace = absl::Seconds(10);  // for the last to follow after an orderly end
+    absl::Duration leaving_grace = absl::Seconds(30);  // for the last to follow after an orderly end
   };
 
   // `clock` must outlive this.

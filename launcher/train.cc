@@ -21,7 +21,9 @@
 #include "common/base/clock.h"
 #include "common/base/device_name.h"
 #include "common/base/status_macros.h"
+#include "common/checkpoint/checkpoint_folder.h"
 #include "common/config/load_config.h"
+#include "common/io/file_system.h"
 #include "launcher/input_check.h"
 #include "launcher/progress_line.h"
 #include "launcher/progress_printer.h"
@@ -55,6 +57,19 @@ absl::StatusOr<RunConfig> LoadChecked(const TrainOptions& options) {
   ASSIGN_OR_RETURN(RunConfig config, LoadRunConfig(options.config, options.overrides));
   RETURN_IF_ERROR(Annotate(CheckInputs(config), options.config));
   return config;
+}
+
+// A run that is to go on, as its folder tells: the configuration that its last coordinator has left there, wherever the
+// folder lies now.
+absl::StatusOr<TrainOptions> Resolved(TrainOptions options) {
+  if (options.resume.empty()) return options;
+  options.config = absl::StrCat(options.resume, "/config.yaml");
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(options.config, error)) {
+    return absl::NotFoundError(absl::StrCat(options.resume, ": there is no run to go on with: it has no config.yaml"));
+  }
+  options.overrides.push_back(absl::StrCat("run.folder=", options.resume));
+  return options;
 }
 
 // As a shell takes it for one word.
@@ -125,6 +140,7 @@ class TrainRun {
     const FileDescriptor to_announce(ends[1]);
     fcntl(announcement_.get(), F_SETFL, O_NONBLOCK);
     address_deadline_ = clock_.Now() + config_.cluster.connect_timeout;
+    if (options_.allow_older) address_deadline_ = absl::InfiniteFuture();  // it reads whole checkpoints first
 
     Process::Options process;
     process.arguments = {"--config",    options_.config, "--listen",
@@ -132,6 +148,9 @@ class TrainRun {
     for (const std::string& override : options_.overrides) {
       process.arguments.insert(process.arguments.end(), {"--set", override});
     }
+    if (!options_.resume.empty()) process.arguments.insert(process.arguments.end(), {"--resume", "yes"});
+    if (options_.restart) process.arguments.push_back("--restart");
+    if (options_.allow_older) process.arguments.push_back("--allow-older");
     process.environment = ThreadEnvironment(1);
     process.inherit_fd = to_announce.get();
     return Start(Role::kCoordinator, 0, std::move(process));
@@ -192,7 +211,7 @@ class TrainRun {
 
   void Interrupt() {
     if (!interrupted_ && !supervisor_.failing()) {
-      printer_.Line("stopping after the current step (again: at once)");
+      printer_.Line("stopping after the current step, with a checkpoint (again: at once)");
       interrupted_ = true;
       if (!address_.empty()) supervisor_.Stop();
       return;
@@ -240,16 +259,23 @@ class TrainRun {
     if (!end.sentence.empty()) {
       std::fprintf(stderr, "arcshard: %s %s\n", Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:").c_str(),
                    end.sentence.c_str());
+      if (const std::string way = HowToGoOn(); !way.empty()) std::fprintf(stderr, "arcshard: %s\n", way.c_str());
       return end.status;
     }
     const std::string steps = absl::StrFormat("%d of %d steps (%.2f of %g epochs)", progress_.step(), progress_.steps(),
                                               progress_.epoch(), progress_.epochs());
-    if (progress_.step() == 0) {
-      printer_.Line("stopped before the first step");
+    if (progress_.step() == progress_.resumed_step() && (progress_.steps() == 0 || progress_.step() < progress_.steps())) {
+      printer_.Line(progress_.step() == 0 ? "stopped before the first step"
+                                          : absl::StrCat("stopped before the first step after ", progress_.step()));
       return end.status;
     }
-    printer_.Headline(absl::StrCat(interrupted_ ? "stopped in order: " : "", "trained ", steps, " in ",
-                                   WholeSeconds(clock_.Now() - trains_since_)));
+    const bool complete = progress_.step() == progress_.steps();
+    if (complete && progress_.step() == progress_.resumed_step()) {
+      printer_.Headline(absl::StrCat("nothing was left to train: all ", steps, " are done"));
+    } else {
+      printer_.Headline(absl::StrCat(interrupted_ ? "stopped in order: " : "", "trained ", steps, " in ",
+                                     WholeSeconds(clock_.Now() - trains_since_)));
+    }
     for (const std::string& line : VerificationLines(progress_)) printer_.Line(line);
     printer_.Line(absl::StrCat("backbone: ", folder_.backbone()));
     if (config_.verification.keep_best && progress_.best_step() < progress_.verification_step()) {
@@ -257,7 +283,16 @@ class TrainRun {
                                     progress_.best_step(), progress_.best_accuracy()));
     }
     printer_.Line(absl::StrCat("a page about this run: arcshard report ", Quoted(config_.run.folder)));
+    if (const std::string way = HowToGoOn(); !complete && !way.empty()) printer_.Line(way);
     return end.status;
+  }
+
+  // Once all have ended. Empty: there is no complete checkpoint.
+  std::string HowToGoOn() const {
+    const auto complete = ListCheckpoints(RealFileSystem(), config_.run.folder);
+    if (!complete.ok() || complete->empty()) return "";
+    return absl::StrCat("the newest checkpoint is of step ", complete->front().step,
+                        "; it goes on with: arcshard train --resume ", Quoted(config_.run.folder));
   }
 
   const TrainOptions options_;
@@ -279,13 +314,15 @@ class TrainRun {
 
 }  // namespace
 
-absl::Status DryRun(const TrainOptions& options) {
+absl::Status DryRun(const TrainOptions& given) {
+  ASSIGN_OR_RETURN(const TrainOptions options, Resolved(given));
   ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
   WriteOut(ToYaml(config));
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> Train(const TrainOptions& options) {
+absl::StatusOr<int> Train(const TrainOptions& given) {
+  ASSIGN_OR_RETURN(const TrainOptions options, Resolved(given));
   ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
   ASSIGN_OR_RETURN(RunFolder folder, RunFolder::Take(config.run.folder));
   ASSIGN_OR_RETURN(std::unique_ptr<SignalQueue> signals, SignalQueue::Create({SIGINT, SIGTERM, SIGCHLD}));
