@@ -49,11 +49,12 @@ class MetricsLogTest : public ::testing::Test {
     return member;
   }
 
-  std::unique_ptr<MetricsLog> Start() {
+  std::unique_ptr<MetricsLog> Start(uint64_t resumed_step = 0) {
     return std::make_unique<MetricsLog>(path_, &clock_,
                                         MetricsLog::Start{.config = "run.yaml",
                                                           .version = "1.2.3",
                                                           .incarnation = 7,
+                                                          .resumed_step = resumed_step,
                                                           .shards = 2,
                                                           .workers = 1,
                                                           .host = "h",
@@ -98,7 +99,7 @@ TEST_F(MetricsLogTest, BeginsWithWhatRuns) {
   const std::vector<Json> lines = Lines();
   ASSERT_THAT(lines, SizeIs(1));
   EXPECT_EQ(lines[0], Json::parse(R"({"kind": "run", "time": 1700000000.0, "format": 1, "version": "1.2.3",
-      "config": "run.yaml", "incarnation": 7, "shards": 2, "workers": 1, "host": "h", "pid": 5})"));
+      "config": "run.yaml", "incarnation": 7, "resumed_step": 0, "shards": 2, "workers": 1, "host": "h", "pid": 5})"));
 }
 
 TEST_F(MetricsLogTest, TellsOfTheViewOnce) {
@@ -113,6 +114,14 @@ TEST_F(MetricsLogTest, TellsOfTheViewOnce) {
   EXPECT_EQ(lines[1]["members"][1], Json::parse(R"({"role": "shard", "id": 1, "host": "h", "pid": 10,
       "address": "h:1", "range": [5, 9], "capacity_bytes": 1000})"));
   EXPECT_FALSE(lines[1]["members"][2].contains("range"));
+}
+
+TEST_F(MetricsLogTest, ALifeThatGoesOnSaysFromWhereAndBeginsWithItsOwnFirstStep) {
+  const auto log = Start(/*resumed_step=*/6);
+  EXPECT_EQ(Lines()[0]["resumed_step"], 6);
+  LookAt(log.get(), 6);
+  LookAt(log.get(), 7);
+  EXPECT_THAT(Steps(), ElementsAre(7));
 }
 
 TEST_F(MetricsLogTest, StepsHaveALineASecondAndTheLastOneAlways) {

@@ -61,6 +61,22 @@ TEST_F(ReporterTest, ShowsTheViewAndTheLatestReport) {
   EXPECT_EQ(metrics_.phase.With("waiting").Value(), 0.0);
 }
 
+TEST_F(ReporterTest, CountsCheckpointsAndShowsTheNewestThatIsComplete) {
+  reporter_.CheckpointSettled(
+      {.step = 4, .bytes = 100, .took = absl::Milliseconds(500), .at = absl::FromUnixSeconds(1700000000)});
+  reporter_.CheckpointSettled({.step = 8,
+                               .status = absl::ResourceExhaustedError("the disk is full"),
+                               .bytes = 7,
+                               .took = absl::Seconds(1),
+                               .at = absl::FromUnixSeconds(1700000100)});
+  EXPECT_EQ(metrics_.checkpoints.With(kCheckpointComplete).Value(), 1);
+  EXPECT_EQ(metrics_.checkpoints.With(kCheckpointFailed).Value(), 1);
+  EXPECT_EQ(metrics_.checkpoint_step.Value(), 4);
+  EXPECT_EQ(metrics_.checkpoint_bytes.Value(), 100);
+  EXPECT_EQ(metrics_.checkpoint_timestamp.Value(), 1700000000);
+  EXPECT_EQ(metrics_.checkpoint_duration.Collect().histogram.sample_sum, 0.5);
+}
+
 TEST_F(ReporterTest, ShowsAVerificationByItsSets) {
   Progress progress{.phase = Phase::kEvaluating, .step = 5, .steps = 10};
   VerificationReport set;

@@ -81,6 +81,12 @@ class Peer {
     set->set_accuracy(0.93);
     stream_->Write(message);
   }
+  void ReportCheckpoint(uint64_t step) {
+    v1::ParticipantMessage message;
+    *message.mutable_checkpoint()->mutable_view() = view_;
+    message.mutable_checkpoint()->set_step(step);
+    stream_->Write(message);
+  }
   void Finish() {
     v1::ParticipantMessage message;
     message.mutable_finished();
