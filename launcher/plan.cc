@@ -54,6 +54,9 @@ std::string ShardText(const RunConfig& config, const RunPlan& plan) {
   text += Line("step buffers", shard.step_buffers, "embeddings and statistics on their way, blocks of threads");
   text += Line("the process", shard.process, "program and libraries, whatever the run is");
   text += Line("resident", shard.resident(), "on the CPU; on a GPU all but the process lies there");
+  text += Line("a checkpoint's", shard.checkpoint_copies,
+               "more of the host's memory while one is written, at most (checkpoint.buffer_mb)");
+  text += Line("its file", shard.checkpoint_file(), "on the disk, for each checkpoint that is kept");
   if (sampled) {
     absl::StrAppendFormat(
         &text, "  of its classes about %d take part in a step (head.sample_rate %g), %.1f %%\n", plan.classes_in_step,
@@ -126,7 +129,9 @@ std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::op
                                    {"active_list_bytes", shard.active_list},
                                    {"step_buffers_bytes", shard.step_buffers},
                                    {"process_bytes", shard.process},
-                                   {"resident_bytes", shard.resident()}}},
+                                   {"resident_bytes", shard.resident()},
+                                   {"checkpoint_copies_bytes", shard.checkpoint_copies},
+                                   {"checkpoint_file_bytes", shard.checkpoint_file()}}},
                                  {"step",
                                   {{"worker_sends_bytes", traffic.worker_sends},
                                    {"worker_receives_bytes", traffic.worker_receives},

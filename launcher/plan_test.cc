@@ -44,6 +44,8 @@ a shard holds 500000 classes, 4100 B each
   step buffers          3.1 MiB   embeddings and statistics on their way, blocks of threads
   the process         131.6 MiB   program and libraries, whatever the run is
   resident           2211.8 MiB   on the CPU; on a GPU all but the process lies there
+  a checkpoint's     1024.0 MiB   more of the host's memory while one is written, at most (checkpoint.buffer_mb)
+  its file           1953.1 MiB   on the disk, for each checkpoint that is kept
 
 a step on the network, without what the workers reduce among themselves
   a worker sends      258.0 KiB   to all shards: embeddings, labels, two floats a sample

@@ -88,6 +88,9 @@ RunPlan PlanOf(const RunConfig& config, int64_t num_classes, int64_t shards, int
                 .exponentials = std::min(plan.exponentials_wanted, config.head.exp_budget_mb << 20),
                 .step_buffers = StepBuffers(config),
                 .process = kProcess};
+  if (config.checkpoint.every_minutes > 0 || config.checkpoint.every_steps > 0) {
+    plan.shard.checkpoint_copies = std::min(plan.shard.checkpoint_file(), config.checkpoint.buffer_mb << 20);
+  }
   // E, labels, r and t of the batch (replay_record.h; DESIGN §4).
   const int64_t row = config.backbone.embedding_size * kFloat;
   plan.replay_record = config.data.batch_size * (row + static_cast<int64_t>(sizeof(int64_t)) + 2 * kFloat);

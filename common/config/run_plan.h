@@ -8,19 +8,21 @@
 // bytes, of the largest range; N classes over K shards, D dimensions, B samples of a batch, M workers.
 namespace arcshard {
 
-// What a shard on the CPU has resident while it trains.
+// What a shard on the CPU has resident while it trains, and its part of a checkpoint.
 struct ShardBytes {
-  int64_t weights = 0;        // as head.weights says
-  int64_t moments = 0;        // one of sgd's, two of adamw's, as head.moments says
-  int64_t counts = 0;         // adamw's, of steps that a class took part in
-  int64_t inverse_norms = 0;  // 1/|w|
-  int64_t active_list = 0;    // sampled: which classes take part in the step
-  int64_t exponentials = 0;   // kept from pass 1 for pass 2: of head.exp_budget_mb what a step fills
-  int64_t step_buffers = 0;   // batches and statistics on their way, blocks of threads
-  int64_t process = 0;        // the program, LibTorch, gRPC: whatever the run is
+  int64_t weights = 0;            // as head.weights says
+  int64_t moments = 0;            // one of sgd's, two of adamw's, as head.moments says
+  int64_t counts = 0;             // adamw's, of steps that a class took part in
+  int64_t inverse_norms = 0;      // 1/|w|
+  int64_t active_list = 0;        // sampled: which classes take part in the step
+  int64_t exponentials = 0;       // kept from pass 1 for pass 2: of head.exp_budget_mb what a step fills
+  int64_t step_buffers = 0;       // batches and statistics on their way, blocks of threads
+  int64_t process = 0;            // the program, LibTorch, gRPC: whatever the run is
+  int64_t checkpoint_copies = 0;  // the most that is copied aside while a checkpoint is written
 
   int64_t state() const { return weights + moments + counts + inverse_norms; }
   int64_t resident() const { return state() + active_list + exponentials + step_buffers + process; }
+  int64_t checkpoint_file() const { return weights + moments + counts; }
 };
 
 // Bytes of tensors that cross the network in one step; what frames and repeats them is less than a hundredth.

@@ -122,6 +122,17 @@ TEST(RunPlanTest, AReplayRecordIsTheBatchAsItWasSent) {
   EXPECT_EQ(PlanRun(Config(1, 128, 128), 1000).replay_record, 128 * (2048 + 16));
 }
 
+TEST(RunPlanTest, ACheckpointCopiesItsFileAsideUpToTheBuffer) {
+  RunConfig config = Config(1, 64, 32);
+  ShardBytes shard = PlanRun(config, 1000).shard;
+  EXPECT_EQ(shard.checkpoint_file(), 1000 * 2 * 512 * 4);
+  EXPECT_EQ(shard.checkpoint_copies, shard.checkpoint_file());
+  config.checkpoint.buffer_mb = 1;
+  EXPECT_EQ(PlanRun(config, 1000).shard.checkpoint_copies, 1 << 20);
+  config.checkpoint.every_minutes = 0;  // only at the end, when nothing is updated any more
+  EXPECT_EQ(PlanRun(config, 1000).shard.checkpoint_copies, 0);
+}
+
 TEST(RunPlanTest, TheShardsNeededAreTheFewestThatFit) {
   const RunConfig config = Config();
   constexpr int64_t kMemory = int64_t{1} << 30;
