@@ -130,6 +130,20 @@ def training():
     board.graph("From the first vote to the decision",
                 "How long the coordinator waits for the last participant once the first is ready: the spread between "
                 "the fastest and the slowest.", *quantiles("decision", "phase"), unit="s")
+    board.row("What is safe?")
+    board.graph("Age of the newest checkpoint", "What a death would cost. Before the first one of this start: how long "
+                "it trains. The alert comes at three intervals, at least ten minutes.",
+                query("instance:arcshard_checkpoint_age:seconds{SELECT}", "age"),
+                query("arcshard_checkpoint_interval_seconds{SELECT}", "interval"), unit="s", width=6)
+    board.graph("Time of a checkpoint", "From its decision until it was complete on the disk, mean of the last 30 "
+                "minutes. Training goes on meanwhile.",
+                query("sum by (instance) (increase(arcshard_checkpoint_duration_seconds_sum{SELECT}[30m])) / "
+                      "(sum by (instance) (increase(arcshard_checkpoint_duration_seconds_count{SELECT}[30m])) > 0)",
+                      "{{instance}}"), unit="s", width=6)
+    board.graph("Size of a checkpoint", "All files of the newest one. checkpoint.keep_last of these are kept.",
+                query("arcshard_checkpoint_bytes{SELECT}", "{{instance}}"), unit="bytes", width=6)
+    board.graph("Checkpoints", "In the last 30 minutes, by outcome. Failed ones should be 0.",
+                query("sum by (outcome) (increase(arcshard_checkpoints_total{SELECT}[30m]))", "{{outcome}}"), width=6)
     board.row("Is something wrong?")
     board.graph("Skipped steps", "Share of the steps that were skipped because a value was not finite. Should be 0.",
                 query('sum by (job) (rate(arcshard_steps_total{SELECT, outcome="skip"}[WINDOW])) / '
@@ -199,6 +213,19 @@ def shards():
                 query("arcshard_shard_bytes{SELECT}", "{{instance}}"), unit="bytes")
     board.graph("Replay log", "Inputs held of the steps that a shard could compute again.",
                 query("arcshard_replay_log_bytes{SELECT}", "{{instance}}"), unit="bytes")
+    board.row("Checkpoints")
+    of_shards = "and on (instance) arcshard_shard_classes{SELECT}"
+    written = "sum by (instance) (increase(arcshard_checkpoint_write_bytes_total{SELECT}[30m]))"
+    seconds = "sum by (instance) (increase(arcshard_checkpoint_write_seconds_sum{SELECT}[30m]))"
+    parts = "sum by (instance) (increase(arcshard_checkpoint_write_seconds_count{SELECT}[30m]))"
+    board.graph("Time of a part", "From the decision to take a checkpoint until this shard's part was on the disk, mean of "
+                "the last 30 minutes.", query(f"{seconds} / ({parts} > 0) {of_shards}", "{{instance}}"), unit="s")
+    board.graph("Writing", "Bytes per second of that time, over the last 30 minutes.",
+                query(f"{written} / ({seconds} > 0) {of_shards}", "{{instance}}"), unit="Bps")
+    board.graph("Updates that wait", "Share of the time that updates wait for a checkpoint's file, because "
+                "checkpoint.buffer_mb is used up. Should be 0; several threads count apart.",
+                query("sum by (instance) (rate(arcshard_checkpoint_stall_seconds_total{SELECT}[WINDOW]))", "{{instance}}"),
+                unit="percentunit")
     board.row("Network")
     board.graph("Bytes", "Per second, received (embeddings) and sent (statistics).",
                 query("sum by (instance, direction) (rate(arcshard_message_bytes_total{SELECT}[WINDOW]) and on (instance) "

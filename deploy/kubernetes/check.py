@@ -91,6 +91,19 @@ class Deployment:
         mounts = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         self.expect(volumes == mounts, f"{name}: mounts {sorted(mounts)} of {sorted(volumes)}")
 
+    def check_run_folder(self):
+        """All processes write their parts of a checkpoint into one folder, and a coordinator that starts again goes on from it."""
+        folders = set()
+        for workload in self.workloads():
+            name, pod = workload["metadata"]["name"], workload["spec"]["template"]["spec"]
+            claims = {one["name"]: one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"] if "persistentVolumeClaim" in one}
+            mounts = [one for one in pod["containers"][0]["volumeMounts"] if one["mountPath"] == "/runs"]
+            self.expect(len(mounts) == 1 and not mounts[0].get("readOnly"), f"{name}: cannot write to /runs")
+            folders.update(claims.get(one["name"]) for one in mounts)
+        self.expect(len(folders) == 1 and None not in folders, f"/runs is not one claim for all, but {sorted(map(str, folders))}")
+        coordinator = self.named("Job", "arcshard-coordinator")["spec"]["template"]["spec"]["containers"][0]
+        self.expect("--resume=auto" in coordinator["args"], "a coordinator that starts again does not go on from its checkpoint")
+
     def check_selectors(self):
         for workload in self.workloads():
             name, labels = workload["metadata"]["name"], workload["spec"]["template"]["metadata"]["labels"]
@@ -147,6 +160,7 @@ def main():
         deployment = Deployment([one for one in yaml.safe_load_all(file) if one])
     deployment.check_kinds()
     deployment.check_pods()
+    deployment.check_run_folder()
     deployment.check_selectors()
     deployment.check_counts()
     if len(sys.argv) > 2:
