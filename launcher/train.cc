@@ -259,12 +259,14 @@ class TrainRun {
     if (!end.sentence.empty()) {
       std::fprintf(stderr, "arcshard: %s %s\n", Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:").c_str(),
                    end.sentence.c_str());
-      if (const std::string way = HowToGoOn(); !way.empty()) std::fprintf(stderr, "arcshard: %s\n", way.c_str());
+      if (const std::string way = HowToGoOn(end.sentence); !way.empty())
+        std::fprintf(stderr, "arcshard: %s\n", way.c_str());
       return end.status;
     }
     const std::string steps = absl::StrFormat("%d of %d steps (%.2f of %g epochs)", progress_.step(), progress_.steps(),
                                               progress_.epoch(), progress_.epochs());
-    if (progress_.step() == progress_.resumed_step() && (progress_.steps() == 0 || progress_.step() < progress_.steps())) {
+    if (progress_.step() == progress_.resumed_step() &&
+        (progress_.steps() == 0 || progress_.step() < progress_.steps())) {
       printer_.Line(progress_.step() == 0 ? "stopped before the first step"
                                           : absl::StrCat("stopped before the first step after ", progress_.step()));
       return end.status;
@@ -283,14 +285,19 @@ class TrainRun {
                                     progress_.best_step(), progress_.best_accuracy()));
     }
     printer_.Line(absl::StrCat("a page about this run: arcshard report ", Quoted(config_.run.folder)));
-    if (const std::string way = HowToGoOn(); !complete && !way.empty()) printer_.Line(way);
+    if (const std::string way = HowToGoOn(""); !complete && !way.empty()) printer_.Line(way);
     return end.status;
   }
 
-  // Once all have ended. Empty: there is no complete checkpoint.
-  std::string HowToGoOn() const {
+  // Once all have ended, `failure` why. Empty: there is no complete checkpoint.
+  std::string HowToGoOn(absl::string_view failure) const {
     const auto complete = ListCheckpoints(RealFileSystem(), config_.run.folder);
     if (!complete.ok() || complete->empty()) return "";
+    const std::string newest = CheckpointFolder(config_.run.folder, complete->front());
+    if (!options_.resume.empty() && absl::StrContains(failure, newest + "/")) {  // a file of it is damaged
+      return absl::StrCat("from the newest checkpoint that is whole it goes on with: arcshard train --resume ",
+                          Quoted(config_.run.folder), " --allow-older");
+    }
     return absl::StrCat("the newest checkpoint is of step ", complete->front().step,
                         "; it goes on with: arcshard train --resume ", Quoted(config_.run.folder));
   }

@@ -18,6 +18,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/checkpoint/checkpoint_folder.h"
+#include "common/io/file_system.h"
 #include "nlohmann/json.hpp"
 
 namespace arcshard {
@@ -166,11 +168,42 @@ void AwaitDeath(pid_t pid) {
   poll(&ended, 1, -1);
 }
 
+std::string ScrapeCoordinator(const Listing& run) {
+  const std::string log = ReadFile(run.Find("coordinator", 0).log).value_or("");
+  const std::string mark_text = "metrics on port ";
+  const size_t mark = log.find(mark_text);
+  EXPECT_NE(mark, std::string::npos) << log;
+  const sockaddr_in address = LocalAddress(std::stoi(log.substr(mark + mark_text.size())));
+  const FileDescriptor client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+  EXPECT_EQ(write(client.get(), request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t bytes; (bytes = read(client.get(), buffer, sizeof(buffer))) > 0;) {
+    answer.append(buffer, static_cast<size_t>(bytes));
+  }
+  return answer;
+}
+
+void AwaitReadable(int fd) {
+  pollfd readable = {fd, POLLIN, 0};
+  poll(&readable, 1, -1);
+}
+
+std::vector<uint64_t> CheckpointSteps(const std::string& run_folder) {
+  std::vector<uint64_t> steps;
+  const auto complete = ListCheckpoints(RealFileSystem(), run_folder);
+  EXPECT_TRUE(complete.ok()) << complete.status();
+  if (!complete.ok()) return steps;
+  for (const CheckpointId& id : *complete) steps.push_back(id.step);
+  return steps;
+}
+
 void AwaitSteps(launcher::WatchClient* watch, uint64_t steps) {
   uint64_t first = std::numeric_limits<uint64_t>::max();
   while (true) {
-    pollfd readable = {watch->fd(), POLLIN, 0};
-    poll(&readable, 1, -1);
+    AwaitReadable(watch->fd());
     for (const v1::Progress& report : watch->Take()) {
       first = std::min<uint64_t>(first, report.step());
       if (report.step() >= first + steps) return;

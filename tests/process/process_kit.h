@@ -69,6 +69,8 @@ class ProcessTestBase : public ::testing::Test {
   std::string folder_;
 };
 
+void AwaitReadable(int fd);
+
 // A TCP socket that listens on a free port of 127.0.0.1, or that merely found one.
 class LocalPort {
  public:
@@ -99,8 +101,36 @@ struct Listing {
   std::vector<Entry> processes;
 };
 
+// A run of arcshard train that has begun.
+struct Training {
+  Program launcher;
+  Listing listing;
+  std::unique_ptr<launcher::WatchClient> watch;
+};
+
+// Takes reports until one of them is `wanted`, and returns that. Fails the test, with what there is, at the run's end.
+template <typename Wanted>
+v1::Progress AwaitReport(launcher::WatchClient* watch, const Wanted& wanted) {
+  while (true) {
+    AwaitReadable(watch->fd());
+    for (const v1::Progress& report : watch->Take()) {
+      if (wanted(report)) return report;
+      const bool ended = report.phase() == v1::Progress::PHASE_FINISHED || report.phase() == v1::Progress::PHASE_FAILED;
+      if (!ended) continue;
+      ADD_FAILURE() << "the run has ended: " << report.waiting_for();
+      return report;
+    }
+  }
+}
+
 // Waits until a process, which need not be a child, has ended.
 void AwaitDeath(pid_t pid);
+
+// Of which steps there is a complete checkpoint, newest first.
+std::vector<uint64_t> CheckpointSteps(const std::string& run_folder);
+
+// What the coordinator of a run answers to GET /metrics, head and body.
+std::string ScrapeCoordinator(const Listing& run);
 
 // Waits until the run has decided `steps` more steps than when it was asked first.
 void AwaitSteps(launcher::WatchClient* watch, uint64_t steps);

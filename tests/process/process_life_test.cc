@@ -123,7 +123,7 @@ TEST_F(ProcessLifeTest, InterruptedOnceItEndsInOrderAndLeavesTheBackbone) {
   ExpectStatus();
   run.Signal(SIGINT);
   EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
-  EXPECT_THAT(run.output(), AllOf(HasSubstr("stopping after the current step (again: at once)\n"),
+  EXPECT_THAT(run.output(), AllOf(HasSubstr("stopping after the current step, with a checkpoint (again: at once)\n"),
                                   ContainsRegex("stopped in order: trained [0-9]+ of [0-9]+ steps"),
                                   HasSubstr(Path("run/model/backbone.safetensors"))));
   ExpectNothingIsLeft();

@@ -88,7 +88,7 @@ TEST_F(WrongInputTest, AWrongCommandOrOptionIsExplained) {
   EXPECT_THAT(ErrorOf("arcshard", {"train", "run.yaml", "--shard", "2"}, kUsage),
               AllOf(HasSubstr("--shard"), HasSubstr("arcshard train --help")));
   EXPECT_THAT(ErrorOf("arcshard", {"train", "run.yaml", "--shards", "none"}, kUsage), HasSubstr("--shards"));
-  EXPECT_THAT(ErrorOf("arcshard", {"train"}, kUsage), HasSubstr("config is required"));
+  EXPECT_THAT(ErrorOf("arcshard", {"train"}, kUsage), HasSubstr("or --resume with a run's folder"));
 }
 
 TEST_F(WrongInputTest, WhatDataIsToldWronglyIsExplained) {

@@ -1,0 +1,124 @@
+// Any process of a run is killed at any moment, again and again, while checkpoints are taken back to back.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/checkpoint/checkpoint_folder.h"
+#include "common/checkpoint/open_checkpoint.h"
+#include "gmock/gmock.h"
+#include "tests/process/process_kit.h"
+
+namespace arcshard {
+namespace {
+
+constexpr int kKills = 50;
+constexpr uint64_t kMostSteps = 12;                            // from the first report to a kill
+constexpr absl::Duration kMostDelay = absl::Milliseconds(60);  // within a step or two
+constexpr absl::Duration kLastReports = absl::Seconds(10);     // for the stream to end after a death
+
+class KillTest : public ProcessTestBase {
+ protected:
+  // What the coordinator has said of a life of the run.
+  struct Known {
+    uint64_t resumed = 0;
+    uint64_t step = 0;        // decided
+    uint64_t checkpoint = 0;  // complete
+  };
+  static void Note(const std::vector<v1::Progress>& reports, Known* known) {
+    for (const v1::Progress& report : reports) {
+      known->resumed = report.resumed_step();
+      known->step = std::max<uint64_t>(known->step, report.step());
+      known->checkpoint = std::max<uint64_t>(known->checkpoint, report.checkpoint_step());
+    }
+  }
+
+  // Starts the run, kills one process `steps` steps and `delay` after the first report, and waits for the end of all.
+  Known LiveAndDie(const std::vector<std::string>& arguments, size_t victim, uint64_t steps, absl::Duration delay) {
+    Program launcher = Start("arcshard", arguments);
+    launcher.AwaitLine("waiting for");  // the coordinator listens
+    const Listing listing = Listing::Of(Path("run"));
+    auto watch = launcher::WatchClient::Start(listing.coordinator);
+    EXPECT_TRUE(watch.ok()) << watch.status();
+    Known known;
+    for (uint64_t first = 0; known.step < first + steps || first == 0;) {
+      AwaitReadable((*watch)->fd());
+      const std::vector<v1::Progress> reports = (*watch)->Take();
+      Note(reports, &known);
+      if (steps == 0) break;  // while it begins
+      if (first == 0) first = known.step + 1;
+      for (const v1::Progress& report : reports) {
+        EXPECT_NE(report.phase(), v1::Progress::PHASE_FAILED) << report.waiting_for();
+        if (report.phase() == v1::Progress::PHASE_FAILED) return known;
+      }
+    }
+    absl::SleepFor(delay);
+    const Listing now = Listing::Of(Path("run"));  // all have been started by now
+    const pid_t pid = now.processes.at(victim % now.processes.size()).pid;
+    EXPECT_EQ(kill(pid, SIGKILL), 0);
+    EXPECT_EQ(launcher.AwaitEnd(), (launcher::ProcessExit{.code = 128 + SIGKILL})) << launcher.output();
+    (*watch)->AwaitEnd(kLastReports);
+    Note((*watch)->Take(), &known);
+    return known;
+  }
+
+  // What lies in run/checkpoints now: complete ones are whole, and at most one was being written.
+  uint64_t CheckCheckpoints() {
+    const auto complete = ListCheckpoints(RealFileSystem(), Path("run"));
+    EXPECT_TRUE(complete.ok()) << complete.status();
+    if (!complete.ok() || complete->empty()) return 0;
+    for (const CheckpointId& id : *complete) {
+      const auto checkpoint = OpenCheckpoint::Open(RealFileSystem(), CheckpointFolder(Path("run"), id));
+      const absl::Status whole = checkpoint.ok() ? checkpoint->Verify() : checkpoint.status();
+      EXPECT_TRUE(whole.ok()) << whole;
+    }
+    const auto folders = RealFileSystem()->List(CheckpointsOf(Path("run")));
+    EXPECT_TRUE(folders.ok()) << folders.status();
+    const std::string newest = CheckpointFolder(Path("run"), complete->front());
+    if (folders.ok()) {
+      EXPECT_LE(std::count_if(folders->begin(), folders->end(),
+                              [&](const auto& one) { return CheckpointsOf(Path("run")) + "/" + one.name > newest; }),
+                1);
+    }
+    return complete->front().step;
+  }
+};
+
+TEST_F(KillTest, WhateverIsKilledWheneverTheRunGoesOnAndLosesAtMostOneInterval) {
+  std::mt19937 random(2026);
+  std::vector<std::string> arguments = SmallRun({"checkpoint.every_steps=1", "checkpoint.keep_last=2"});
+  Known before;
+  uint64_t most_lost = 0;
+  for (int kill = 0; kill < kKills; ++kill) {
+    const size_t victim = random() % 5;
+    const uint64_t steps = random() % (kMostSteps + 1);
+    const absl::Duration delay = kMostDelay * (static_cast<double>(random() % 1000) / 1000);
+    SCOPED_TRACE(absl::StrCat("kill ", kill, " of process ", victim, " after ", steps, " steps and ",
+                              absl::FormatDuration(delay)));
+    const uint64_t newest = CheckCheckpoints();
+    EXPECT_GE(newest, before.checkpoint);  // what was called complete is there
+    const Known known = LiveAndDie(arguments, victim, steps, delay);
+    EXPECT_EQ(known.resumed, newest);
+    if (HasFailure()) return;
+    most_lost = std::max(most_lost, before.step - std::min(before.step, newest));
+    before = known;
+    if (CheckCheckpoints() > 0) arguments = {"train", "--resume", Path("run")};
+  }
+  RecordProperty("most_steps_lost", static_cast<int>(most_lost));
+  std::printf("%d kills, %d steps decided, at most %d of them lost at once\n", kKills, static_cast<int>(before.step),
+              static_cast<int>(most_lost));
+
+  Program last = Start("arcshard", arguments);
+  last.AwaitLine("  step ");
+  auto watch = launcher::WatchClient::Start(Listing::Of(Path("run")).coordinator);
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  AwaitSteps(watch->get(), 10);
+  last.Signal(SIGINT);
+  EXPECT_TRUE(last.AwaitEnd().ok()) << last.output();
+  EXPECT_GT(CheckCheckpoints(), before.checkpoint);
+}
+
+}  // namespace
+}  // namespace arcshard
