@@ -1,5 +1,6 @@
 // The fuzz targets over what their fuzzers begin with, and over what they once found.
 #include <filesystem>
+#include <ostream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,9 @@
 #include "tests/fuzz/fuzz_targets.h"
 
 namespace arcshard {
+
+void PrintTo(const FuzzTarget& target, std::ostream* out) { *out << target.name; }
+
 namespace {
 
 class FuzzSeedsTest : public ::testing::TestWithParam<FuzzTarget> {};
