@@ -33,6 +33,7 @@
 #include "coordinator/incarnation.h"
 #include "coordinator/keeper_thread.h"
 #include "coordinator/metrics_log.h"
+#include "coordinator/model_folder.h"
 #include "coordinator/reporter.h"
 #include "coordinator/service.h"
 #include "coordinator/start_from.h"
@@ -89,8 +90,22 @@ absl::Status Announce(int fd, const std::string& address) {
   return absl::OkStatus();
 }
 
-absl::Status RunUntilItEnds(Session* session, MetricsLog* log, StopSignals* signals) {
+struct Ending {
+  absl::Status result;
+  std::vector<ClassRange> ranges;  // of the last view's shards
+};
+
+std::vector<ClassRange> RangesOf(const RunStatus& status) {
+  std::vector<ClassRange> ranges;
+  for (const MemberStatus& member : status.members) {
+    if (member.registration.role == Role::kShard) ranges.push_back(member.range);
+  }
+  return ranges;
+}
+
+Ending RunUntilItEnds(Session* session, MetricsLog* log, StopSignals* signals) {
   std::optional<absl::Status> result;
+  std::vector<ClassRange> ranges;
   while (!result.has_value()) {
     if (signals->Take()) {
       session->RequestStop();
@@ -98,9 +113,20 @@ absl::Status RunUntilItEnds(Session* session, MetricsLog* log, StopSignals* sign
     }
     session->Tick();
     result = session->AwaitEnd(kTick);
-    log->Look(session->Status());
+    const RunStatus status = session->Status();
+    if (!status.members.empty()) ranges = RangesOf(status);  // at the end there are none
+    log->Look(status);
   }
-  return *result;
+  return {*result, ranges};
+}
+
+void TidyModel(FileSystem* files, const std::string& run_folder, const std::vector<ClassRange>& ranges) {
+  const absl::StatusOr<std::vector<std::string>> deleted = DeleteOtherRanges(files, run_folder, ranges);
+  if (!deleted.ok()) {
+    LogError(absl::StrCat("class centers of an earlier model stay: ", deleted.status().message()));
+    return;
+  }
+  for (const std::string& path : *deleted) LogInfo(absl::StrCat("deleted what an earlier model has left: ", path));
 }
 
 absl::Status Main(const Arguments& arguments, StopSignals* signals) {
@@ -156,10 +182,11 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
                   .pid = getpid()});
   keeper.Start(
       [&service](uint64_t step, const absl::Status& status) { service.session()->CheckpointKept(step, status); });
-  const absl::Status result = RunUntilItEnds(service.session(), &log, signals);
+  const Ending ending = RunUntilItEnds(service.session(), &log, signals);
   keeper.Finish();  // a checkpoint whose parts are all there becomes complete, however the run has ended
+  if (ending.result.ok()) TidyModel(files, config.run.folder, ending.ranges);
   server->Shutdown(kShutdownGrace);
-  return result;
+  return ending.result;
 }
 
 void AddStartOptions(CLI::App* app, StartOptions* options) {

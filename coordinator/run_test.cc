@@ -60,7 +60,8 @@ TEST_F(RunTest, EachParticipantGetsATokenOfItsOwnAndOnlyShardsLearnTheWorkers) {
     EXPECT_EQ(view.workers.at(1).token, Received<Welcome>(kWorker1).at(0).token);
   }
   for (const Connection worker : {kWorker0, kWorker1}) {
-    for (const WorkerMember& member : Received<ViewAnnouncement>(worker).at(0).workers) EXPECT_EQ(member.token, "");
+    const ViewAnnouncement view = Received<ViewAnnouncement>(worker).at(0);
+    for (const WorkerMember& member : view.workers) EXPECT_EQ(member.token, "");
   }
   ASSERT_EQ(sink_.views.size(), 1u);
   EXPECT_EQ(sink_.views[0].workers.at(0).token, "");

@@ -17,6 +17,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::UnorderedElementsAre;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
@@ -82,6 +83,11 @@ TEST_F(ResumeTest, ARunThatWasInterruptedGoesOnWithAnyNumberOfShardsAndWorkers) 
   EXPECT_GT(second, first);
   const uint64_t third = GoOnFrom(second, {"--shards", "1", "--workers", "3", "--set", "schedule.epochs=1001"});
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(third, second, first));
+  std::vector<std::string> model;
+  for (const auto& entry : std::filesystem::directory_iterator(Path("run/model"))) {
+    model.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(model, UnorderedElementsAre("backbone.safetensors", "class_centers-0-964.safetensors"));
 }
 
 TEST_F(ResumeTest, ARunThatWasKilledGoesOnFromItsNewestCheckpoint) {
