@@ -28,7 +28,7 @@ struct RunStatus {
   int64_t num_classes = 0;  // likewise
   std::string run_folder;
   absl::Duration checkpoint_age = absl::ZeroDuration();  // of that of progress.checkpoint_step; zero: there is none
-  std::vector<MemberStatus> members;  // shards, then workers, ids ascending
+  std::vector<MemberStatus> members;                     // shards, then workers, ids ascending
 };
 
 }  // namespace arcshard::coordinator

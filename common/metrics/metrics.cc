@@ -14,7 +14,11 @@ Gauge& MetricRegistry::AddGauge(MetricDescription description) {
 
 Histogram& MetricRegistry::AddHistogram(MetricDescription description, const Histogram::BucketBoundaries& buckets) {
   descriptions_.push_back(description);
-  return prometheus::BuildHistogram().Name(description.name).Help(description.help).Register(*registry_).Add({}, buckets);
+  return prometheus::BuildHistogram()
+      .Name(description.name)
+      .Help(description.help)
+      .Register(*registry_)
+      .Add({}, buckets);
 }
 
 LabelledMetric<Counter> MetricRegistry::AddCounters(MetricDescription description) {
