@@ -17,23 +17,24 @@ state() { "$engine_docker" inspect -f "$2" "$(container "$1")"; }
 members() { "$engine_docker" ps -a --filter "label=com.docker.compose.project=$run_project" --format '{{.Names}}' |
   sed "s/^$run_project-//" | grep -E '^(coordinator|shard|worker)-' | sort; }
 
-# The example's folder, with runs that are shorter and longer beside its own.
+# The example's folder; runs of other lengths come beside its own, with checkpoints more often than each ten minutes.
 make_data() {
   rm -rf "$run_data"
   cp -r examples/omniglot "$run_data"
-  config_like short 's/epochs: 12/epochs: 0.3/; s/every_epochs: .*/every_epochs: 1/'
-  config_like long 's/epochs: 12/epochs: 1000/'
   chmod -R a+rX "$run_data"
 }
-config_like() {
-  sed "$2; s/warmup_epochs: .*/warmup_epochs: 0/" examples/omniglot/omniglot.yaml >"$run_data/$1.yaml"
-}
-config_of_epochs() {
-  if [ -z "$1" ]; then echo omniglot.yaml; return; fi
-  # Three verifications, as in the example's own length: the last one may be over before it is scraped.
-  config_like "$1" "s/epochs: 12/epochs: $1/; s/every_epochs: .*/every_epochs: $(awk -v epochs="$1" 'BEGIN {print epochs / 3}')/"
+config_like() {  # NAME STEPS-BETWEEN-CHECKPOINTS EDIT
+  { sed "$3" examples/omniglot/omniglot.yaml; printf '\ncheckpoint:\n  every_steps: %s\n' "$2"; } >"$run_data/$1.yaml"
   chmod a+r "$run_data/$1.yaml"
   echo "$1.yaml"
+}
+config_of_epochs() {  # EPOCHS: empty for the example's own
+  # Three verifications, as in the example's own length: the last one may be over before it is scraped.
+  [ -n "$1" ] || { config_like whole 100 ''; return; }
+  config_like "$1" 50 "s/epochs: 12/epochs: $1/; s/every_epochs: .*/every_epochs: $(awk "BEGIN {print $1 / 3}")/; s/warmup_epochs: .*/warmup_epochs: 0/"
+}
+config_of_steps() {  # STEPS: of the whole run, which is not verified; the example has 150 in an epoch
+  config_like "until-$1" 50 "s/epochs: 12/epochs: $(awk "BEGIN {print $1 / 150}")/; s/warmup_epochs: .*/warmup_epochs: 0/; s/sets: .*/sets: []/"
 }
 
 run_up() {  # SHARDS WORKERS FOLDER CONFIG
@@ -105,8 +106,9 @@ check_grpc() {
     status=$(grpcurl -insecure -cert "$certs/tls.crt" -key "$certs/tls.key" "$target" grpc.health.v1.Health/Check) || fail "grpcurl cannot ask $one for its health"
     grep -q '"SERVING"' <<<"$status" || fail "$one is not SERVING: $status"
     echo "  $one: SERVING; $(tr '\n' ' ' <<<"$services")"
-    if grpcurl -insecure "$target" list >/dev/null 2>&1; then fail "$one answers without a certificate"; fi
-    if grpcurl -plaintext "$target" list >/dev/null 2>&1; then fail "$one answers in plaintext"; fi
+    # It tries again until its time is up.
+    if grpcurl -connect-timeout 2 -insecure "$target" list >/dev/null 2>&1; then fail "$one answers without a certificate"; fi
+    if grpcurl -connect-timeout 2 -plaintext "$target" list >/dev/null 2>&1; then fail "$one answers in plaintext"; fi
   done
   echo '  without a certificate, and in plaintext: refused by each'
 }
@@ -117,7 +119,8 @@ query() { engine_inside python3 deploy/testing/query.py http://127.0.0.1:9090 "$
 check_scrape() {  # HOW-MANY
   local i up
   for ((i = 0; i < 60; i++)); do
-    up=$(query 'count(up{job=~"arcshard-.*"} == 1)')
+    # A Prometheus that was stopped too still tells, for five minutes, of the processes that were there before.
+    up=$(query 'count(up{job=~"arcshard-.*"} == 1 and time() - timestamp(up) < 15)')
     [ "$up" != "$1" ] || break
     sleep 1
   done
@@ -125,12 +128,15 @@ check_scrape() {  # HOW-MANY
   echo "  Prometheus scrapes all $1 processes, found by DNS"
 }
 
-check_model() {
+# A backbone, and each class once.
+check_model() {  # RUN
   local folder rows
   folder=$(run_folder "$1")/model
-  rows=$(find "$folder" -name 'class_centers-*.safetensors' -printf '%f\n' | sort -V | tr '\n' ' ')
+  rows=$(find "$folder" -name 'class_centers-*.safetensors' -printf '%f\n' | sort -V)
   [ -s "$folder/backbone.safetensors" ] && [ -n "$rows" ] || fail "no model in $folder"
-  echo "  the volume has backbone.safetensors, $rows"
+  echo "  the volume has backbone.safetensors $(tr '\n' ' ' <<<"$rows")"
+  sed 's/.*-\([0-9]*\)-\([0-9]*\)\..*/\1 \2/' <<<"$rows" |
+    awk '$1 != end {wrong = 1} {end = $2} END {exit wrong || end != 964}' || fail "its ranges are not the 964 classes, each once"
 }
 
 # EPOCHS: empty for the example's own length, of which the demo's accuracy is known.
@@ -168,14 +174,19 @@ check_panels() {
   engine_inside python3 deploy/check_panels.py --prometheus http://127.0.0.1:9090 ${panels:+--pictures "$panels"}
 }
 
-await_steps() {  # INCARNATION STEPS
-  local i step=
+await_steps() { await_at_least arcshard_step "$@"; }  # INCARNATION STEPS
+await_checkpoint() {  # INCARNATION STEPS
+  await_at_least arcshard_checkpoint_step "$@"
+  checkpoint_step=$reached
+}
+await_at_least() {  # METRIC INCARNATION LEAST
+  local i
   for ((i = 0; i < 120; i++)); do
-    step=$(query "max(arcshard_step and on (instance) arcshard_view_incarnation{job=\"arcshard-coordinator\"} == $1)")
-    if [ "${step:-0}" -ge "$2" ]; then return; fi
+    reached=$(query "max($1 and on (instance) arcshard_view_incarnation{job=\"arcshard-coordinator\"} == $2)")
+    if [ "${reached:-0}" -ge "$3" ]; then return; fi
     sleep 1
   done
-  fail "start $1 of the run is at step ${step:-none} after two minutes"
+  fail "start $2 of the run has $1 ${reached:-none} after two minutes, not $3"
 }
 
 # As a crash: `docker kill` would count as a stop by hand, after which no restart follows.
@@ -184,21 +195,59 @@ kill_a_shard() {
   kill -KILL "$(state shard-2 '{{.State.Pid}}')"
 }
 
-# All processes have ended with the death's sentence and started again, and the new run trains.
-await_restart() {
+# All processes have ended with the death's sentence and started again, and the run goes on from a checkpoint that is at
+# least of STEP, which the first start was seen to have.
+await_restart() {  # STEP
   local one
   await_steps 2 1
   compose logs --no-log-prefix coordinator | grep ' died ' | sed -n '1s/^/  /p'
-  echo "  trains again, from its beginning, $((SECONDS - kill_time)) s after the kill; restarts:" \
+  check_resumed "$1"
+  echo "  trains again $((SECONDS - kill_time)) s after the kill; restarts:" \
     "$(for one in $(members); do echo "$one $(state "$one" '{{.RestartCount}}')"; done | tr '\n' ' ')"
 }
 
-# `docker compose stop` ends the run in order: everybody leaves with 0, within the grace period, and the model is there.
-run_stop() {
-  local from=$SECONDS one
+coordinator_says() { compose logs --no-log-prefix coordinator | grep "$1" | tail -1; }
+
+# The coordinator went on from a checkpoint of STEP or a later one.
+check_resumed() {  # STEP
+  local line step
+  line=$(coordinator_says 'goes on after step') || fail 'the run began anew instead of going on from its checkpoint'
+  step=$(sed -n 's/.*goes on after step \([0-9]*\),.*/\1/p' <<<"$line")
+  [ "$step" -gt 0 ] && [ "$step" -ge "$1" ] || fail "the run went on from step $step, but had a checkpoint of step $1"
+  sed 's/.*goes on/  goes on/' <<<"$line"
+}
+
+# What the run has kept, by the program in a container: listed, and every byte of the newest one read.
+check_checkpoints() {  # RUN
+  local list
+  list=$(compose run --rm --no-deps -T arcshard checkpoint ls "/runs/$1")
+  sed 's/^/    /' <<<"$list"
+  checkpoint_step=$(awk 'NR == 2 {print $1}' <<<"$list")
+  [ "${checkpoint_step:-0}" -gt 0 ] || fail "$1 has no checkpoint"
+  compose run --rm --no-deps -T arcshard checkpoint verify "/runs/$1" | sed 's/^/  /'
+}
+
+# `docker compose stop` ends the run in order: everybody leaves with 0, within the grace period, and a checkpoint of the last
+# step and the model are there.
+run_stop() {  # RUN
+  local from=$SECONDS one line step
   compose stop
   for one in $(members); do
     [ "$(state "$one" '{{.State.ExitCode}}')" = 0 ] || fail "$one ended with exit status $(state "$one" '{{.State.ExitCode}}') when stopped"
   done
-  echo "  stopped in $((SECONDS - from)) s, all with exit status 0: $(compose logs --no-log-prefix coordinator | tail -1)"
+  line=$(compose logs --no-log-prefix coordinator | tail -1)
+  echo "  stopped in $((SECONDS - from)) s, all with exit status 0: $line"
+  check_model "$1"
+  check_checkpoints "$1"
+  step=$(sed -n 's/.* after step \([0-9]*\).*/\1/p' <<<"$line")
+  [ "$step" = "$checkpoint_step" ] || fail "the run was stopped after step $step, but its newest checkpoint is of step $checkpoint_step"
+}
+
+# The same `up` after the end of the run: everybody comes, finds nothing to train, and leaves.
+run_up_again() {
+  local from=$SECONDS line
+  compose up -d --scale "shard=$ARCSHARD_SHARDS" --scale "worker=$ARCSHARD_WORKERS" coordinator prometheus
+  run_await_end 0
+  line=$(coordinator_says 'nothing is left to train') || fail 'the run that had ended began anew'
+  echo "  in $((SECONDS - from)) s: ${line#*coordinator: }"
 }
