@@ -40,6 +40,12 @@ absl::StatusOr<std::vector<Entry>> ListIfThere(FileSystem* files, const std::str
   return entries;
 }
 
+// A process that should be dead may be clearing up too.
+absl::Status RemoveIfThere(FileSystem* files, const std::string& path) {
+  const absl::Status status = files->Remove(path);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
 struct Found {
   CheckpointId id;
   std::vector<Entry> entries;
@@ -123,7 +129,7 @@ absl::Status RemoveCheckpoint(FileSystem* files, const std::string& folder) {
     RETURN_IF_ERROR(files->SyncFolder(folder));
   }
   for (const Entry& entry : *entries) {
-    if (!IsManifest(entry)) RETURN_IF_ERROR(files->Remove(absl::StrCat(folder, "/", entry.name)));
+    if (!IsManifest(entry)) RETURN_IF_ERROR(RemoveIfThere(files, absl::StrCat(folder, "/", entry.name)));
   }
   RETURN_IF_ERROR(files->RemoveFolder(folder));
   return files->SyncFolder(FolderOf(folder));
@@ -144,14 +150,16 @@ absl::StatusOr<std::vector<std::string>> CleanUp(FileSystem* files, const std::s
   for (const Found& folder : folders) {
     const std::string path = CheckpointFolder(run_folder, folder.id);
     if (!folder.has_manifest) {
-      RETURN_IF_ERROR(RemoveCheckpoint(files, path));
+      const absl::Status status = RemoveCheckpoint(files, path);
+      if (absl::IsFailedPrecondition(status)) continue;  // not empty: it is still being written to
+      RETURN_IF_ERROR(status);
       removed.push_back(path);
       continue;
     }
     for (const Entry& entry : folder.entries) {
       if (entry.is_folder || !AtomicFile::IsTemporaryName(entry.name)) continue;
       removed.push_back(absl::StrCat(path, "/", entry.name));
-      RETURN_IF_ERROR(files->Remove(removed.back()));
+      RETURN_IF_ERROR(RemoveIfThere(files, removed.back()));
     }
   }
   return removed;

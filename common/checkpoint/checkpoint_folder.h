@@ -53,8 +53,8 @@ struct Retention {
 // Which of `complete` (newest first) go: never the newest.
 std::vector<CheckpointId> Superseded(const std::vector<CheckpointId>& complete, const Retention& retention);
 
-// At the start of a coordinator, before anybody writes: removes folders without a manifest, and temporary files. Says
-// what it removed.
+// At the start of a coordinator, before its run writes: removes folders without a manifest, and temporary files. Says
+// what it removed. A folder that a process of an earlier incarnation still writes to may stay until the next start.
 absl::StatusOr<std::vector<std::string>> CleanUp(FileSystem* files, const std::string& run_folder);
 
 }  // namespace arcshard

@@ -1,7 +1,10 @@
 #include "common/checkpoint/checkpoint_folder.h"
 
+#include <functional>
 #include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +23,32 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr char kRun[] = "/run";
+
+// A disk on which somebody else is at work too: `meddle` is called with each folder after it was listed.
+class SharedDisk final : public FileSystem {
+ public:
+  SharedDisk(FileSystem* files, std::function<void(const std::string&)> meddle)
+      : files_(files), meddle_(std::move(meddle)) {}
+
+  absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
+    return files_->Create(path);
+  }
+  absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) override { return files_->Open(path); }
+  absl::Status Rename(const std::string& from, const std::string& to) override { return files_->Rename(from, to); }
+  absl::Status Remove(const std::string& path) override { return files_->Remove(path); }
+  absl::Status RemoveFolder(const std::string& path) override { return files_->RemoveFolder(path); }
+  absl::Status CreateFolders(const std::string& path) override { return files_->CreateFolders(path); }
+  absl::Status SyncFolder(const std::string& path) override { return files_->SyncFolder(path); }
+  absl::StatusOr<std::vector<Entry>> List(const std::string& path) override {
+    absl::StatusOr<std::vector<Entry>> entries = files_->List(path);
+    meddle_(path);
+    return entries;
+  }
+
+ private:
+  FileSystem* const files_;
+  const std::function<void(const std::string&)> meddle_;
+};
 
 class CheckpointFolderTest : public ::testing::Test {
  protected:
@@ -146,6 +175,33 @@ TEST_F(CheckpointFolderTest, CleaningUpTakesOnlyWhatIsUnfinished) {
                           FileSystem::Entry{"step-00000003.1.damaged", true}));
   EXPECT_EQ(CheckTestCheckpoint(&disk_, Folder({1, 1}), {1, 1}), absl::OkStatus());
   EXPECT_THAT(*CleanUp(&disk_, "/no/such/run"), IsEmpty());
+}
+
+// After a death the coordinator may start again sooner than the others have ended.
+TEST_F(CheckpointFolderTest, CleaningUpGetsByWithAProcessThatIsStillClearingUp) {
+  Take({1, 1});
+  const std::string whole = Folder({1, 1}) + "/backbone.safetensors.tmp-17-0";
+  const std::string torn = Folder({2, 1}) + "/backbone.safetensors.tmp-17-1";
+  ASSERT_TRUE(disk_.CreateFolders(Folder({2, 1})).ok());
+  for (const std::string& path : {whole, torn}) ASSERT_TRUE(disk_.Create(path).ok());
+  SharedDisk shared(&disk_, [&](const std::string& folder) {
+    if (folder == Folder({2, 1})) disk_.Remove(torn).IgnoreError();
+    if (folder == Folder({1, 1})) disk_.Remove(whole).IgnoreError();
+  });
+  EXPECT_THAT(*CleanUp(&shared, kRun), ElementsAre(whole, Folder({2, 1})));
+  EXPECT_THAT(*disk_.List(CheckpointsOf(kRun)), ElementsAre(FileSystem::Entry{"step-00000001.1", true}));
+  EXPECT_EQ(CheckTestCheckpoint(&disk_, Folder({1, 1}), {1, 1}), absl::OkStatus());
+}
+
+TEST_F(CheckpointFolderTest, AFolderThatIsStillWrittenToStaysUntilTheNextStart) {
+  ASSERT_TRUE(disk_.CreateFolders(Folder({2, 1})).ok());
+  int files = 0;
+  SharedDisk shared(&disk_, [&](const std::string& folder) {
+    if (folder == Folder({2, 1})) (void)disk_.Create(absl::StrCat(folder, "/class_centers.tmp-17-", files++));
+  });
+  EXPECT_THAT(*CleanUp(&shared, kRun), IsEmpty());
+  EXPECT_THAT(*ListCheckpoints(&disk_, kRun), IsEmpty()) << "it is no checkpoint";
+  EXPECT_THAT(*CleanUp(&disk_, kRun), ElementsAre(Folder({2, 1})));
 }
 
 TEST_F(CheckpointFolderTest, APathMeansItsCheckpointOrTheNewestOfARun) {
