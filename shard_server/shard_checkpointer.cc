@@ -57,7 +57,7 @@ ShardCheckpointer::ShardCheckpointer(Options options, head::Head* head, FileSyst
 }
 
 ShardCheckpointer::~ShardCheckpointer() {
-  snapshot_.Abandon();
+  GiveUp();
   Finish();
   head_->Observe(nullptr);
 }

@@ -17,8 +17,8 @@
 namespace arcshard::shard {
 
 // Writes a shard's part of each checkpoint, RUN/checkpoints/step-…/class_centers-<begin>-<end>.safetensors, on a thread
-// of its own while the shard trains on. Its calls come one at a time; the thread's priority is below that of the head's
-// threads.
+// of its own while the shard trains on. Its calls come one at a time, but for GiveUp; the thread's priority is below
+// that of the head's threads.
 class ShardCheckpointer {
  public:
   struct Options {
@@ -42,6 +42,9 @@ class ShardCheckpointer {
 
   // Waits for the one in progress.
   void Finish();
+
+  // Any thread: abandons the one in progress, so that no update waits for the disk any more.
+  void GiveUp() { snapshot_.Abandon(); }
 
  private:
   void Write(const View& view, uint64_t step, absl::Time begin);

@@ -233,6 +233,23 @@ TEST_F(ShardCheckpointerTest, TheNextOneWaitsForTheOneInProgress) {
   EXPECT_TRUE(Written(18) == first);
 }
 
+// A run that has failed must not wait for the disk.
+TEST_F(ShardCheckpointerTest, GivenUpItHoldsUpNoUpdateWhateverTheDiskDoes) {
+  HeldDisk held(&disk_);
+  Start(&held);
+  checkpointer_->Take(kView, 17);
+  held.AwaitWriter();
+  std::thread step([&] { heads_->Step(); });  // without room for its copies
+  checkpointer_->GiveUp();
+  step.join();
+  EXPECT_THAT(Reports(), IsEmpty());
+  held.LetGo();
+  checkpointer_->Finish();
+  ASSERT_THAT(Reports(), SizeIs(1));
+  EXPECT_EQ(Reports()[0].status.code(), absl::StatusCode::kCancelled) << Reports()[0].status;
+  EXPECT_THAT(FilesOf(17), IsEmpty());
+}
+
 TEST_F(ShardCheckpointerTest, DestroyedWhileItWritesItEndsInOrderAndSaysWhatIsThere) {
   HeldDisk held(&disk_);
   Start(&held);

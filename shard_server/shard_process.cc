@@ -33,6 +33,7 @@ ShardProcess::ShardProcess(Options options, ShardMetrics* metrics, const Clock* 
 ShardProcess::~ShardProcess() {
   // Whoever calls goes before what it calls: workers' streams, the executor, what writes, the coordinator's stream.
   server_.reset();
+  if (checkpointer_ != nullptr) checkpointer_->GiveUp();  // the executor's update may wait for the disk
   executor_.reset();
   checkpointer_.reset();
   participant_.reset();
