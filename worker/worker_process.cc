@@ -295,8 +295,8 @@ class WorkerLife {
   }
 
   absl::Status Finish() {
+    checkpoints_.Await();  // first what a run can go on from
     if (seat_.position == 0) RETURN_IF_ERROR(WriteBackbone("backbone.safetensors", {{"step", absl::StrCat(step_)}}));
-    checkpoints_.Await();
     finished_ = true;
     participant_->Send(FinishedReport{});
     return absl::OkStatus();
