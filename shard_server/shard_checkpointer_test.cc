@@ -7,6 +7,7 @@
 
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/io/faulty_file_system.h"
+#include "common/io/forwarding_file_system.h"
 #include "common/io/memory_file_system.h"
 #include "common/io/safetensors.h"
 #include "shard_server/checkpoint_test_kit.h"
@@ -34,9 +35,9 @@ head::HeadOptions Options() {
 }
 
 // A disk that stops before it takes the bytes of a file, until it is let go on.
-class HeldDisk final : public FileSystem {
+class HeldDisk final : public ForwardingFileSystem {
  public:
-  explicit HeldDisk(FileSystem* files) : files_(files) {}
+  using ForwardingFileSystem::ForwardingFileSystem;
 
   void LetGo() {
     MutexLock lock(&mutex_);
@@ -55,18 +56,10 @@ class HeldDisk final : public FileSystem {
       changed_.NotifyAll();
       while (held_) changed_.Wait(&mutex_);
     }
-    return files_->Create(path);
+    return ForwardingFileSystem::Create(path);
   }
-  absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) override { return files_->Open(path); }
-  absl::Status Rename(const std::string& from, const std::string& to) override { return files_->Rename(from, to); }
-  absl::Status Remove(const std::string& path) override { return files_->Remove(path); }
-  absl::Status RemoveFolder(const std::string& path) override { return files_->RemoveFolder(path); }
-  absl::Status CreateFolders(const std::string& path) override { return files_->CreateFolders(path); }
-  absl::Status SyncFolder(const std::string& path) override { return files_->SyncFolder(path); }
-  absl::StatusOr<std::vector<Entry>> List(const std::string& path) override { return files_->List(path); }
 
  private:
-  FileSystem* const files_;
   Mutex mutex_;
   CondVar changed_;
   bool held_ ABSL_GUARDED_BY(mutex_) = true;

@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <limits>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "common/checkpoint/checkpoint_test_kit.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "common/io/faulty_file_system.h"
+#include "common/io/forwarding_file_system.h"
 #include "common/io/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -25,28 +25,18 @@ using ::testing::IsEmpty;
 constexpr char kRun[] = "/run";
 
 // A disk on which somebody else is at work too: `meddle` is called with each folder after it was listed.
-class SharedDisk final : public FileSystem {
+class SharedDisk final : public ForwardingFileSystem {
  public:
   SharedDisk(FileSystem* files, std::function<void(const std::string&)> meddle)
-      : files_(files), meddle_(std::move(meddle)) {}
+      : ForwardingFileSystem(files), meddle_(std::move(meddle)) {}
 
-  absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
-    return files_->Create(path);
-  }
-  absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) override { return files_->Open(path); }
-  absl::Status Rename(const std::string& from, const std::string& to) override { return files_->Rename(from, to); }
-  absl::Status Remove(const std::string& path) override { return files_->Remove(path); }
-  absl::Status RemoveFolder(const std::string& path) override { return files_->RemoveFolder(path); }
-  absl::Status CreateFolders(const std::string& path) override { return files_->CreateFolders(path); }
-  absl::Status SyncFolder(const std::string& path) override { return files_->SyncFolder(path); }
   absl::StatusOr<std::vector<Entry>> List(const std::string& path) override {
-    absl::StatusOr<std::vector<Entry>> entries = files_->List(path);
+    absl::StatusOr<std::vector<Entry>> entries = ForwardingFileSystem::List(path);
     meddle_(path);
     return entries;
   }
 
  private:
-  FileSystem* const files_;
   const std::function<void(const std::string&)> meddle_;
 };
 
