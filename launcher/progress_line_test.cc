@@ -86,7 +86,7 @@ TEST(ProgressLineTest, OtherPhasesSayWhatIsWaitedFor) {
             "waiting for 2 of 3 shards");
   EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_JOINING), kWide), "joining");
   EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_EVALUATING), kWide), "verifying after step 7");
-  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_STOPPING), kWide), "writing the model after step 7");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_STOPPING), kWide), "writing model and checkpoint after step 7");
   EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_FINISHED), kWide), "finished after step 7");
   EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_FAILED, "worker 1 died"), kWide), "failed: worker 1 died");
 }
