@@ -1,5 +1,7 @@
 #include "common/checkpoint/class_rows.h"
 
+#include <unistd.h>
+
 #include <bit>
 #include <cstdlib>
 #include <string>
@@ -200,7 +202,7 @@ TEST_F(ClassRowsTest, WhatCannotBeRowsIsRefusedByName) {
 }
 
 TEST_F(ClassRowsTest, SomebodyElsesFileHoldsRowsToo) {
-  const std::string path = ::testing::TempDir() + "class_rows_test.safetensors";
+  const std::string path = absl::StrCat(::testing::TempDir(), "class_rows_test_", getpid(), ".safetensors");
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};
   ASSERT_TRUE(WriteSafetensors(path, {TensorView::Of<float>("class_centers", {3, 2}, values),
                                       TensorView::Of<float>("class_centers_of_old", {3, 2}, values)})

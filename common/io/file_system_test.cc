@@ -153,8 +153,8 @@ TEST_P(FileSystemTest, AFileInTheWayOfAFolderIsNamed) {
 }
 
 TEST(RealFileSystemTest, ALinkIsNoFolderSoThatNothingBehindItIsCleanedUp) {
-  const std::string folder = ::testing::TempDir() + "file_system_link_test";
-  std::filesystem::remove_all(folder);
+  std::string folder = ::testing::TempDir() + "file_system_link_test_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
   ASSERT_TRUE(RealFileSystem()->CreateFolders(folder + "/there").ok());
   std::filesystem::create_directory_symlink(folder + "/there", folder + "/link");
   EXPECT_THAT(*RealFileSystem()->List(folder), ElementsAre(Entry{"link", false}, Entry{"there", true}));

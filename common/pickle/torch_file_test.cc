@@ -1,5 +1,7 @@
 #include "common/pickle/torch_file.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -19,6 +21,11 @@ using ::testing::HasSubstr;
 using std::string_literals::operator""s;
 
 const std::string kData = ARCSHARD_SOURCE_DIR "/tests/data/insightface";
+
+// Nothing else's, though other tests of this file run at the same time.
+std::string TemporaryPath(absl::string_view name) {
+  return absl::StrCat(::testing::TempDir(), "torch_file_test_", getpid(), name);
+}
 
 std::vector<float> Floats(const TorchFile& file, const PickleValue& value, absl::string_view name) {
   const auto tensor = file.Tensor(value, name);
@@ -101,7 +108,7 @@ class TorchDamageTest : public TorchFormatTest {
     return absl::OkStatus();
   }
 
-  const std::string changed_ = ::testing::TempDir() + "torch_file_test.pt";
+  const std::string changed_ = TemporaryPath(".pt");
 };
 INSTANTIATE_TEST_SUITE_P(All, TorchDamageTest, ::testing::Values("odd.pt", "odd_stream.pt"),
                          [](const auto& format) { return std::string(format.index == 0 ? "Archive" : "Stream"); });
@@ -132,7 +139,7 @@ class TorchFileTest : public ::testing::Test {
     EXPECT_TRUE(WriteFileAtomically(path_, bytes).ok());
     return TorchFile::Open(path_).status();
   }
-  const std::string path_ = ::testing::TempDir() + "torch_file_test_other.pt";
+  const std::string path_ = TemporaryPath("_other.pt");
 };
 
 // The stream format, whose objects are `pickle`.
@@ -150,7 +157,7 @@ TEST_F(TorchFileTest, WhatIsNoFileOfPyTorchIsRefused) {
 }
 
 TEST_F(TorchFileTest, ACallOfAnythingElseIsRefusedAndNotMade) {
-  const std::string marker = ::testing::TempDir() + "torch_file_test_was_here";
+  const std::string marker = TemporaryPath("_was_here");
   const absl::Status status = Open(Stream("cposix\nsystem\n(S'touch " + marker + "'\ntR.]."));
   EXPECT_THAT(std::string(status.message()), HasSubstr("names posix.system, which is not allowed here"));
   EXPECT_FALSE(std::filesystem::exists(marker));

@@ -1,8 +1,10 @@
 #include "worker/training/sample_log.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <string>
 
 #include "common/io/file.h"
 
@@ -10,8 +12,7 @@ namespace arcshard::worker {
 namespace {
 
 TEST(SampleLogTest, HasALineForEachMicroBatchAndGoesOnInALaterLife) {
-  const std::string path = ::testing::TempDir() + "/sample_log_test.jsonl";
-  std::filesystem::remove(path);
+  const std::string path = ::testing::TempDir() + "/sample_log_test_" + std::to_string(getpid()) + ".jsonl";
   {
     SampleLog log(path);
     log.Add({{1, 1}, 18, 0, 0}, {17, 4, 1203});
