@@ -67,7 +67,7 @@ run_await_end() {
     status=$(timeout 3600 "$engine_docker" wait "$(container "$one")") || fail "$one did not end within an hour"
     [ "$status" = "$1" ] || fail "$one ended with exit status $status instead of $1"
   done
-  echo "  all $(members | wc -l) processes ended with exit status $1: $(compose logs --no-log-prefix coordinator | tail -1)"
+  echo "  all $(members | wc -l) processes ended with exit status $1: $(coordinator_says 'finished after step')"
 }
 
 check_image() {
@@ -235,7 +235,7 @@ run_stop() {  # RUN
   for one in $(members); do
     [ "$(state "$one" '{{.State.ExitCode}}')" = 0 ] || fail "$one ended with exit status $(state "$one" '{{.State.ExitCode}}') when stopped"
   done
-  line=$(compose logs --no-log-prefix coordinator | tail -1)
+  line=$(coordinator_says 'finished after step')
   echo "  stopped in $((SECONDS - from)) s, all with exit status 0: $line"
   check_model "$1"
   check_checkpoints "$1"
