@@ -24,7 +24,7 @@ make_data() {
   chmod -R a+rX "$run_data"
 }
 config_like() {  # NAME STEPS-BETWEEN-CHECKPOINTS EDIT
-  { sed "$3" examples/omniglot/omniglot.yaml; printf '\ncheckpoint:\n  every_steps: %s\n' "$2"; } >"$run_data/$1.yaml"
+  { sed "$3; /^checkpoint:/,/^$/d" examples/omniglot/omniglot.yaml; printf '\ncheckpoint:\n  every_steps: %s\n' "$2"; } >"$run_data/$1.yaml"
   chmod a+r "$run_data/$1.yaml"
   echo "$1.yaml"
 }
