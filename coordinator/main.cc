@@ -166,7 +166,7 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
   };
   Service service(std::move(options), &clock, &reporter, &metrics);
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
-                   RpcServer::Start(arguments.listen, {&service}, arguments.security));
+                   RpcServer::Start(arguments.listen, {&service}, arguments.security, kMaxParticipantMessageBytes));
   LogInfo(absl::StrCat("listening on ", server->address(), ", metrics on port ", metrics_server->port(),
                        ", incarnation ", incarnation->number()));
   if (arguments.announce_fd >= 0) RETURN_IF_ERROR(Announce(arguments.announce_fd, server->address()));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -7,11 +8,19 @@
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/base/clock.h"
 #include "common/metrics/metric_list.h"
+#include "common/protocol/checkpoint_report.h"
 #include "common/rpc/certified_role.h"
+#include "common/rpc/endpoint.h"
 #include "coordinator/session.h"
 #include "coordinator/watch.h"
 
 namespace arcshard::coordinator {
+
+// One participant's part of a checkpoint is a process's state: more than this no host has memory for.
+inline constexpr uint64_t kMaxPartBytes = uint64_t{16} << 40;
+// What a server of Service must take. The largest message is a CheckpointReport, which names each block of its files
+// with 4 bytes: 64 MiB of them, and the rest is short.
+inline constexpr int kMaxParticipantMessageBytes = kMaxMessageBytes + 4 * int{kMaxPartBytes / FileRecord::kBlockBytes};
 
 // arcshard.v1.Coordinator over gRPC: unpacks what arrives, hands it to the session, packs what the session says.
 // Thread-safe. Must outlive its server.

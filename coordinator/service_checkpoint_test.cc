@@ -1,5 +1,6 @@
 #include <deque>
 #include <thread>
+#include <utility>
 
 #include "common/base/mutex.h"
 #include "coordinator/service_test_kit.h"
@@ -16,24 +17,28 @@ class WaitingKeeper final : public CheckpointKeeper {
  public:
   void Complete(const std::string&, Manifest manifest) override {
     MutexLock lock(&mutex_);
-    steps_.push_back(manifest.step);
+    manifests_.push_back(std::move(manifest));
     changed_.NotifyAll();
   }
   void Abandon(const std::string&) override {}
 
-  // The step of the next one that is handed over.
-  uint64_t Await() {
+  bool has_one() {
     MutexLock lock(&mutex_);
-    while (steps_.empty()) changed_.Wait(&mutex_);
-    const uint64_t step = steps_.front();
-    steps_.pop_front();
-    return step;
+    return !manifests_.empty();
+  }
+  // The next one that is handed over.
+  Manifest Await() {
+    MutexLock lock(&mutex_);
+    while (manifests_.empty()) changed_.Wait(&mutex_);
+    Manifest manifest = std::move(manifests_.front());
+    manifests_.pop_front();
+    return manifest;
   }
 
  private:
   Mutex mutex_;
   CondVar changed_;
-  std::deque<uint64_t> steps_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Manifest> manifests_ ABSL_GUARDED_BY(mutex_);
 };
 
 class ServiceCheckpointTest : public ServiceTest {
@@ -53,7 +58,7 @@ class ServiceCheckpointTest : public ServiceTest {
   void Keep(uint64_t step, const absl::Status& status = absl::OkStatus()) {
     shard_->ReportCheckpoint(step);
     worker_->ReportCheckpoint(step);
-    EXPECT_EQ(keeper_.Await(), step);
+    EXPECT_EQ(keeper_.Await().step, step);
     service_->session()->CheckpointKept(step, status);
   }
 
@@ -75,6 +80,22 @@ TEST_F(ServiceCheckpointTest, TakeCheckpointAnswersOnceItIsComplete) {
   EXPECT_EQ(metrics_.checkpoints.With(kCheckpointComplete).Value(), 1.0);
 }
 
+TEST_F(ServiceCheckpointTest, AReportOfTheLargestPartArrives) {
+  BeginTraining();
+  Step(1);
+  EXPECT_TRUE(Step(2).next().checkpoint());
+  worker_->ReportCheckpoint(2);
+  worker_->ReportEvaluation();
+  shard_->Read(v1::CoordinatorMessage::kProceed);  // the worker's part is there, too
+  shard_->ReportCheckpoint(2, kMaxPartBytes);
+  shard_->HalfClose();  // after which the run ends, whether the report has arrived or not
+  AwaitEnd().IgnoreError();
+  ASSERT_TRUE(keeper_.has_one());
+  const Manifest manifest = keeper_.Await();
+  ASSERT_EQ(manifest.files.size(), 1u);
+  EXPECT_EQ(manifest.files[0].bytes, kMaxPartBytes);
+}
+
 TEST_F(ServiceCheckpointTest, TakeCheckpointIsRefusedBeforeTheTrainingAndAfterIt) {
   v1::TakeCheckpointResponse response;
   EXPECT_EQ(Take(&response), absl::FailedPreconditionError("no checkpoint can be taken before the run began"));
@@ -92,7 +113,7 @@ TEST_F(ServiceCheckpointTest, ARunEndsWhenItsLastCheckpointIsComplete) {
   EXPECT_TRUE(Step(1).next().checkpoint());
   shard_->ReportCheckpoint(1);
   worker_->ReportCheckpoint(1);
-  EXPECT_EQ(keeper_.Await(), 1u);
+  EXPECT_EQ(keeper_.Await().step, 1u);
   shard_->Finish();
   worker_->Finish();
   service_->session()->CheckpointKept(1, absl::OkStatus());

@@ -81,10 +81,18 @@ class Peer {
     set->set_accuracy(0.93);
     stream_->Write(message);
   }
-  void ReportCheckpoint(uint64_t step) {
+  // Of one file of `bytes`; none: of no file.
+  void ReportCheckpoint(uint64_t step, uint64_t bytes = 0) {
     v1::ParticipantMessage message;
     *message.mutable_checkpoint()->mutable_view() = view_;
     message.mutable_checkpoint()->set_step(step);
+    if (bytes > 0) {
+      v1::CheckpointFile* file = message.mutable_checkpoint()->add_files();
+      file->set_name("class_centers-0-5.safetensors");
+      file->set_bytes(bytes);
+      const uint64_t blocks = (bytes + FileRecord::kBlockBytes - 1) / FileRecord::kBlockBytes;
+      file->mutable_block_crc32c()->Resize(static_cast<int>(blocks), 7);
+    }
     stream_->Write(message);
   }
   void Finish() {
@@ -133,7 +141,7 @@ class ServiceTest : public ::testing::Test {
     options.config_yaml = "run: {}";
     options.incarnation = 3;
     service_ = std::make_unique<Service>(options, &clock_, &reporter_, &metrics_);
-    auto server = RpcServer::Start("127.0.0.1:0", {service_.get()});
+    auto server = RpcServer::Start("127.0.0.1:0", {service_.get()}, Security(), kMaxParticipantMessageBytes);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = v1::Coordinator::NewStub(MakeChannel(server_->address()));

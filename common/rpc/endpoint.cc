@@ -19,7 +19,6 @@
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "common/rpc/host_address.h"
-#include "common/rpc/tensor_codec.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace arcshard {
@@ -58,7 +57,7 @@ void QuietGrpc() { setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& listen,
                                                             const std::vector<grpc::Service*>& services,
-                                                            const Security& security) {
+                                                            const Security& security, int max_message_bytes) {
   const absl::StatusOr<std::string> host = HostOf(listen);
   if (!host.ok()) return Annotate(host.status(), "cannot listen");
   RETURN_IF_ERROR(security.CheckListen(*host, listen));
@@ -67,7 +66,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& l
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
   grpc::ServerBuilder builder;
   builder.AddListeningPort(listen, security.ForServer(), &server->port_);
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxReceiveMessageSize(max_message_bytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not a second listener
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

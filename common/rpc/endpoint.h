@@ -16,19 +16,25 @@
 
 namespace arcshard {
 
+// The limit of a gRPC message on both sides, unless a server takes more: a piece of a tensor (tensor_codec.h) with what
+// travels beside it.
+inline constexpr int kMaxMessageBytes = (1 << 20) + (64 << 10);
+
 // Keeps gRPC's own lines off stderr (unless GRPC_VERBOSITY is set): what goes wrong there comes back as a status, and a
 // user gets one sentence. Call first thing in main.
 void QuietGrpc();
 
-// A gRPC server with health checking (grpc.health.v1) and reflection, limited to our message size.
+// A gRPC server with health checking (grpc.health.v1) and reflection.
 class RpcServer {
  public:
-  // listen: host:port; port 0 lets the system choose. The services must outlive the server.
+  // listen: host:port; port 0 lets the system choose. The services must outlive the server. A call with a message above
+  // `max_message_bytes` ends with ResourceExhausted.
   // FailedPrecondition: `security` does not allow it, see Security::CheckListen. Unavailable: the address cannot be
   // listened on (in use, not of this host); the message names it.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& listen,
                                                           const std::vector<grpc::Service*>& services,
-                                                          const Security& security = Security());
+                                                          const Security& security = Security(),
+                                                          int max_message_bytes = kMaxMessageBytes);
   ~RpcServer();
 
   int port() const { return port_; }

@@ -14,8 +14,6 @@
 namespace arcshard {
 
 inline constexpr int64_t kMaxPieceBytes = int64_t{1} << 20;
-// A piece with what travels beside it: the limit of a gRPC message on both sides.
-inline constexpr int kMaxMessageBytes = (1 << 20) + (64 << 10);
 
 template <typename T>
 constexpr v1::DType DTypeOf();
