@@ -48,7 +48,8 @@ class Run {
     std::optional<ResumePoint> resume = std::nullopt;  // none: the run starts from step 0
     CheckpointKeeper* keeper = nullptr;                // outlives the run; null: it takes no checkpoints
     std::string version = {};                          // of arcshard, for manifests
-    // For all to finish after next = STOP, the last checkpoint included.
+    // For all to finish after next = STOP. Anew while a checkpoint is in progress: that takes what the disk takes, and
+    // who dies is noticed by its silence.
     absl::Duration stop_timeout = absl::Minutes(10);
     // A participant that reports a lost peer usually knows before the peer's own stream breaks here. For so long the
     // report waits for the death, which says better what happened.

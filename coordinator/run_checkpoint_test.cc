@@ -204,6 +204,30 @@ TEST_F(RunCheckpointTest, WhoFinishesWithoutItsReportEndsTheRun) {
   EXPECT_THAT(Sentence(), HasSubstr("shard 0 (pid 1010 on h): has finished without its report about a checkpoint"));
 }
 
+TEST_F(RunCheckpointTest, AStopWaitsForASlowDiskAsLongAsAllAreHeard) {
+  options_.stop_timeout = absl::Seconds(30);
+  Begin();
+  run().RequestStop();
+  Vote(1);
+  LetPass(absl::Minutes(20));
+  ReportCheckpoints(1);
+  LetPass(absl::Minutes(20));  // its manifest is not there yet
+  EXPECT_EQ(Sentence(), "(still running)");
+  run().CheckpointKept(1, absl::OkStatus());
+  LetPass(absl::Seconds(29));
+  EXPECT_EQ(Sentence(), "(still running)");
+  LetPass(absl::Seconds(1));
+  EXPECT_THAT(Sentence(), HasSubstr("gave up after 30s, still waiting for shard 0"));
+}
+
+TEST_F(RunCheckpointTest, WhoDiesWhileTheRunStopsIsNoticedByItsSilence) {
+  Begin();
+  run().RequestStop();
+  Vote(1);
+  LetPass(absl::Minutes(20), kShard1);
+  EXPECT_THAT(Sentence(), HasSubstr("shard 1 (pid 1011 on h) died while stopping after step 1: no sign of life"));
+}
+
 TEST_F(RunCheckpointTest, AStopAsksForASecondOneWhileOneIsInProgress) {
   options_.config.checkpoint.every_steps = 2;
   Begin();

@@ -338,7 +338,7 @@ TEST_F(RunFailureTest, AStopGivesUpOnParticipantsThatDoNotFinish) {
   Begin();
   run().RequestStop();
   Vote(1);
-  ReportCheckpoint(kShard0, 1);
+  CompleteCheckpoint(1);
   run().Receive(kShard0, FinishedReport{});
   LetPass(absl::Seconds(29));
   EXPECT_FALSE(run().result().has_value());

@@ -82,6 +82,7 @@ void Run::Tick() {
                                                   " (cluster.connect_timeout), still ", WaitingFor())));
     return;
   }
+  if (phase_ == Phase::kStopping && checkpoints_.in_progress()) stop_deadline_ = now + options_.stop_timeout;
   if (now >= stop_deadline_) {
     Fail(absl::DeadlineExceededError(
         absl::StrCat("gave up after ", absl::FormatDuration(options_.stop_timeout), ", still ", WaitingFor())));
