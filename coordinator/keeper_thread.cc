@@ -59,7 +59,8 @@ void KeeperThread::Work() {
 
 void KeeperThread::CompleteNow(const std::string& folder, const Manifest& manifest) {
   const absl::Status status = WriteManifest(files_, folder, manifest);
-  if (!status.ok()) AbandonNow(folder);  // before it is told: "nothing of it is left"
+  // Before it is told: "nothing of it is left". But where there is a manifest, a checkpoint was complete before.
+  if (!status.ok() && !absl::IsAlreadyExists(status)) AbandonNow(folder);
   kept_(manifest.step, status);
   if (status.ok()) DeleteSuperseded();
 }

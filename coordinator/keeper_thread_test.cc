@@ -101,6 +101,17 @@ TEST_F(KeeperThreadTest, APartThatIsNotThereMakesItFail) {
   EXPECT_THAT(Folders(), IsEmpty());
 }
 
+TEST_F(KeeperThreadTest, OneThatIsCompleteAlreadyStays) {
+  const Manifest manifest = WriteParts({1, 1});
+  ASSERT_TRUE(TakeTestCheckpoint(&disk_, kRun, {1, 1}).ok());
+  KeeperThread keeper(&disk_, kRun, {});
+  keeper.Start(Note());
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), manifest);
+  keeper.Finish();
+  EXPECT_THAT(kept_, ElementsAre(std::pair(1u, absl::StatusCode::kAlreadyExists)));
+  EXPECT_TRUE(CheckTestCheckpoint(&disk_, CheckpointFolder(kRun, {1, 1}), {1, 1}).ok());
+}
+
 TEST_F(KeeperThreadTest, WhateverCallFailsTheOldOrTheNewOneIsThere) {
   TakeTestCheckpoint(&disk_, kRun, {1, 1}).IgnoreError();
   const Manifest manifest = WriteParts({2, 1});
