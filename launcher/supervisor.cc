@@ -25,9 +25,10 @@ void Supervisor::Update() {
     if (child.ended) continue;
     if (const std::optional<ProcessExit> exit = child.process->Poll(); exit.has_value()) NoteEnd(&child, *exit);
   }
-  if (!failing_ && !leaving_ && LeavingHasBegun()) {
-    leaving_ = true;
-    deadline_ = clock_->Now() + options_.leaving_grace;
+  if (!failing_ && !leaving_) {
+    const absl::Duration grace = GraceToLeave();
+    leaving_ = grace != absl::InfiniteDuration();
+    deadline_ = clock_->Now() + grace;
   }
   if (clock_->Now() >= deadline_) KillAll();
 }
@@ -48,7 +49,7 @@ void Supervisor::NoteEnd(Child* child, const ProcessExit& exit) {
   deadline_ = std::min(deadline_, clock_->Now() + options_.ending_grace);
 }
 
-bool Supervisor::LeavingHasBegun() const {
+absl::Duration Supervisor::GraceToLeave() const {
   bool coordinator_ended = false, others_ended = true;
   for (const Child& child : children_) {
     if (child.role == Role::kCoordinator) {
@@ -57,7 +58,8 @@ bool Supervisor::LeavingHasBegun() const {
       others_ended = others_ended && child.ended;
     }
   }
-  return coordinator_ended || (others_ended && children_.size() > 1);
+  if (coordinator_ended) return options_.leaving_grace;
+  return others_ended && children_.size() > 1 ? options_.tidying_grace : absl::InfiniteDuration();
 }
 
 void Supervisor::Stop() {

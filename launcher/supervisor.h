@@ -23,7 +23,7 @@ struct RunEnd {
 //
 //   running ── one fails ─────────────────────► failing: the others have ending_grace ──┐
 //      ├────── the coordinator has ended with 0 ► leaving: the others have leaving_grace ─┤
-//      ├────── all others have ended with 0 ────► leaving: the coordinator has likewise ──┼─► all are killed
+//      ├────── all others have ended with 0 ────► leaving: the coordinator has tidying_grace ─┼─► all are killed
 //      └────── KillAll, a second Stop ────────────────────────────────────────────────────┘
 //
 // It takes no time by itself: call Update when a child may have ended (SIGCHLD) and at deadline(). Not thread-safe.
@@ -33,7 +33,10 @@ class Supervisor {
   struct Options {
     absl::Duration blame_window = absl::Seconds(1);    // see ChooseFailure
     absl::Duration ending_grace = absl::Seconds(5);    // for the coordinator to end the others after a failure
-    absl::Duration leaving_grace = absl::Seconds(30);  // for the last to follow after an orderly end
+    absl::Duration leaving_grace = absl::Seconds(30);  // for the others to follow after an orderly end
+    // For the coordinator, which deletes superseded checkpoints and parts of an earlier model: as slowly as a disk
+    // does.
+    absl::Duration tidying_grace = absl::Minutes(10);
   };
 
   // `clock` must outlive this.
@@ -71,7 +74,8 @@ class Supervisor {
   };
 
   void NoteEnd(Child* child, const ProcessExit& exit);
-  bool LeavingHasBegun() const;
+  // Infinite: nobody is about to leave.
+  absl::Duration GraceToLeave() const;
   void KillAll();
 
   const Options options_;

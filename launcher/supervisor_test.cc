@@ -90,15 +90,25 @@ TEST_F(SupervisorTest, ALaggardAfterTheOrderlyEndIsKilledAndNamed) {
   EXPECT_THAT(supervisor_.End().sentence, AllOf(StartsWith("arcshard-worker 0 (pid "), HasSubstr("had to be killed")));
 }
 
-TEST_F(SupervisorTest, ACoordinatorThatOutlivesAllOthersIsKilledAndNamed) {
+TEST_F(SupervisorTest, ACoordinatorMayDeleteForMinutesAfterAllOthersHaveEnded) {
+  const pid_t coordinator = Add(Role::kCoordinator, kForever);
+  const pid_t shard = Add(Role::kShard, "exit 0");
+  UpdateAfterExitOf(shard);
+  clock_.Advance(absl::Minutes(9));
+  supervisor_.Update();
+  EXPECT_EQ(kill(coordinator, 0), 0);
+  EXPECT_EQ(supervisor_.deadline(), clock_.Now() + absl::Minutes(1));
+}
+
+TEST_F(SupervisorTest, ACoordinatorThatHangsAfterAllOthersHaveEndedIsKilledAndNamed) {
   Add(Role::kCoordinator, kForever);
   const pid_t shard = Add(Role::kShard, "exit 0");
   UpdateAfterExitOf(shard);
-  EXPECT_EQ(supervisor_.deadline(), clock_.Now() + absl::Seconds(30));
-  clock_.Advance(absl::Seconds(30));
+  clock_.Advance(absl::Minutes(10));
   supervisor_.Update();
   UpdateAfterExitOfAll();
   EXPECT_EQ(supervisor_.End().status, 1);
+  EXPECT_THAT(supervisor_.End().sentence, HasSubstr("had to be killed"));
 }
 
 TEST_F(SupervisorTest, ACoordinatorAloneHasAllTheTime) {
