@@ -107,13 +107,6 @@ const PickleValue* TorchFile::Find(const PickleValue& dict, absl::string_view ke
   return nullptr;
 }
 
-const PickleValue* TorchFile::Find(const PickleValue& dict, int64_t key) {
-  for (auto entry = dict.entries.rbegin(); entry != dict.entries.rend(); ++entry) {
-    if (entry->first->kind == Kind::kInt && entry->first->integer == key) return entry->second;
-  }
-  return nullptr;
-}
-
 bool TorchFile::IsDict(const PickleValue& value) {
   return value.kind == Kind::kDict || (value.kind == Kind::kObject && Callee(value) == "collections OrderedDict");
 }

@@ -42,7 +42,6 @@ class TorchFile {
 
   // The value of a key of a dict, or nullptr. Null too for what is no dict.
   static const PickleValue* Find(const PickleValue& dict, absl::string_view key);
-  static const PickleValue* Find(const PickleValue& dict, int64_t key);
   static bool IsDict(const PickleValue& value);    // or an OrderedDict
   static bool IsTensor(const PickleValue& value);  // or a parameter
 
