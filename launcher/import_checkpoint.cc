@@ -1,10 +1,8 @@
 #include "launcher/import_checkpoint.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -165,14 +163,34 @@ class Importer {
   std::vector<float> floats_;
 };
 
-// AlreadyExists unless `out` is not there, or may be replaced.
-absl::Status CheckOut(FileSystem* files, const ImportOptions& options) {
-  std::error_code error;
-  if (!std::filesystem::exists(options.out, error)) return absl::OkStatus();
+// Whether there is an `out`, to be replaced. AlreadyExists: it may not be.
+absl::StatusOr<bool> IsThere(FileSystem* files, const ImportOptions& options) {
+  const absl::Status there = files->List(options.out).status();
+  if (absl::IsNotFound(there)) return false;
+  if (!there.ok() && !absl::IsFailedPrecondition(there)) return there;
   if (!options.force)
     return absl::AlreadyExistsError(absl::StrCat(options.out, " is there already; --force replaces it"));
-  if (files->Open(absl::StrCat(options.out, "/", kManifestName)).ok()) return absl::OkStatus();
+  if (files->Open(absl::StrCat(options.out, "/", kManifestName)).ok()) return true;
   return absl::AlreadyExistsError(absl::StrCat(options.out, " is there already and no checkpoint: it is not replaced"));
+}
+
+// Gives `made` the name `out`. What has that name keeps another until then, so that a crash at any moment leaves it or
+// `made` whole, and the next import, whose first act is to remove a `made` of before, still has it.
+absl::Status PutInPlace(FileSystem* files, const std::string& made, const std::string& out, bool is_there) {
+  const std::string aside = absl::StrCat(out, ".replaced"), folder = FolderOf(out);
+  absl::Status status;
+  if (is_there) {
+    RETURN_IF_ERROR(RemoveCheckpoint(files, aside));
+    RETURN_IF_ERROR(files->Rename(out, aside));
+    status = files->SyncFolder(folder);
+  }
+  if (status.ok()) status = files->Rename(made, out);
+  if (!status.ok()) {
+    if (is_there) files->Rename(aside, out).IgnoreError();
+    return status;
+  }
+  RETURN_IF_ERROR(files->SyncFolder(folder));
+  return RemoveCheckpoint(files, aside);
 }
 
 std::string Describe(const ImportOptions& options, const InsightFaceState& state,
@@ -206,7 +224,7 @@ std::string Describe(const ImportOptions& options, const InsightFaceState& state
 absl::StatusOr<std::string> ImportCheckpoint(FileSystem* files, const ImportOptions& given) {
   ImportOptions options = given;
   while (options.out.size() > 1 && options.out.back() == '/') options.out.pop_back();
-  RETURN_IF_ERROR(CheckOut(files, options));
+  ASSIGN_OR_RETURN(const bool is_there, IsThere(files, options));
   ASSIGN_OR_RETURN(const InsightFaceState state,
                    ReadInsightFace({options.folder, options.num_classes, options.embedding_size}));
 
@@ -215,13 +233,11 @@ absl::StatusOr<std::string> ImportCheckpoint(FileSystem* files, const ImportOpti
   RETURN_IF_ERROR(RemoveCheckpoint(files, beside));
   Importer importer(files, beside, state);
   absl::Status status = importer.Run();
-  if (status.ok()) status = RemoveCheckpoint(files, options.out);
-  if (status.ok()) status = files->Rename(beside, options.out);
+  if (status.ok()) status = PutInPlace(files, beside, options.out, is_there);
   if (!status.ok()) {
     RemoveCheckpoint(files, beside).IgnoreError();
     return status;
   }
-  RETURN_IF_ERROR(files->SyncFolder(FolderOf(options.out)));
   return Describe(options, state, importer.network());
 }
 

@@ -18,8 +18,10 @@ struct ImportOptions {
 
 // `arcshard checkpoint import`: makes a complete checkpoint of what InsightFace left, for init_from.checkpoint of new
 // runs: a file of class centers (and moments) for each rank, the backbone and the optimizer's state of it. Rows go
-// through memory a MiB at a time. `out` appears whole or not at all. Returns what was made, in sentences.
-// AlreadyExists: `out` is there, and no `force`, or it is no checkpoint. Else as ReadInsightFace and PartWriter.
+// through memory a MiB at a time. `out` appears whole or not at all, and one that is replaced stays until then:
+// `out`.importing and `out`.replaced are folders of this command's, which a crash may leave and the next import
+// removes. Returns what was made, in sentences. AlreadyExists: `out` is there, and no `force`, or it is no checkpoint.
+// Else as ReadInsightFace and PartWriter.
 absl::StatusOr<std::string> ImportCheckpoint(FileSystem* files, const ImportOptions& options);
 
 }  // namespace arcshard::launcher

@@ -12,6 +12,8 @@
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/class_rows.h"
 #include "common/checkpoint/open_checkpoint.h"
+#include "common/io/faulty_file_system.h"
+#include "common/io/memory_file_system.h"
 #include "common/io/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -90,6 +92,16 @@ class ImportCheckpointTest : public ::testing::Test {
       return entry.first.compare(0, prefix.size(), std::string(prefix)) == 0;
     });
     EXPECT_EQ(file->entries().size(), static_cast<size_t>(count));
+  }
+
+  // An import of few calls, for disks in memory.
+  ImportOptions OfOneFile() const {
+    ImportOptions options = Forced();
+    options.folder = in_.Path("one");
+    fs::create_directory(options.folder);
+    fs::copy(in_.Path("softmax/rank_0_softmax_weight.pt"), options.folder);
+    options.out = "/runs/imported";
+    return options;
   }
 
   std::string out() const { return out_.Path("imported"); }
@@ -246,6 +258,60 @@ TEST_F(ImportCheckpointTest, WhatIsThereIsReplacedOnlyWhenAsked) {
   fs::remove(out() + "/manifest.json");
   EXPECT_THAT(std::string(Import("checkpoint", Forced()).status().message()),
               HasSubstr("no checkpoint: it is not replaced"));
+}
+
+// Whether a complete checkpoint has one of the names that this command gives.
+bool HasOne(FileSystem* files, const std::string& out) {
+  for (const char* suffix : {"", ".importing", ".replaced"}) {
+    const auto checkpoint = OpenCheckpoint::Open(files, out + suffix);
+    if (checkpoint.ok() && checkpoint->Verify().ok()) return true;
+  }
+  return false;
+}
+
+TEST_F(ImportCheckpointTest, AReplacementThatIsCutOffTwiceLeavesACompleteOne) {
+  const ImportOptions options = OfOneFile();
+  MemoryFileSystem before;
+  ASSERT_TRUE(before.CreateFolders("/runs").ok());
+  ASSERT_TRUE(ImportCheckpoint(&before, options).ok());
+  // Dies at its call number `at`, and the power goes with it; false: it has fewer calls.
+  const auto cut_off = [&](MemoryFileSystem* disk, int64_t at) {
+    FaultyFileSystem crashing(disk, FaultKind::kCrash, at);
+    const auto status = ImportCheckpoint(&crashing, options).status();
+    EXPECT_EQ(status.ok(), !crashing.injected()) << status;
+    disk->CutPower({});
+    return crashing.injected();
+  };
+  bool first_goes_on = true;
+  for (int64_t first = 0; first_goes_on; ++first) {
+    MemoryFileSystem once(before);
+    first_goes_on = cut_off(&once, first);
+    ASSERT_TRUE(HasOne(&once, options.out)) << first;
+    bool second_goes_on = true;
+    for (int64_t second = 0; second_goes_on; ++second) {
+      MemoryFileSystem twice(once);
+      second_goes_on = cut_off(&twice, second);
+      ASSERT_TRUE(HasOne(&twice, options.out)) << first << ", then " << second;
+      if (second_goes_on) continue;
+      EXPECT_THAT(*twice.List("/runs"), ::testing::ElementsAre(FileSystem::Entry{"imported", true})) << first;
+    }
+  }
+}
+
+TEST_F(ImportCheckpointTest, WhatCannotBePutInPlaceLeavesTheOldOneThere) {
+  const ImportOptions options = OfOneFile();
+  MemoryFileSystem before;
+  ASSERT_TRUE(before.CreateFolders("/runs").ok());
+  ASSERT_TRUE(ImportCheckpoint(&before, options).ok());
+  for (int64_t at = 0;; ++at) {
+    MemoryFileSystem disk(before);
+    FaultyFileSystem failing(&disk, FaultKind::kRenameFails, at);
+    const auto status = ImportCheckpoint(&failing, options).status();
+    if (at > failing.calls()) break;
+    EXPECT_EQ(status.ok(), !failing.injected()) << status;
+    EXPECT_TRUE(OpenCheckpoint::Open(&disk, options.out).ok()) << at;
+    EXPECT_THAT(*disk.List("/runs"), ::testing::ElementsAre(FileSystem::Entry{"imported", true})) << at;
+  }
 }
 
 }  // namespace
