@@ -59,11 +59,13 @@ class Inputs {
 
 }  // namespace
 
-absl::Status CheckInputs(const RunConfig& config) {
+absl::Status CheckInputs(const RunConfig& config, bool resumes) {
   Inputs inputs;
   inputs.CheckData(config);
-  inputs.CheckFile("head.init", config.head.init);
-  inputs.CheckFile("backbone.init", config.backbone.init);
+  if (!resumes) {
+    inputs.CheckFile("head.init", config.head.init);
+    inputs.CheckFile("backbone.init", config.backbone.init);
+  }
   inputs.CheckFile("loss.class_weights", config.loss.class_weights);
   for (const std::string& set : config.verification.sets) inputs.CheckFile("verification.sets", set);
   return inputs.Result();

@@ -20,45 +20,54 @@ class InputCheckTest : public ScriptTest {
   RunConfig config_;
 };
 
-TEST_F(InputCheckTest, WhatIsThereIsFine) { EXPECT_EQ(CheckInputs(config_), absl::OkStatus()); }
+TEST_F(InputCheckTest, WhatIsThereIsFine) { EXPECT_EQ(CheckInputs(config_, false), absl::OkStatus()); }
 
 TEST_F(InputCheckTest, AllThatIsMissingIsNamedWithItsKey) {
   std::filesystem::remove(Path("data/train.idx"));
   config_.verification.sets.push_back(Path("cfp.bin"));
   config_.head.init = Path("data");
-  const absl::Status status = CheckInputs(config_);
+  const absl::Status status = CheckInputs(config_, false);
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(std::string(status.message()),
             "data.train: " + Path("data/train.idx") + " does not exist; head.init: " + Path("data") +
                 " is not a file; verification.sets: " + Path("cfp.bin") + " does not exist");
 }
 
+TEST_F(InputCheckTest, ARunThatGoesOnNeedsNotWhatItOnceBeganFrom) {
+  config_.head.init = Path("centers.safetensors");
+  config_.backbone.init = Path("backbone.safetensors");
+  EXPECT_EQ(CheckInputs(config_, false).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(CheckInputs(config_, true), absl::OkStatus());
+  config_.loss.class_weights = Path("weights.txt");
+  EXPECT_EQ(CheckInputs(config_, true).message(), "loss.class_weights: " + Path("weights.txt") + " does not exist");
+}
+
 TEST_F(InputCheckTest, EachFormatIsFoundByItself) {
   RunConfig config;
   config.data.train = Path("folders");
   std::filesystem::create_directories(Path("folders/apple"));
-  EXPECT_THAT(std::string(CheckInputs(config).message()), ::testing::HasSubstr("holds no training set"));
+  EXPECT_THAT(std::string(CheckInputs(config, false).message()), ::testing::HasSubstr("holds no training set"));
   std::ofstream{Path("folders/apple/1.JPG")};
-  EXPECT_EQ(CheckInputs(config), absl::OkStatus());
+  EXPECT_EQ(CheckInputs(config, false), absl::OkStatus());
 
   std::ofstream{Path("list.txt")};
   config.data.train = Path("list.txt");
-  EXPECT_EQ(CheckInputs(config), absl::OkStatus());
+  EXPECT_EQ(CheckInputs(config, false), absl::OkStatus());
   config.data.format = "folders";
-  EXPECT_EQ(CheckInputs(config).message(),
+  EXPECT_EQ(CheckInputs(config, false).message(),
             "data.train: " + Path("list.txt") + " is not a folder, as data.format folders has it");
 
   config.data.format = "seed";
   config.data.train = Path("folders");
-  EXPECT_EQ(CheckInputs(config).message(), "data.train: " + Path("folders/property") + " does not exist");
+  EXPECT_EQ(CheckInputs(config, false).message(), "data.train: " + Path("folders/property") + " does not exist");
   config.head.classes = 10;
-  EXPECT_EQ(CheckInputs(config), absl::OkStatus()) << "property is not needed then";
+  EXPECT_EQ(CheckInputs(config, false), absl::OkStatus()) << "property is not needed then";
 
   config.data.format = "auto";
   config.data.train = Path("nowhere");
-  EXPECT_EQ(CheckInputs(config).message(), "data.train: " + Path("nowhere") + " does not exist");
+  EXPECT_EQ(CheckInputs(config, false).message(), "data.train: " + Path("nowhere") + " does not exist");
   config.data.format = "synthetic";
-  EXPECT_EQ(CheckInputs(config), absl::OkStatus());
+  EXPECT_EQ(CheckInputs(config, false), absl::OkStatus());
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ absl::StatusOr<RunConfig> LoadChecked(const TrainOptions& options) {
     for (const std::string& device : *devices) RETURN_IF_ERROR(ParseDeviceName(device).status());
   }
   ASSIGN_OR_RETURN(RunConfig config, LoadRunConfig(options.config, options.overrides));
-  RETURN_IF_ERROR(Annotate(CheckInputs(config), options.config));
+  RETURN_IF_ERROR(Annotate(CheckInputs(config, !options.resume.empty()), options.config));
   return config;
 }
 
