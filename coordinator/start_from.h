@@ -25,14 +25,16 @@ struct StartPoint {
 };
 
 // Looks into run.folder, which this process owns, and decides from where the run starts. Clears up what a process that
-// was killed has left half-written there. What it changes in the folder is logged.
+// was killed has left half-written there; moves what is moved once nothing can be refused any more. What it changes in
+// the folder is logged.
 //
 //   kNo    a new run. FailedPrecondition: there are complete checkpoints, and no `restart`.
 //   kYes   the newest complete checkpoint. NotFound: there is none.
 //   kAuto  that, or a new run.
 //
-// `restart` renames the folder of checkpoints to checkpoints-before-<incarnation>. With `allow_older` checkpoints are
-// read and checked in full, from the newest backwards; a damaged one is renamed to <its name>.damaged. Without it the
+// `restart` renames the folder of checkpoints to checkpoints-before-<incarnation>; init_from.checkpoint may be one of
+// them. A run that goes on does not look for its init_from.checkpoint. With `allow_older` checkpoints are read and
+// checked in full, from the newest backwards; a damaged one is renamed to <its name>.damaged. Without it the
 // newest is opened only, its files are checked as they are read.
 //
 // FailedPrecondition: the configuration is not one that the checkpoint's run can go on with (CheckResumable). DataLoss:

@@ -121,6 +121,57 @@ TEST_F(StartFromTest, ARestartPutsCheckpointsAside) {
   EXPECT_THAT(Names("/run/checkpoints-before-5"), ElementsAre("step-00000012.1"));
 }
 
+TEST_F(StartFromTest, ARestartThatIsRefusedPutsNothingAside) {
+  Take({12, 1});
+  config_.init_from.checkpoint = "/nowhere";
+  EXPECT_THAT(From({.restart = true}), HasSubstr("/nowhere"));
+  EXPECT_THAT(Names("/run"), ElementsAre("checkpoints"));
+  Take({20, 1}, "/other");
+  disk_.SetContents(absl::StrCat("/other/checkpoints/step-00000020.1/", kManifestName), "{}");
+  config_.init_from.checkpoint = "/other";
+  EXPECT_TRUE(absl::IsDataLoss(Decide({.restart = true}).status()));
+  EXPECT_THAT(Names("/run"), ElementsAre("checkpoints"));
+  EXPECT_EQ(From(kYes), "/run/checkpoints/step-00000012.1");
+}
+
+TEST_F(StartFromTest, ARestartFromOnesOwnWeightsFindsThemWhereTheyWerePut) {
+  Take({12, 1});
+  Take({14, 1});
+  for (const char* own : {"/run", "/run/", "/run/checkpoints/step-00000014.1/"}) {
+    MemoryFileSystem disk(disk_);
+    config_.init_from.checkpoint = own;
+    const absl::StatusOr<StartPoint> start = DecideStart(&disk, config_, {.restart = true}, 5);
+    ASSERT_TRUE(start.ok()) << start.status();
+    EXPECT_EQ(start->config.init_from.checkpoint, "/run/checkpoints-before-5/step-00000014.1") << own;
+    EXPECT_TRUE(disk.Open(absl::StrCat(start->config.init_from.checkpoint, "/", kManifestName)).ok());
+  }
+}
+
+TEST_F(StartFromTest, ARestartFromAnothersWeightsLeavesTheirNames) {
+  Take({12, 1});
+  Take({3, 1}, "/run/checkpoints-of-old");
+  config_.init_from.checkpoint = "/run/checkpoints-of-old";
+  const absl::StatusOr<StartPoint> start = Decide({.restart = true});
+  ASSERT_TRUE(start.ok()) << start.status();
+  EXPECT_EQ(start->config.init_from.checkpoint, "/run/checkpoints-of-old/checkpoints/step-00000003.1");
+}
+
+TEST_F(StartFromTest, ARunThatGoesOnNeedsNotWhatItOnceBeganFrom) {
+  config_.init_from.checkpoint = "/gone";
+  Take({12, 1});
+  EXPECT_EQ(From(kYes), "/run/checkpoints/step-00000012.1");
+  EXPECT_EQ(From(kAuto), "/run/checkpoints/step-00000012.1");
+}
+
+TEST_F(StartFromTest, ARefusedConfigurationLeavesDamagedOnesTheirNames) {
+  Take({8, 1});
+  Take({12, 1});
+  DamageManifest({12, 1});
+  config_.data.batch_size = 256;
+  EXPECT_THAT(From(kOlder), HasSubstr("data.batch_size is 256, but was 128"));
+  EXPECT_THAT(Names("/run/checkpoints"), ElementsAre("step-00000008.1", "step-00000012.1"));
+}
+
 TEST_F(StartFromTest, ADamagedNewestOneIsNamedAndPassedOverOnlyWhereAllowed) {
   Take({8, 1});
   Take({12, 1});

@@ -169,6 +169,23 @@ TEST_F(ResumeTest, ANewRunInAFolderWithCheckpointsNeedsARestart) {
   EXPECT_EQ(std::count_if(begin(entries), end(entries), aside), 1);
 }
 
+TEST_F(ResumeTest, ARunStartsAnewFromItsOwnWeightsAndGoesOnWithoutThem) {
+  Training run = StartTraining(SmallRun());
+  Stop(&run);
+  std::filesystem::copy(Path("run/model/backbone.safetensors"), Path("backbone.safetensors"));
+  std::filesystem::create_directory_symlink(Path("run"), Path("another-name"));
+  std::vector<std::string> restart = SmallRun({"init_from.checkpoint=" + Path("another-name"), "init_from.parts=head",
+                                               "backbone.init=" + Path("backbone.safetensors")});
+  restart.push_back("--restart");
+  Training anew = StartTraining(restart);
+  const uint64_t step = Stop(&anew);
+  for (const auto& entry : std::filesystem::directory_iterator(Path("run"))) {
+    if (entry.path().filename().string().starts_with("checkpoints-before-")) std::filesystem::remove_all(entry);
+  }
+  std::filesystem::remove(Path("backbone.safetensors"));
+  GoOnFrom(step);
+}
+
 TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeIsTakenOnlyWhereAllowed) {
   const std::vector<uint64_t> steps = TakeTwo();
   ASSERT_EQ(steps.size(), 2u);
