@@ -21,10 +21,10 @@ struct RunEnd {
 
 // Watches over the processes of one run, so that none outlives it:
 //
-//   running ── one fails ─────────────────────► failing: the others have ending_grace ──┐
-//      ├────── the coordinator has ended with 0 ► leaving: the others have leaving_grace ─┤
-//      ├────── all others have ended with 0 ────► leaving: the coordinator has tidying_grace ─┼─► all are killed
-//      └────── KillAll, a second Stop ────────────────────────────────────────────────────┘
+//   running ── one fails ─────────────────────► failing: the others have ending_grace ─────┐
+//      ├────── the coordinator has ended with 0 ► leaving: the others have leaving_grace ────┤
+//      ├────── all others have ended with 0 ────► leaving: it has tidying_grace ─────────────┼─► all are killed
+//      └────── KillAll, a second Stop ───────────────────────────────────────────────────────┘
 //
 // It takes no time by itself: call Update when a child may have ended (SIGCHLD) and at deadline(). Not thread-safe.
 // All processes are dead when it is destroyed.
@@ -34,8 +34,7 @@ class Supervisor {
     absl::Duration blame_window = absl::Seconds(1);    // see ChooseFailure
     absl::Duration ending_grace = absl::Seconds(5);    // for the coordinator to end the others after a failure
     absl::Duration leaving_grace = absl::Seconds(30);  // for the others to follow after an orderly end
-    // For the coordinator, which deletes superseded checkpoints and parts of an earlier model: as slowly as a disk
-    // does.
+    // For the coordinator after the others: it may still delete superseded checkpoints and an earlier model's files.
     absl::Duration tidying_grace = absl::Minutes(10);
   };
 
