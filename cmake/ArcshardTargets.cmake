@@ -62,7 +62,8 @@ endfunction()
 # which runs the whole program on a GPU (ARCSHARD_TEST_DEVICE) and is skipped where there is none.
 # One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. A test finds what is checked in
 # under ARCSHARD_SOURCE_DIR and the programs under ARCSHARD_BIN_DIR. Label "slow": only scripts/test --all runs it.
-# "sanitized": scripts/test --all runs it under the sanitizers too; target sanitized_tests builds these.
+# "sanitized": scripts/test --all runs it under the sanitizers too; target sanitized_tests builds these. "address-sanitized":
+# not under ThreadSanitizer, which GCC cannot build what includes LibTorch for.
 include(GoogleTest)
 add_custom_target(sanitized_tests)
 add_custom_target(gpu_code)  # the GPU code and the head's tests: what scripts/test builds of the preset cuda
@@ -78,7 +79,7 @@ function(arcshard_test name)
     set(arg_LABELS fast)
   endif()
   add_executable(${name} ${arg_SOURCES})
-  if(arg_LABELS STREQUAL sanitized)
+  if(arg_LABELS STREQUAL sanitized OR (arg_LABELS STREQUAL address-sanitized AND NOT ARCSHARD_SANITIZE STREQUAL thread))
     add_dependencies(sanitized_tests ${name})
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
