@@ -1,15 +1,9 @@
 #include "coordinator/metrics_log.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "common/io/log.h"
 #include "common/metrics/metric_list.h"
 #include "nlohmann/json.hpp"
 
@@ -91,17 +85,13 @@ Json SetOf(const VerificationReport& set) {
           {"accept_rates", rates}};
 }
 
-// Whether `fd` is at the end of a file that stops within a line, as a coordinator leaves it that died while it wrote.
-bool EndsWithinALine(int fd) {
-  const off_t size = lseek(fd, 0, SEEK_END);
-  char last = '\n';
-  return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
-}
-
 }  // namespace
 
 MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
-    : path_(std::move(path)), clock_(clock), started_(clock->Now()), step_(start.resumed_step) {
+    : lines_(std::move(path), "the run goes on, but its report will have gaps"),
+      clock_(clock),
+      started_(clock->Now()),
+      step_(start.resumed_step) {
   Json line = Line("run", started_);
   line.update(Json{{"format", kFormat},
                    {"version", start.version},
@@ -112,7 +102,7 @@ MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
                    {"workers", start.workers},
                    {"host", start.host},
                    {"pid", start.pid}});
-  Append(Text(line));
+  lines_.Append(Text(line));
 }
 
 void MetricsLog::Look(const RunStatus& status) {
@@ -128,7 +118,7 @@ void MetricsLog::Look(const RunStatus& status) {
                      {"num_classes", status.num_classes},
                      {"steps", progress.steps},
                      {"members", members}});
-    Append(Text(line));
+    lines_.Append(Text(line));
   }
   const bool ended = progress.phase == Phase::kFinished || progress.phase == Phase::kFailed;
   LookAtStep(status, ended);
@@ -142,7 +132,7 @@ void MetricsLog::Look(const RunStatus& status) {
                      {"sets", sets},
                      {"best_accuracy", progress.best_accuracy},
                      {"best_step", progress.best_step}});
-    Append(Text(line));
+    lines_.Append(Text(line));
   }
   if (!ended) return;
   ended_ = true;
@@ -152,7 +142,7 @@ void MetricsLog::Look(const RunStatus& status) {
   line["step"] = progress.step;
   line["steps"] = progress.steps;
   if (progress.phase == Phase::kFailed) line["sentence"] = progress.waiting_for;
-  Append(Text(line));
+  lines_.Append(Text(line));
 }
 
 // The first step, the last one, and some between.
@@ -181,33 +171,7 @@ void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
     line["resident_bytes"] = {{"worker", MostResident(status, Role::kWorker)},
                               {"shard", MostResident(status, Role::kShard)}};
   }
-  Append(Text(line));
-}
-
-void MetricsLog::Open() {
-  file_ = FileDescriptor(open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
-  if (file_.valid()) torn_ = EndsWithinALine(file_.get());
-}
-
-void MetricsLog::Append(const std::string& line) {
-  if (!file_.valid()) Open();
-  const std::string text = torn_ ? absl::StrCat("\n", line) : line;
-  ssize_t written = -1;
-  if (file_.valid()) {
-    do {
-      written = write(file_.get(), text.data(), text.size());
-    } while (written < 0 && errno == EINTR);
-  }
-  if (written == static_cast<ssize_t>(text.size())) {
-    torn_ = false;
-    return;
-  }
-  if (written > 0) torn_ = true;  // the disk is full: the rest of the line is lost, the next one begins anew
-  if (warned_) return;
-  warned_ = true;
-  const int error = written < 0 ? errno : ENOSPC;
-  LogError(absl::StrCat(ErrnoStatus(error, path_, "cannot be written").message(),
-                        "; the run goes on, but its report will have gaps"));
+  lines_.Append(Text(line));
 }
 
 }  // namespace arcshard::coordinator

@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 #include "common/base/clock.h"
-#include "common/io/file.h"
+#include "common/io/line_log.h"
 #include "coordinator/run_status.h"
 
 namespace arcshard::coordinator {
@@ -40,19 +40,14 @@ class MetricsLog {
   void Look(const RunStatus& status);
 
   // Whether all lines so far were written.
-  bool complete() const { return !warned_; }
+  bool complete() const { return lines_.complete(); }
 
  private:
   void LookAtStep(const RunStatus& status, bool ended);
-  void Append(const std::string& line);
-  void Open();
 
-  const std::string path_;
+  LineLog lines_;
   const Clock* const clock_;
   const absl::Time started_;
-  FileDescriptor file_;
-  bool torn_ = false;  // the file ends within a line
-  bool warned_ = false;
 
   std::optional<View> view_;  // of the last line of each kind
   uint64_t step_ = 0;

@@ -9,6 +9,7 @@
 #include "common/base/fake_clock.h"
 #include "common/base/mutex.h"
 #include "common/io/faulty_file_system.h"
+#include "common/io/forwarding_file_system.h"
 #include "common/io/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "worker/backbone/backbone_file.h"
@@ -22,8 +23,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // The real file system, on which files are written only when the test says so.
-class HeldFileSystem final : public FileSystem {
+class HeldFileSystem final : public ForwardingFileSystem {
  public:
+  HeldFileSystem() : ForwardingFileSystem(RealFileSystem()) {}
+
   // From now on whoever writes waits for Go.
   void Hold() {
     MutexLock lock(&mutex_);
@@ -41,21 +44,10 @@ class HeldFileSystem final : public FileSystem {
   }
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
-    auto file = RealFileSystem()->Create(path);
+    auto file = ForwardingFileSystem::Create(path);
     if (!file.ok()) return file.status();
     return std::make_unique<File>(this, *std::move(file));
   }
-  absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) override {
-    return RealFileSystem()->Open(path);
-  }
-  absl::Status Rename(const std::string& from, const std::string& to) override {
-    return RealFileSystem()->Rename(from, to);
-  }
-  absl::Status Remove(const std::string& path) override { return RealFileSystem()->Remove(path); }
-  absl::Status RemoveFolder(const std::string& path) override { return RealFileSystem()->RemoveFolder(path); }
-  absl::Status CreateFolders(const std::string& path) override { return RealFileSystem()->CreateFolders(path); }
-  absl::Status SyncFolder(const std::string& path) override { return RealFileSystem()->SyncFolder(path); }
-  absl::StatusOr<std::vector<Entry>> List(const std::string& path) override { return RealFileSystem()->List(path); }
 
  private:
   class File final : public WritableFile {
