@@ -1,8 +1,5 @@
 #include "shard_server/shard_checkpointer.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <memory>
 #include <utility>
 #include <vector>
@@ -11,13 +8,10 @@
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/class_rows.h"
-#include "common/io/log.h"
+#include "common/metrics/checkpoint_part.h"
 
 namespace arcshard::shard {
 namespace {
-
-// Of the writing thread: where all cores are busy with passes it takes a tenth of one, and what passes leave.
-constexpr int kNice = 10;
 
 RowKind KindOf(head::RowPart part) {
   switch (part) {
@@ -81,7 +75,7 @@ void ShardCheckpointer::Take(const View& view, uint64_t step) {
 }
 
 void ShardCheckpointer::Write(const View& view, uint64_t step, absl::Time begin) {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);  // of this thread alone; without it, it is only slower
+  LetTrainingGoFirst();
   CheckpointReport report{.view = view, .step = step};
   absl::StatusOr<FileRecord> part = WritePart(view, step);
   snapshot_.Abandon();  // where the file failed before the rows did
@@ -89,15 +83,11 @@ void ShardCheckpointer::Write(const View& view, uint64_t step, absl::Time begin)
   metrics_->checkpoint_stalls.Increment(absl::ToDoubleSeconds(snapshot_.waited() - waited_));
   waited_ = snapshot_.waited();
   if (part.ok()) {
-    metrics_->checkpoint_write.Observe(absl::ToDoubleSeconds(report.took));
-    metrics_->checkpoint_write_bytes.Increment(static_cast<double>(part->bytes));
-    LogInfo(absl::StrCat("wrote its part of the checkpoint of step ", step, ": ", part->bytes, " bytes in ",
-                         absl::FormatDuration(absl::Trunc(report.took, absl::Milliseconds(1)))));
     report.files.push_back(*std::move(part));
   } else {
     report.status = part.status();
-    LogInfo(absl::StrCat("no part of the checkpoint of step ", step, ": ", report.status.message()));
   }
+  TellOfPart(report, metrics_);
   report_(report);
 }
 

@@ -1,8 +1,5 @@
 #include "worker/training/checkpoint_writer.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -13,17 +10,11 @@
 #include "c10/core/GradMode.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/part_writer.h"
-#include "common/io/log.h"
+#include "common/metrics/checkpoint_part.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/backbone/tensor_file.h"
 
 namespace arcshard::worker {
-namespace {
-
-// Of the thread that writes: the step goes first.
-constexpr int kNice = 10;
-
-}  // namespace
 
 CheckpointWriter::CheckpointWriter(Options options) : options_(std::move(options)) {}
 
@@ -82,25 +73,18 @@ absl::Status CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File*
 }
 
 void CheckpointWriter::Write(const Request& request, absl::Time begun) {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);  // of this thread alone
+  LetTrainingGoFirst();
   CheckpointReport report{.view = request.view, .step = request.step};
   report.status = WriteFiles(request.folder, &report.files);
   if (given_up_) return;
   report.took = options_.clock->Now() - begun;
-  if (report.status.ok()) {
-    uint64_t bytes = 0;
-    for (const FileRecord& file : report.files) bytes += file.bytes;
-    options_.metrics->checkpoint_write.Observe(absl::ToDoubleSeconds(report.took));
-    options_.metrics->checkpoint_write_bytes.Increment(static_cast<double>(bytes));
-    LogInfo(absl::StrCat("wrote its part of the checkpoint of step ", report.step, ": ", bytes, " bytes in ",
-                         absl::FormatDuration(absl::Trunc(report.took, absl::Milliseconds(1)))));
-  } else {
+  if (!report.status.ok()) {
     // What is there already is of no use alone, and may be what fills the disk.
     for (const File* file : {&backbone_, &optimizer_})
       options_.files->Remove(absl::StrCat(request.folder, "/", file->name)).IgnoreError();
     report.files.clear();
-    LogInfo(absl::StrCat("no part of the checkpoint of step ", report.step, ": ", report.status.message()));
   }
+  TellOfPart(report, options_.metrics);
   options_.report(report);
 }
 
