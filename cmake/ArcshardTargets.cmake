@@ -86,7 +86,8 @@ function(arcshard_test name)
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
   target_compile_definitions(${name} PRIVATE ARCSHARD_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ARCSHARD_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+  # On a busy machine a program that loads LibTorch may take far more than CMake's 5 s to list its tests.
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 600 PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
   if(arg_DEVICES AND ARCSHARD_CUDA)
     add_test(NAME cuda/${name} COMMAND ${name})

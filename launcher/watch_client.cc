@@ -37,6 +37,12 @@ void WatchClient::Read() {
   MutexLock lock(&mutex_);
   ended_ = true;
   changed_.NotifyAll();
+  eventfd_write(wake_.get(), 1);
+}
+
+bool WatchClient::ended() {
+  MutexLock lock(&mutex_);
+  return ended_;
 }
 
 std::vector<v1::Progress> WatchClient::Take() {

@@ -25,9 +25,11 @@ class WatchClient {
                                                             const Security& security = Security());
   ~WatchClient();  // cancels
 
-  int fd() const { return wake_.get(); }  // readable when there is something to take
+  int fd() const { return wake_.get(); }  // readable when there is something to take, and once when the stream ends
   // The reports that have come since, in order; does not wait.
   std::vector<v1::Progress> Take();
+  // Whether the stream has ended: what Take does not return then will never come.
+  bool ended();
   // Waits for the stream's end, at most `timeout`.
   void AwaitEnd(absl::Duration timeout);
 

@@ -202,13 +202,10 @@ std::vector<uint64_t> CheckpointSteps(const std::string& run_folder) {
 
 void AwaitSteps(launcher::WatchClient* watch, uint64_t steps) {
   uint64_t first = std::numeric_limits<uint64_t>::max();
-  while (true) {
-    AwaitReadable(watch->fd());
-    for (const v1::Progress& report : watch->Take()) {
-      first = std::min<uint64_t>(first, report.step());
-      if (report.step() >= first + steps) return;
-    }
-  }
+  AwaitReport(watch, [&](const v1::Progress& report) {
+    first = std::min<uint64_t>(first, report.step());
+    return report.step() >= first + steps;
+  });
 }
 
 }  // namespace arcshard

@@ -108,18 +108,23 @@ struct Training {
   std::unique_ptr<launcher::WatchClient> watch;
 };
 
-// Takes reports until one of them is `wanted`, and returns that. Fails the test, with what there is, at the run's end.
+// Takes reports until one of them is `wanted`, and returns that. Fails the test, with the last report that came, when
+// the run ends before, or its coordinator has gone: a process that crashes fails the test at once.
 template <typename Wanted>
 v1::Progress AwaitReport(launcher::WatchClient* watch, const Wanted& wanted) {
+  v1::Progress last;
   while (true) {
-    AwaitReadable(watch->fd());
-    for (const v1::Progress& report : watch->Take()) {
+    const std::vector<v1::Progress> reports = watch->Take();
+    for (const v1::Progress& report : reports) {
       if (wanted(report)) return report;
-      const bool ended = report.phase() == v1::Progress::PHASE_FINISHED || report.phase() == v1::Progress::PHASE_FAILED;
-      if (!ended) continue;
-      ADD_FAILURE() << "the run has ended: " << report.waiting_for();
-      return report;
+      last = report;
     }
+    if (!reports.empty()) continue;
+    if (watch->ended()) {
+      ADD_FAILURE() << "the run has ended after step " << last.step() << ": " << last.waiting_for();
+      return last;
+    }
+    AwaitReadable(watch->fd());
   }
 }
 
@@ -132,7 +137,7 @@ std::vector<uint64_t> CheckpointSteps(const std::string& run_folder);
 // What the coordinator of a run answers to GET /metrics, head and body.
 std::string ScrapeCoordinator(const Listing& run);
 
-// Waits until the run has decided `steps` more steps than when it was asked first.
+// Waits until the run has decided `steps` more steps than when it was asked first. Fails the test when it ends before.
 void AwaitSteps(launcher::WatchClient* watch, uint64_t steps);
 
 }  // namespace arcshard

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "gtest/gtest-spi.h"
 #include "tests/process/process_kit.h"
 
 namespace arcshard {
@@ -15,7 +16,8 @@ using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr absl::Duration kPatience = absl::Seconds(10);  // from a death to the launcher's end
+// From a death to the launcher's end: far less than a hang would take, far more than a busy machine does.
+constexpr absl::Duration kPatience = absl::Seconds(60);
 
 class ProcessLifeTest : public ProcessTestBase {
  protected:
@@ -104,6 +106,13 @@ TEST_F(ProcessLifeTest, TheDeathOfTheLauncherEndsEveryProcess) {
   watch_->AwaitEnd(kPatience);
   for (const Listing::Entry& process : listing_.processes) AwaitDeath(process.pid);
   EXPECT_FALSE(Answers(listing_.coordinator));
+}
+
+TEST_F(ProcessLifeTest, ATestThatWaitsForStepsFailsOnceAProcessHasCrashed) {
+  Program run = StartTraining();
+  ASSERT_EQ(kill(listing_.Find("worker", 1).pid, SIGSEGV), 0);
+  EXPECT_NONFATAL_FAILURE(AwaitSteps(watch_.get(), 1'000'000'000), "the run has ended after step ");
+  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 128 + SIGSEGV})) << run.output();
 }
 
 TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilence) {

@@ -6,9 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "ATen/ops/ones.h"
+#include "ATen/ops/ones_like.h"
 #include "ATen/ops/zeros.h"
 #include "absl/strings/match.h"
 #include "worker/backbone/backbone.h"
+#include "worker/backbone/step_sums.h"
 
 namespace arcshard::worker {
 namespace {
@@ -208,6 +211,22 @@ TEST(IResNet, EvaluationBuildsNoGraphAndDepositsNothing) {
   EXPECT_EQ(embeddings->sizes(), (std::vector<int64_t>{1, 8}));
   EXPECT_FALSE(embeddings->requires_grad());
   EXPECT_TRUE((*backbone)->statistics().pending().eq(0).all().item<bool>());
+}
+
+// Few channels are where LibTorch's convolutions have been wrong (Conv2d::Forward).
+TEST(Architectures, OfAnyWidthGiveFiniteEmbeddingsAndGradients) {
+  for (const char* name : {"iresnet18", "faceresnet18", "mobilefacenet"}) {
+    for (const int64_t width : {2, 3, 4, 5, 6, 7, 8, 9}) {
+      const auto backbone = CreateBackbone({.name = name, .width = width, .image_size = 16, .embedding_size = 8});
+      ASSERT_TRUE(backbone.ok()) << backbone.status();
+      const StepSums sums((*backbone)->parameters(), &(*backbone)->statistics(), 0);
+      const auto embeddings = (*backbone)->Forward(at::ones({4, 3, 16, 16}, at::kFloat), {.training = true});
+      ASSERT_TRUE(embeddings.ok()) << embeddings.status();
+      embeddings->backward(at::ones_like(*embeddings));
+      EXPECT_TRUE(AllFinite(embeddings->detach())) << name << " of width " << width;
+      EXPECT_TRUE(AllFinite(sums.Gradients(sums.own()))) << name << " of width " << width;
+    }
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "worker/backbone/layers.h"
 
 #include <cmath>
+#include <optional>
 #include <tuple>
 
 #include "ATen/ops/conv2d.h"
@@ -33,6 +34,14 @@ Conv2d::Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels
 
 at::Tensor Conv2d::Forward(const at::Tensor& x) const {
   const int64_t padding = options_.pad ? options_.kernel_size / 2 : 0;
+  // A 1×1 kernel with a stride reads every stride-th pixel and no other. The pixels are picked here and the convolution
+  // gets stride 1, because LibTorch 2.15 (oneDNN) writes past the end of its buffers in strided 1×1 convolutions of few
+  // channels on processors without AVX-512.
+  if (options_.kernel_size == 1 && options_.stride > 1) {
+    const at::Tensor picked = x.slice(2, 0, std::nullopt, options_.stride).slice(3, 0, std::nullopt, options_.stride);
+    return at::conv2d(picked.contiguous(x.suggest_memory_format()), weight_.to(x.scalar_type()), /*bias=*/{},
+                      /*stride=*/1, padding, /*dilation=*/1, options_.groups);
+  }
   return at::conv2d(x, weight_.to(x.scalar_type()), /*bias=*/{}, options_.stride, padding, /*dilation=*/1,
                     options_.groups);
 }

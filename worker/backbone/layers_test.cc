@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/ops/einsum.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/ones.h"
 #include "ATen/ops/prelu.h"
@@ -54,6 +55,33 @@ TEST(PRelu, WithOneSlopeEqualsAtensOwnForwardAndBackward) {
   EXPECT_LT(LargestDifference(x[0].grad(), x[1].grad()), 1e-6);
   ASSERT_EQ(slope[0].grad().sizes(), (std::vector<int64_t>{1}));
   EXPECT_LT(LargestDifference(slope[0].grad(), slope[1].grad()), 1e-4);
+}
+
+// LibTorch's own strided 1×1 convolution of few channels writes past its buffers on processors without AVX-512
+// (ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 show it on others too, with MALLOC_CHECK_=3).
+TEST(Conv2d, AStridedOneByOneKernelEqualsTheProductWithEveryOtherPixelForAnyNumberOfChannels) {
+  for (const int64_t channels : {1, 2, 3, 4, 5, 6, 7, 8, 16, 33}) {
+    for (const int64_t side : {7, 8}) {
+      ModelState state({});
+      const Conv2d conv(&state, "conv", channels, 2 * channels, {.kernel_size = 1, .stride = 2, .pad = false});
+      const at::Tensor images = Normal({4, channels, side, side}, 21).contiguous(at::MemoryFormat::ChannelsLast);
+      const at::Tensor x[2] = {images.clone().requires_grad_(true), images.to(at::kDouble).requires_grad_(true)};
+      const at::Tensor weight = state.parameters()[0].tensor;
+      const at::Tensor weight64 = weight.detach().to(at::kDouble).requires_grad_(true);
+
+      const at::Tensor ours = conv.Forward(x[0]);
+      const at::Tensor picked = x[1].slice(2, 0, side, 2).slice(3, 0, side, 2);
+      const at::Tensor product = at::einsum("oc,bchw->bohw", {weight64.flatten(1), picked});
+      ASSERT_EQ(ours.sizes(), product.sizes());
+      const at::Tensor gradient = Normal(ours.sizes(), 22);
+      ours.backward(gradient);
+      product.backward(gradient.to(at::kDouble));
+
+      EXPECT_LT(LargestDifference(ours.to(at::kDouble), product), 1e-5) << channels << " channels";
+      EXPECT_LT(LargestDifference(x[0].grad().to(at::kDouble), x[1].grad()), 1e-5) << channels << " channels";
+      EXPECT_LT(LargestDifference(weight.grad().to(at::kDouble), weight64.grad()), 1e-4) << channels << " channels";
+    }
+  }
 }
 
 // Runs a layer on values that bfloat16 holds, in that type and in float32, and compares: results and the gradients of
