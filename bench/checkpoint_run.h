@@ -11,7 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/metrics/metric_list.h"
-#include "shard_server/shard_checkpointer.h"
+#include "shard_server/checkpoint/shard_checkpointer.h"
 
 namespace arcshard::bench {
 

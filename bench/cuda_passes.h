@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "shard_server/head/cuda_kernels.h"
+#include "shard_server/head/cuda/cuda_kernels.h"
 
 namespace arcshard::bench {
 

@@ -6,9 +6,9 @@
 #include "bench/cuda_passes.h"
 #include "bench/measure.h"
 #include "common/base/status_macros.h"
-#include "shard_server/head/cuda_blas.h"
-#include "shard_server/head/cuda_memory.h"
-#include "shard_server/head/cuda_stream.h"
+#include "shard_server/head/cuda/cuda_blas.h"
+#include "shard_server/head/cuda/cuda_memory.h"
+#include "shard_server/head/cuda/cuda_stream.h"
 
 namespace arcshard::bench {
 namespace {

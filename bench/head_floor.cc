@@ -9,9 +9,9 @@
 #include "bench/measure.h"
 #include "bench/products.h"
 #include "common/base/status_macros.h"
-#include "shard_server/head/buffer.h"
-#include "shard_server/head/vectorised.h"
-#include "shard_server/head/worker_pool.h"
+#include "shard_server/head/cpu/buffer.h"
+#include "shard_server/head/cpu/vectorised.h"
+#include "shard_server/head/cpu/worker_pool.h"
 
 namespace arcshard::bench {
 namespace {

@@ -3,7 +3,7 @@
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+add_compile_options(-fPIC -pthread)  # everywhere the same: precompiled headers demand it
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
@@ -30,6 +30,12 @@ set(ARCSHARD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wove
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   list(APPEND ARCSHARD_WARNINGS -Wthread-safety)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # GCC 12 reports these falsely inside std::string once its header is precompiled.
+  list(APPEND ARCSHARD_WARNINGS -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+endif()
+
+include(ArcshardPrecompiled)
 
 # arcshard_library(NAME SOURCES a.cc ... [DEPS target ...] [PRIVATE_DEPS target ...])  ->  arcshard::NAME
 function(arcshard_library name)
@@ -40,12 +46,17 @@ function(arcshard_library name)
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(${target} PUBLIC ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
     target_compile_options(${target} PRIVATE ${ARCSHARD_WARNINGS})
+    arcshard_precompile(${target} base "${arg_DEPS}")
   else()
     add_library(${target} INTERFACE)
     target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR})
     target_link_libraries(${target} INTERFACE ${arg_DEPS})
   endif()
   add_library(arcshard::${name} ALIAS ${target})
+  arcshard_knows_torch(torch "${arg_DEPS}")
+  if(torch)
+    set_property(GLOBAL APPEND PROPERTY arcshard_torch_targets arcshard::${name})
+  endif()
 endfunction()
 
 # arcshard_program(NAME SOURCES main.cc DEPS target ...)  ->  bin/NAME
@@ -54,6 +65,7 @@ function(arcshard_program name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_DEPS})
   target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
+  arcshard_precompile(${name} base "${arg_DEPS}")
 endfunction()
 
 # arcshard_test(NAME SOURCES x_test.cc ... [DEPS target ...] [LABELS label ...] [TIMEOUT seconds] [DEVICES])
@@ -85,6 +97,7 @@ function(arcshard_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
+  arcshard_precompile(${name} test "${arg_DEPS}")
   target_compile_definitions(${name} PRIVATE ARCSHARD_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ARCSHARD_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
   # On a busy machine a program that loads LibTorch may take far more than CMake's 5 s to list its tests.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 600 PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}

@@ -9,11 +9,11 @@
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "common/rpc/host_address.h"
-#include "shard_server/class_centers.h"
+#include "shard_server/checkpoint/class_centers.h"
+#include "shard_server/checkpoint/restore_rows.h"
 #include "shard_server/device_request.h"
 #include "shard_server/head_from_config.h"
 #include "shard_server/metered_head.h"
-#include "shard_server/restore_rows.h"
 
 namespace arcshard::shard {
 namespace {
@@ -40,7 +40,7 @@ ShardProcess::~ShardProcess() {
 }
 
 absl::Status ShardProcess::Run() {
-  ParticipantOptions attend;
+  client::ParticipantOptions attend;
   if (options_.device.cuda) RETURN_IF_ERROR(AskForDevice(&attend.registration));
   ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}, options_.security));
   ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(options_.advertise, server_->address(),
@@ -59,7 +59,7 @@ absl::Status ShardProcess::Run() {
     stats.held_bytes = static_cast<uint64_t>(metrics_->bytes.Value());
     return stats;
   };
-  ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(attend), this));
+  ASSIGN_OR_RETURN(participant_, client::Participant::Attend(std::move(attend), this));
   {
     MutexLock lock(&mutex_);
     attending_ = true;

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/participant.h"
 #include "common/base/clock.h"
 #include "common/base/device_name.h"
 #include "common/base/mutex.h"
@@ -16,13 +17,12 @@
 #include "common/io/file_system.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
-#include "common/rpc/participant.h"
-#include "common/rpc/security.h"
-#include "shard_server/executor.h"
+#include "common/rpc/security/security.h"
+#include "shard_server/checkpoint/shard_checkpointer.h"
 #include "shard_server/head/gpu.h"
-#include "shard_server/service.h"
-#include "shard_server/shard_checkpointer.h"
-#include "shard_server/shard_state.h"
+#include "shard_server/service/service.h"
+#include "shard_server/state/executor.h"
+#include "shard_server/state/shard_state.h"
 
 namespace arcshard::shard {
 
@@ -31,7 +31,7 @@ namespace arcshard::shard {
 // What the coordinator says, a signal, and an error of the head become tasks that Run's thread does one after the
 // other; workers' messages go to the ShardState directly, passes run on the executor's thread, and checkpoints are
 // written on one of their own.
-class ShardProcess final : private ParticipantEvents, private ShardOutput {
+class ShardProcess final : private client::ParticipantEvents, private ShardOutput {
  public:
   struct Options {
     std::string coordinator;             // host:port
@@ -108,7 +108,7 @@ class ShardProcess final : private ParticipantEvents, private ShardOutput {
   ShardService service_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<RpcServer> server_;
-  std::unique_ptr<Participant> participant_;
+  std::unique_ptr<client::Participant> participant_;
 
   Mutex mutex_;
   CondVar changed_;

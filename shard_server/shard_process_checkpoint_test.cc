@@ -6,10 +6,10 @@
 
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/part_writer.h"
-#include "common/io/faulty_file_system.h"
 #include "common/io/safetensors.h"
+#include "common/io/testing/faulty_file_system.h"
 #include "common/rpc/convert_reports.h"
-#include "shard_server/shard_process_test_kit.h"
+#include "shard_server/testing/shard_process_test_kit.h"
 
 namespace arcshard::shard {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/io/safetensors.h"
-#include "shard_server/shard_process_test_kit.h"
+#include "shard_server/testing/shard_process_test_kit.h"
 
 namespace arcshard::shard {
 namespace {

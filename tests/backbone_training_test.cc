@@ -7,7 +7,7 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/equal.h"
-#include "tests/support/training_cluster.h"
+#include "tests/testing/training_cluster.h"
 #include "worker/backbone/backbone.h"
 
 // Runs on Omniglot with the options of a backbone: they go together, and whether one worker computes a step or two

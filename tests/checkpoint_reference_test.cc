@@ -7,15 +7,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/checkpoint/export_checkpoint.h"
+#include "cli/insightface/import_checkpoint.h"
+#include "cli/model/embed.h"
 #include "common/io/file_system.h"
 #include "common/io/safetensors.h"
 #include "gtest/gtest.h"
-#include "launcher/embed.h"
-#include "launcher/export_checkpoint.h"
-#include "launcher/import_checkpoint.h"
-#include "worker/data/testing.h"
+#include "worker/data/testing/testing.h"
 
-namespace arcshard::launcher {
+namespace arcshard::cli {
 namespace {
 
 const std::string kCase = ARCSHARD_SOURCE_DIR "/tests/data/insightface";
@@ -89,4 +89,4 @@ TEST_F(CheckpointReferenceTest, PyTorchLoadsTheExportedBackboneAndEmbedsTheSame)
 }
 
 }  // namespace
-}  // namespace arcshard::launcher
+}  // namespace arcshard::cli

@@ -10,9 +10,9 @@
 #include "common/io/file.h"
 #include "gtest/gtest.h"
 #include "worker/data/open_dataset.h"
-#include "worker/data/pack.h"
-#include "worker/data/pairs.h"
-#include "worker/data/testing.h"
+#include "worker/data/testing/testing.h"
+#include "worker/data/tools/pack.h"
+#include "worker/data/tools/pairs.h"
 
 namespace arcshard::worker {
 namespace {

@@ -7,8 +7,8 @@
 #include "ATen/ops/equal.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "tests/support/training_cluster.h"
-#include "worker/backbone/small_conv_net.h"
+#include "tests/testing/training_cluster.h"
+#include "worker/backbone/testing/small_conv_net.h"
 
 // The number of shards and of workers changes nothing but rounding: runs on Omniglot with K shards and M workers
 // against one with a single shard and a single worker.

@@ -9,8 +9,8 @@
 #include "ATen/ops/equal.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/support/training_cluster.h"
-#include "worker/backbone/small_conv_net.h"
+#include "tests/testing/training_cluster.h"
+#include "worker/backbone/testing/small_conv_net.h"
 
 // A value that is not finite, anywhere, makes the step a skip for everyone and leaves no trace.
 namespace arcshard {

@@ -14,8 +14,8 @@
 #include "common/io/file.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "tests/support/training_cluster.h"
-#include "worker/backbone/small_conv_net.h"
+#include "tests/testing/training_cluster.h"
+#include "worker/backbone/testing/small_conv_net.h"
 
 // A run that goes on from a checkpoint is the run that was never interrupted: bit for bit with as many shards and
 // workers, and but for rounding with others.

@@ -11,7 +11,7 @@
 #include "common/base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/support/shard_cluster.h"
+#include "tests/testing/shard_cluster.h"
 
 // What shard.proto promises a worker, whatever carries the messages: one battery, run in process and through gRPC.
 namespace arcshard {
@@ -27,9 +27,9 @@ constexpr uint64_t kSteps = 3;
 const std::vector<uint32_t> kSizes = {3, 2};
 
 // What a shard answered, to be awaited.
-class Answers final : public ShardLinkEvents {
+class Answers final : public client::ShardLinkEvents {
  public:
-  void OnStatistics(size_t, const Key& key, ShardStatistics* statistics) override {
+  void OnStatistics(size_t, const Key& key, client::ShardStatistics* statistics) override {
     MutexLock lock(&mutex_);
     ++count_[{key.step, key.micro_batch}];
     last_[{key.step, key.micro_batch}] = *statistics;
@@ -42,10 +42,10 @@ class Answers final : public ShardLinkEvents {
   }
 
   // The statistics of a micro-batch, once they have come `times` times. Empty when the link was lost first.
-  ShardStatistics Await(uint64_t step, uint32_t micro_batch, int times = 1) {
+  client::ShardStatistics Await(uint64_t step, uint32_t micro_batch, int times = 1) {
     MutexLock lock(&mutex_);
     while (count_[{step, micro_batch}] < times && lost_.ok()) changed_.Wait(&mutex_);
-    return lost_.ok() ? last_[{step, micro_batch}] : ShardStatistics{};
+    return lost_.ok() ? last_[{step, micro_batch}] : client::ShardStatistics{};
   }
   int Count(uint64_t step, uint32_t micro_batch) {
     MutexLock lock(&mutex_);
@@ -61,7 +61,7 @@ class Answers final : public ShardLinkEvents {
   Mutex mutex_;
   CondVar changed_;
   std::map<std::pair<uint64_t, uint32_t>, int> count_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<uint64_t, uint32_t>, ShardStatistics> last_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<uint64_t, uint32_t>, client::ShardStatistics> last_ ABSL_GUARDED_BY(mutex_);
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -117,7 +117,7 @@ class ShardContract : public testing::TestWithParam<Transport> {
   }
 
   enum class Kind { kLabels, kEmbedding, kGradient };
-  void Send(ShardLink& link, Kind kind, uint64_t step, uint32_t m) {
+  void Send(client::ShardLink& link, Kind kind, uint64_t step, uint32_t m) {
     switch (kind) {
       case Kind::kLabels:
         return link.SendLabels(KeyOf(step, m), LabelsOf(step, m));
@@ -159,13 +159,13 @@ class ShardContract : public testing::TestWithParam<Transport> {
 
   std::unique_ptr<ShardCluster> cluster_;
   std::unique_ptr<Answers> answers0_, answers_;  // of shard 0 and shard 1
-  std::unique_ptr<ShardLink> link0_, link_;
+  std::unique_ptr<client::ShardLink> link0_, link_;
 };
 
 TEST_P(ShardContract, StatisticsAreOfTheShardsOwnClasses) {
   Send(*link_, Kind::kLabels, 1, 0);  // labels 3, 5, 7: the last two are this shard's
   Send(*link_, Kind::kEmbedding, 1, 0);
-  const ShardStatistics statistics = answers_->Await(1, 0);
+  const client::ShardStatistics statistics = answers_->Await(1, 0);
   EXPECT_EQ(statistics.z.size(), 3u);
   EXPECT_EQ(statistics.u.size(), 3u * kDim);
   EXPECT_EQ(statistics.own_rows, (std::vector<uint32_t>{1, 2}));
@@ -224,9 +224,9 @@ TEST_P(ShardContract, AWorkerThatLostItsLinkAnywhereGoesOnOverAnotherOne) {
 TEST_P(ShardContract, AnEmbeddingThatComesTwiceIsAnsweredTwiceWithTheSameBits) {
   Send(*link_, Kind::kLabels, 1, 0);
   Send(*link_, Kind::kEmbedding, 1, 0);
-  const ShardStatistics first = answers_->Await(1, 0, 1);
+  const client::ShardStatistics first = answers_->Await(1, 0, 1);
   Send(*link_, Kind::kEmbedding, 1, 0);
-  const ShardStatistics second = answers_->Await(1, 0, 2);
+  const client::ShardStatistics second = answers_->Await(1, 0, 2);
   EXPECT_EQ(first.z, second.z);
   EXPECT_EQ(first.u, second.u);
   EXPECT_EQ(first.own_rows, second.own_rows);
@@ -314,7 +314,7 @@ TEST_P(ShardContract, ASampledStepIsTheSameInWhateverOrderLabelsCome) {
     }
     for (uint32_t m = 0; m < kSizes.size(); ++m) {
       answers0_->Await(1, m);
-      const ShardStatistics statistics = answers_->Await(1, m);
+      const client::ShardStatistics statistics = answers_->Await(1, m);
       z.push_back(statistics.z);
       u.push_back(statistics.u);
     }

@@ -10,9 +10,9 @@
 #include "ATen/ops/from_blob.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "tests/support/shard_cluster.h"
-#include "worker/loss/golden_case.h"
+#include "tests/testing/shard_cluster.h"
 #include "worker/loss/sharded_softmax.h"
+#include "worker/loss/testing/golden_case.h"
 
 // The reference cases, sampled classes and the inter-class filter included, through everything that a step passes: the
 // loss at the worker, K shards' state machines and heads, in process and behind gRPC servers.
@@ -140,7 +140,7 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
   std::vector<uint32_t> sizes_;
   ShardClusterOptions options_;
   std::unique_ptr<ShardCluster> cluster_;
-  std::unique_ptr<HeadClient> client_;  // first to go
+  std::unique_ptr<client::HeadClient> client_;  // first to go
 };
 
 TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {

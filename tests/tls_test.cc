@@ -14,17 +14,17 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/base/fake_clock.h"
+#include "common/base/testing/fake_clock.h"
 #include "common/io/file.h"
+#include "common/program/healthcheck.h"
 #include "common/rpc/endpoint.h"
-#include "common/rpc/healthcheck.h"
 #include "common/rpc/status.h"
-#include "coordinator/reporter.h"
-#include "coordinator/service.h"
+#include "coordinator/service/reporter.h"
+#include "coordinator/service/service.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "shard_server/service.h"
-#include "tests/support/certificates.h"
+#include "shard_server/service/service.h"
+#include "tests/testing/certificates.h"
 
 namespace arcshard {
 namespace {
@@ -177,7 +177,7 @@ class TlsTest : public ::testing::Test {
   TlsTest() { QuietGrpc(); }
 
   Security Of(CertifiedRole role) const { return certificates_.SecurityOf(role); }
-  static launcher::Validity Valid() { return {absl::Now() - absl::Hours(1), absl::Now() + absl::Hours(1)}; }
+  static cli::Validity Valid() { return {absl::Now() - absl::Hours(1), absl::Now() + absl::Hours(1)}; }
   std::shared_ptr<grpc::Channel> ToCoordinator(const Servers& servers, const Security& security) const {
     return MakeChannel(servers.coordinator(), security, CertifiedRole::kCoordinator);
   }
@@ -267,9 +267,8 @@ TEST_F(TlsTest, WhoShowsNoCertificateIsRefused) {
 TEST_F(TlsTest, AnExpiredCertificateIsRefused) {
   const Servers servers(Of(CertifiedRole::kCoordinator), Of(CertifiedRole::kShard));
   const absl::Time now = absl::Now();
-  const auto expired =
-      launcher::IssueCertificate(certificates_.authority(), launcher::SubjectOf(CertifiedRole::kWorker),
-                                 {now - absl::Minutes(50), now - absl::Minutes(10)});
+  const auto expired = cli::IssueCertificate(certificates_.authority(), cli::SubjectOf(CertifiedRole::kWorker),
+                                             {now - absl::Minutes(50), now - absl::Minutes(10)});
   ASSERT_TRUE(expired.ok()) << expired.status();
   const TlsFiles files = certificates_.Write("expired", *expired, certificates_.authority().certificate);
   const absl::Status own = Security::Tls(files, CertifiedRole::kWorker, now).status();
@@ -282,11 +281,11 @@ TEST_F(TlsTest, AnExpiredCertificateIsRefused) {
 }
 
 TEST_F(TlsTest, ACertificateOfAnotherCaIsRefusedByBothSides) {
-  const auto other = launcher::MakeAuthority(Valid());
+  const auto other = cli::MakeAuthority(Valid());
   ASSERT_TRUE(other.ok()) << other.status();
   const std::string both = certificates_.authority().certificate + other->certificate;
   const auto foreign = [&](CertifiedRole role) {
-    const auto identity = launcher::IssueCertificate(*other, launcher::SubjectOf(role), Valid());
+    const auto identity = cli::IssueCertificate(*other, cli::SubjectOf(role), Valid());
     EXPECT_TRUE(identity.ok()) << identity.status();
     const auto security =
         Security::Tls(certificates_.Write(absl::StrCat("foreign-", NameOf(role)), *identity, both), role, absl::Now());
@@ -304,9 +303,9 @@ TEST_F(TlsTest, ACertificateOfAnotherCaIsRefusedByBothSides) {
 
 TEST_F(TlsTest, ACertificateWithoutARoleIsRefused) {
   const Servers servers(Of(CertifiedRole::kCoordinator), Of(CertifiedRole::kShard));
-  const launcher::Identity authority = certificates_.authority();
+  const cli::Identity authority = certificates_.authority();
   const auto identity =
-      launcher::IssueCertificate(authority, {.name = "nobody", .alternative_names = "DNS:nobody"}, Valid());
+      cli::IssueCertificate(authority, {.name = "nobody", .alternative_names = "DNS:nobody"}, Valid());
   ASSERT_TRUE(identity.ok()) << identity.status();
   const TlsFiles files = certificates_.Write("nobody", *identity, authority.certificate);
   EXPECT_EQ(Security::Tls(files, std::nullopt, absl::Now()).status().code(), absl::StatusCode::kUnauthenticated);

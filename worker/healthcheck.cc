@@ -16,9 +16,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/base/status_macros.h"
-#include "common/io/command_line.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
+#include "common/program/command_line.h"
 #include "common/rpc/host_address.h"
 
 namespace arcshard::worker {

@@ -8,11 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "common/io/command_line.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
+#include "common/program/command_line.h"
+#include "common/program/security_options.h"
 #include "common/rpc/endpoint.h"
-#include "common/rpc/security_options.h"
 #include "worker/healthcheck.h"
 #include "worker/training/worker_device.h"
 #include "worker/worker_process.h"
@@ -24,7 +24,7 @@ constexpr absl::Duration kGrace = absl::Seconds(4);
 
 // Ends the process when the run has ended but something in a library still waits for a peer that is gone (Gloo's
 // rendezvous cannot be interrupted). `mailbox` is never destroyed.
-void StartWatchdog(Mailbox* mailbox) {
+void StartWatchdog(client::Mailbox* mailbox) {
   std::thread([mailbox] {
     const absl::Status status = mailbox->AwaitClosed(absl::InfiniteDuration());
     absl::SleepFor(kGrace);
@@ -77,7 +77,7 @@ int Main(int argc, char** argv) {
   }
   LogInfo(absl::StrCat("metrics on port ", (*server)->port()));
   // Never destroyed: the watchdog waits in it until the process ends.
-  Mailbox& mailbox = *new Mailbox;
+  client::Mailbox& mailbox = *new client::Mailbox;
   StartWatchdog(&mailbox);
   const absl::Status status = RunWorker(options, &mailbox, &metrics);
   if (!status.ok()) LogError(status.message());

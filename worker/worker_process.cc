@@ -10,6 +10,7 @@
 #include "ATen/Parallel.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/grpc_shard_link.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
@@ -22,9 +23,8 @@
 #include "worker/backbone/backbone_file.h"
 #include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
-#include "worker/shards/grpc_shard_link.h"
+#include "worker/inference/evaluation.h"
 #include "worker/training/checkpoint_writer.h"
-#include "worker/training/evaluation.h"
 #include "worker/training/run_backbone.h"
 #include "worker/training/trainer.h"
 #include "worker/training/worker_device.h"
@@ -38,7 +38,7 @@ constexpr absl::Duration kPatience = absl::Seconds(3);
 
 class WorkerLife {
  public:
-  WorkerLife(const WorkerOptions& options, Mailbox* mailbox, WorkerMetrics* metrics)
+  WorkerLife(const WorkerOptions& options, client::Mailbox* mailbox, WorkerMetrics* metrics)
       : options_(options),
         mailbox_(mailbox),
         metrics_(metrics),
@@ -56,7 +56,7 @@ class WorkerLife {
     RETURN_IF_ERROR(ChooseInterface());
     ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen(interface_));
     LogInfo(absl::StrCat("waiting for the coordinator at ", options_.coordinator));
-    ParticipantOptions participant;
+    client::ParticipantOptions participant;
     participant.coordinator = options_.coordinator;
     participant.security = options_.security;
     participant.connect_timeout = options_.connect_timeout;
@@ -67,7 +67,7 @@ class WorkerLife {
       return StatsOf(metrics_, {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward, kAllReduce, kVote,
                                 kOptimizer, kEvaluation});
     };
-    ASSIGN_OR_RETURN(participant_, Participant::Attend(std::move(participant), mailbox_));
+    ASSIGN_OR_RETURN(participant_, client::Participant::Attend(std::move(participant), mailbox_));
     return Explain(Attend());
   }
 
@@ -88,7 +88,7 @@ class WorkerLife {
   // Follows the coordinator until the run ends.
   absl::Status Attend() {
     while (true) {
-      absl::StatusOr<Mailbox::Event> event = mailbox_->Await();
+      absl::StatusOr<client::Mailbox::Event> event = mailbox_->Await();
       if (!event.ok()) return finished_ && absl::IsCancelled(event.status()) ? absl::OkStatus() : event.status();
       RETURN_IF_ERROR(std::visit([this](const auto& what) { return Handle(what); }, *event));
     }
@@ -135,9 +135,9 @@ class WorkerLife {
     metrics_->view.Set(static_cast<double>(view.view.counter));
     metrics_->incarnation.Set(static_cast<double>(view.view.incarnation));
 
-    head_ = std::make_unique<HeadClient>(config_.backbone.embedding_size, &metrics_->micro_batches_in_flight);
+    head_ = std::make_unique<client::HeadClient>(config_.backbone.embedding_size, &metrics_->micro_batches_in_flight);
     for (size_t i = 0; i < view.shards.size(); ++i) {
-      ShardLinkOptions link;
+      client::ShardLinkOptions link;
       link.shard = i;
       link.address = view.shards[i].address;
       link.security = options_.security;
@@ -147,7 +147,7 @@ class WorkerLife {
       link.view = view.view;
       link.connect_timeout = config_.cluster.connect_timeout;
       link.metrics = metrics_;
-      ASSIGN_OR_RETURN(std::unique_ptr<ShardLink> connected, ConnectShard(link, head_.get()));
+      ASSIGN_OR_RETURN(std::unique_ptr<client::ShardLink> connected, client::ConnectShard(link, head_.get()));
       head_->AddLink(std::move(connected));
     }
     AllReduceOptions group;
@@ -312,7 +312,7 @@ class WorkerLife {
   }
 
   const WorkerOptions options_;
-  Mailbox* const mailbox_;
+  client::Mailbox* const mailbox_;
   WorkerMetrics* const metrics_;
   PhaseHistograms phases_;
   const SystemClock clock_;
@@ -330,15 +330,15 @@ class WorkerLife {
   std::vector<std::unique_ptr<VerificationSet>> sets_;
   std::unique_ptr<Trainer> trainer_;
   ViewSeat seat_;
-  std::unique_ptr<HeadClient> head_;
+  std::unique_ptr<client::HeadClient> head_;
   std::unique_ptr<AllReduce> all_reduce_;
-  std::unique_ptr<Participant> participant_;  // no event comes when it has gone
-  CheckpointWriter checkpoints_;              // first to go: reports to the participant
+  std::unique_ptr<client::Participant> participant_;  // no event comes when it has gone
+  CheckpointWriter checkpoints_;                      // first to go: reports to the participant
 };
 
 }  // namespace
 
-absl::Status RunWorker(const WorkerOptions& options, Mailbox* mailbox, WorkerMetrics* metrics) {
+absl::Status RunWorker(const WorkerOptions& options, client::Mailbox* mailbox, WorkerMetrics* metrics) {
   return WorkerLife(options, mailbox, metrics).Run();
 }
 

@@ -4,10 +4,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/mailbox.h"
 #include "common/base/device_name.h"
 #include "common/metrics/metric_list.h"
-#include "common/rpc/security.h"
-#include "worker/mailbox.h"
+#include "common/rpc/security/security.h"
 
 namespace arcshard::worker {
 
@@ -25,6 +25,6 @@ struct WorkerOptions {
 // A worker's life: registers, trains step by step as the coordinator says, and leaves the backbone behind if it is the
 // lowest-numbered one. Returns OK after an orderly end; otherwise the one sentence why not, which the coordinator has
 // been told too. `mailbox` ends before this returns.
-absl::Status RunWorker(const WorkerOptions& options, Mailbox* mailbox, WorkerMetrics* metrics);
+absl::Status RunWorker(const WorkerOptions& options, client::Mailbox* mailbox, WorkerMetrics* metrics);
 
 }  // namespace arcshard::worker

@@ -6,10 +6,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/checkpoint/checkpoint_folder.h"
-#include "common/checkpoint/checkpoint_test_kit.h"
-#include "common/io/faulty_file_system.h"
+#include "common/checkpoint/testing/checkpoint_test_kit.h"
 #include "common/io/file.h"
-#include "common/io/memory_file_system.h"
+#include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

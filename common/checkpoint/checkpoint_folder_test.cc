@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/checkpoint/checkpoint_test_kit.h"
 #include "common/checkpoint/open_checkpoint.h"
-#include "common/io/faulty_file_system.h"
+#include "common/checkpoint/testing/checkpoint_test_kit.h"
 #include "common/io/forwarding_file_system.h"
-#include "common/io/memory_file_system.h"
+#include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/part_writer.h"
-#include "common/io/memory_file_system.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "common/checkpoint/checked_file.h"
-#include "common/io/faulty_file_system.h"
-#include "common/io/memory_file_system.h"
+#include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

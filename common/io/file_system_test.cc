@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "common/io/faulty_file_system.h"
 #include "common/io/file.h"
-#include "common/io/memory_file_system.h"
+#include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

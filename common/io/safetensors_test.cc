@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/io/file.h"
-#include "common/io/memory_file_system.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

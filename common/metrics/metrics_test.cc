@@ -12,7 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "common/base/fake_clock.h"
+#include "common/base/testing/fake_clock.h"
 #include "common/metrics/metric_list.h"
 #include "common/metrics/metrics_server.h"
 #include "common/metrics/process_stats.h"

@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "common/rpc/certified_role.h"
-#include "common/rpc/security.h"
+#include "common/rpc/security/certified_role.h"
+#include "common/rpc/security/security.h"
 
 namespace arcshard {
 

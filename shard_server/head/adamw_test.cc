@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/io/safetensors.h"
 #include "gtest/gtest.h"
-#include "shard_server/head/sharded_head.h"
+#include "shard_server/head/testing/sharded_head.h"
 
 namespace arcshard::head {
 namespace {

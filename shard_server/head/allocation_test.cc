@@ -8,7 +8,7 @@
 
 #include "gtest/gtest.h"
 #include "shard_server/head/head.h"
-#include "shard_server/head/sharded_head.h"
+#include "shard_server/head/testing/sharded_head.h"
 
 namespace {
 

@@ -13,7 +13,7 @@
 #include "common/io/safetensors.h"
 #include "gtest/gtest.h"
 #include "shard_server/head/element_ops.h"
-#include "shard_server/head/sharded_head.h"
+#include "shard_server/head/testing/sharded_head.h"
 
 namespace arcshard::head {
 namespace {

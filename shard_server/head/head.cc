@@ -2,11 +2,11 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
-#include "shard_server/head/class_store.h"
-#include "shard_server/head/cpu_head.h"
+#include "shard_server/head/cpu/class_store.h"
+#include "shard_server/head/cpu/cpu_head.h"
+#include "shard_server/head/cpu/row_store.h"
 #include "shard_server/head/gpu.h"
 #include "shard_server/head/input_checks.h"
-#include "shard_server/head/row_store.h"
 
 namespace arcshard::head {
 namespace {

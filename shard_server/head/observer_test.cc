@@ -6,8 +6,8 @@
 #include "gtest/gtest.h"
 #include "shard_server/head/bfloat16.h"
 #include "shard_server/head/head.h"
-#include "shard_server/head/sharded_head.h"
-#include "shard_server/head/test_device.h"
+#include "shard_server/head/testing/sharded_head.h"
+#include "shard_server/head/testing/test_device.h"
 
 namespace arcshard::head {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "shard_server/head/dense_head.h"
+#include "shard_server/head/testing/dense_head.h"
 
 namespace arcshard::head {
 namespace {

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "shard_server/head/block_plan.h"
-#include "shard_server/head/buffer.h"
-#include "shard_server/head/kept_exponentials.h"
-#include "shard_server/head/worker_pool.h"
+#include "shard_server/head/cpu/block_plan.h"
+#include "shard_server/head/cpu/buffer.h"
+#include "shard_server/head/cpu/kept_exponentials.h"
+#include "shard_server/head/cpu/worker_pool.h"
 
 namespace arcshard::head {
 namespace {

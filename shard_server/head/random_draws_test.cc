@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "shard_server/head/update_block.h"
+#include "shard_server/head/cpu/update_block.h"
 
 namespace arcshard::head {
 namespace {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "shard_server/head/sharded_head.h"
-#include "shard_server/head/update_block.h"
+#include "shard_server/head/cpu/update_block.h"
+#include "shard_server/head/testing/sharded_head.h"
 
 namespace arcshard::head {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "shard_server/head/dense_head.h"
 #include "shard_server/head/step_plan.h"
+#include "shard_server/head/testing/dense_head.h"
 
 namespace arcshard::head {
 namespace {

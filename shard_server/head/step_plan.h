@@ -5,12 +5,12 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "shard_server/head/block_plan.h"
-#include "shard_server/head/block_rows.h"
-#include "shard_server/head/buffer.h"
+#include "shard_server/head/cpu/block_plan.h"
+#include "shard_server/head/cpu/block_rows.h"
+#include "shard_server/head/cpu/buffer.h"
+#include "shard_server/head/cpu/worker_pool.h"
 #include "shard_server/head/head_options.h"
 #include "shard_server/head/random_draws.h"
-#include "shard_server/head/worker_pool.h"
 
 namespace arcshard::head {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "shard_server/head/block_rows.h"
+#include "shard_server/head/cpu/block_rows.h"
 
 namespace arcshard::head {
 

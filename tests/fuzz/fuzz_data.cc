@@ -7,9 +7,9 @@
 #include "common/pickle/torch_file.h"
 #include "tests/fuzz/fuzz_targets.h"
 #include "tests/fuzz/memory_file.h"
-#include "worker/data/record_file.h"
-#include "worker/data/record_header.h"
-#include "worker/data/verification_set.h"
+#include "worker/data/formats/record_file.h"
+#include "worker/data/formats/record_header.h"
+#include "worker/data/formats/verification_set.h"
 
 namespace arcshard {
 namespace {

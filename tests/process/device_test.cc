@@ -1,6 +1,6 @@
 // The --device of shards and workers, and what arcshard train makes of its own two options.
 #include "gmock/gmock.h"
-#include "tests/process/process_kit.h"
+#include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {

@@ -11,7 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "gmock/gmock.h"
-#include "tests/process/process_kit.h"
+#include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {
@@ -60,7 +60,7 @@ TEST_F(DiskFullTest, TrainingGoesOnAndCheckpointsSucceedAgainWhenThereIsRoom) {
   Program run = Start("arcshard", SmallRun({"checkpoint.every_steps=1", "checkpoint.keep_last=1"}));
   run.AwaitLine("  step ");
   const Listing listing = Listing::Of(Path("run"));
-  auto watch = launcher::WatchClient::Start(listing.coordinator);
+  auto watch = cli::WatchClient::Start(listing.coordinator);
   ASSERT_TRUE(watch.ok()) << watch.status();
   AwaitReport(watch->get(), [](const v1::Progress& report) { return report.checkpoint_step() > 0; });
   disk.Fill();

@@ -9,7 +9,7 @@
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "gmock/gmock.h"
-#include "tests/process/process_kit.h"
+#include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {
@@ -40,7 +40,7 @@ class KillTest : public ProcessTestBase {
     Program launcher = Start("arcshard", arguments);
     launcher.AwaitLine("waiting for");  // the coordinator listens
     const Listing listing = Listing::Of(Path("run"));
-    auto watch = launcher::WatchClient::Start(listing.coordinator);
+    auto watch = cli::WatchClient::Start(listing.coordinator);
     EXPECT_TRUE(watch.ok()) << watch.status();
     Known known;
     for (uint64_t first = 0; known.step < first + steps || first == 0;) {
@@ -58,7 +58,7 @@ class KillTest : public ProcessTestBase {
     const Listing now = Listing::Of(Path("run"));  // all have been started by now
     const pid_t pid = now.processes.at(victim % now.processes.size()).pid;
     EXPECT_EQ(kill(pid, SIGKILL), 0);
-    EXPECT_EQ(launcher.AwaitEnd(), (launcher::ProcessExit{.code = 128 + SIGKILL})) << launcher.output();
+    EXPECT_EQ(launcher.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL})) << launcher.output();
     (*watch)->AwaitEnd(kLastReports);
     Note((*watch)->Take(), &known);
     return known;
@@ -112,7 +112,7 @@ TEST_F(KillTest, WhateverIsKilledWheneverTheRunGoesOnAndLosesAtMostOneInterval) 
 
   Program last = Start("arcshard", arguments);
   last.AwaitLine("  step ");
-  auto watch = launcher::WatchClient::Start(Listing::Of(Path("run")).coordinator);
+  auto watch = cli::WatchClient::Start(Listing::Of(Path("run")).coordinator);
   ASSERT_TRUE(watch.ok()) << watch.status();
   AwaitSteps(watch->get(), 10);
   last.Signal(SIGINT);

@@ -6,7 +6,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest-spi.h"
-#include "tests/process/process_kit.h"
+#include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {
@@ -26,7 +26,7 @@ class ProcessLifeTest : public ProcessTestBase {
     Program run = Start("arcshard", SmallRun(overrides));
     run.AwaitLine("step 0/");
     listing_ = Listing::Of(Path("run"));
-    auto watch = launcher::WatchClient::Start(listing_.coordinator);
+    auto watch = cli::WatchClient::Start(listing_.coordinator);
     EXPECT_TRUE(watch.ok()) << watch.status();
     watch_ = *std::move(watch);
     AwaitSteps(watch_.get(), 3);
@@ -49,7 +49,7 @@ class ProcessLifeTest : public ProcessTestBase {
     const Listing::Entry victim = listing_.Find(role, index);
     const absl::Time death = absl::Now();
     ASSERT_EQ(kill(victim.pid, SIGKILL), 0);
-    EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 128 + SIGKILL}));
+    EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL}));
     EXPECT_LT(absl::Now() - death, kPatience);
     EXPECT_THAT(run.output(),
                 HasSubstr(absl::StrCat("arcshard: error: ", name, " was killed by signal 9 (SIGKILL); its log is ",
@@ -60,10 +60,10 @@ class ProcessLifeTest : public ProcessTestBase {
 
   // What a script prints that is given `argument`.
   std::string Python(const std::string& script, const std::string& argument) {
-    auto python = launcher::Process::Start({.program = ARCSHARD_SOURCE_DIR "/.deps/python/bin/python",
-                                            .arguments = {"-c", script, argument},
-                                            .environment = {},
-                                            .log = Path("python.log")});
+    auto python = cli::Process::Start({.program = ARCSHARD_SOURCE_DIR "/.deps/python/bin/python",
+                                       .arguments = {"-c", script, argument},
+                                       .environment = {},
+                                       .log = Path("python.log")});
     EXPECT_TRUE(python.ok()) << python.status();
     AwaitDeath((*python)->pid());
     EXPECT_TRUE((*python)->Poll().value().ok());
@@ -86,7 +86,7 @@ class ProcessLifeTest : public ProcessTestBase {
   }
 
   Listing listing_;
-  std::unique_ptr<launcher::WatchClient> watch_;
+  std::unique_ptr<cli::WatchClient> watch_;
 };
 
 TEST_F(ProcessLifeTest, TheDeathOfAShardEndsTheRun) { ADeathEndsTheRun("shard", 1, "arcshard-shard 1"); }
@@ -102,7 +102,7 @@ TEST_F(ProcessLifeTest, TheDeathOfTheCoordinatorEndsTheRun) {
 TEST_F(ProcessLifeTest, TheDeathOfTheLauncherEndsEveryProcess) {
   Program run = StartTraining();
   run.Signal(SIGKILL);
-  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.signal = SIGKILL}));
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.signal = SIGKILL}));
   watch_->AwaitEnd(kPatience);
   for (const Listing::Entry& process : listing_.processes) AwaitDeath(process.pid);
   EXPECT_FALSE(Answers(listing_.coordinator));
@@ -112,7 +112,7 @@ TEST_F(ProcessLifeTest, ATestThatWaitsForStepsFailsOnceAProcessHasCrashed) {
   Program run = StartTraining();
   ASSERT_EQ(kill(listing_.Find("worker", 1).pid, SIGSEGV), 0);
   EXPECT_NONFATAL_FAILURE(AwaitSteps(watch_.get(), 1'000'000'000), "the run has ended after step ");
-  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 128 + SIGSEGV})) << run.output();
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGSEGV})) << run.output();
 }
 
 TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilence) {
@@ -120,7 +120,7 @@ TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilence) {
   const Listing::Entry victim = listing_.Find("shard", 0);
   const absl::Time death = absl::Now();
   ASSERT_EQ(kill(victim.pid, SIGSTOP), 0);
-  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 1}));
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 1}));
   EXPECT_LT(absl::Now() - death, kPatience);
   EXPECT_THAT(run.output(), AllOf(HasSubstr("arcshard: error: "), HasSubstr(absl::StrCat("(pid ", victim.pid, " on ")),
                                   HasSubstr("no sign of life")));
@@ -170,7 +170,7 @@ TEST_F(ProcessLifeTest, InterruptedTwiceItEndsAtOnce) {
   run.Signal(SIGINT);
   run.AwaitLine("again: at once");
   run.Signal(SIGINT);
-  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 130}));
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 130}));
   ExpectNothingIsLeft();
 }
 
@@ -187,7 +187,7 @@ TEST_F(ProcessLifeTest, AWorkerThatCannotReadItsDataIsNamed) {
   std::filesystem::copy(ARCSHARD_SOURCE_DIR "/examples/omniglot/data", Path("data"));
   std::filesystem::resize_file(Path("data/train.rec"), 1 << 20);
   Program run = Start("arcshard", SmallRun({absl::StrCat("data.train=", Path("data"))}));
-  EXPECT_EQ(run.AwaitEnd(), (launcher::ProcessExit{.code = 1}));
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 1}));
   EXPECT_THAT(run.output(), ContainsRegex(absl::StrCat("arcshard: error: arcshard-worker [01] failed: .*", Path("data"),
                                                        ".*; its log is .*/worker-[01].log\n")));
 }

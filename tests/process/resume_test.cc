@@ -4,10 +4,10 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "cli/checkpoint/take_checkpoint.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "gmock/gmock.h"
-#include "launcher/take_checkpoint.h"
-#include "tests/process/process_kit.h"
+#include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {
@@ -27,7 +27,7 @@ class ResumeTest : public ProcessTestBase {
     Program launcher = Start("arcshard", arguments);
     launcher.AwaitLine("  step ");
     Listing listing = Listing::Of(Path("run"));
-    auto watch = launcher::WatchClient::Start(listing.coordinator);
+    auto watch = cli::WatchClient::Start(listing.coordinator);
     EXPECT_TRUE(watch.ok()) << watch.status();
     AwaitSteps(watch->get(), steps);
     return {std::move(launcher), std::move(listing), *std::move(watch)};
@@ -104,13 +104,13 @@ TEST_F(ResumeTest, AProcessThatWasKilledTellsHowToGoOn) {
   Training run = StartTraining(SmallRun({"checkpoint.every_steps=2"}));
   AwaitReport(run.watch.get(), [](const v1::Progress& report) { return report.checkpoint_step() > 0; });
   ASSERT_EQ(kill(run.listing.Find("worker", 1).pid, SIGKILL), 0);
-  EXPECT_EQ(run.launcher.AwaitEnd(), (launcher::ProcessExit{.code = 128 + SIGKILL}));
+  EXPECT_EQ(run.launcher.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL}));
   EXPECT_THAT(run.launcher.output(), HasSubstr("; it goes on with: arcshard train --resume " + Path("run") + "\n"));
 }
 
 TEST_F(ResumeTest, ACheckpointCanBeAskedFor) {
   Training run = StartTraining(SmallRun());
-  const auto taken = launcher::TakeCheckpoint(run.listing.coordinator, Security());
+  const auto taken = cli::TakeCheckpoint(run.listing.coordinator, Security());
   ASSERT_TRUE(taken.ok()) << taken.status();
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(taken->step));
   EXPECT_EQ(taken->folder, CheckpointFolder(Path("run"), {taken->step, 1}));
@@ -200,7 +200,7 @@ TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeIsTakenOnlyWhereAllow
     file.put('\xa5');
   }
   Program refused = Start("arcshard", Resume());
-  EXPECT_EQ(refused.AwaitEnd(), (launcher::ProcessExit{.code = kFailed})) << refused.output();
+  EXPECT_EQ(refused.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << refused.output();
   EXPECT_THAT(refused.output(),
               AllOf(HasSubstr(damaged + ": is damaged"),
                     HasSubstr("goes on with: arcshard train --resume " + Path("run") + " --allow-older\n")));

@@ -5,10 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "cli/plan/run_plan.h"
 #include "common/config/load_config.h"
-#include "common/config/run_plan.h"
 #include "gmock/gmock.h"
-#include "tests/process/process_kit.h"
+#include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {
@@ -42,7 +42,7 @@ class ShardMemoryTest : public ProcessTestBase {
     Program run = Start("arcshard", SmallRun(all));
     run.AwaitLine("step 0/");
     const Listing listing = Listing::Of(Path("run"));
-    auto watch = launcher::WatchClient::Start(listing.coordinator);
+    auto watch = cli::WatchClient::Start(listing.coordinator);
     ASSERT_TRUE(watch.ok()) << watch.status();
     AwaitSteps(watch->get(), 3);
     const absl::StatusOr<RunConfig> config = LoadRunConfig(Path("run/config.yaml"), {});

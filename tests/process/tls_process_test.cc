@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
-#include "tests/process/process_kit.h"
-#include "tests/support/certificates.h"
+#include "tests/process/testing/process_kit.h"
+#include "tests/testing/certificates.h"
 
 namespace arcshard {
 namespace {
@@ -34,7 +34,7 @@ class TlsProcessTest : public ProcessTestBase {
     Program asks = Start(program, program == "arcshard-worker"
                                       ? Arguments{"healthcheck", "--address", address}
                                       : With({"healthcheck", "--address", address}, CertifiedRole::kClient));
-    EXPECT_EQ(asks.AwaitEnd(), launcher::ProcessExit()) << asks.output();
+    EXPECT_EQ(asks.AwaitEnd(), cli::ProcessExit()) << asks.output();
   }
   Program StartCoordinator() {
     SmallRun();
@@ -59,7 +59,7 @@ TEST_F(TlsProcessTest, RenewingCertificatesLosesNoStep) {
   const std::string worker_metrics = absl::StrCat("127.0.0.1:", After(worker_0, "metrics on port "));
 
   const Security client = certificates_.SecurityOf(CertifiedRole::kClient);
-  auto watch = launcher::WatchClient::Start(address, client);
+  auto watch = cli::WatchClient::Start(address, client);
   ASSERT_TRUE(watch.ok()) << watch.status();
   AwaitSteps(watch->get(), 3);
   ExpectHealthy("arcshard-coordinator", address);

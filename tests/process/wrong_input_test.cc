@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/load_config.h"
 #include "gmock/gmock.h"
-#include "tests/process/process_kit.h"
+#include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {
@@ -101,7 +101,7 @@ TEST_F(WrongInputTest, WhatDataIsToldWronglyIsExplained) {
   std::filesystem::create_directories(Path("in/apple"));
   Write("in/apple/1.jpg", "no image");
   Program check = Start("arcshard", {"data", "check", Path("in")});
-  EXPECT_EQ(check.AwaitEnd(), (launcher::ProcessExit{.code = kFailed}));
+  EXPECT_EQ(check.AwaitEnd(), (cli::ProcessExit{.code = kFailed}));
   EXPECT_THAT(check.output(), HasSubstr("\ndamaged: 1 image\n  " + Path("in/apple/1.jpg: neither JPEG nor PNG")));
 }
 
@@ -187,7 +187,7 @@ TEST_F(WrongInputTest, ARangeLargerThanTheShardsMemoryIsRefusedWithTheFigures) {
   Program worker = Start("arcshard-worker", {"--coordinator", address});
   Program shard = Start("arcshard-shard", {"--coordinator", address, "--capacity-mb", "1"});
   for (Program* program : {&coordinator, &worker, &shard}) {
-    EXPECT_EQ(program->AwaitEnd(), (launcher::ProcessExit{.code = kFailed})) << program->output();
+    EXPECT_EQ(program->AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << program->output();
     EXPECT_THAT(program->output(), AllOf(HasSubstr("error: "), HasSubstr("964"), HasSubstr("MiB")));
   }
   EXPECT_FALSE(std::filesystem::exists(Path("run/model")));

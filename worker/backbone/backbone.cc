@@ -6,9 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "worker/backbone/mobile_face_net.h"
-#include "worker/backbone/network.h"
-#include "worker/backbone/residual_net.h"
+#include "worker/backbone/networks/mobile_face_net.h"
+#include "worker/backbone/networks/network.h"
+#include "worker/backbone/networks/residual_net.h"
 
 namespace arcshard::worker {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
-#include "worker/backbone/forward_context.h"
-#include "worker/backbone/named_tensor.h"
-#include "worker/backbone/running_statistics.h"
+#include "worker/backbone/layers/forward_context.h"
+#include "worker/backbone/layers/named_tensor.h"
+#include "worker/backbone/layers/running_statistics.h"
 
 namespace arcshard::worker {
 

@@ -2,7 +2,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/types/span.h"
-#include "worker/backbone/named_tensor.h"
+#include "worker/backbone/layers/named_tensor.h"
 
 namespace arcshard::worker {
 

@@ -6,7 +6,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/strings/string_view.h"
-#include "worker/backbone/named_tensor.h"
+#include "worker/backbone/layers/named_tensor.h"
 
 namespace arcshard::worker {
 

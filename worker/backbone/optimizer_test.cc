@@ -9,7 +9,7 @@
 
 #include "ATen/ops/empty.h"
 #include "ATen/ops/tensor.h"
-#include "worker/backbone/recorded_case.h"
+#include "worker/backbone/testing/recorded_case.h"
 
 namespace arcshard::worker {
 namespace {

@@ -11,8 +11,8 @@
 #include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/gradient_norm.h"
 #include "worker/backbone/optimizer.h"
-#include "worker/backbone/recorded_case.h"
 #include "worker/backbone/step_sums.h"
+#include "worker/backbone/testing/recorded_case.h"
 
 namespace arcshard::worker {
 namespace {

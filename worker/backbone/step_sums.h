@@ -4,8 +4,8 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/types/span.h"
-#include "worker/backbone/named_tensor.h"
-#include "worker/backbone/running_statistics.h"
+#include "worker/backbone/layers/named_tensor.h"
+#include "worker/backbone/layers/running_statistics.h"
 
 namespace arcshard::worker {
 

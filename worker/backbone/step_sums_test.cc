@@ -12,7 +12,7 @@
 #include "ATen/ops/zeros.h"
 #include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/gradient_norm.h"
-#include "worker/backbone/running_statistics.h"
+#include "worker/backbone/layers/running_statistics.h"
 
 namespace arcshard::worker {
 namespace {

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "common/io/safetensors.h"
-#include "worker/backbone/named_tensor.h"
+#include "worker/backbone/layers/named_tensor.h"
 
 // Tensors of a model between memory and safetensors files. They are float32, or int64 (counters).
 namespace arcshard::worker {

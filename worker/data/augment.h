@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "worker/data/image.h"
+#include "worker/data/images/image.h"
 
 namespace arcshard::worker {
 

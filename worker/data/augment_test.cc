@@ -4,7 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing.h"
+#include "worker/data/testing/testing.h"
 
 namespace arcshard::worker {
 namespace {

@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "worker/data/image.h"
+#include "worker/data/images/image.h"
 
 namespace arcshard::worker {
 

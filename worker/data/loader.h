@@ -16,7 +16,7 @@
 #include "common/config/run_config.h"
 #include "worker/data/augment.h"
 #include "worker/data/dataset.h"
-#include "worker/data/image.h"
+#include "worker/data/images/image.h"
 #include "worker/data/sample_order.h"
 
 namespace arcshard::worker {

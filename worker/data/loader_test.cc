@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/record_dataset.h"
-#include "worker/data/testing.h"
+#include "worker/data/formats/record_dataset.h"
+#include "worker/data/testing/testing.h"
 
 namespace arcshard::worker {
 namespace {

@@ -8,13 +8,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "worker/data/class_folders.h"
-#include "worker/data/image_files.h"
-#include "worker/data/image_folder.h"
-#include "worker/data/image_list.h"
-#include "worker/data/record_dataset.h"
-#include "worker/data/seed_folders.h"
-#include "worker/data/synthetic_dataset.h"
+#include "worker/data/formats/class_folders.h"
+#include "worker/data/formats/image_folder.h"
+#include "worker/data/formats/image_list.h"
+#include "worker/data/formats/record_dataset.h"
+#include "worker/data/formats/seed_folders.h"
+#include "worker/data/formats/synthetic_dataset.h"
+#include "worker/data/images/image_files.h"
 
 namespace arcshard::worker {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "ATen/ops/cat.h"
 #include "gtest/gtest.h"
-#include "worker/loss/golden_case.h"
-#include "worker/loss/loss_test_util.h"
+#include "worker/loss/testing/golden_case.h"
+#include "worker/loss/testing/loss_test_util.h"
 
 // The loss against the reference cases of tests/data/golden, with statistics from the unsharded formula.
 namespace arcshard::worker {

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "ATen/core/Tensor.h"
-#include "worker/backbone/running_statistics.h"
+#include "worker/backbone/layers/running_statistics.h"
 #include "worker/loss/target_logit.h"
 
 namespace arcshard::worker {

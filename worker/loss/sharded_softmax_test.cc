@@ -12,7 +12,7 @@
 #include "ATen/ops/tensor.h"
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
-#include "worker/loss/loss_test_util.h"
+#include "worker/loss/testing/loss_test_util.h"
 
 namespace arcshard::worker {
 namespace {

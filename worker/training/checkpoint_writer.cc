@@ -8,9 +8,9 @@
 #include "ATen/ops/empty.h"
 #include "absl/strings/str_cat.h"
 #include "c10/core/GradMode.h"
+#include "client/checkpoint_part.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/part_writer.h"
-#include "common/metrics/checkpoint_part.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/backbone/tensor_file.h"
 
@@ -73,7 +73,7 @@ absl::Status CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File*
 }
 
 void CheckpointWriter::Write(const Request& request, absl::Time begun) {
-  LetTrainingGoFirst();
+  client::LetTrainingGoFirst();
   CheckpointReport report{.view = request.view, .step = request.step};
   report.status = WriteFiles(request.folder, &report.files);
   if (given_up_) return;
@@ -84,7 +84,7 @@ void CheckpointWriter::Write(const Request& request, absl::Time begun) {
       options_.files->Remove(absl::StrCat(request.folder, "/", file->name)).IgnoreError();
     report.files.clear();
   }
-  TellOfPart(report, options_.metrics);
+  client::TellOfPart(report, options_.metrics);
   options_.report(report);
 }
 

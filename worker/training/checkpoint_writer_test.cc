@@ -6,14 +6,14 @@
 
 #include "ATen/ops/zeros.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/fake_clock.h"
 #include "common/base/mutex.h"
-#include "common/io/faulty_file_system.h"
+#include "common/base/testing/fake_clock.h"
 #include "common/io/forwarding_file_system.h"
-#include "common/io/memory_file_system.h"
+#include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "worker/backbone/backbone_file.h"
-#include "worker/training/test_model.h"
+#include "worker/training/testing/test_model.h"
 
 namespace arcshard::worker {
 namespace {

@@ -11,7 +11,7 @@
 #include "worker/backbone/device_move.h"
 #include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/gradient_norm.h"
-#include "worker/backbone/standardize.h"
+#include "worker/backbone/layers/standardize.h"
 #include "worker/loss/sharded_softmax.h"
 #include "worker/training/run_backbone.h"
 
@@ -117,7 +117,7 @@ absl::Status Trainer::Forward(InFlight* micro_batch) {
 }
 
 absl::Status Trainer::Backward(InFlight micro_batch) {
-  absl::StatusOr<SummedStatistics> summed = [&] {
+  absl::StatusOr<client::SummedStatistics> summed = [&] {
     ScopedTimer timer(&parts_.phases->wait_for_shards, parts_.clock);
     return seat_.head->Await(micro_batch.key);
   }();

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "client/head_client.h"
 #include "common/base/clock.h"
 #include "common/config/run_config.h"
 #include "common/protocol/sample_plan.h"
@@ -20,7 +21,6 @@
 #include "worker/backbone/step_sums.h"
 #include "worker/data/loader.h"
 #include "worker/loss/margin_loss.h"
-#include "worker/shards/head_client.h"
 #include "worker/training/all_reduce.h"
 #include "worker/training/phase_histograms.h"
 #include "worker/training/sample_log.h"
@@ -41,7 +41,7 @@ struct StepVote {
 struct ViewSeat {
   ViewAnnouncement view;
   size_t position = 0;  // of this worker among the view's workers
-  HeadClient* head = nullptr;
+  client::HeadClient* head = nullptr;
   AllReduce* all_reduce = nullptr;
 };
 

@@ -7,12 +7,12 @@
 
 #include "ATen/ops/equal.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/fake_clock.h"
 #include "common/base/status_macros.h"
+#include "common/base/testing/fake_clock.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "gmock/gmock.h"
 #include "worker/training/checkpoint_writer.h"
-#include "worker/training/test_model.h"
+#include "worker/training/testing/test_model.h"
 
 namespace arcshard::worker {
 namespace {

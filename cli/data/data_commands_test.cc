@@ -1,0 +1,130 @@
+#include "cli/data/data_commands.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/io/file.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "worker/data/formats/verification_set.h"
+#include "worker/data/open_dataset.h"
+#include "worker/data/testing/testing.h"
+
+namespace arcshard::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+const std::string kGrocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
+
+// The commands without the program around them: its output goes to the test's.
+class DataCommandsTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<int> Run(std::vector<std::string> arguments) {
+    CLI::App app;
+    const DataCommands data(&app);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    arguments.push_back("data");
+    app.parse(arguments);
+    EXPECT_TRUE(data.parsed());
+    return data.Run();
+  }
+  std::string ErrorOf(std::vector<std::string> arguments) {
+    const absl::StatusOr<int> status = Run(std::move(arguments));
+    EXPECT_FALSE(status.ok()) << *status;
+    return std::string(status.status().message());
+  }
+  void WriteImages() {
+    for (const char* name : {"in/a/1.jpg", "in/a/2.jpg", "in/b/1.jpg", "in/b/2.jpg"}) {
+      folder_.Write(name, worker::EncodeJpeg(worker::PatternImage(16, 16, name[5]), {}));
+    }
+  }
+  std::string Path(absl::string_view name) const { return folder_.Path(name); }
+  bool Exists(absl::string_view name) const { return std::filesystem::exists(Path(name)); }
+
+  worker::TestFolder folder_;
+};
+
+TEST_F(DataCommandsTest, PackUnpackAndCheckGoRound) {
+  WriteImages();
+  EXPECT_EQ(*Run({"pack", Path("in"), Path("packed"), "--resize", "12", "--threads", "2"}), 0);
+  EXPECT_EQ(*ReadFile(Path("packed/property")), "2,12,12\n");
+  EXPECT_EQ(*Run({"unpack", Path("packed"), Path("unpacked")}), 0);
+  EXPECT_TRUE(Exists("unpacked/00000001/00000003.jpg"));
+  for (const char* name : {"in", "packed", "unpacked"}) EXPECT_EQ(*Run({"check", Path(name)}), 0) << name;
+}
+
+TEST_F(DataCommandsTest, PairsAreDrawnAndChecked) {
+  EXPECT_EQ(*Run({"pairs", kGrocery, Path("set.bin"), "--pairs", "60", "--folds", "3", "--seed", "2"}), 0);
+  EXPECT_EQ((*worker::VerificationSet::Load(Path("set.bin")))->pairs(), 60);
+  EXPECT_EQ(*Run({"check", Path("set.bin")}), 0);
+  const std::string first = *ReadFile(Path("set.bin"));
+  EXPECT_EQ(ErrorOf({"pairs", kGrocery, Path("set.bin")}), Path("set.bin") + " is there already; --force replaces it");
+  EXPECT_EQ(*Run({"pairs", kGrocery, Path("set.bin"), "--pairs", "60", "--folds", "3", "--force"}), 0);
+  EXPECT_NE(*ReadFile(Path("set.bin")), first) << "another seed";
+  EXPECT_THAT(
+      ErrorOf({"pairs", kGrocery, Path("more.bin")}),
+      AllOf(HasSubstr(kGrocery), HasSubstr("6000 pairs are too many"), HasSubstr("enough for 660 pairs in 10")));
+  EXPECT_FALSE(Exists("more.bin"));
+}
+
+TEST_F(DataCommandsTest, AListCountsFromItsRoot) {
+  WriteImages();
+  folder_.Write("lists/all.txt", "a/2.jpg 0\nb/1.jpg 1\n");
+  EXPECT_THAT(ErrorOf({"pack", Path("lists/all.txt"), Path("packed")}), HasSubstr(Path("lists/a/2.jpg")));
+  EXPECT_EQ(*Run({"pack", Path("lists/all.txt"), Path("packed"), "--root", Path("in")}), 0);
+  EXPECT_EQ((*worker::OpenEncodedDataset({.path = Path("packed")}))->samples(), 2);
+}
+
+TEST_F(DataCommandsTest, WhatIsDamagedMakesCheckEndWith1AndPackRefuse) {
+  WriteImages();
+  folder_.Write("in/b/3.jpg", "no image");
+  EXPECT_EQ(*Run({"check", Path("in")}), 1);
+  EXPECT_THAT(ErrorOf({"pack", Path("in"), Path("packed")}), HasSubstr("1 of the 5 images of "));
+  EXPECT_FALSE(Exists("packed"));
+  EXPECT_THAT(ErrorOf({"unpack", Path("in"), Path("unpacked")}), HasSubstr(Path("in/b/3.jpg: neither JPEG nor PNG")));
+  EXPECT_THAT(ErrorOf({"pairs", Path("in"), Path("s.bin"), "--pairs", "2", "--folds", "1"}),
+              HasSubstr("can't be paired"));
+  EXPECT_EQ(*Run({"pack", Path("in"), Path("packed"), "--skip-damaged"}), 0);
+  EXPECT_EQ(*Run({"unpack", Path("in"), Path("unpacked"), "--skip-damaged"}), 0);
+  EXPECT_EQ(*Run({"pairs", Path("in"), Path("s.bin"), "--pairs", "2", "--folds", "1", "--skip-damaged"}), 0);
+}
+
+TEST_F(DataCommandsTest, WhatIsNoDataIsRefusedWithASentence) {
+  std::filesystem::create_directories(Path("empty"));
+  folder_.Write("file", "a.jpg -3\n");
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"pack", "", Path("o")},
+                                                  {"unpack", "", Path("o")},
+                                                  {"pairs", "", Path("o")},
+                                                  {"check", ""}}) {
+    const auto error = [&](const std::string& source) {
+      std::vector<std::string> arguments = command;
+      arguments[1] = source;
+      return ErrorOf(arguments);
+    };
+    EXPECT_THAT(error(Path("none")), AllOf(HasSubstr(Path("none")), HasSubstr("No such file or directory")));
+    EXPECT_THAT(error(Path("empty")), HasSubstr("holds no training set: neither train.rec"));
+    EXPECT_THAT(error(Path("file")), HasSubstr("line 1 of " + Path("file") + " has '-3' for its label"));
+    EXPECT_FALSE(Exists("o"));
+  }
+  folder_.Write("broken.bin", "no pickle");
+  EXPECT_THAT(ErrorOf({"check", Path("broken.bin")}), HasSubstr(Path("broken.bin")));
+}
+
+TEST_F(DataCommandsTest, ArgumentsOutOfRangeAreUsageErrors) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"pack", "a"},
+                                                    {"pack", "a", "b", "--resize", "0"},
+                                                    {"check", "a", "--format", "synthetic"},
+                                                    {"pairs", "a", "b", "--pairs", "1000002"},
+                                                    {"check", "a", "--threads", "0"},
+                                                    {"squeeze", "a"},
+                                                    {}}) {
+    EXPECT_THROW(static_cast<void>(Run(arguments)), CLI::ParseError);
+  }
+}
+
+}  // namespace
+}  // namespace arcshard::cli

@@ -1,0 +1,83 @@
+#include "cli/display/progress_printer.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/display/progress_line.h"
+#include "cli/display/terminal.h"
+
+namespace arcshard::cli {
+namespace {
+
+constexpr absl::string_view kToLineStart = "\r";
+constexpr absl::string_view kEraseToLineEnd = "\x1b[K";
+constexpr absl::Duration kBetweenRedraws = absl::Milliseconds(100);  // of a terminal
+
+}  // namespace
+
+ProgressPrinter::ProgressPrinter(Options options, const Clock* clock) : options_(std::move(options)), clock_(clock) {}
+
+void ProgressPrinter::Show(const v1::Progress& progress) {
+  ShowVerification(progress);
+  ShowCheckpointFailure(progress);
+  if (progress.phase() == v1::Progress::PHASE_FINISHED || progress.phase() == v1::Progress::PHASE_FAILED) {
+    Clear();  // how a run ended is the launcher's to say
+    return;
+  }
+  const absl::Time now = clock_->Now();
+  const bool news = phase_ != progress.phase();
+  phase_ = progress.phase();
+  if (!news && now < next_) return;
+  if (options_.terminal_width != nullptr) {
+    next_ = now + kBetweenRedraws;
+    // The last column stays free: a full line would wrap on some terminals.
+    const size_t width = options_.terminal_width();
+    options_.write(absl::StrCat(kToLineStart, ProgressWithBar(progress, width > 1 ? width - 1 : 0, options_.colours),
+                                kEraseToLineEnd));
+    shown_ = true;
+    return;
+  }
+  const std::string line = ProgressLine(progress, std::numeric_limits<size_t>::max());
+  if (line == last_) return;
+  last_ = line;
+  next_ = now + options_.interval;
+  Line(line);
+}
+
+void ProgressPrinter::ShowVerification(const v1::Progress& progress) {
+  if (progress.verification().empty() || verification_step_ == progress.verification_step()) return;
+  verification_step_ = progress.verification_step();
+  for (const std::string& line : VerificationLines(progress)) {
+    const bool best = absl::EndsWith(line, kBestSoFar);
+    Line(best ? Paint(options_.colours, Ink::kGood, line) : line);
+  }
+}
+
+// A line for the first failure of a streak, and one for its end.
+void ProgressPrinter::ShowCheckpointFailure(const v1::Progress& progress) {
+  const bool failed_before = !checkpoint_failure_.empty();
+  checkpoint_failure_ = progress.checkpoint_failure();
+  if (checkpoint_failure_.empty() == !failed_before) return;
+  if (failed_before) {
+    Line(absl::StrCat("checkpoints are complete again: step ", progress.checkpoint_step()));
+    return;
+  }
+  Line(Paint(options_.colours, Ink::kBad,
+             absl::StrCat("warning: the checkpoint failed, training goes on: ", checkpoint_failure_)));
+}
+
+void ProgressPrinter::Line(absl::string_view text) {
+  Clear();
+  options_.write(absl::StrCat(text, "\n"));
+}
+
+void ProgressPrinter::Headline(absl::string_view text) { Line(Paint(options_.colours, Ink::kStrong, text)); }
+
+void ProgressPrinter::Clear() {
+  if (shown_) options_.write(absl::StrCat(kToLineStart, kEraseToLineEnd));
+  shown_ = false;
+}
+
+}  // namespace arcshard::cli

@@ -1,0 +1,123 @@
+#include "cli/model/embed.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+#include "common/base/this_process.h"
+#include "worker/backbone/backbone_file.h"
+#include "worker/inference/embeddings_writer.h"
+#include "worker/inference/image_sources.h"
+
+namespace arcshard::cli {
+namespace {
+
+constexpr absl::Duration kBetweenLines = absl::Seconds(5);
+
+// embedding <- embedding + flip where there is one, of norm 1 if asked; 0 stays 0.
+void Combine(const EmbedCommandOptions& options, absl::Span<const float> flip, absl::Span<float> embedding) {
+  for (size_t d = 0; d < flip.size(); ++d) embedding[d] += flip[d];
+  if (!options.normalize) return;
+  double squared = 0;
+  for (const float x : embedding) squared += static_cast<double>(x) * x;
+  if (squared == 0) return;
+  const double norm = std::sqrt(squared);
+  for (float& x : embedding) x = static_cast<float>(x / norm);
+}
+
+class EmbedRun {
+ public:
+  EmbedRun(const EmbedCommandOptions& options, worker::Backbone* backbone, const worker::NamedImages& images,
+           worker::EmbeddingsWriter* writer)
+      : options_(options),
+        backbone_(backbone),
+        images_(images),
+        writer_(writer),
+        dim_(backbone->options().embedding_size) {
+    embed_.normalization = {static_cast<float>(options.pixel_mean), static_cast<float>(options.pixel_std)};
+    embed_.batch_size = options.batch;
+    embed_.threads = options.threads > 0 ? options.threads : UsableCores();
+  }
+
+  absl::Status Run() {
+    const int64_t all = images_.images(), chunk = kBatchesOfAThread * embed_.threads * embed_.batch_size;
+    absl::Time next_line = absl::Now() + kBetweenLines;
+    for (int64_t begin = 0; begin < all; begin += chunk) {
+      RETURN_IF_ERROR(Chunk(begin, std::min(begin + chunk, all)));
+      if (absl::Now() < next_line) continue;
+      next_line = absl::Now() + kBetweenLines;
+      absl::FPrintF(stderr, "arcshard: %d of %d images\n", std::min(begin + chunk, all), all);
+    }
+    return absl::OkStatus();
+  }
+
+  int64_t skipped() const { return images_.images() - writer_->rows(); }
+
+ private:
+  static constexpr int64_t kBatchesOfAThread = 8;  // between two writes
+
+  absl::Status Chunk(int64_t begin, int64_t end) {
+    const size_t count = static_cast<size_t>(end - begin), dim = static_cast<size_t>(dim_);
+    originals_.resize(count * dim);
+    flips_.resize(options_.flip ? count * dim : 0);
+    labels_.resize(count);
+    damaged_.assign(options_.skip_damaged ? count : 0, absl::OkStatus());
+    RETURN_IF_ERROR(worker::EmbedRange(
+        backbone_, images_, embed_, begin, end,
+        {absl::MakeSpan(originals_), absl::MakeSpan(flips_), absl::MakeSpan(labels_), absl::MakeSpan(damaged_)}));
+    for (size_t i = 0; i < count; ++i) {
+      if (options_.skip_damaged && !damaged_[i].ok()) {
+        absl::FPrintF(stderr, "arcshard: left out: %s\n", damaged_[i].message());
+        continue;
+      }
+      const absl::Span<float> embedding = absl::MakeSpan(originals_).subspan(i * dim, dim);
+      Combine(options_, absl::MakeConstSpan(flips_).subspan(options_.flip ? i * dim : 0, options_.flip ? dim : 0),
+              embedding);
+      RETURN_IF_ERROR(writer_->Append(embedding, labels_[i], images_.NameOf(begin + static_cast<int64_t>(i))));
+    }
+    return absl::OkStatus();
+  }
+
+  const EmbedCommandOptions& options_;
+  worker::Backbone* const backbone_;
+  const worker::NamedImages& images_;
+  worker::EmbeddingsWriter* const writer_;
+  const int64_t dim_;
+  worker::EmbedOptions embed_;
+  std::vector<float> originals_, flips_;
+  std::vector<int64_t> labels_;
+  std::vector<absl::Status> damaged_;
+};
+
+}  // namespace
+
+absl::Status EmbedImages(const EmbedCommandOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<worker::Backbone> backbone, worker::OpenBackbone(options.backbone));
+  ASSIGN_OR_RETURN(const std::unique_ptr<worker::NamedImages> images, worker::OpenImages(options.input));
+  const int64_t dim = backbone->options().embedding_size;
+  ASSIGN_OR_RETURN(const std::unique_ptr<worker::EmbeddingsWriter> writer,
+                   worker::EmbeddingsWriter::Create(options.output, dim));
+  EmbedRun run(options, backbone.get(), *images, writer.get());
+  RETURN_IF_ERROR(run.Run());
+  if (writer->rows() == 0) {
+    return absl::DataLossError(
+        absl::StrCat(images->path(), ": none of its ", images->images(), " images can be decoded"));
+  }
+  RETURN_IF_ERROR(writer->Finish({{"backbone", options.backbone},
+                                  {"input", images->path()},
+                                  {"flip", options.flip ? "true" : "false"},
+                                  {"normalized", options.normalize ? "true" : "false"},
+                                  {"left_out", absl::StrCat(run.skipped())}}));
+  absl::PrintF("%s: %d embeddings of %d dimensions", options.output, writer->rows(), dim);
+  if (run.skipped() > 0) absl::PrintF("; %d damaged images left out", run.skipped());
+  absl::PrintF("\n");
+  return absl::OkStatus();
+}
+
+}  // namespace arcshard::cli

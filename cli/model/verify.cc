@@ -1,0 +1,30 @@
+#include "cli/model/verify.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/base/this_process.h"
+#include "worker/backbone/backbone_file.h"
+#include "worker/inference/evaluation.h"
+
+namespace arcshard::cli {
+
+absl::Status VerifyBackbone(const VerifyOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<worker::Backbone> backbone, worker::OpenBackbone(options.backbone));
+  ASSIGN_OR_RETURN(const auto sets, worker::LoadVerificationSets(options.sets));
+  const worker::EmbedOptions embed = {
+      .normalization = {static_cast<float>(options.pixel_mean), static_cast<float>(options.pixel_std)},
+      .batch_size = options.batch,
+      .threads = options.threads > 0 ? options.threads : UsableCores()};
+  for (const auto& set : sets) {
+    ASSIGN_OR_RETURN(const worker::VerificationResult result, worker::VerifySet(backbone.get(), *set, embed));
+    const VerificationReport report = worker::ReportOf(*set, result);
+    absl::PrintF("%s: %s\n  %s\n", report.name, DescribeFolds(report), DescribeAllPairs(report));
+    std::fflush(stdout);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace arcshard::cli

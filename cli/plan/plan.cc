@@ -1,0 +1,162 @@
+#include "cli/plan/plan.h"
+
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/config/load_config.h"
+#include "worker/data/open_dataset.h"
+
+namespace arcshard::cli {
+namespace {
+
+constexpr double kGiB = 1 << 30;
+
+std::string Size(int64_t bytes) {
+  if (bytes < 10240) return absl::StrCat(bytes, " B");
+  const double mib = static_cast<double>(bytes) / (1 << 20);
+  if (mib < 1) return absl::StrFormat("%.1f KiB", 1024 * mib);
+  return mib < 10240 ? absl::StrFormat("%.1f MiB", mib) : absl::StrFormat("%.1f GiB", mib / 1024);
+}
+
+std::string Line(absl::string_view what, int64_t bytes, absl::string_view why) {
+  std::string line = absl::StrFormat("  %-18s %10s   %s", what, Size(bytes), why);
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line + "\n";
+}
+
+std::string Count(int64_t count, absl::string_view what) {
+  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
+}
+
+std::string ShardText(const RunConfig& config, const RunPlan& plan) {
+  const ShardBytes& shard = plan.shard;
+  const bool adamw = config.optimizer.kind == "adamw", sampled = config.head.sample_rate < 1.0;
+  const int64_t budget = config.head.exp_budget_mb << 20;
+  std::string text =
+      absl::StrCat("\na shard holds ", plan.classes_of_shard, plan.classes_of_shard == 1 ? " class" : " classes", ", ",
+                   plan.bytes_per_class, " B each\n");
+  text += Line("weights", shard.weights, config.head.weights);
+  text += Line("moments", shard.moments, absl::StrCat(config.head.moments, adamw ? ", adamw's two" : ", sgd's one"));
+  if (adamw) text += Line("step counts", shard.counts, "adamw's, one for each class");
+  text += Line("inverse norms", shard.inverse_norms, "");
+  text += Line("kept exponentials", shard.exponentials,
+               plan.exponentials_wanted > budget
+                   ? absl::StrCat("head.exp_budget_mb; all would be ", Size(plan.exponentials_wanted),
+                                  ", the others are computed twice")
+                   : absl::StrCat("all; head.exp_budget_mb allows ", Size(budget)));
+  if (sampled) {
+    text += Line("classes of a step", shard.active_list, absl::StrCat("a list of about ", plan.classes_in_step));
+  }
+  text += Line("step buffers", shard.step_buffers, "embeddings and statistics on their way, blocks of threads");
+  text += Line("the process", shard.process, "program and libraries, whatever the run is");
+  text += Line("resident", shard.resident(), "on the CPU; on a GPU all but the process lies there");
+  text += Line("a checkpoint's", shard.checkpoint_copies,
+               "more of the host's memory while one is written, at most (checkpoint.buffer_mb)");
+  text += Line("its file", shard.checkpoint_file(), "on the disk, for each checkpoint that is kept");
+  if (sampled) {
+    absl::StrAppendFormat(
+        &text, "  of its classes about %d take part in a step (head.sample_rate %g), %.1f %%\n", plan.classes_in_step,
+        config.head.sample_rate,
+        100.0 * static_cast<double>(plan.classes_in_step) / static_cast<double>(plan.classes_of_shard));
+  }
+  return text;
+}
+
+std::string StepText(const RunPlan& plan) {
+  const StepTraffic& traffic = plan.traffic;
+  std::string text = "\na step on the network, without what the workers reduce among themselves\n";
+  text += Line("a worker sends", traffic.worker_sends, "to all shards: embeddings, labels, two floats a sample");
+  text += Line("and receives", traffic.worker_receives, "from all shards: sums over negatives, the own centers");
+  text += Line("a shard sends", traffic.shard_sends, "to all workers");
+  text += Line("and receives", traffic.shard_receives, "from all workers");
+  text += Line("replay record", plan.replay_record, "of a step, on each shard, which holds two");
+  return text;
+}
+
+std::string ChoiceText(const RunPlan& plan, const ShardChoice& choice) {
+  const std::string memory = absl::StrFormat("%.4g GiB", static_cast<double>(choice.bytes_per_shard) / kGiB);
+  if (choice.shards == 0) {
+    return absl::StrCat("\nshards of ", memory, " have no room for any class: the process and a step's buffers take ",
+                        Size(plan.shard.process + plan.shard.step_buffers), "\n");
+  }
+  return absl::StrCat("\nshards of ", memory, ": ", choice.shards, choice.shards == 1 ? " is" : " are",
+                      " needed; one has room for ", choice.classes, " classes\n");
+}
+
+absl::StatusOr<int64_t> NumClasses(const RunConfig& config) {
+  if (config.head.classes > 0) return config.head.classes;
+  const absl::StatusOr<std::unique_ptr<worker::Dataset>> dataset =
+      worker::OpenDataset(worker::DatasetOptionsOf(config));
+  if (dataset.ok()) return (*dataset)->classes();
+  return absl::Status(dataset.status().code(),
+                      absl::StrCat("head.classes does not say how many classes there are, and the data can't: ",
+                                   absl::string_view(dataset.status().message())));
+}
+
+}  // namespace
+
+std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice) {
+  std::string text = absl::StrCat(plan.num_classes, " classes of ", config.backbone.embedding_size, " dimensions over ",
+                                  Count(config.cluster.shards, "shard"), "; batches of ", config.data.batch_size,
+                                  " from ", Count(config.cluster.workers, "worker"), "\n");
+  absl::StrAppend(&text, ShardText(config, plan), StepText(plan));
+  if (choice.has_value()) absl::StrAppend(&text, ChoiceText(plan, *choice));
+  return text;
+}
+
+std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice) {
+  const ShardBytes& shard = plan.shard;
+  const StepTraffic& traffic = plan.traffic;
+  nlohmann::ordered_json json = {{"classes", plan.num_classes},
+                                 {"dimensions", config.backbone.embedding_size},
+                                 {"shards", config.cluster.shards},
+                                 {"workers", config.cluster.workers},
+                                 {"batch_size", config.data.batch_size},
+                                 {"shard",
+                                  {{"classes", plan.classes_of_shard},
+                                   {"classes_in_step", plan.classes_in_step},
+                                   {"bytes_per_class", plan.bytes_per_class},
+                                   {"weights_bytes", shard.weights},
+                                   {"moments_bytes", shard.moments},
+                                   {"counts_bytes", shard.counts},
+                                   {"inverse_norms_bytes", shard.inverse_norms},
+                                   {"exponentials_bytes", shard.exponentials},
+                                   {"exponentials_wanted_bytes", plan.exponentials_wanted},
+                                   {"active_list_bytes", shard.active_list},
+                                   {"step_buffers_bytes", shard.step_buffers},
+                                   {"process_bytes", shard.process},
+                                   {"resident_bytes", shard.resident()},
+                                   {"checkpoint_copies_bytes", shard.checkpoint_copies},
+                                   {"checkpoint_file_bytes", shard.checkpoint_file()}}},
+                                 {"step",
+                                  {{"worker_sends_bytes", traffic.worker_sends},
+                                   {"worker_receives_bytes", traffic.worker_receives},
+                                   {"shard_sends_bytes", traffic.shard_sends},
+                                   {"shard_receives_bytes", traffic.shard_receives},
+                                   {"replay_record_bytes", plan.replay_record}}}};
+  if (choice.has_value()) {
+    json["choice"] = {{"bytes_per_shard", choice->bytes_per_shard},
+                      {"shards_needed", choice->shards},
+                      {"classes_per_shard", choice->classes}};
+  }
+  return json.dump(2) + "\n";
+}
+
+absl::StatusOr<std::string> PlanOf(const PlanOptions& options) {
+  ASSIGN_OR_RETURN(const RunConfig config, LoadRunConfig(options.config, options.overrides));
+  const absl::StatusOr<int64_t> num_classes = NumClasses(config);
+  if (!num_classes.ok()) return Annotate(num_classes.status(), options.config);
+  const RunPlan plan = PlanRun(config, *num_classes);
+  std::optional<ShardChoice> choice;
+  if (options.shard_memory_gb > 0) {
+    const int64_t bytes = std::llround(options.shard_memory_gb * kGiB);
+    choice = {bytes, ShardsNeeded(config, *num_classes, bytes), ClassesThatFit(config, bytes)};
+  }
+  return options.json ? PlanJson(config, plan, choice) : PlanText(config, plan, choice);
+}
+
+}  // namespace arcshard::cli

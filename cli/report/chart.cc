@@ -1,0 +1,289 @@
+#include "cli/report/chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/report/markup.h"
+
+namespace arcshard::cli {
+namespace {
+
+// Units of the picture; the page scales it.
+constexpr double kWidth = 640, kHeight = 260;
+constexpr double kLeft = 58, kRight = kWidth - 14, kTop = 12, kBottom = kHeight - 30;
+constexpr double kLineHeight = 17, kTipWidth = 190;
+constexpr size_t kMostPoints = 150;  // of a line
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// A stretch of a line.
+struct Stretch {
+  Point mean;
+  double least = kNaN, greatest = kNaN;
+};
+
+std::vector<Stretch> StretchesOf(const std::vector<Point>& points, size_t most) {
+  std::vector<Stretch> stretches;
+  const size_t count = std::min(points.size(), most);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = i * points.size() / count, end = (i + 1) * points.size() / count;
+    Stretch stretch;
+    double sum = 0;
+    size_t values = 0;
+    for (size_t k = begin; k < end; ++k) {
+      const double y = points[k].y;
+      stretch.mean.x += points[k].x / static_cast<double>(end - begin);
+      if (!std::isfinite(y)) continue;
+      sum += y;
+      ++values;
+      stretch.least = std::fmin(stretch.least, y);  // which ignores NaN
+      stretch.greatest = std::fmax(stretch.greatest, y);
+    }
+    stretch.mean.y = values > 0 ? sum / static_cast<double>(values) : kNaN;
+    stretches.push_back(stretch);
+  }
+  return stretches;
+}
+
+// Least and greatest of what was added.
+struct Extent {
+  double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
+  void Add(double value) {
+    if (!std::isfinite(value)) return;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  bool empty() const { return low > high; }
+};
+
+class Frame {
+ public:
+  Frame(const ChartOptions& options, Extent x, Extent y) : options_(options), x_(x) {
+    if (options.from_zero) y.Add(0);
+    y_ticks_ = RoundTicks(y.low, y.high, 5);
+    x_ticks_ = RoundTicks(x.low, x.high, 6);
+    y_ = {y_ticks_.front(), y_ticks_.back()};
+  }
+
+  double X(double x) const {
+    return x_.low == x_.high ? (kLeft + kRight) / 2 : kLeft + (x - x_.low) / (x_.high - x_.low) * (kRight - kLeft);
+  }
+  double Y(double y) const { return kBottom - (y - y_.low) / (y_.high - y_.low) * (kBottom - kTop); }
+
+  std::string Axes() const {
+    std::string svg = "<g class=\"axes\">";
+    for (const double tick : y_ticks_) {
+      absl::StrAppendFormat(&svg, "<line class=\"grid\" x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\"/>", kLeft, kRight,
+                            Y(tick), Y(tick));
+      absl::StrAppendFormat(&svg, "<text x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%s</text>", kLeft - 8, Y(tick) + 4,
+                            Escape(Format(tick)));
+    }
+    absl::StrAppendFormat(&svg, "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">step</text>", kLeft - 8, kHeight - 9);
+    for (const double tick : x_ticks_) {
+      if (tick < x_.low || tick > x_.high) continue;
+      absl::StrAppendFormat(&svg, "<text x=\"%.1f\" y=\"%g\" text-anchor=\"middle\">%s</text>", X(tick), kHeight - 9,
+                            ShortNumber(tick));
+    }
+    return svg + "</g>";
+  }
+
+  // What is shown while the pointer is between `from` and `to`: a line at `x` and a box with `rows`, each with the
+  // colour of its series, or without one for -1.
+  std::string Tip(double from, double to, double x, const std::vector<std::pair<int, std::string>>& rows) const {
+    const double box = X(x) + 10 + kTipWidth < kRight ? X(x) + 10 : X(x) - 10 - kTipWidth;
+    std::string svg = absl::StrFormat(
+        "<g class=\"at\"><rect class=\"hit\" x=\"%.1f\" y=\"%g\" width=\"%.1f\" height=\"%g\"/><g class=\"tip\">"
+        "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%g\" y2=\"%g\"/><rect x=\"%.1f\" y=\"%g\" width=\"%g\" height=\"%g\" "
+        "rx=\"4\"/>",
+        from, kTop, std::max(to - from, 1.0), kBottom - kTop, X(x), X(x), kTop, kBottom, box, kTop, kTipWidth,
+        kLineHeight * static_cast<double>(rows.size()) + 8);
+    double y = kTop;
+    for (const auto& [series, text] : rows) {
+      y += kLineHeight;
+      if (series >= 0) {
+        absl::StrAppendFormat(&svg, "<rect class=\"area s%d\" x=\"%.1f\" y=\"%.1f\" width=\"9\" height=\"9\"/>", series,
+                              box + 8, y - 9);
+      }
+      absl::StrAppendFormat(&svg, "<text x=\"%.1f\" y=\"%.1f\">%s</text>", box + (series >= 0 ? 22 : 8), y,
+                            Escape(text));
+    }
+    return svg + "</g></g>";
+  }
+
+  std::string Format(double value) const { return options_.format ? options_.format(value) : ShortNumber(value); }
+
+ private:
+  const ChartOptions& options_;
+  Extent x_, y_;
+  std::vector<double> x_ticks_, y_ticks_;
+};
+
+std::string Picture(const ChartOptions& options, absl::string_view inside) {
+  return absl::StrFormat("<svg viewBox=\"0 0 %g %g\" role=\"img\" aria-label=\"%s\">", kWidth, kHeight,
+                         Escape(options.label)) +
+         std::string(inside) + "</svg>\n";
+}
+
+std::string Nothing(const ChartOptions& options) {
+  return Picture(options, absl::StrFormat("<text class=\"nothing\" x=\"%g\" y=\"%g\" text-anchor=\"middle\">nothing "
+                                          "was measured yet</text>",
+                                          kWidth / 2, kHeight / 2));
+}
+
+// The middle between neighbours, where what the pointer is nearest to changes.
+double Middle(const std::vector<double>& xs, size_t i, const Frame& frame) {
+  if (i == 0) return kLeft;
+  if (i == xs.size()) return kRight;
+  return frame.X((xs[i - 1] + xs[i]) / 2);
+}
+
+// "M1.0,2.0L3.0,4.0", a new M after each gap.
+std::string Path(const std::vector<Stretch>& line, const Frame& frame) {
+  std::string path;
+  bool pen_down = false;
+  for (const Stretch& stretch : line) {
+    const bool there = std::isfinite(stretch.mean.y);
+    if (there) {
+      absl::StrAppendFormat(&path, "%s%.1f,%.1f", pen_down ? "L" : "M", frame.X(stretch.mean.x),
+                            frame.Y(stretch.mean.y));
+    }
+    pen_down = there;
+  }
+  return path;
+}
+
+// Around what lies between the upper and the lower values.
+std::string Outline(const std::vector<double>& xs, const std::vector<double>& upper, const std::vector<double>& lower,
+                    const Frame& frame) {
+  std::string outline;
+  for (size_t i = 0; i < xs.size(); ++i) {
+    absl::StrAppendFormat(&outline, "%s%.1f,%.1f", i == 0 ? "M" : "L", frame.X(xs[i]), frame.Y(upper[i]));
+  }
+  for (size_t i = xs.size(); i-- > 0;) {
+    absl::StrAppendFormat(&outline, "L%.1f,%.1f", frame.X(xs[i]), frame.Y(lower[i]));
+  }
+  return outline + "Z";
+}
+
+std::string Band(const std::vector<Stretch>& line, size_t series, const Frame& frame) {
+  std::vector<double> xs, upper, lower;
+  for (const Stretch& stretch : line) {
+    if (!std::isfinite(stretch.mean.y)) continue;
+    xs.push_back(stretch.mean.x);
+    upper.push_back(stretch.greatest);
+    lower.push_back(stretch.least);
+  }
+  if (xs.size() < 2) return "";
+  return absl::StrCat("<path class=\"band s", series, "\" d=\"", Outline(xs, upper, lower, frame), "\"/>");
+}
+
+std::string StepAt(double x) { return absl::StrFormat("step %.0f", x); }
+
+}  // namespace
+
+std::vector<double> RoundTicks(double low, double high, int most) {
+  if (!(low <= high)) return {0, 1};
+  if (low == high) {  // a flat line lies in the middle
+    const double around = low == 0 ? 1 : std::abs(low) / 2;
+    low -= around;
+    high += around;
+  }
+  const double raw = (high - low) / most;
+  const double magnitude = std::pow(10, std::floor(std::log10(raw)));
+  const double digit = raw / magnitude;
+  const double step = magnitude * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
+  std::vector<double> ticks;
+  const double first = std::floor(low / step), last = std::ceil(high / step);
+  for (double i = first; i <= last && ticks.size() < 100; ++i) ticks.push_back(i * step);
+  return ticks;
+}
+
+std::vector<Point> Thin(const std::vector<Point>& points, size_t most) {
+  std::vector<Point> thin;
+  for (const Stretch& stretch : StretchesOf(points, most)) thin.push_back(stretch.mean);
+  return thin;
+}
+
+std::string LineChart(const ChartOptions& options, const std::vector<Series>& series) {
+  Extent x, y;
+  std::vector<std::vector<Stretch>> lines;
+  std::vector<double> xs;  // of all lines
+  for (size_t i = 0; i < std::min(series.size(), kMostSeries); ++i) {
+    for (const Point& point : series[i].points) {
+      if (std::isfinite(point.y)) x.Add(point.x);
+      y.Add(point.y);
+    }
+    lines.push_back(StretchesOf(series[i].points, kMostPoints));
+    for (const Stretch& stretch : lines.back()) {
+      if (std::isfinite(stretch.mean.y)) xs.push_back(stretch.mean.x);
+    }
+  }
+  if (y.empty()) return Nothing(options);
+  const Frame frame(options, x, y);
+  std::string svg = frame.Axes();
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (series[i].points.size() > kMostPoints) svg += Band(lines[i], i, frame);
+    absl::StrAppend(&svg, "<path class=\"line s", i, "\" d=\"", Path(lines[i], frame), "\"/>");
+    if (!options.dots && lines[i].size() > 1) continue;
+    for (const Stretch& stretch : lines[i]) {
+      if (!std::isfinite(stretch.mean.y)) continue;
+      absl::StrAppendFormat(&svg, "<circle class=\"dot s%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>", i,
+                            frame.X(stretch.mean.x), frame.Y(stretch.mean.y));
+    }
+  }
+  std::sort(xs.begin(), xs.end());
+  xs.erase(std::unique(xs.begin(), xs.end()), xs.end());
+  for (size_t k = 0; k < xs.size(); ++k) {
+    std::vector<std::pair<int, std::string>> rows = {{-1, StepAt(xs[k])}};
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const auto at =
+          std::find_if(lines[i].begin(), lines[i].end(), [&](const Stretch& s) { return s.mean.x == xs[k]; });
+      if (at == lines[i].end() || !std::isfinite(at->mean.y)) continue;
+      const std::string value = frame.Format(at->mean.y);
+      rows.emplace_back(series.size() > 1 ? static_cast<int>(i) : -1,
+                        series.size() > 1 ? absl::StrCat(series[i].name, "  ", value) : value);
+    }
+    svg += frame.Tip(Middle(xs, k, frame), Middle(xs, k + 1, frame), xs[k], rows);
+  }
+  return Picture(options, svg);
+}
+
+std::string StackedChart(const ChartOptions& options, const std::vector<Series>& series) {
+  const size_t count = std::min(series.size(), kMostSeries);
+  std::vector<std::vector<Point>> layers;
+  for (size_t i = 0; i < count; ++i) layers.push_back(Thin(series[i].points, kMostPoints));
+  if (layers.empty() || layers[0].empty()) return Nothing(options);
+  Extent x, y;
+  std::vector<double> xs;
+  std::vector<std::vector<double>> tops(count + 1, std::vector<double>(layers[0].size(), 0.0));
+  for (size_t k = 0; k < layers[0].size(); ++k) {
+    xs.push_back(layers[0][k].x);
+    x.Add(xs.back());
+    for (size_t i = 0; i < count; ++i) {
+      const double value = layers[i][k].y;
+      tops[i + 1][k] = tops[i][k] + (std::isfinite(value) ? value : 0.0);
+    }
+    y.Add(tops[count][k]);
+  }
+  y.Add(0);
+  const Frame frame(options, x, y);
+  std::string svg = frame.Axes();
+  for (size_t i = 0; i < count; ++i) {
+    absl::StrAppend(&svg, "<path class=\"area s", i, "\" d=\"", Outline(xs, tops[i + 1], tops[i], frame), "\"/>");
+  }
+  for (size_t k = 0; k < xs.size(); ++k) {
+    std::vector<std::pair<int, std::string>> rows = {
+        {-1, absl::StrCat(StepAt(xs[k]), "  ", frame.Format(tops[count][k]))}};
+    for (size_t i = count; i-- > 0;) {
+      rows.emplace_back(static_cast<int>(i), absl::StrCat(series[i].name, "  ", frame.Format(layers[i][k].y)));
+    }
+    svg += frame.Tip(Middle(xs, k, frame), Middle(xs, k + 1, frame), xs[k], rows);
+  }
+  return Picture(options, svg);
+}
+
+}  // namespace arcshard::cli

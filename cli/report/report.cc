@@ -1,0 +1,49 @@
+#include "cli/report/report.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cli/report/report_page.h"
+#include "cli/report/run_record.h"
+#include "common/base/status_macros.h"
+#include "common/io/file.h"
+
+namespace arcshard::cli {
+
+absl::Status WriteReport(const ReportOptions& options) {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::canonical(options.run_folder, error);
+  if (error || !std::filesystem::is_directory(folder, error)) {
+    return absl::NotFoundError(absl::StrCat(options.run_folder, ": there is no such run folder"));
+  }
+  const std::string metrics = (folder / "metrics.jsonl").string();
+  absl::StatusOr<std::string> lines = ReadFile(metrics);
+  if (absl::IsNotFound(lines.status())) {
+    return absl::NotFoundError(
+        absl::StrCat(folder.string(), " has no metrics.jsonl: no coordinator has run with this as its run.folder"));
+  }
+  RETURN_IF_ERROR(lines.status());
+
+  ReportInputs inputs = {.run_folder = folder.string(), .record = ReadRunRecord(*lines), .made = absl::Now()};
+  absl::StatusOr<std::string> config = ReadFile((folder / "config.yaml").string());
+  if (config.ok()) {
+    inputs.config_yaml = *std::move(config);
+  } else {
+    inputs.config_missing = std::string(config.status().message());
+  }
+  for (const std::string& damage : inputs.record.damaged) {
+    std::fprintf(stderr, "arcshard: %s is damaged and passed over, %s\n", metrics.c_str(), damage.c_str());
+  }
+  if (inputs.record.damaged_lines > inputs.record.damaged.size()) {
+    std::fprintf(stderr, "arcshard: %s has %zu damaged lines in all\n", metrics.c_str(), inputs.record.damaged_lines);
+  }
+  const std::string output = options.output.empty() ? (folder / "report.html").string() : options.output;
+  RETURN_IF_ERROR(WriteFileAtomically(output, ReportPage(inputs)));
+  std::printf("report: %s\n", output.c_str());
+  return std::fflush(stdout) == 0 ? absl::OkStatus() : absl::UnavailableError("stdout cannot be written to");
+}
+
+}  // namespace arcshard::cli

@@ -1,0 +1,65 @@
+#include "cli/train/first_failure.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace arcshard::cli {
+namespace {
+
+bool FailedByItself(const EndedProcess& process) { return !process.exit.ok() && !process.killed_by_us; }
+
+// The position of `process` in the coordinator's sentence, npos if it is not named there.
+size_t NamedAt(const std::string& sentence, const EndedProcess& process) {
+  return sentence.find(absl::StrCat("(pid ", process.pid, " on "));
+}
+
+}  // namespace
+
+std::string ProgramOf(Role role) {
+  switch (role) {
+    case Role::kCoordinator:
+      return "arcshard-coordinator";
+    case Role::kShard:
+      return "arcshard-shard";
+    case Role::kWorker:
+      return "arcshard-worker";
+  }
+  return "";
+}
+
+size_t ChooseFailure(const std::vector<EndedProcess>& ended, absl::Duration blame_window) {
+  const size_t none = ended.size();
+  size_t first = none, coordinator = none;
+  for (size_t i = 0; i < ended.size(); ++i) {
+    if (!FailedByItself(ended[i])) continue;
+    if (first == none) first = i;
+    if (ended[i].exit.signal != 0 && ended[i].at - ended[first].at <= blame_window) return i;
+    if (ended[i].role == Role::kCoordinator) coordinator = i;
+  }
+  if (coordinator == none) return first;
+
+  size_t named = none, named_at = std::string::npos;
+  for (size_t i = 0; i < ended.size(); ++i) {
+    const size_t at = NamedAt(ended[coordinator].last_error, ended[i]);
+    if (FailedByItself(ended[i]) && at < named_at) {
+      named = i;
+      named_at = at;
+    }
+  }
+  return named == none ? coordinator : named;
+}
+
+std::string DescribeFailure(const EndedProcess& process) {
+  std::string sentence = absl::StrCat(ProgramOf(process.role), " ", process.index, " ");
+  if (process.role == Role::kCoordinator) sentence = absl::StrCat(ProgramOf(process.role), " ");
+  if (process.exit.signal != 0) {
+    absl::StrAppend(&sentence, Describe(process.exit));
+  } else if (process.last_error.empty()) {
+    absl::StrAppend(&sentence, Describe(process.exit), " without a word");
+  } else {
+    absl::StrAppend(&sentence, "failed: ", process.last_error);
+  }
+  return absl::StrCat(sentence, "; its log is ", process.log);
+}
+
+}  // namespace arcshard::cli

@@ -1,0 +1,90 @@
+#include "cli/train/first_failure.h"
+
+#include <csignal>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace arcshard::cli {
+namespace {
+
+constexpr absl::Duration kWindow = absl::Seconds(1);
+
+absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
+
+EndedProcess Coordinator(double at, ProcessExit exit, std::string last_error = "") {
+  return {.role = Role::kCoordinator, .pid = 10, .exit = exit, .at = At(at), .last_error = std::move(last_error)};
+}
+EndedProcess Shard(uint32_t index, double at, ProcessExit exit) {
+  return {.role = Role::kShard, .index = index, .pid = 100 + index, .exit = exit, .at = At(at)};
+}
+EndedProcess Worker(uint32_t index, double at, ProcessExit exit) {
+  return {.role = Role::kWorker, .index = index, .pid = 200 + index, .exit = exit, .at = At(at)};
+}
+
+constexpr ProcessExit kFailed{.code = 1};
+constexpr ProcessExit kKilled{.signal = SIGKILL};
+
+size_t Choose(const std::vector<EndedProcess>& ended) { return ChooseFailure(ended, kWindow); }
+
+TEST(FirstFailureTest, WithoutAFailureNobodyIsChosen) {
+  EXPECT_EQ(Choose({}), 0u);
+  EXPECT_EQ(Choose({Worker(0, 0, {}), Coordinator(1, {})}), 2u);
+}
+
+TEST(FirstFailureTest, TheFirstFailureWins) {
+  EXPECT_EQ(Choose({Worker(0, 0, {}), Shard(1, 1, kFailed), Worker(1, 2, kFailed)}), 1u);
+}
+
+TEST(FirstFailureTest, AKilledProcessExplainsWhatOthersNoticedBefore) {
+  EXPECT_EQ(Choose({Worker(0, 0, kFailed), Coordinator(0.1, kFailed, "worker 0 (pid 200 on h): lost shard 1"),
+                    Shard(1, 0.9, kKilled)}),
+            2u);
+}
+
+TEST(FirstFailureTest, ACrashLongAfterTheFirstFailureIsItsConsequence) {
+  EXPECT_EQ(Choose({Worker(0, 0, kFailed), Shard(1, 1.1, {.signal = SIGSEGV})}), 0u);
+}
+
+TEST(FirstFailureTest, WhoeverWeKilledIsNotBlamed) {
+  EndedProcess killed = Shard(0, 0.5, kKilled);
+  killed.killed_by_us = true;
+  EXPECT_EQ(Choose({Worker(0, 0, kFailed), killed}), 0u);
+  EXPECT_EQ(Choose({killed}), 1u);
+}
+
+TEST(FirstFailureTest, TheCoordinatorsWordsNameTheCulprit) {
+  EXPECT_EQ(Choose({Shard(0, 0, kFailed), Coordinator(0, kFailed, "worker 0 (pid 201 on h): cannot decode a.bin"),
+                    Worker(0, 0, kFailed), Worker(1, 0, kFailed)}),
+            3u);
+}
+
+TEST(FirstFailureTest, APidThatOnlyBeginsAlikeIsNotMeant) {
+  EXPECT_EQ(Choose({Worker(2, 0, kFailed), Coordinator(0, kFailed, "worker 0 (pid 2020 on h) died")}), 1u);
+}
+
+TEST(FirstFailureTest, WhatTheOthersRepeatIsTheCoordinatorsToSay) {
+  EXPECT_EQ(Choose({Shard(0, 0, kFailed), Worker(0, 0, kFailed), Coordinator(0.1, kFailed, "10 steps in a row")}), 2u);
+  // It names one that hangs and so has not ended.
+  EXPECT_EQ(Choose({Shard(0, 0, kFailed), Coordinator(0.1, kFailed, "worker 7 (pid 207 on h) died: no sign of life")}),
+            1u);
+}
+
+TEST(FirstFailureTest, TheSentenceNamesProcessCauseAndLog) {
+  EndedProcess process = Worker(1, 0, kKilled);
+  process.log = "runs/a/logs/worker-1.log";
+  EXPECT_EQ(DescribeFailure(process),
+            "arcshard-worker 1 was killed by signal 9 (SIGKILL); its log is runs/a/logs/worker-1.log");
+  process.exit = kFailed;
+  EXPECT_EQ(DescribeFailure(process),
+            "arcshard-worker 1 ended with status 1 without a word; its log is runs/a/logs/worker-1.log");
+  process.last_error = "data.train: no such folder";
+  EXPECT_EQ(DescribeFailure(process),
+            "arcshard-worker 1 failed: data.train: no such folder; its log is runs/a/logs/worker-1.log");
+  process.role = Role::kCoordinator;
+  EXPECT_EQ(DescribeFailure(process),
+            "arcshard-coordinator failed: data.train: no such folder; its log is runs/a/logs/worker-1.log");
+}
+
+}  // namespace
+}  // namespace arcshard::cli

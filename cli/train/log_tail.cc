@@ -1,0 +1,48 @@
+#include "cli/train/log_tail.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "absl/types/span.h"
+#include "common/io/file.h"
+
+namespace arcshard::cli {
+namespace {
+
+constexpr absl::string_view kMark = "error: ";
+constexpr uint64_t kTailBytes = 64 << 10;
+
+// What follows the mark where it begins a line or a line's message. Empty: the line reports no error.
+absl::string_view ErrorIn(absl::string_view line) {
+  if (absl::StartsWith(line, kMark)) return line.substr(kMark.size());
+  const size_t at = line.find(std::string(": ").append(kMark.data(), kMark.size()));
+  return at == absl::string_view::npos ? absl::string_view() : line.substr(at + 2 + kMark.size());
+}
+
+}  // namespace
+
+std::string LastError(absl::string_view log) {
+  absl::string_view last_error, last_line;
+  for (const absl::string_view raw : absl::StrSplit(log, '\n')) {
+    const absl::string_view line = absl::StripAsciiWhitespace(raw);
+    if (line.empty()) continue;
+    last_line = line;
+    if (const absl::string_view error = ErrorIn(line); !error.empty()) last_error = error;
+  }
+  return std::string(last_error.empty() ? last_line : last_error);
+}
+
+std::string LastErrorOfFile(const std::string& path) {
+  const auto file = ReadableFile::Open(path);
+  if (!file.ok()) return "";
+  const uint64_t size = std::min(file->size(), kTailBytes);
+  std::string tail(size, '\0');
+  const absl::Span<std::byte> bytes(reinterpret_cast<std::byte*>(tail.data()), tail.size());
+  return file->ReadAt(file->size() - size, bytes).ok() ? LastError(tail) : "";
+}
+
+}  // namespace arcshard::cli

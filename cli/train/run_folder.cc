@@ -1,0 +1,99 @@
+#include "cli/train/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace arcshard::cli {
+namespace {
+
+constexpr int kJsonIndent = 2;
+
+const char* NameOf(Role role) {
+  switch (role) {
+    case Role::kCoordinator:
+      return "coordinator";
+    case Role::kShard:
+      return "shard";
+    case Role::kWorker:
+      return "worker";
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::StatusOr<RunFolder> RunFolder::Take(const std::string& path) {
+  const std::string logs = absl::StrCat(path, "/logs");
+  RETURN_IF_ERROR(CreateFolders(logs));
+  FileDescriptor lock(open(logs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock.valid()) return ErrnoStatus(errno, logs, "cannot open");
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, logs, "cannot lock");
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": another arcshard train runs in this folder (run.folder); its processes are listed in ",
+                     path, "/processes.json"));
+  }
+  return RunFolder(path, std::move(lock));
+}
+
+absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) {
+    return absl::NotFoundError(absl::StrCat(path, ": there is no such run folder"));
+  }
+  const std::string list = absl::StrCat(path, "/processes.json");
+  const absl::StatusOr<std::string> text = ReadFile(list);
+  if (absl::IsNotFound(text.status())) {
+    const std::string backbone = absl::StrCat(path, "/model/backbone.safetensors");
+    return absl::NotFoundError(
+        std::filesystem::exists(backbone, error)
+            ? absl::StrCat(path, ": no run is in progress here; the last one has left ", backbone)
+            : absl::StrCat(path,
+                           ": no run of arcshard train is in progress here; one that was started by hand is found "
+                           "by --coordinator host:port"));
+  }
+  RETURN_IF_ERROR(text.status());
+  const nlohmann::json all = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!all.is_object() || !all.contains("coordinator") || !all["coordinator"].is_string()) {
+    return absl::DataLossError(absl::StrCat(list, " says no address of a coordinator"));
+  }
+  std::string address = all["coordinator"].get<std::string>();
+  if (address.empty()) return absl::UnavailableError(absl::StrCat(path, ": the coordinator does not listen yet"));
+  return address;
+}
+
+RunFolder::~RunFolder() {
+  if (lock_.valid()) unlink(processes_json().c_str());  // a moved-from one holds nothing
+}
+
+std::string RunFolder::LogOf(Role role, uint32_t index) const {
+  return absl::StrCat(path_, "/logs/", NameOf(role), "-", index, ".log");
+}
+
+std::string RunFolder::backbone() const { return absl::StrCat(path_, "/model/backbone.safetensors"); }
+
+std::string RunFolder::best_backbone() const { return absl::StrCat(path_, "/model/best_backbone.safetensors"); }
+
+std::string RunFolder::processes_json() const { return absl::StrCat(path_, "/processes.json"); }
+
+absl::Status RunFolder::List(const std::string& coordinator, const std::vector<RunningProcess>& processes) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const RunningProcess& process : processes) {
+    list.push_back(
+        {{"role", NameOf(process.role)}, {"index", process.index}, {"pid", process.pid}, {"log", process.log}});
+  }
+  const nlohmann::ordered_json all = {{"launcher", getpid()}, {"coordinator", coordinator}, {"processes", list}};
+  const auto replace = nlohmann::ordered_json::error_handler_t::replace;  // a path need not be UTF-8
+  return WriteFileAtomically(processes_json(), all.dump(kJsonIndent, ' ', false, replace) + "\n");
+}
+
+}  // namespace arcshard::cli

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/train/first_failure.h"
+#include "common/io/file.h"
+
+namespace arcshard::cli {
+
+struct RunningProcess {
+  Role role = Role::kCoordinator;
+  uint32_t index = 0;  // within the role
+  int64_t pid = 0;
+  std::string log;
+};
+
+// What a launcher keeps in a run's folder: logs/<role>-<i>.log, one of each process, and, as long as it runs,
+// processes.json, which tells people and scripts what runs where:
+//
+//   {"launcher": 100, "coordinator": "127.0.0.1:4711",
+//    "processes": [{"role": "shard", "index": 0, "pid": 101, "log": "/runs/a/logs/shard-0.log"}, ...]}
+//
+// Not thread-safe.
+class RunFolder {
+ public:
+  // Creates what is missing. FailedPrecondition: another launcher runs in the folder.
+  static absl::StatusOr<RunFolder> Take(const std::string& path);
+  RunFolder(RunFolder&&) = default;
+  RunFolder& operator=(RunFolder&&) = delete;
+  ~RunFolder();  // removes processes.json
+
+  // The coordinator's host:port of the run that is in progress in the folder `path`. NotFound: there is no such folder,
+  // or none is in progress; says so if one has ended there. DataLoss: processes.json is not what List writes.
+  // Unavailable: the coordinator does not listen yet.
+  static absl::StatusOr<std::string> CoordinatorOf(const std::string& path);
+
+  std::string LogOf(Role role, uint32_t index) const;
+  std::string backbone() const;       // where the run leaves it
+  std::string best_backbone() const;  // that of its best verification
+
+  // Writes processes.json, atomically.
+  absl::Status List(const std::string& coordinator, const std::vector<RunningProcess>& processes);
+
+ private:
+  RunFolder(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  std::string processes_json() const;
+
+  std::string path_;
+  FileDescriptor lock_;  // of logs/, locked
+};
+
+}  // namespace arcshard::cli

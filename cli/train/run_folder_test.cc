@@ -1,0 +1,82 @@
+#include "cli/train/run_folder.h"
+
+#include "cli/train/testing/launcher_test_kit.h"
+#include "gmock/gmock.h"
+#include "nlohmann/json.hpp"
+
+namespace arcshard::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RunFolderTest : public ScriptTest {};
+
+TEST_F(RunFolderTest, IsCreatedWithItsLogs) {
+  const auto folder = RunFolder::Take(Path("a/run"));
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  EXPECT_TRUE(std::filesystem::is_directory(Path("a/run/logs")));
+  EXPECT_EQ(folder->LogOf(Role::kShard, 2), Path("a/run/logs/shard-2.log"));
+  EXPECT_EQ(folder->backbone(), Path("a/run/model/backbone.safetensors"));
+}
+
+TEST_F(RunFolderTest, HasOneLauncherAtATime) {
+  {
+    const auto folder = RunFolder::Take(Path("run"));
+    ASSERT_TRUE(folder.ok());
+    const auto second = RunFolder::Take(Path("run"));
+    EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(second.status().message()), HasSubstr(Path("run/processes.json")));
+  }
+  EXPECT_TRUE(RunFolder::Take(Path("run")).ok());
+}
+
+TEST_F(RunFolderTest, ListsTheProcessesAsLongAsItIsHeld) {
+  {
+    auto folder = RunFolder::Take(Path("run"));
+    ASSERT_TRUE(folder.ok());
+    ASSERT_TRUE(folder->List("127.0.0.1:4711", {{Role::kWorker, 1, 123, "a \"log\""}}).ok());
+    const auto text = ReadFile(Path("run/processes.json"));
+    ASSERT_TRUE(text.ok());
+    const nlohmann::json json = nlohmann::json::parse(*text);
+    EXPECT_EQ(json["launcher"], getpid());
+    EXPECT_EQ(json["coordinator"], "127.0.0.1:4711");
+    EXPECT_EQ(json["processes"],
+              nlohmann::json::parse(R"([{"role": "worker", "index": 1, "pid": 123, "log": "a \"log\""}])"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(Path("run/processes.json")));
+}
+
+TEST_F(RunFolderTest, TellsTheCoordinatorOfTheRunInProgress) {
+  auto folder = RunFolder::Take(Path("run"));
+  ASSERT_TRUE(folder.ok());
+  ASSERT_TRUE(folder->List("", {}).ok());
+  EXPECT_EQ(RunFolder::CoordinatorOf(Path("run")).status(),
+            absl::UnavailableError(Path("run") + ": the coordinator does not listen yet"));
+  ASSERT_TRUE(folder->List("127.0.0.1:4711", {}).ok());
+  EXPECT_EQ(*RunFolder::CoordinatorOf(Path("run")), "127.0.0.1:4711");
+}
+
+TEST_F(RunFolderTest, WhereNoRunIsInProgressItSaysSo) {
+  const auto message = [](const std::string& path) {
+    const absl::Status status = RunFolder::CoordinatorOf(path).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+    return std::string(status.message());
+  };
+  EXPECT_EQ(message(Path("run")), Path("run") + ": there is no such run folder");
+  std::filesystem::create_directories(Path("run/model"));
+  EXPECT_THAT(message(Path("run")), HasSubstr("no run of arcshard train is in progress here"));
+  ASSERT_TRUE(WriteFileAtomically(Path("run/model/backbone.safetensors"), "").ok());
+  EXPECT_EQ(message(Path("run")), Path("run") + ": no run is in progress here; the last one has left " +
+                                      Path("run/model/backbone.safetensors"));
+}
+
+TEST_F(RunFolderTest, AListThatIsNoneIsRefused) {
+  std::filesystem::create_directories(Path("run"));
+  for (const char* text : {"", "[", "[]", "{}", R"({"coordinator": 5})"}) {
+    ASSERT_TRUE(WriteFileAtomically(Path("run/processes.json"), text).ok());
+    EXPECT_EQ(RunFolder::CoordinatorOf(Path("run")).status().code(), absl::StatusCode::kDataLoss) << text;
+  }
+}
+
+}  // namespace
+}  // namespace arcshard::cli

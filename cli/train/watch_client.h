@@ -1,0 +1,50 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "arcshard/v1/coordinator.grpc.pb.h"
+#include "common/base/mutex.h"
+#include "common/io/file.h"
+#include "common/rpc/security/security.h"
+
+namespace arcshard::cli {
+
+// Reads Coordinator.Watch on a thread of its own, until the stream ends; how that went does not matter here, for the
+// coordinator's own end tells more. Thread-safe.
+class WatchClient {
+ public:
+  // coordinator: host:port.
+  static absl::StatusOr<std::unique_ptr<WatchClient>> Start(const std::string& coordinator,
+                                                            const Security& security = Security());
+  ~WatchClient();  // cancels
+
+  int fd() const { return wake_.get(); }  // readable when there is something to take, and once when the stream ends
+  // The reports that have come since, in order; does not wait.
+  std::vector<v1::Progress> Take();
+  // Whether the stream has ended: what Take does not return then will never come.
+  bool ended();
+  // Waits for the stream's end, at most `timeout`.
+  void AwaitEnd(absl::Duration timeout);
+
+ private:
+  WatchClient(std::shared_ptr<grpc::Channel> channel, FileDescriptor wake);
+  void Read();
+
+  const std::unique_ptr<v1::Coordinator::Stub> stub_;
+  const FileDescriptor wake_;
+  grpc::ClientContext context_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<v1::Progress> reports_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: reads what stands above
+};
+
+}  // namespace arcshard::cli

@@ -1,0 +1,121 @@
+#include "client/head_client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace arcshard::client {
+namespace {
+
+// Adds one shard's answer to the sum. False: it does not have the shapes it must have.
+bool AddTo(const ShardStatistics& part, size_t batch, int64_t dim, SummedStatistics* sum, std::vector<bool>* owned) {
+  if (part.z.size() != batch || part.u.size() != batch * dim || part.own_centers.size() != part.own_rows.size() * dim)
+    return false;
+  for (size_t i = 0; i < batch; ++i) sum->z[i] += part.z[i];
+  for (size_t i = 0; i < part.u.size(); ++i) sum->u[i] += part.u[i];
+  for (size_t i = 0; i < part.own_rows.size(); ++i) {
+    const uint32_t row = part.own_rows[i];
+    if (row >= batch || (*owned)[row]) return false;
+    (*owned)[row] = true;
+    std::copy_n(part.own_centers.begin() + i * dim, dim, sum->own_centers.begin() + row * dim);
+  }
+  return true;
+}
+
+}  // namespace
+
+void HeadClient::SendLabels(const Key& key, absl::Span<const int64_t> labels) {
+  for (const auto& link : links_) link->SendLabels(key, labels);
+}
+
+void HeadClient::SendEmbedding(const Key& key, absl::Span<const float> embedding) {
+  {
+    MutexLock lock(&mutex_);
+    std::unique_ptr<Pending> pending;
+    if (spare_.empty()) {
+      pending = std::make_unique<Pending>();
+    } else {
+      pending = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    pending->key = key;
+    pending->batch = embedding.size() / dim_;
+    pending->missing = links_.size();
+    pending->shards.resize(links_.size());
+    pending->answered.assign(links_.size(), false);
+    std::unique_ptr<Pending>& place = pending_[key.micro_batch];
+    if (place == nullptr || place->missing == 0) ++unanswered_;
+    place = std::move(pending);
+    ShowInFlight();
+  }
+  for (const auto& link : links_) link->SendEmbedding(key, embedding);
+}
+
+void HeadClient::SendGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t) {
+  for (const auto& link : links_) link->SendGradient(key, r, t);
+}
+
+absl::StatusOr<SummedStatistics> HeadClient::Await(const Key& key) {
+  std::unique_ptr<Pending> pending;
+  {
+    MutexLock lock(&mutex_);
+    const auto found = pending_.find(key.micro_batch);
+    if (found == pending_.end() || !(found->second->key == key)) {
+      return absl::InternalError(absl::StrCat("no embedding was sent for ", ToString(key)));
+    }
+    while (status_.ok() && found->second->missing > 0) changed_.Wait(&mutex_);
+    if (!status_.ok()) return status_;
+    pending = std::move(found->second);
+    pending_.erase(found);
+  }
+  SummedStatistics sum;
+  sum.z.resize(pending->batch);
+  sum.u.resize(pending->batch * dim_);
+  sum.own_centers.resize(pending->batch * dim_);
+  std::vector<bool> owned(pending->batch);
+  for (size_t shard = 0; shard < pending->shards.size(); ++shard) {
+    if (!AddTo(pending->shards[shard], pending->batch, dim_, &sum, &owned)) {
+      return absl::DataLossError(absl::StrCat("shard ", shard, " answered ", ToString(key),
+                                              " with statistics of a wrong shape, or a sample's class has two owners"));
+    }
+  }
+  if (const auto orphan = std::find(owned.begin(), owned.end(), false); orphan != owned.end()) {
+    return absl::DataLossError(
+        absl::StrCat("no shard owns the class of sample ", orphan - owned.begin(), " of ", ToString(key)));
+  }
+  MutexLock lock(&mutex_);
+  spare_.push_back(std::move(pending));
+  return sum;
+}
+
+void HeadClient::Abort(const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  if (status_.ok()) status_ = status;
+  changed_.NotifyAll();
+}
+
+void HeadClient::OnStatistics(size_t shard, const Key& key, ShardStatistics* statistics) {
+  MutexLock lock(&mutex_);
+  const auto found = pending_.find(key.micro_batch);
+  if (found == pending_.end() || !(found->second->key == key))
+    return;  // an answer that was asked for twice, or of a view gone by
+  Pending& pending = *found->second;
+  if (pending.answered[shard]) return;
+  pending.answered[shard] = true;
+  std::swap(pending.shards[shard], *statistics);
+  if (--pending.missing > 0) return;
+  --unanswered_;
+  ShowInFlight();
+  changed_.NotifyAll();
+}
+
+void HeadClient::ShowInFlight() {
+  if (in_flight_ != nullptr) in_flight_->Set(static_cast<double>(unanswered_));
+}
+
+void HeadClient::OnLost(size_t shard, const absl::Status& status) {
+  Abort(absl::Status(status.code(), absl::StrCat("shard ", shard, ": ", std::string(status.message()))));
+}
+
+}  // namespace arcshard::client

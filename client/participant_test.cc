@@ -1,0 +1,166 @@
+#include "client/participant.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <string>
+#include <vector>
+
+#include "arcshard/v1/coordinator.grpc.pb.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/endpoint.h"
+#include "common/rpc/server_stream.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::client {
+namespace {
+
+using ::testing::ElementsAre;
+
+using Sender = std::shared_ptr<StreamSender<v1::CoordinatorMessage>>;
+
+// A coordinator that says everything a coordinator can say, a message for each that it hears.
+class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
+ public:
+  explicit ScriptedHandler(Sender sender) : sender_(std::move(sender)) {}
+
+  absl::Status OnMessage(const v1::ParticipantMessage& message) override {
+    v1::CoordinatorMessage answer;
+    switch (message.message_case()) {
+      case v1::ParticipantMessage::kRegister:
+        answer.mutable_welcome()->set_id(3);
+        answer.mutable_welcome()->set_config_yaml("run:\n  seed: 5\n");
+        answer.mutable_welcome()->set_heartbeat_interval_seconds(0.001);
+        break;
+      case v1::ParticipantMessage::kDataset:
+        *answer.mutable_view() = ToProto(ViewAnnouncement{{1, 1}, 10, {{0, "a:1", {0, 10}}}, {{0, "b:2"}}, {}, 0});
+        break;
+      case v1::ParticipantMessage::kJoined:
+        *answer.mutable_decision() = ToProto(Decision{{1, 1}, 0, Outcome::kCommit, 0.0, {NextAction::kEvaluate, {}}});
+        break;
+      case v1::ParticipantMessage::kEvaluated:
+        *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kStop, {}});
+        break;
+      case v1::ParticipantMessage::kHeartbeat:
+        if (message.heartbeat().stats().resident_bytes() != 7 || ++heartbeats_ != 2) return absl::OkStatus();
+        *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kEvaluate, {}});
+        break;
+      case v1::ParticipantMessage::kFailure:
+        return absl::AbortedError(message.failure().sentence());
+      case v1::ParticipantMessage::kFinished:
+        sender_->Close(absl::OkStatus());
+        return absl::OkStatus();
+      default:
+        return absl::OkStatus();
+    }
+    sender_->Send(std::move(answer));
+    return absl::OkStatus();
+  }
+  void OnClosed(const absl::Status&) override {}
+
+ private:
+  const Sender sender_;
+  int heartbeats_ = 0;
+};
+
+class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
+ public:
+  grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Attend(
+      grpc::CallbackServerContext*) override {
+    return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
+        [](Sender sender) { return std::make_unique<ScriptedHandler>(std::move(sender)); });
+  }
+};
+
+class Recorder final : public ParticipantEvents {
+ public:
+  absl::Status OnWelcome(const Welcome& welcome) override {
+    return Note(absl::StrCat("welcome ", welcome.id, " ", welcome.config_yaml));
+  }
+  absl::Status OnView(const ViewAnnouncement& view) override { return Note(ToString(view.view)); }
+  absl::Status OnDecision(const Decision& decision) override { return Note(absl::StrCat("decision ", decision.step)); }
+  absl::Status OnProceed(const Next& next) override {
+    return Note(next.action == NextAction::kStop ? "stop" : "go on");
+  }
+  void OnClosed(const absl::Status& status) override { Note(status.ToString()).IgnoreError(); }
+
+  std::vector<std::string> Await(size_t count) {
+    MutexLock lock(&mutex_);
+    while (heard_.size() < count) changed_.Wait(&mutex_);
+    return heard_;
+  }
+
+ private:
+  absl::Status Note(std::string what) {
+    MutexLock lock(&mutex_);
+    heard_.push_back(std::move(what));
+    changed_.NotifyAll();
+    return absl::OkStatus();
+  }
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<std::string> heard_ ABSL_GUARDED_BY(mutex_);
+};
+
+class ParticipantTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    server_ = *RpcServer::Start("127.0.0.1:0", {&service_});
+    ParticipantOptions options;
+    options.coordinator = server_->address();
+    options.registration.role = Role::kWorker;
+    auto participant = Participant::Attend(options, &recorder_);
+    ASSERT_TRUE(participant.ok()) << participant.status();
+    participant_ = *std::move(participant);
+  }
+
+  ScriptedCoordinator service_;
+  std::unique_ptr<RpcServer> server_;
+  Recorder recorder_;
+  std::unique_ptr<Participant> participant_;
+};
+
+TEST_F(ParticipantTest, AWholeLifeArrivesInOrder) {
+  recorder_.Await(1);
+  participant_->Send(DatasetReport{});
+  participant_->Send(JoinedReport{{1, 1}});
+  participant_->Send(EvaluationReport{});
+  participant_->Send(FinishedReport{});
+  EXPECT_THAT(recorder_.Await(5), ElementsAre("welcome 3 run:\n  seed: 5\n", "view 1.1", "decision 0", "stop", "OK"));
+}
+
+TEST_F(ParticipantTest, AFailureComesBackAsTheEndOfTheRun) {
+  participant_->Send(FailureReport::Of(absl::DataLossError("train.rec: truncated")));
+  EXPECT_EQ(recorder_.Await(2).back(), "ABORTED: train.rec: truncated");
+}
+
+TEST_F(ParticipantTest, AVanishedCoordinatorIsNamed) {
+  recorder_.Await(1);
+  const std::string address = server_->address();
+  server_.reset();
+  EXPECT_EQ(recorder_.Await(2).back(), "UNAVAILABLE: lost the coordinator at " + address);
+}
+
+TEST_F(ParticipantTest, HeartbeatsComeAtTheCoordinatorsIntervalWithWhatTheProcessSaysOfItself) {
+  Recorder recorder;
+  ParticipantOptions options;
+  options.coordinator = server_->address();
+  options.registration.role = Role::kWorker;
+  options.heartbeat_interval = absl::Hours(1);  // until the Welcome
+  options.stats = [] { return ParticipantStats{.resident_bytes = 7}; };
+  const auto participant = Participant::Attend(options, &recorder);
+  ASSERT_TRUE(participant.ok()) << participant.status();
+  EXPECT_EQ(recorder.Await(2).back(), "go on");
+}
+
+TEST(ParticipantConnectTest, ACoordinatorThatDoesNotAnswerIsNamed) {
+  ParticipantOptions options;
+  options.coordinator = "127.0.0.1:1";
+  options.connect_timeout = absl::Milliseconds(50);
+  Recorder recorder;
+  EXPECT_THAT(std::string(Participant::Attend(options, &recorder).status().message()),
+              testing::StartsWith("waited 50ms for the coordinator at 127.0.0.1:1, which does not answer"));
+}
+
+}  // namespace
+}  // namespace arcshard::client

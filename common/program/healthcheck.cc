@@ -1,0 +1,62 @@
+#include "common/program/healthcheck.h"
+
+#include <grpcpp/client_context.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+#include "common/io/log.h"
+#include "common/program/command_line.h"
+#include "common/program/security_options.h"
+#include "common/rpc/endpoint.h"
+#include "common/rpc/status.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+
+namespace arcshard {
+
+namespace health = grpc::health::v1;
+
+absl::Status CheckHealth(const std::string& address, CertifiedRole role, const Security& security,
+                         absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  const std::shared_ptr<grpc::Channel> channel = MakeChannel(address, security, role);
+  const std::string whom = absl::StrCat("the ", NameOf(role), " at ", address);
+  RETURN_IF_ERROR(AwaitConnected(channel.get(), whom, timeout));
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(deadline));
+  health::HealthCheckResponse response;
+  RETURN_IF_ERROR(Annotate(
+      FromGrpcStatus(health::Health::NewStub(channel)->Check(&context, health::HealthCheckRequest(), &response)),
+      whom));
+  if (response.status() == health::HealthCheckResponse::SERVING) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(whom, " is ", health::HealthCheckResponse::ServingStatus_Name(response.status())));
+}
+
+std::optional<int> HealthcheckCommand(CertifiedRole role, const std::string& default_address, int argc, char** argv) {
+  if (argc < 2 || absl::string_view(argv[1]) != "healthcheck") return std::nullopt;
+  CLI::App app("Exits with 0 if this program, running on this machine, serves; else with 1 and the reason.");
+  std::string address = default_address;
+  std::string timeout_text = "5s";
+  SecurityOptions security_options;
+  app.add_option("--address", address, "host:port that it listens on")
+      ->envname("ARCSHARD_HEALTH_ADDRESS")
+      ->capture_default_str();
+  app.add_option("--timeout", timeout_text, "how long to wait for an answer")->capture_default_str();
+  security_options.AddTo(&app, SecurityOptions::Listens::kNo);
+  if (const std::optional<int> exit_code = ParseCommandLine(&app, argc - 1, argv + 1)) return exit_code;
+  absl::Duration timeout;
+  if (const std::optional<int> exit_code = ParseDurationOption("--timeout", timeout_text, &timeout)) return exit_code;
+  Security security;
+  if (const std::optional<int> exit_code = security_options.Take(std::nullopt, &security)) return exit_code;
+  const absl::Status status = CheckHealth(address, role, security, timeout);
+  if (status.ok()) return EXIT_SUCCESS;
+  LogError(status.message());
+  return EXIT_FAILURE;
+}
+
+}  // namespace arcshard

@@ -1,0 +1,184 @@
+#include "common/rpc/security/security.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/io/log.h"
+#include "common/rpc/host_address.h"
+#include "common/rpc/status.h"
+
+namespace arcshard {
+namespace {
+
+constexpr unsigned int kReloadSeconds = 1;
+constexpr absl::Duration kRepeat = absl::Seconds(10);  // the same line is not logged again for so long
+constexpr size_t kMostLines = 64;                      // that are remembered for that
+
+// Logs a line about TLS; a peer that tries again and again, or a file that is away, does not fill the log.
+void LogTls(const std::string& line) {
+  static Mutex* const mutex = new Mutex;
+  static auto* const last = new std::map<std::string, absl::Time>;
+  {
+    MutexLock lock(mutex);
+    const absl::Time now = absl::Now();
+    const auto found = last->find(line);
+    if (found != last->end() && now - found->second < kRepeat) return;
+    if (last->size() >= kMostLines) last->clear();
+    (*last)[line] = now;
+  }
+  LogInfo(line);
+}
+
+// What stands in `text` between `begin` and `end`, or up to where it ends; nullopt: no `begin`.
+std::optional<std::string> Between(absl::string_view text, absl::string_view begin, absl::string_view end) {
+  const size_t from = text.find(begin);
+  if (from == absl::string_view::npos) return std::nullopt;
+  text = text.substr(from + begin.size());
+  return std::string(text.substr(0, std::min(text.size(), text.find(end))));
+}
+
+// gRPC tells why a handshake failed, or a file could not be taken, to nobody but its log. Its lines about that, in
+// words for whoever runs this; the others it would not have written either.
+void TakeGrpcLine(gpr_log_func_args* line) {
+  const absl::string_view file = line->file, message = line->message;
+  if (absl::StrContains(file, "ssl_transport_security")) {
+    const std::optional<std::string> reason = Between(message, "routines::", ".");
+    if (!reason.has_value()) return;
+    const bool plaintext = *reason == "wrong version number" || *reason == "http request";
+    LogTls(absl::StrCat("TLS: a handshake failed: ", *reason, plaintext ? " (the other side speaks no TLS)" : ""));
+  } else if (absl::StrContains(file, "tls_certificate_provider")) {
+    std::optional<std::string> path = Between(message, "Reading file ", " failed");
+    if (!path.has_value()) path = Between(message, "modification time of ", ". Start");
+    if (path.has_value()) LogTls(absl::StrCat("TLS: cannot read ", *path, "; what was read before stays in use"));
+  } else if (absl::StrContains(message, "factory")) {
+    LogTls("TLS: certificate, key and CA cannot be taken, or do not fit together; new connections fail until they do");
+  }
+}
+
+void ListenToGrpc() {
+  const char* const verbosity = std::getenv("GRPC_VERBOSITY");
+  if (verbosity != nullptr && absl::string_view(verbosity) != "NONE") return;  // somebody wants all of it
+  gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+  gpr_set_log_function(&TakeGrpcLine);
+}
+
+// Whether the peer's certificate, which its CA has signed, names a role that is expected here.
+class RoleVerifier final : public grpc::experimental::ExternalCertificateVerifier {
+ public:
+  explicit RoleVerifier(std::vector<CertifiedRole> expected) : expected_(std::move(expected)) {}
+
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
+              grpc::Status* result) override {
+    const absl::Status status = Check(*request);
+    if (!status.ok()) {
+      const grpc::string_ref name = request->common_name();
+      LogTls(absl::StrCat("TLS: refused a peer (CN '", absl::string_view(name.data(), name.size()),
+                          "'): ", status.message()));
+    }
+    *result = ToGrpcStatus(status);
+    return true;  // at once
+  }
+  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest*) override {}
+
+ private:
+  absl::Status Check(const grpc::experimental::TlsCustomVerificationCheckRequest& request) const {
+    std::vector<std::string> uris;
+    for (const grpc::string_ref& uri : request.uri_names()) uris.emplace_back(uri.data(), uri.size());
+    ASSIGN_OR_RETURN(const CertifiedRole role, RoleOfUris(uris));
+    for (const CertifiedRole expected : expected_) {
+      if (role == expected) return absl::OkStatus();
+    }
+    return absl::PermissionDeniedError(
+        absl::StrCat("its certificate is a ", NameOf(role), "'s, expected a ",
+                     absl::StrJoin(expected_, " or ",
+                                   [](std::string* out, CertifiedRole one) { absl::StrAppend(out, NameOf(one)); }),
+                     "'s"));
+  }
+
+  const std::vector<CertifiedRole> expected_;
+};
+
+}  // namespace
+
+struct Security::TlsState {
+  std::shared_ptr<grpc::experimental::FileWatcherCertificateProvider> provider;
+
+  void Fill(grpc::experimental::TlsCredentialsOptions* options, std::vector<CertifiedRole> peers) const {
+    options->set_certificate_provider(provider);
+    options->watch_root_certs();
+    options->watch_identity_key_cert_pairs();
+    options->set_certificate_verifier(
+        grpc::experimental::ExternalCertificateVerifier::Create<RoleVerifier>(std::move(peers)));
+    options->set_check_call_host(false);
+  }
+};
+
+Security Security::Insecure() {
+  Security security;
+  security.insecure_ = true;
+  return security;
+}
+
+absl::StatusOr<Security> Security::Tls(const TlsFiles& files, std::optional<CertifiedRole> own, absl::Time now) {
+  ASSIGN_OR_RETURN(const Certificate certificate, CheckTlsFiles(files, now));
+  if (own.has_value() && certificate.role != *own) {
+    return absl::PermissionDeniedError(absl::StrCat(files.certificate, ": is the certificate of a ",
+                                                    NameOf(certificate.role), ", this process needs one of a ",
+                                                    NameOf(*own)));
+  }
+  ListenToGrpc();
+  auto state = std::make_shared<TlsState>();
+  state->provider = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(files.key, files.certificate,
+                                                                                         files.ca, kReloadSeconds);
+  Security security;
+  security.tls_ = std::move(state);
+  return security;
+}
+
+std::shared_ptr<grpc::ServerCredentials> Security::ForServer() const {
+  if (!tls()) return grpc::InsecureServerCredentials();
+  grpc::experimental::TlsServerCredentialsOptions options(tls_->provider);
+  tls_->Fill(&options, {std::begin(kAllCertifiedRoles), std::end(kAllCertifiedRoles)});
+  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  return grpc::experimental::TlsServerCredentials(options);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> Security::ForChannelTo(CertifiedRole peer) const {
+  if (!tls()) return grpc::InsecureChannelCredentials();
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  tls_->Fill(&options, {peer});
+  return grpc::experimental::TlsCredentials(options);
+}
+
+absl::Status Security::CheckListen(const std::string& host, absl::string_view address) const {
+  if (tls() || IsLoopback(host)) return absl::OkStatus();
+  if (!insecure()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "refuses to listen on ", address,
+        ", which other machines may reach, without TLS: give --tls-ca, --tls-cert and ",
+        "--tls-key (arcshard certs init makes them), or --insecure if everybody on that network may read and change "
+        "the run"));
+  }
+  LogInfo(absl::StrCat("INSECURE: listens on ", address,
+                       " without TLS: whoever reaches it can read, change and stop this run"));
+  return absl::OkStatus();
+}
+
+}  // namespace arcshard

@@ -1,0 +1,94 @@
+#include "coordinator/policy/decisions.h"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+std::string Missing(uint32_t missing, uint32_t wanted, absl::string_view what) {
+  return absl::StrCat(missing, " of ", wanted, " ", what, wanted == 1 ? "" : "s");
+}
+
+bool IsFinite(const ReadyVote& vote) { return vote.finite && std::isfinite(vote.loss); }
+
+std::string ReasonOf(const NamedVote& vote) {
+  if (!vote.vote.reason.empty()) return absl::StrCat(vote.who, ": ", vote.vote.reason);
+  return absl::StrCat(vote.who, ": ", vote.vote.finite ? "the loss is not finite" : "something was not finite");
+}
+
+}  // namespace
+
+std::string DescribeWaiting(const Gathering& gathering) {
+  std::vector<std::string> parts;
+  if (gathering.shards_here < gathering.shards_wanted) {
+    parts.push_back(Missing(gathering.shards_wanted - gathering.shards_here, gathering.shards_wanted, "shard"));
+  }
+  if (gathering.workers_here < gathering.workers_wanted) {
+    parts.push_back(Missing(gathering.workers_wanted - gathering.workers_here, gathering.workers_wanted, "worker"));
+  }
+  if (parts.empty() && gathering.datasets_here < gathering.workers_wanted) {
+    return absl::StrCat("waiting for the data set of ", Missing(gathering.workers_wanted - gathering.datasets_here,
+                                                                gathering.workers_wanted, "worker"));
+  }
+  return parts.empty() ? "" : absl::StrCat("waiting for ", absl::StrJoin(parts, " and "));
+}
+
+absl::Status CheckSameData(const NamedDataset& first, const NamedDataset& second) {
+  const auto differs = [&](absl::string_view what, auto one, auto other) {
+    return absl::InvalidArgumentError(absl::StrCat("the workers' data sets under data.train differ in their ", what,
+                                                   ": ", first.who, " has ", one, ", ", second.who, " has ", other));
+  };
+  const DatasetReport& a = first.data;
+  const DatasetReport& b = second.data;
+  if (a.samples != b.samples) return differs("number of samples", a.samples, b.samples);
+  if (a.classes != b.classes) return differs("number of classes", a.classes, b.classes);
+  if (a.fingerprint != b.fingerprint) {
+    return differs("index (train.idx)", absl::StrCat("fingerprint ", absl::Hex(a.fingerprint, absl::kZeroPad16)),
+                   absl::StrCat("fingerprint ", absl::Hex(b.fingerprint, absl::kZeroPad16)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> DecideNumClasses(int64_t configured, int64_t of_data) {
+  if (configured > 0 && of_data > configured) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "head.classes is ", configured, ", but data.train's property says that its labels have ", of_data, " classes"));
+  }
+  const int64_t num_classes = configured > 0 ? configured : of_data;
+  if (num_classes < 1) {
+    return absl::InvalidArgumentError("neither head.classes nor data.train's property says how many classes there are");
+  }
+  return num_classes;
+}
+
+StepVerdict DecideStep(std::vector<NamedVote> votes) {
+  std::sort(votes.begin(), votes.end(), [](const NamedVote& a, const NamedVote& b) {
+    return std::make_tuple(a.role != Role::kWorker, a.id) < std::make_tuple(b.role != Role::kWorker, b.id);
+  });
+  StepVerdict verdict;
+  for (const NamedVote& vote : votes) {
+    if (!IsFinite(vote.vote) && verdict.outcome == Outcome::kCommit) {
+      verdict.outcome = Outcome::kSkip;
+      verdict.reason = ReasonOf(vote);
+    }
+    if (vote.role == Role::kWorker) verdict.corrupt_records += vote.vote.corrupt_records;
+  }
+  if (!votes.empty() && votes.front().role == Role::kWorker) {
+    verdict.loss = votes.front().vote.loss;
+    verdict.target_cosine = votes.front().vote.target_cosine;
+  }
+  return verdict;
+}
+
+NextAction DecideNext(const Standpoint& at) {
+  if (at.stop_requested) return NextAction::kStop;
+  if (at.evaluation_due) return NextAction::kEvaluate;
+  return at.step >= at.total_steps ? NextAction::kStop : NextAction::kStep;
+}
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,75 @@
+#include "coordinator/run/progress.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+constexpr size_t kWindow = 32;  // steps
+
+std::string WithWaiting(absl::string_view what, const Progress& progress) {
+  return progress.waiting_for.empty() ? std::string(what) : absl::StrCat(what, ": ", progress.waiting_for);
+}
+
+std::string DescribeTraining(const Progress& progress) {
+  std::string line =
+      absl::StrFormat("epoch %.2f/%g  step %d/%d", progress.epoch, progress.epochs, progress.step, progress.steps);
+  if (progress.step > progress.resumed_step) {  // this life has decided one
+    absl::StrAppendFormat(&line, "  loss %.4f  cos %.3f  lr %.4g", progress.loss, progress.target_cosine, progress.lr);
+  }
+  if (progress.samples_per_second > 0.0) {
+    absl::StrAppendFormat(&line, "  %.0f samples/s  eta %s", progress.samples_per_second,
+                          absl::FormatDuration(absl::Trunc(absl::Seconds(progress.eta_seconds), absl::Seconds(1))));
+  }
+  if (progress.skipped > 0) absl::StrAppendFormat(&line, "  skipped %d", progress.skipped);
+  if (progress.corrupt_records > 0) absl::StrAppendFormat(&line, "  corrupt records %d", progress.corrupt_records);
+  return line;
+}
+
+}  // namespace
+
+std::string DescribeProgress(const Progress& progress) {
+  switch (progress.phase) {
+    case Phase::kGathering:
+      return WithWaiting("gathering", progress);
+    case Phase::kJoining:
+      return WithWaiting("joining", progress);
+    case Phase::kTraining:
+      return DescribeTraining(progress);
+    case Phase::kEvaluating:
+      return absl::StrCat("evaluating after step ", progress.step);
+    case Phase::kStopping:
+      return WithWaiting("stopping", progress);
+    case Phase::kFinished:
+      if (progress.steps == 0) return "stopped before the run began";
+      return absl::StrCat("finished after step ", progress.step, " of ", progress.steps);
+    case Phase::kFailed:
+      return WithWaiting("failed", progress);
+  }
+  return "";
+}
+
+void Throughput::StepDone(absl::Time now, uint64_t samples) {
+  steps_.push_back({now - since_, samples});
+  if (steps_.size() > kWindow) steps_.pop_front();
+  since_ = now;
+}
+
+double Throughput::samples_per_second() const {
+  absl::Duration took;
+  uint64_t samples = 0;
+  for (const Step& step : steps_) {
+    took += step.took;
+    samples += step.samples;
+  }
+  return took > absl::ZeroDuration() ? static_cast<double>(samples) / absl::ToDoubleSeconds(took) : 0.0;
+}
+
+absl::Duration Throughput::step_duration() const {
+  absl::Duration took;
+  for (const Step& step : steps_) took += step.took;
+  return steps_.empty() ? took : took / static_cast<int64_t>(steps_.size());
+}
+
+}  // namespace arcshard::coordinator

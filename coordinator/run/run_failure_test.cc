@@ -1,0 +1,368 @@
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coordinator/run/testing/run_test_fixture.h"
+#include "gmock/gmock.h"
+
+// How a run fails: refused messages, deaths, failures, time that runs out. Each ends with one sentence.
+namespace arcshard::coordinator {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class RunFailureTest : public RunTest {
+ protected:
+  // Everybody but `except` was told why, as Aborted.
+  void ExpectAllAborted(Connection except = 0) {
+    for (const Connection connection : Everybody()) {
+      if (connection == except) continue;
+      ASSERT_TRUE(outbox_.closed.contains(connection)) << connection;
+      EXPECT_EQ(outbox_.closed.at(connection), absl::AbortedError(Sentence())) << connection;
+    }
+    EXPECT_EQ(LastProgress().phase, Phase::kFailed);
+    EXPECT_EQ(LastProgress().waiting_for, Sentence());
+  }
+  void ExpectRefused(Connection connection, absl::StatusCode code, const std::string& part) {
+    ASSERT_TRUE(outbox_.closed.contains(connection));
+    EXPECT_EQ(outbox_.closed.at(connection).code(), code);
+    EXPECT_THAT(std::string(outbox_.closed.at(connection).message()), HasSubstr(part));
+  }
+};
+
+TEST_F(RunFailureTest, FirstMessageThatIsNotRegisterIsRefusedAndHarmsNobody) {
+  run().Receive(99, HeartbeatReport{});
+  ExpectRefused(99, absl::StatusCode::kInvalidArgument, "must be Register");
+  EXPECT_FALSE(run().result().has_value());
+}
+
+TEST_F(RunFailureTest, RegistrationsThatCannotJoinAreRefusedAndHarmNobody) {
+  Registration stale = RegistrationOf(kShard0);
+  stale.last_decided_step = 17;
+  stale.last_view = {6, 1};
+  run().Receive(90, stale);
+  ExpectRefused(90, absl::StatusCode::kFailedPrecondition, "holds the state of view 6.1 after step 17");
+
+  Registration nowhere = RegistrationOf(kShard0);
+  nowhere.address.clear();
+  run().Receive(91, nowhere);
+  ExpectRefused(91, absl::StatusCode::kInvalidArgument, "shard (pid 1010 on h) says no address");
+
+  RegisterAll();
+  run().Receive(92, RegistrationOf(kShard0));
+  ExpectRefused(92, absl::StatusCode::kFailedPrecondition, "has all its 2 shards (cluster.shards)");
+  run().Receive(93, RegistrationOf(kWorker0));
+  ExpectRefused(93, absl::StatusCode::kFailedPrecondition, "has all its 2 workers (cluster.workers)");
+
+  ReportData();
+  Join();
+  run().Receive(94, RegistrationOf(kWorker0));
+  ExpectRefused(94, absl::StatusCode::kFailedPrecondition, "the run has begun; worker (pid 1020 on h) comes too late");
+  Vote(1);
+  EXPECT_EQ(LastDecision().step, 1u);
+}
+
+TEST_F(RunFailureTest, RegistrationAfterTheEndIsToldWhyItEnded) {
+  Begin();
+  run().Disconnected(kShard1, "stream broken");
+  run().Receive(99, RegistrationOf(kWorker0));
+  ExpectRefused(99, absl::StatusCode::kAborted, "shard 1 (pid 1011 on h) died at step 1");
+}
+
+TEST_F(RunFailureTest, DatasetsThatDisagreeEndItAndNameBothWorkers) {
+  RegisterAll();
+  run().Receive(kWorker0, DatasetReport{100, 9, 42});
+  run().Receive(kWorker1, DatasetReport{101, 9, 42});
+  ExpectRefused(kWorker1, absl::StatusCode::kInvalidArgument, "number of samples");
+  EXPECT_EQ(run().result()->code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Sentence(), HasSubstr("worker 0 (pid 1020 on h) has 100, worker 1 (pid 1021 on h) has 101"));
+  ExpectAllAborted(kWorker1);
+}
+
+TEST_F(RunFailureTest, RangesThatDoNotFitEndItForEverybodyWithTheFigures) {
+  options_.config.head.classes = 10'000'000;
+  RegisterAll();
+  ReportData();
+  EXPECT_EQ(run().result()->code(), absl::StatusCode::kResourceExhausted);
+  for (const Connection connection : Everybody()) {
+    ExpectRefused(connection, absl::StatusCode::kResourceExhausted, "shard 0 would hold classes [0, 5000000)");
+  }
+}
+
+TEST_F(RunFailureTest, ABatchLargerThanTheDataEndsIt) {
+  options_.config.data.batch_size = 128;
+  RegisterAll();
+  ReportData();
+  EXPECT_THAT(Sentence(), HasSubstr("data.batch_size is 128, but data.train has only 100 samples"));
+}
+
+TEST_F(RunFailureTest, FewerConfiguredClassesThanTheDataHasEndIt) {
+  options_.config.head.classes = 8;
+  RegisterAll();
+  ReportData();
+  EXPECT_THAT(Sentence(), HasSubstr("head.classes is 8"));
+}
+
+TEST_F(RunFailureTest, GatheringGivesUpAfterTheConnectTimeoutAndSaysForWhomItWaited) {
+  run().Receive(kShard0, RegistrationOf(kShard0));
+  run().Receive(kWorker0, RegistrationOf(kWorker0));
+  LetPass(absl::Seconds(59));
+  EXPECT_FALSE(run().result().has_value());
+  LetPass(absl::Seconds(1));
+  EXPECT_EQ(run().result()->code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Sentence(),
+            "gave up after 1m (cluster.connect_timeout), still waiting for 1 of 2 shards and 1 of 2 workers");
+  EXPECT_EQ(outbox_.closed.at(kWorker0), absl::AbortedError(Sentence()));
+}
+
+TEST_F(RunFailureTest, ALongReadOfTheDataIsNotLimitedByTheConnectTimeout) {
+  RegisterAll();
+  LetPass(absl::Minutes(5));
+  EXPECT_FALSE(run().result().has_value());
+}
+
+// --- Messages out of order
+
+TEST_F(RunFailureTest, AVoteOfAnotherViewOrStepIsRefusedByName) {
+  const std::vector<std::pair<ReadyVote, std::string>> cases = {
+      {{.view = {7, 2}, .step = 3}, "Ready of view 7.2, but the run is in view 7.1"},
+      {{.view = {6, 1}, .step = 3}, "Ready of view 6.1, but the run is in view 7.1"},
+      {{.view = kView, .step = 4}, "voted for step 4 at step 3"},
+      {{.view = kView, .step = 1}, "voted for step 1 at step 3"},
+      {{.view = kView, .step = 0}, "voted for step 0 at step 3"},
+  };
+  for (const auto& [vote, part] : cases) {
+    RecordingOutbox outbox;
+    RecordingSink sink;
+    TestedRun one(options_, &clock_, &outbox, &sink);
+    for (const Connection connection : Everybody()) one.Receive(connection, RegistrationOf(connection));
+    for (const Connection worker : {kWorker0, kWorker1}) one.Receive(worker, DatasetReport{100, 9, 42});
+    for (const Connection connection : Everybody()) one.Receive(connection, JoinedReport{kView});
+    for (const uint64_t step : {1, 2}) {
+      for (const Connection connection : Everybody()) one.Receive(connection, VoteFor(step));
+    }
+    one.Receive(kWorker1, vote);
+    ASSERT_TRUE(one.result().has_value()) << part;
+    EXPECT_EQ(outbox.closed.at(kWorker1).code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(outbox.closed.at(kWorker1).message()), HasSubstr(part));
+    EXPECT_EQ(outbox.closed.at(kShard0).code(), absl::StatusCode::kAborted);
+    EXPECT_THAT(std::string(outbox.closed.at(kShard0).message()), StartsWith("worker 1 (pid 1021 on h): "));
+  }
+}
+
+TEST_F(RunFailureTest, MessagesOutOfPlaceAreRefusedAndEndIt) {
+  const std::vector<std::pair<std::function<void(TestedRun&)>, std::string>> cases = {
+      {[](TestedRun& run) { run.Receive(kWorker1, RegistrationOf(kWorker1)); }, "has registered already"},
+      {[](TestedRun& run) {
+         run.Receive(kShard1, DatasetReport{100, 9, 42});
+       },
+       "only workers have a data set"},
+      {[](TestedRun& run) {
+         run.Receive(kWorker0, DatasetReport{99, 9, 42});
+       },
+       "another data set before"},
+      {[](TestedRun& run) {
+         run.Receive(kShard1, JoinedReport{{7, 2}});
+       },
+       "Joined of view 7.2"},
+      {[](TestedRun& run) {
+         run.Receive(kWorker1, EvaluationReport{kView, {}});
+       },
+       "only worker 0 (pid 1020 on h) reports"},
+      {[](TestedRun& run) {
+         run.Receive(kWorker0, EvaluationReport{kView, {}});
+       },
+       "an evaluation that is not due, at step 1"},
+      {[](TestedRun& run) { run.Receive(kWorker0, FinishedReport{}); },
+       "has finished at step 1, but nobody was told to stop"},
+      {[](TestedRun& run) { run.Refuse(kWorker0, absl::InvalidArgumentError("Ready lacks a view")); },
+       "Ready lacks a view"},
+  };
+  for (const auto& [act, part] : cases) {
+    RecordingOutbox outbox;
+    RecordingSink sink;
+    TestedRun one(options_, &clock_, &outbox, &sink);
+    for (const Connection connection : Everybody()) one.Receive(connection, RegistrationOf(connection));
+    for (const Connection worker : {kWorker0, kWorker1}) one.Receive(worker, DatasetReport{100, 9, 42});
+    for (const Connection connection : Everybody()) one.Receive(connection, JoinedReport{kView});
+    act(one);
+    ASSERT_TRUE(one.result().has_value()) << part;
+    EXPECT_THAT(std::string(one.result()->message()), HasSubstr(part));
+    EXPECT_EQ(outbox.closed.size(), 4u);
+  }
+}
+
+TEST_F(RunFailureTest, AVoteBeforeThereIsAViewEndsIt) {
+  RegisterAll();
+  run().Receive(kShard0, VoteFor(1));
+  ExpectRefused(kShard0, absl::StatusCode::kFailedPrecondition, "sent Ready before there is a view");
+  ExpectAllAborted(kShard0);
+}
+
+// --- Deaths
+
+TEST_F(RunFailureTest, ADeathInAnyPhaseEndsItWithASentenceThatNamesTheDead) {
+  options_.config.verification.sets = {"omniglot.bin"};
+  options_.config.verification.every_epochs = 0.1;
+  const std::vector<std::pair<int, std::string>> cases = {
+      {0, "worker 1 (pid 1021 on h) died before the run began: stream broken"},
+      {1, "worker 1 (pid 1021 on h) died while joining: stream broken"},
+      {2, "worker 1 (pid 1021 on h) died at step 1: stream broken"},
+      {3, "worker 1 (pid 1021 on h) died during the evaluation after step 1: stream broken"},
+      {4, "worker 1 (pid 1021 on h) died while stopping after step 1: stream broken"},
+  };
+  for (const auto& [phase, sentence] : cases) {
+    RecordingOutbox outbox;
+    RecordingSink sink;
+    TestedRun one(options_, &clock_, &outbox, &sink);
+    const auto everybody_says = [&](const ParticipantMessage& message) {
+      for (const Connection connection : Everybody()) one.Receive(connection, message);
+    };
+    for (const Connection connection : Everybody()) one.Receive(connection, RegistrationOf(connection));
+    if (phase >= 1) {
+      for (const Connection worker : {kWorker0, kWorker1}) one.Receive(worker, DatasetReport{100, 9, 42});
+    }
+    if (phase >= 2) everybody_says(JoinedReport{kView});
+    if (phase >= 3) everybody_says(VoteFor(1));
+    if (phase >= 4) {
+      one.RequestStop();
+      one.Receive(kWorker0, EvaluationReport{kView, {}});
+    }
+    ASSERT_EQ(static_cast<int>(sink.reports.back().phase), phase);
+    one.Disconnected(kWorker1, "stream broken");
+    ASSERT_TRUE(one.result().has_value());
+    EXPECT_EQ(*one.result(), absl::AbortedError(sentence));
+    for (const Connection connection : {kShard0, kShard1, kWorker0}) {
+      EXPECT_EQ(outbox.closed.at(connection), absl::AbortedError(sentence));
+    }
+  }
+}
+
+TEST_F(RunFailureTest, SilenceLongerThanTheHeartbeatTimeoutIsADeath) {
+  Begin();
+  LetPass(absl::Seconds(8), kShard1);
+  EXPECT_FALSE(run().result().has_value());
+  LetPass(absl::Milliseconds(500), kShard1);
+  EXPECT_EQ(Sentence(), "shard 1 (pid 1011 on h) died at step 1: no sign of life for 8.5s");
+  ExpectAllAborted();
+}
+
+TEST_F(RunFailureTest, ItsOwnSleepIsNotTakenForTheSilenceOfOthers) {
+  Begin();
+  clock_.Advance(absl::Minutes(3));
+  run().Tick();
+  EXPECT_FALSE(run().result().has_value());
+  LetPass(absl::Seconds(9), kWorker1);
+  EXPECT_THAT(Sentence(), StartsWith("worker 1 (pid 1021 on h) died at step 1"));
+}
+
+TEST_F(RunFailureTest, AFailureOfAParticipantEndsItWithItsSentenceAndCode) {
+  Begin();
+  run().Receive(kWorker1,
+                FailureReport{"data/train.rec: ends at byte 100", static_cast<int>(absl::StatusCode::kDataLoss)});
+  EXPECT_EQ(*run().result(), absl::DataLossError("worker 1 (pid 1021 on h): data/train.rec: ends at byte 100"));
+  ExpectAllAborted();
+}
+
+TEST_F(RunFailureTest, AFailureWithACodeThatDoesNotExistIsUnknown) {
+  for (const int code : {0, -3, 17, 1000}) {
+    RecordingOutbox outbox;
+    TestedRun one(options_, &clock_, &outbox, &sink_);
+    one.Receive(kShard0, RegistrationOf(kShard0));
+    one.Receive(kShard0, FailureReport{"no memory", code});
+    EXPECT_EQ(*one.result(), absl::UnknownError("shard 0 (pid 1010 on h): no memory"));
+  }
+}
+
+TEST_F(RunFailureTest, ALostPeerThatIsReportedBeforeItsOwnStreamBreaksIsNamedAsTheDead) {
+  Begin();
+  run().Receive(kWorker0,
+                FailureReport{"the stream to shard 1 broke", static_cast<int>(absl::StatusCode::kUnavailable)});
+  EXPECT_FALSE(run().result().has_value());
+  run().Disconnected(kWorker0, "stream broken");  // it left after its report: not the cause
+  EXPECT_FALSE(run().result().has_value());
+  run().Disconnected(kShard1, "stream broken");
+  EXPECT_EQ(Sentence(), "shard 1 (pid 1011 on h) died at step 1: stream broken");
+}
+
+TEST_F(RunFailureTest, ALostPeerThatTurnsOutToLiveEndsItWithTheReport) {
+  Begin();
+  run().Receive(kWorker0, FailureReport{"cannot reach shard 1", static_cast<int>(absl::StatusCode::kUnavailable)});
+  run().Receive(kWorker1, FailureReport{"all-reduce failed", static_cast<int>(absl::StatusCode::kUnavailable)});
+  run().Tick();
+  EXPECT_FALSE(run().result().has_value());
+  clock_.Advance(absl::Milliseconds(500));
+  run().Tick();
+  EXPECT_EQ(*run().result(), absl::UnavailableError("worker 0 (pid 1020 on h): cannot reach shard 1"));
+  ExpectAllAborted();
+}
+
+// --- Numeric faults, corrupt data, stops that hang
+
+TEST_F(RunFailureTest, MaxSkipsInARowEndItWithTheReason) {
+  Begin();
+  Vote(1);
+  for (uint64_t step = 2; step <= 4; ++step) {
+    EXPECT_FALSE(run().result().has_value());
+    VoteWithNan(step);
+  }
+  EXPECT_EQ(
+      Sentence(),
+      "3 steps in a row were not finite (run.max_skips), step 4 because of worker 1 (pid 1021 on h): the gradient of "
+      "features.weight is not finite");
+  EXPECT_EQ(LastDecision().step, 3u);
+  ExpectAllAborted();
+}
+
+TEST_F(RunFailureTest, MoreCorruptRecordsInAnEpochThanAllowedEndIt) {
+  options_.config.data.max_corrupt_share = 0.02;
+  Begin();
+  for (uint64_t step = 1; step <= 3 && !run().result(); ++step) {
+    for (const Connection connection : Everybody()) {
+      ReadyVote vote = VoteFor(step);
+      vote.corrupt_records = connection == kWorker1 ? 1 : 0;
+      run().Receive(connection, vote);
+    }
+  }
+  EXPECT_EQ(
+      Sentence(),
+      "3 of data.train's 100 records could not be decoded in this epoch, by step 3; data.max_corrupt_share allows "
+      "0.02");
+  ExpectAllAborted();
+}
+
+TEST_F(RunFailureTest, AStopGivesUpOnParticipantsThatDoNotFinish) {
+  options_.stop_timeout = absl::Seconds(30);
+  Begin();
+  run().RequestStop();
+  Vote(1);
+  CompleteCheckpoint(1);
+  run().Receive(kShard0, FinishedReport{});
+  LetPass(absl::Seconds(29));
+  EXPECT_FALSE(run().result().has_value());
+  LetPass(absl::Seconds(1));
+  EXPECT_EQ(run().result()->code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(
+      Sentence(),
+      "gave up after 30s, still waiting for shard 1 (pid 1011 on h), worker 0 (pid 1020 on h), worker 1 (pid 1021 on "
+      "h) to finish");
+  ExpectAllAborted();
+}
+
+TEST_F(RunFailureTest, TheFirstEndStands) {
+  Begin();
+  run().Disconnected(kShard0, "stream broken");
+  const std::string sentence = Sentence();
+  const size_t reports = sink_.reports.size();
+  run().Disconnected(kShard1, "stream broken");
+  run().Receive(kWorker0, FailureReport{"shard 0 is gone", 14});
+  run().RequestStop();
+  run().Tick();
+  EXPECT_EQ(Sentence(), sentence);
+  EXPECT_EQ(sink_.reports.size(), reports);
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

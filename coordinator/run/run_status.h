@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/base/class_range.h"
+#include "common/protocol/messages.h"
+#include "coordinator/run/progress.h"
+
+namespace arcshard::coordinator {
+
+struct MemberStatus {
+  Registration registration;
+  uint32_t id = 0;
+  absl::Duration attending;  // since it registered
+  absl::Duration silent;     // since its last message
+  ClassRange range = {};     // of a shard, once there is a view
+  ParticipantStats stats = {};
+  std::vector<PhaseTime> recent = {};  // RecentPhases
+};
+
+// The run as it is now.
+struct RunStatus {
+  Progress progress;
+  View view = {};           // zero: none yet
+  int64_t num_classes = 0;  // likewise
+  std::string run_folder;
+  absl::Duration checkpoint_age = absl::ZeroDuration();  // of that of progress.checkpoint_step; zero: there is none
+  std::vector<MemberStatus> members;                     // shards, then workers, ids ascending
+};
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,62 @@
+#include "coordinator/run_folder/incarnation.h"
+
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/io/file.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+using ::testing::HasSubstr;
+
+class IncarnationTest : public ::testing::Test {
+ protected:
+  IncarnationTest() { std::filesystem::remove_all(parent_); }
+  ~IncarnationTest() override { std::filesystem::remove_all(parent_); }
+
+  const std::string parent_ = absl::StrCat(::testing::TempDir(), "incarnation_test.",
+                                           ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const std::string folder_ = parent_ + "/run";
+};
+
+TEST_F(IncarnationTest, GrowsWithEveryStartInTheFolder) {
+  for (uint64_t start = 1; start <= 3; ++start) {
+    const auto incarnation = Incarnation::Take(folder_);
+    ASSERT_TRUE(incarnation.ok()) << incarnation.status();
+    EXPECT_EQ((*incarnation)->number(), start);
+    EXPECT_EQ(*ReadFile(folder_ + "/incarnation"), absl::StrCat(start, "\n"));
+  }
+}
+
+TEST_F(IncarnationTest, IsRefusedWhileAnotherCoordinatorLivesInTheFolder) {
+  const auto first = Incarnation::Take(folder_);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto second = Incarnation::Take(folder_);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("in use by another coordinator"));
+  EXPECT_EQ(*ReadFile(folder_ + "/incarnation"), "1\n");
+}
+
+TEST_F(IncarnationTest, OfAFileWithoutANumberIsRefusedAndTheFileKept) {
+  for (const char* text : {"", "many", "-1", "18446744073709551615", "99999999999999999999"}) {
+    ASSERT_TRUE(CreateFolders(folder_).ok());
+    ASSERT_TRUE(WriteFileAtomically(folder_ + "/incarnation", text).ok());
+    const auto incarnation = Incarnation::Take(folder_);
+    EXPECT_EQ(incarnation.status().code(), absl::StatusCode::kDataLoss) << text;
+    EXPECT_THAT(std::string(incarnation.status().message()), HasSubstr(folder_ + "/incarnation"));
+    EXPECT_EQ(*ReadFile(folder_ + "/incarnation"), text);
+  }
+}
+
+TEST_F(IncarnationTest, InAFolderThatCannotBeMadeIsRefused) {
+  ASSERT_TRUE(WriteFileAtomically(parent_, "a file where a folder is wanted").ok());
+  EXPECT_FALSE(Incarnation::Take(folder_).ok());
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

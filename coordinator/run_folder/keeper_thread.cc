@@ -1,0 +1,86 @@
+#include "coordinator/run_folder/keeper_thread.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/io/log.h"
+
+namespace arcshard::coordinator {
+
+KeeperThread::KeeperThread(FileSystem* files, std::string run_folder, const Retention& retention)
+    : files_(files), run_folder_(std::move(run_folder)), retention_(retention) {}
+
+KeeperThread::~KeeperThread() { Finish(); }
+
+void KeeperThread::Start(Kept kept) {
+  kept_ = std::move(kept);
+  thread_ = std::thread([this] { Work(); });
+}
+
+void KeeperThread::Finish() {
+  {
+    MutexLock lock(&mutex_);
+    finishing_ = true;
+  }
+  changed_.NotifyAll();
+  if (thread_.joinable()) thread_.join();
+}
+
+void KeeperThread::Complete(const std::string& folder, Manifest manifest) {
+  Add([this, folder, manifest = std::move(manifest)] { CompleteNow(folder, manifest); });
+}
+
+void KeeperThread::Abandon(const std::string& folder) {
+  Add([this, folder] { AbandonNow(folder); });
+}
+
+void KeeperThread::Add(Task task) {
+  {
+    MutexLock lock(&mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  changed_.NotifyAll();
+}
+
+void KeeperThread::Work() {
+  while (true) {
+    Task task;
+    {
+      MutexLock lock(&mutex_);
+      while (tasks_.empty() && !finishing_) changed_.Wait(&mutex_);
+      if (tasks_.empty()) return;
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    task();
+  }
+}
+
+void KeeperThread::CompleteNow(const std::string& folder, const Manifest& manifest) {
+  const absl::Status status = WriteManifest(files_, folder, manifest);
+  // Before it is told: "nothing of it is left". But where there is a manifest, a checkpoint was complete before.
+  if (!status.ok() && !absl::IsAlreadyExists(status)) AbandonNow(folder);
+  kept_(manifest.step, status);
+  if (status.ok()) DeleteSuperseded();
+}
+
+void KeeperThread::AbandonNow(const std::string& folder) {
+  const absl::Status status = RemoveCheckpoint(files_, folder);
+  if (status.ok() || absl::IsNotFound(status)) return;  // nobody had come as far as creating it
+  LogError(absl::StrCat("what is left of a failed checkpoint cannot be deleted: ", status.message()));
+}
+
+void KeeperThread::DeleteSuperseded() {
+  const absl::StatusOr<std::vector<CheckpointId>> complete = ListCheckpoints(files_, run_folder_);
+  if (!complete.ok()) {
+    LogError(absl::StrCat("older checkpoints cannot be listed and stay: ", complete.status().message()));
+    return;
+  }
+  for (const CheckpointId& id : Superseded(*complete, retention_)) {
+    const absl::Status status = RemoveCheckpoint(files_, CheckpointFolder(run_folder_, id));
+    if (!status.ok()) LogError(absl::StrCat("an older checkpoint cannot be deleted: ", status.message()));
+  }
+}
+
+}  // namespace arcshard::coordinator

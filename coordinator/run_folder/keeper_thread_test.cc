@@ -1,0 +1,136 @@
+#include "coordinator/run_folder/keeper_thread.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/checkpoint/testing/checkpoint_test_kit.h"
+#include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/memory_file_system.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr char kRun[] = "/run";
+
+class KeeperThreadTest : public ::testing::Test {
+ protected:
+  // A checkpoint whose parts are written, but not its manifest; which is returned.
+  Manifest WriteParts(const CheckpointId& id) {
+    EXPECT_TRUE(TakeTestCheckpoint(&disk_, kRun, id).ok());
+    const std::string folder = CheckpointFolder(kRun, id);
+    const std::string path = absl::StrCat(folder, "/", kManifestName);
+    auto manifest = ParseManifest(disk_.Contents(path), path);
+    EXPECT_TRUE(manifest.ok()) << manifest.status();
+    EXPECT_TRUE(disk_.Remove(path).ok());
+    return *std::move(manifest);
+  }
+  KeeperThread::Kept Note() {
+    return [this](uint64_t step, const absl::Status& status) { kept_.emplace_back(step, status.code()); };
+  }
+  std::vector<uint64_t> CompleteSteps() {
+    std::vector<uint64_t> steps;
+    const auto complete = ListCheckpoints(&disk_, kRun);
+    EXPECT_TRUE(complete.ok()) << complete.status();
+    for (const CheckpointId& id : *complete) steps.push_back(id.step);
+    return steps;
+  }
+  std::vector<std::string> Folders() {
+    std::vector<std::string> names;
+    const auto entries = disk_.List(CheckpointsOf(kRun));
+    EXPECT_TRUE(entries.ok()) << entries.status();
+    if (!entries.ok()) return names;
+    for (const auto& entry : *entries) names.push_back(entry.name);
+    return names;
+  }
+
+  MemoryFileSystem disk_;
+  std::vector<std::pair<uint64_t, absl::StatusCode>> kept_;  // by the keeper's thread; read once it has finished
+};
+
+TEST_F(KeeperThreadTest, WhatIsHandedOverIsDurableWhenItHasFinished) {
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 2});
+  for (const uint64_t step : {1, 2, 3}) {
+    Manifest manifest = WriteParts({step, 1});
+    keeper.Complete(CheckpointFolder(kRun, {step, 1}), std::move(manifest));  // before it starts, too
+  }
+  keeper.Start(Note());
+  keeper.Finish();
+  disk_.CutPower({});
+  EXPECT_THAT(CompleteSteps(), ElementsAre(3, 2));
+  EXPECT_TRUE(CheckTestCheckpoint(&disk_, CheckpointFolder(kRun, {3, 1}), {3, 1}).ok());
+  EXPECT_THAT(kept_, ElementsAre(std::pair(1u, absl::StatusCode::kOk), std::pair(2u, absl::StatusCode::kOk),
+                                 std::pair(3u, absl::StatusCode::kOk)));
+}
+
+TEST_F(KeeperThreadTest, ThoseOfStepsThatKeepEveryDividesStay) {
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 1, .keep_every = 2});
+  keeper.Start(Note());
+  for (const uint64_t step : {2, 3, 4, 5, 6, 7})
+    keeper.Complete(CheckpointFolder(kRun, {step, 1}), WriteParts({step, 1}));
+  keeper.Finish();
+  EXPECT_THAT(CompleteSteps(), ElementsAre(7, 6, 4, 2));
+}
+
+TEST_F(KeeperThreadTest, OfOneThatFailedNothingIsLeftAndTheOneBeforeStays) {
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 1});
+  keeper.Start(Note());
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), WriteParts({1, 1}));
+  WriteParts({2, 1});
+  keeper.Abandon(CheckpointFolder(kRun, {2, 1}));
+  keeper.Abandon(CheckpointFolder(kRun, {3, 1}));  // nobody had come as far as creating it
+  keeper.Finish();
+  EXPECT_THAT(Folders(), ElementsAre("step-00000001.1"));
+}
+
+TEST_F(KeeperThreadTest, APartThatIsNotThereMakesItFail) {
+  Manifest manifest = WriteParts({1, 1});
+  ASSERT_TRUE(disk_.Remove(CheckpointFolder(kRun, {1, 1}) + "/optimizer.safetensors").ok());
+  KeeperThread keeper(&disk_, kRun, {});
+  keeper.Start(Note());
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), std::move(manifest));
+  keeper.Finish();
+  EXPECT_THAT(kept_, ElementsAre(std::pair(1u, absl::StatusCode::kNotFound)));
+  EXPECT_THAT(Folders(), IsEmpty());
+}
+
+TEST_F(KeeperThreadTest, OneThatIsCompleteAlreadyStays) {
+  const Manifest manifest = WriteParts({1, 1});
+  ASSERT_TRUE(TakeTestCheckpoint(&disk_, kRun, {1, 1}).ok());
+  KeeperThread keeper(&disk_, kRun, {});
+  keeper.Start(Note());
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), manifest);
+  keeper.Finish();
+  EXPECT_THAT(kept_, ElementsAre(std::pair(1u, absl::StatusCode::kAlreadyExists)));
+  EXPECT_TRUE(CheckTestCheckpoint(&disk_, CheckpointFolder(kRun, {1, 1}), {1, 1}).ok());
+}
+
+TEST_F(KeeperThreadTest, WhateverCallFailsTheOldOrTheNewOneIsThere) {
+  TakeTestCheckpoint(&disk_, kRun, {1, 1}).IgnoreError();
+  const Manifest manifest = WriteParts({2, 1});
+  bool injected = true;
+  for (int64_t at = 0; injected; ++at) {
+    MemoryFileSystem disk(disk_);
+    FaultyFileSystem faulty(&disk, FaultKind::kIoError, at);
+    kept_.clear();
+    KeeperThread keeper(&faulty, kRun, {.keep_last = 1});
+    keeper.Start(Note());
+    keeper.Complete(CheckpointFolder(kRun, {2, 1}), manifest);
+    keeper.Finish();
+    injected = faulty.injected();
+    ASSERT_EQ(kept_.size(), 1u);
+    const bool complete = kept_[0].second == absl::StatusCode::kOk;
+    const CheckpointId newest = complete ? CheckpointId{2, 1} : CheckpointId{1, 1};
+    EXPECT_TRUE(CheckTestCheckpoint(&disk, CheckpointFolder(kRun, newest), newest).ok()) << "call " << at;
+  }
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

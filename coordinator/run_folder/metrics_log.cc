@@ -1,0 +1,177 @@
+#include "coordinator/run_folder/metrics_log.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "common/metrics/metric_list.h"
+#include "nlohmann/json.hpp"
+
+namespace arcshard::coordinator {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kFormat = 1;  // grows when a field changes its meaning
+constexpr absl::Duration kLeastBetweenSteps = absl::Seconds(1);
+constexpr absl::Duration kMostBetweenSteps = absl::Seconds(10);
+constexpr int64_t kStepLinesOfARun = 1000;  // about, until the time between them reaches its limit
+
+Json Line(absl::string_view kind, absl::Time now) {
+  const double seconds = static_cast<double>(absl::ToUnixMillis(now)) / 1000;
+  return {{"kind", std::string(kind)}, {"time", seconds}};
+}
+
+std::string Text(const Json& line) {
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";  // a host's name need not be UTF-8
+}
+
+absl::string_view NameOf(Role role) { return role == Role::kShard ? kShardRole : kWorkerRole; }
+
+Json MemberOf(const MemberStatus& member) {
+  const Registration& registration = member.registration;
+  Json json = {{"role", std::string(NameOf(registration.role))},
+               {"id", member.id},
+               {"host", registration.host},
+               {"pid", registration.pid},
+               {"address", registration.address}};
+  if (registration.role == Role::kShard) {
+    json["range"] = {member.range.begin, member.range.end};
+    json["capacity_bytes"] = registration.capacity_bytes;
+  }
+  return json;
+}
+
+// Seconds that each phase took of a step of late: the mean over the role's members. Verifications are no part of a
+// step.
+Json PhasesOf(const RunStatus& status, Role role, absl::string_view once_a_step) {
+  Json phases = Json::object();
+  uint64_t steps = 0;
+  for (const MemberStatus& member : status.members) {
+    if (member.registration.role != role) continue;
+    for (const PhaseTime& phase : member.recent) {
+      if (phase.name == once_a_step) steps += phase.count;
+      if (phase.name == kEvaluation) continue;
+      phases[phase.name] = phases.value(phase.name, 0.0) + phase.seconds;
+    }
+  }
+  if (steps == 0) return Json::object();
+  for (auto& [name, seconds] : phases.items()) seconds = seconds.get<double>() / static_cast<double>(steps);
+  return phases;
+}
+
+uint64_t MostResident(const RunStatus& status, Role role) {
+  uint64_t most = 0;
+  for (const MemberStatus& member : status.members) {
+    if (member.registration.role == role) most = std::max(most, member.stats.resident_bytes);
+  }
+  return most;
+}
+
+Json SetOf(const VerificationReport& set) {
+  Json rates = Json::array();
+  for (const AcceptRate& rate : set.accept_rates) {
+    rates.push_back({{"far", rate.far}, {"tar", rate.tar}, {"false_accepts", rate.false_accepts}});
+  }
+  return {{"name", set.name},
+          {"accuracy", set.accuracy},
+          {"std", set.std},
+          {"threshold", set.threshold},
+          {"xnorm", set.xnorm},
+          {"pairs", set.pairs},
+          {"overall_accuracy", set.overall_accuracy},
+          {"overall_threshold", set.overall_threshold},
+          {"different_pairs", set.different_pairs},
+          {"accept_rates", rates}};
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
+    : lines_(std::move(path), "the run goes on, but its report will have gaps"),
+      clock_(clock),
+      started_(clock->Now()),
+      step_(start.resumed_step) {
+  Json line = Line("run", started_);
+  line.update(Json{{"format", kFormat},
+                   {"version", start.version},
+                   {"config", start.config},
+                   {"incarnation", start.incarnation},
+                   {"resumed_step", start.resumed_step},
+                   {"shards", start.shards},
+                   {"workers", start.workers},
+                   {"host", start.host},
+                   {"pid", start.pid}});
+  lines_.Append(Text(line));
+}
+
+void MetricsLog::Look(const RunStatus& status) {
+  if (ended_) return;
+  const absl::Time now = clock_->Now();
+  const Progress& progress = status.progress;
+  if (status.num_classes > 0 && view_ != status.view && !status.members.empty()) {
+    view_ = status.view;
+    Json members = Json::array();
+    for (const MemberStatus& member : status.members) members.push_back(MemberOf(member));
+    Json line = Line("view", now);
+    line.update(Json{{"view", {status.view.incarnation, status.view.counter}},
+                     {"num_classes", status.num_classes},
+                     {"steps", progress.steps},
+                     {"members", members}});
+    lines_.Append(Text(line));
+  }
+  const bool ended = progress.phase == Phase::kFinished || progress.phase == Phase::kFailed;
+  LookAtStep(status, ended);
+  if (!progress.verification.empty() && (!verified_ || verification_step_ != progress.verification_step)) {
+    verified_ = true;
+    verification_step_ = progress.verification_step;
+    Json sets = Json::array();
+    for (const VerificationReport& set : progress.verification) sets.push_back(SetOf(set));
+    Json line = Line("verification", now);
+    line.update(Json{{"step", progress.verification_step},
+                     {"sets", sets},
+                     {"best_accuracy", progress.best_accuracy},
+                     {"best_step", progress.best_step}});
+    lines_.Append(Text(line));
+  }
+  if (!ended) return;
+  ended_ = true;
+  const bool complete = progress.steps > 0 && progress.step == progress.steps;
+  Json line = Line("end", now);
+  line["outcome"] = progress.phase == Phase::kFailed ? "failed" : complete ? "finished" : "stopped";
+  line["step"] = progress.step;
+  line["steps"] = progress.steps;
+  if (progress.phase == Phase::kFailed) line["sentence"] = progress.waiting_for;
+  lines_.Append(Text(line));
+}
+
+// The first step, the last one, and some between.
+void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
+  const Progress& progress = status.progress;
+  if (progress.step == step_) return;
+  const absl::Time now = clock_->Now();
+  const absl::Duration between = std::clamp((now - started_) / kStepLinesOfARun, kLeastBetweenSteps, kMostBetweenSteps);
+  if (now - step_written_ < between && !ended && progress.step != progress.steps) return;
+  step_ = progress.step;
+  step_written_ = now;
+  Json line = Line("step", now);
+  line.update(Json{{"step", progress.step},
+                   {"steps", progress.steps},
+                   {"epoch", progress.epoch},
+                   {"loss", progress.loss},
+                   {"target_cosine", progress.target_cosine},
+                   {"lr", progress.lr},
+                   {"samples_per_second", progress.samples_per_second},
+                   {"eta_seconds", progress.eta_seconds},
+                   {"skipped", progress.skipped},
+                   {"corrupt_records", progress.corrupt_records}});
+  if (!status.members.empty()) {  // at the end there are none
+    line["phases"] = {{"worker", PhasesOf(status, Role::kWorker, kVote)},
+                      {"shard", PhasesOf(status, Role::kShard, kBegin)}};
+    line["resident_bytes"] = {{"worker", MostResident(status, Role::kWorker)},
+                              {"shard", MostResident(status, Role::kShard)}};
+  }
+  lines_.Append(Text(line));
+}
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,132 @@
+#include "coordinator/run_folder/start_from.h"
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/checkpoint/checkpoint_folder.h"
+#include "common/checkpoint/open_checkpoint.h"
+#include "common/config/check_resumable.h"
+#include "common/config/load_config.h"
+#include "common/io/log.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+constexpr absl::string_view kWayOut = "; --allow-older goes on from the newest checkpoint that is whole";
+
+// What no other attempt can mend: the bytes are not there.
+bool IsDamage(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsNotFound(status); }
+
+struct Damaged {
+  std::string folder;
+  absl::Status why;
+};
+
+// Of `complete`, newest first, the first that is whole; those before it go to `damaged`.
+absl::StatusOr<OpenCheckpoint> NewestWhole(FileSystem* files, const std::string& run_folder,
+                                           const std::vector<CheckpointId>& complete, std::vector<Damaged>* damaged) {
+  for (const CheckpointId& id : complete) {
+    const std::string folder = CheckpointFolder(run_folder, id);
+    absl::StatusOr<OpenCheckpoint> checkpoint = OpenCheckpoint::Open(files, folder);
+    const absl::Status status = checkpoint.ok() ? checkpoint->Verify() : checkpoint.status();
+    if (status.ok()) return checkpoint;
+    if (!IsDamage(status)) return status;
+    damaged->push_back({folder, status});
+  }
+  return absl::DataLossError(absl::StrCat("all ", complete.size(), " checkpoints of ", run_folder,
+                                          " are damaged; the newest: ", damaged->front().why.message()));
+}
+
+absl::Status PutAside(FileSystem* files, const std::string& run_folder, const std::vector<Damaged>& damaged) {
+  for (const Damaged& one : damaged) {
+    const std::string aside = absl::StrCat(one.folder, ".damaged");
+    RETURN_IF_ERROR(files->Rename(one.folder, aside));
+    RETURN_IF_ERROR(files->SyncFolder(CheckpointsOf(run_folder)));
+    LogError(absl::StrCat("a damaged checkpoint is now ", aside, ": ", one.why.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<OpenCheckpoint> OpenNewest(FileSystem* files, const std::string& folder) {
+  absl::StatusOr<OpenCheckpoint> checkpoint = OpenCheckpoint::Open(files, folder);
+  if (checkpoint.ok() || !IsDamage(checkpoint.status())) return checkpoint;
+  return absl::DataLossError(absl::StrCat(checkpoint.status().message(), kWayOut));
+}
+
+absl::Status CheckConfig(const RunConfig& config, const OpenCheckpoint& checkpoint) {
+  const std::string& folder = checkpoint.folder();
+  const std::string& yaml = checkpoint.manifest().config_yaml;
+  if (yaml.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        folder, ": was imported, there is no run that could go on from it; init_from.checkpoint starts a new one"));
+  }
+  ASSIGN_OR_RETURN(const RunConfig then, ParseRunConfig(yaml, absl::StrCat(folder, "/", kManifestName), {}));
+  return Annotate(CheckResumable(config, then), folder);
+}
+
+// The folder that `path` means, however it is spelled, also where its end does not exist.
+std::filesystem::path Canonical(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path canonical = std::filesystem::weakly_canonical(path, error);
+  return error ? std::filesystem::path(path).lexically_normal() : canonical;
+}
+
+// Where `path` is once the folder `from` is called `to`.
+std::string AfterRename(const std::string& path, const std::string& from, const std::string& to) {
+  const std::filesystem::path inside = Canonical(path).lexically_relative(Canonical(from));
+  if (inside.empty() || *inside.begin() == "..") return path;
+  return absl::StrCat(to, "/", inside.string());
+}
+
+// A new run's; `restart`: the checkpoints of the one before it are put aside, when nothing can be refused any more.
+absl::StatusOr<StartPoint> BeginAnew(FileSystem* files, const RunConfig& config, bool restart, uint64_t incarnation) {
+  StartPoint start{.config = config, .resume = std::nullopt};
+  std::string& source = start.config.init_from.checkpoint;
+  if (!source.empty()) {
+    ASSIGN_OR_RETURN(source, ResolveCheckpoint(files, source));
+    RETURN_IF_ERROR(OpenCheckpoint::Open(files, source).status());
+  }
+  if (!restart) return start;
+  const std::string before = CheckpointsOf(config.run.folder);
+  const std::string aside = absl::StrCat(before, "-before-", incarnation);
+  if (!source.empty()) source = AfterRename(source, before, aside);
+  RETURN_IF_ERROR(files->Rename(before, aside));
+  RETURN_IF_ERROR(files->SyncFolder(config.run.folder));
+  LogInfo(absl::StrCat("starts anew; the checkpoints of before are now in ", aside));
+  return start;
+}
+
+}  // namespace
+
+absl::StatusOr<StartPoint> DecideStart(FileSystem* files, const RunConfig& config, const StartOptions& options,
+                                       uint64_t incarnation) {
+  const std::string& run_folder = config.run.folder;
+  ASSIGN_OR_RETURN(const std::vector<std::string> removed, CleanUp(files, run_folder));
+  for (const std::string& one : removed) LogInfo(absl::StrCat("removed what was left half-written: ", one));
+  ASSIGN_OR_RETURN(const std::vector<CheckpointId> complete, ListCheckpoints(files, run_folder));
+  if (complete.empty() && options.resume == ResumeMode::kYes) {
+    return absl::NotFoundError(
+        absl::StrCat("run.folder ", run_folder, " has no complete checkpoint that the run could go on from"));
+  }
+  if (complete.empty() || options.restart) return BeginAnew(files, config, !complete.empty(), incarnation);
+  const std::string newest = CheckpointFolder(run_folder, complete.front());
+  if (options.resume == ResumeMode::kNo) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("run.folder ", run_folder, " holds a run that can go on, from ", newest,
+                     ": go on with it (arcshard train --resume ", run_folder,
+                     "), take another run.folder, or start anew with --restart, which puts its checkpoints aside"));
+  }
+  std::vector<Damaged> damaged;
+  ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, options.allow_older
+                                                        ? NewestWhole(files, run_folder, complete, &damaged)
+                                                        : OpenNewest(files, newest));
+  RETURN_IF_ERROR(CheckConfig(config, checkpoint));
+  RETURN_IF_ERROR(PutAside(files, run_folder, damaged));
+  return StartPoint{config, ResumePoint{checkpoint.folder(), checkpoint.manifest()}};
+}
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,92 @@
+#include "coordinator/service/reporter.h"
+
+#include "common/io/log.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+constexpr absl::Duration kBetweenLines = absl::Seconds(1);
+constexpr Phase kPhases[] = {Phase::kGathering, Phase::kJoining,  Phase::kTraining, Phase::kEvaluating,
+                             Phase::kStopping,  Phase::kFinished, Phase::kFailed};
+
+// As people say it, for the label of a metric.
+absl::string_view NameOf(Phase phase) {
+  switch (phase) {
+    case Phase::kGathering:
+    case Phase::kJoining:
+      return "waiting";
+    case Phase::kTraining:
+      return "training";
+    case Phase::kEvaluating:
+      return "verifying";
+    case Phase::kStopping:
+      return "stopping";
+    case Phase::kFinished:
+      return "finished";
+    case Phase::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+}  // namespace
+
+bool Reporter::WorthALine(const Progress& progress) {
+  const absl::Time now = clock_->Now();
+  if (progress.phase == Phase::kFailed) return false;  // main ends with that sentence
+  const bool news = progress.phase != last_phase_ || progress.waiting_for != last_waiting_for_;
+  const bool last_step = progress.steps > 0 && progress.step == progress.steps;
+  if (!news && !last_step && now < next_line_) return false;
+  last_phase_ = progress.phase;
+  last_waiting_for_ = progress.waiting_for;
+  next_line_ = now + kBetweenLines;
+  return true;
+}
+
+void Reporter::Report(const Progress& progress) {
+  metrics_->learning_rate.Set(progress.lr);
+  metrics_->epoch.Set(progress.epoch);
+  metrics_->loss.Set(progress.loss);
+  metrics_->target_cosine.Set(progress.target_cosine);
+  metrics_->samples_per_second.Set(progress.samples_per_second);
+  metrics_->remaining.Set(progress.eta_seconds);
+  metrics_->step.Set(static_cast<double>(progress.step));
+  metrics_->planned_steps.Set(static_cast<double>(progress.steps));
+  for (const Phase phase : kPhases) metrics_->phase.With(NameOf(phase)).Set(0);
+  metrics_->phase.With(NameOf(progress.phase)).Set(1);
+  if (progress.verification_step != last_verification_) {
+    last_verification_ = progress.verification_step;
+    for (const VerificationReport& set : progress.verification) {
+      metrics_->verification_accuracy.With(set.name).Set(set.accuracy);
+      if (!set.accept_rates.empty()) metrics_->verification_tar.With(set.name).Set(set.accept_rates.front().tar);
+    }
+  }
+  if (WorthALine(progress)) LogInfo(DescribeProgress(progress));
+}
+
+void Reporter::Note(const std::string& sentence) { LogInfo(sentence); }
+
+void Reporter::ViewFormed(const ViewAnnouncement& view) {
+  metrics_->incarnation.Set(static_cast<double>(view.view.incarnation));
+  metrics_->view.Set(static_cast<double>(view.view.counter));
+  metrics_->members.With(kShardRole).Set(static_cast<double>(view.shards.size()));
+  metrics_->members.With(kWorkerRole).Set(static_cast<double>(view.workers.size()));
+}
+
+void Reporter::StepDecided(const StepSummary& step) {
+  const bool commit = step.outcome == Outcome::kCommit;
+  metrics_->steps.With(commit ? kCommitted : kSkipped).Increment();
+  if (commit) metrics_->samples.Increment(static_cast<double>(step.samples));
+  metrics_->step_phase.With(kDecision).Observe(absl::ToDoubleSeconds(step.gathered_votes_for));
+}
+
+void Reporter::CheckpointSettled(const CheckpointSummary& checkpoint) {
+  metrics_->checkpoints.With(checkpoint.status.ok() ? kCheckpointComplete : kCheckpointFailed).Increment();
+  if (!checkpoint.status.ok()) return;
+  metrics_->checkpoint_timestamp.Set(absl::ToDoubleSeconds(checkpoint.at - absl::UnixEpoch()));
+  metrics_->checkpoint_step.Set(static_cast<double>(checkpoint.step));
+  metrics_->checkpoint_bytes.Set(static_cast<double>(checkpoint.bytes));
+  metrics_->checkpoint_duration.Observe(absl::ToDoubleSeconds(checkpoint.took));
+}
+
+}  // namespace arcshard::coordinator

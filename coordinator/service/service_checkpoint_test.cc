@@ -1,0 +1,125 @@
+#include <deque>
+#include <thread>
+#include <utility>
+
+#include "common/base/mutex.h"
+#include "coordinator/service/testing/service_test_kit.h"
+#include "gmock/gmock.h"
+
+// Checkpoints over real gRPC: reports reach Run, and TakeCheckpoint its caller.
+namespace arcshard::coordinator {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Whose owner says when a checkpoint is kept.
+class WaitingKeeper final : public CheckpointKeeper {
+ public:
+  void Complete(const std::string&, Manifest manifest) override {
+    MutexLock lock(&mutex_);
+    manifests_.push_back(std::move(manifest));
+    changed_.NotifyAll();
+  }
+  void Abandon(const std::string&) override {}
+
+  bool has_one() {
+    MutexLock lock(&mutex_);
+    return !manifests_.empty();
+  }
+  // The next one that is handed over.
+  Manifest Await() {
+    MutexLock lock(&mutex_);
+    while (manifests_.empty()) changed_.Wait(&mutex_);
+    Manifest manifest = std::move(manifests_.front());
+    manifests_.pop_front();
+    return manifest;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<Manifest> manifests_ ABSL_GUARDED_BY(mutex_);
+};
+
+class ServiceCheckpointTest : public ServiceTest {
+ protected:
+  void SetUp() override {
+    Run::Options options;
+    options.keeper = &keeper_;
+    options.config.run.folder = "/run";
+    Begin(options);
+  }
+  absl::Status Take(v1::TakeCheckpointResponse* response) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kCallLimit);
+    return FromGrpcStatus(stub_->TakeCheckpoint(&context, v1::TakeCheckpointRequest(), response));
+  }
+  // Of `step`, which was asked for.
+  void Keep(uint64_t step, const absl::Status& status = absl::OkStatus()) {
+    shard_->ReportCheckpoint(step);
+    worker_->ReportCheckpoint(step);
+    EXPECT_EQ(keeper_.Await().step, step);
+    service_->session()->CheckpointKept(step, status);
+  }
+
+  WaitingKeeper keeper_;
+};
+
+TEST_F(ServiceCheckpointTest, TakeCheckpointAnswersOnceItIsComplete) {
+  BeginTraining();
+  Step(1);
+  EXPECT_TRUE(Step(2).next().checkpoint());  // and an evaluation, during which the call comes
+  absl::Status status = absl::UnknownError("no answer");
+  v1::TakeCheckpointResponse response;
+  std::thread caller([&] { status = Take(&response); });
+  Keep(2);
+  caller.join();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(response.step(), 2u);
+  EXPECT_EQ(response.folder(), "/run/checkpoints/step-00000002.3");
+  EXPECT_EQ(metrics_.checkpoints.With(kCheckpointComplete).Value(), 1.0);
+}
+
+TEST_F(ServiceCheckpointTest, AReportOfTheLargestPartArrives) {
+  BeginTraining();
+  Step(1);
+  EXPECT_TRUE(Step(2).next().checkpoint());
+  worker_->ReportCheckpoint(2);
+  worker_->ReportEvaluation();
+  shard_->Read(v1::CoordinatorMessage::kProceed);  // the worker's part is there, too
+  shard_->ReportCheckpoint(2, kMaxPartBytes);
+  shard_->HalfClose();  // after which the run ends, whether the report has arrived or not
+  AwaitEnd().IgnoreError();
+  ASSERT_TRUE(keeper_.has_one());
+  const Manifest manifest = keeper_.Await();
+  ASSERT_EQ(manifest.files.size(), 1u);
+  EXPECT_EQ(manifest.files[0].bytes, kMaxPartBytes);
+}
+
+TEST_F(ServiceCheckpointTest, TakeCheckpointIsRefusedBeforeTheTrainingAndAfterIt) {
+  v1::TakeCheckpointResponse response;
+  EXPECT_EQ(Take(&response), absl::FailedPreconditionError("no checkpoint can be taken before the run began"));
+  BeginTraining();
+  worker_->Break();
+  EXPECT_TRUE(absl::IsAborted(AwaitEnd()));
+  const absl::Status late = Take(&response);
+  EXPECT_TRUE(absl::IsAborted(late)) << late;
+  EXPECT_THAT(std::string(late.message()), HasSubstr("worker 0 (pid 123 on host) died"));
+}
+
+TEST_F(ServiceCheckpointTest, ARunEndsWhenItsLastCheckpointIsComplete) {
+  BeginTraining();
+  service_->session()->RequestStop();
+  EXPECT_TRUE(Step(1).next().checkpoint());
+  shard_->ReportCheckpoint(1);
+  worker_->ReportCheckpoint(1);
+  EXPECT_EQ(keeper_.Await().step, 1u);
+  shard_->Finish();
+  worker_->Finish();
+  service_->session()->CheckpointKept(1, absl::OkStatus());
+  EXPECT_TRUE(AwaitEnd().ok());
+  EXPECT_TRUE(shard_->ReadToEnd().ok());
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

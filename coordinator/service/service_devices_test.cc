@@ -1,0 +1,48 @@
+// GPUs that the coordinator leases, over real gRPC.
+#include <string>
+#include <vector>
+
+#include "coordinator/service/testing/service_test_kit.h"
+#include "gmock/gmock.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+using ::testing::StartsWith;
+
+TEST_F(ServiceTest, FourShardsOnTwoMachinesOfTwoGpusGetOneEachAndAgainAfterARestart) {
+  std::vector<DeviceMemory> kept;
+  Run::Options options;
+  options.config.cluster.shards = 5;
+  options.keep_device_memory = [&kept](const std::vector<DeviceMemory>& memory) { kept = memory; };
+  Begin(options);
+  const auto lease = [](Peer* peer, const std::string& machine, const std::string& replica) {
+    peer->RegisterOnAGpu(machine, replica);
+    return peer->Read(v1::CoordinatorMessage::kWelcome).welcome().device();
+  };
+  {
+    Peer a(stub_.get()), b(stub_.get()), c(stub_.get()), d(stub_.get()), fifth(stub_.get());
+    EXPECT_EQ(lease(&a, "one", "shard-0"), "GPU-one0");
+    EXPECT_EQ(lease(&b, "two", "shard-1"), "GPU-two0");
+    EXPECT_EQ(lease(&c, "one", "shard-2"), "GPU-one1");
+    EXPECT_EQ(lease(&d, "two", "shard-3"), "GPU-two1");
+    fifth.RegisterOnAGpu("two", "shard-4");
+    const absl::Status refused = fifth.ReadToEnd();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(
+        std::string(refused.message()),
+        StartsWith("no GPU is left for shard 4 (pid 123 on host): all 2 that it sees are leased, GPU-two0 (H100) to "
+                   "shard 1 (pid 123 on host), GPU-two1 (H100) to shard 3"));
+  }
+  EXPECT_FALSE(AwaitEnd().ok());  // they are gone, and with them this life of the run
+  options.device_memory = kept;
+  Begin(options);
+  Peer a(stub_.get()), b(stub_.get()), c(stub_.get()), d(stub_.get());
+  EXPECT_EQ(lease(&d, "two", "shard-3"), "GPU-two1");
+  EXPECT_EQ(lease(&c, "one", "shard-2"), "GPU-one1");
+  EXPECT_EQ(lease(&b, "two", "shard-1"), "GPU-two0");
+  EXPECT_EQ(lease(&a, "one", "shard-0"), "GPU-one0");
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "arcshard/v1/coordinator.pb.h"
+#include "coordinator/run/run_status.h"
+
+namespace arcshard::coordinator {
+
+// Without `coordinator`, which the process itself knows.
+v1::RunStatus ToProto(const RunStatus& status);
+
+}  // namespace arcshard::coordinator

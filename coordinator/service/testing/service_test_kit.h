@@ -1,0 +1,197 @@
+#pragma once
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/sync_stream.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "common/base/testing/fake_clock.h"
+#include "common/metrics/metric_list.h"
+#include "common/rpc/endpoint.h"
+#include "common/rpc/status.h"
+#include "coordinator/service/reporter.h"
+#include "coordinator/service/service.h"
+#include "gtest/gtest.h"
+
+// For the tests of the coordinator over real gRPC: a server, and participants that say what they are told to.
+namespace arcshard::coordinator {
+
+// Far above what a call takes: a hang fails instead of hanging.
+inline constexpr auto kCallLimit = std::chrono::seconds(60);
+
+// A participant of the plain, synchronous client.
+class Peer {
+ public:
+  explicit Peer(v1::Coordinator::Stub* stub) {
+    context_.set_deadline(std::chrono::system_clock::now() + kCallLimit);
+    stream_ = stub->Attend(&context_);
+  }
+  ~Peer() { context_.TryCancel(); }
+
+  // A shard on a GPU of `machine`, which has two.
+  void RegisterOnAGpu(const std::string& machine, const std::string& replica) {
+    v1::ParticipantMessage message = Registration(v1::ROLE_SHARD);
+    v1::DeviceRequest* request = message.mutable_register_()->mutable_device_request();
+    request->set_machine(machine);
+    request->set_replica(replica);
+    for (const char* gpu : {"0", "1"}) {
+      request->add_devices()->set_uuid("GPU-" + machine + gpu);
+      request->mutable_devices()->rbegin()->set_name("H100");
+    }
+    stream_->Write(message);
+  }
+  void Register(v1::Role role) { stream_->Write(Registration(role)); }
+  static v1::ParticipantMessage Registration(v1::Role role) {
+    v1::ParticipantMessage message;
+    v1::Register* body = message.mutable_register_();
+    body->set_role(role);
+    body->set_address("host:1");
+    body->set_host("host");
+    body->set_pid(123);
+    body->set_capacity_bytes(uint64_t{1} << 30);
+    return message;
+  }
+  void ReportData() {
+    v1::ParticipantMessage message;
+    message.mutable_dataset()->set_samples(20);
+    message.mutable_dataset()->set_classes(5);
+    stream_->Write(message);
+  }
+  void Join() {
+    v1::ParticipantMessage message;
+    *message.mutable_joined()->mutable_view() = view_;
+    stream_->Write(message);
+  }
+  void Vote(uint64_t step) {
+    v1::ParticipantMessage message;
+    *message.mutable_ready()->mutable_view() = view_;
+    message.mutable_ready()->set_step(step);
+    message.mutable_ready()->set_finite(true);
+    message.mutable_ready()->set_loss(2.5);
+    stream_->Write(message);
+  }
+  void ReportEvaluation() {
+    v1::ParticipantMessage message;
+    *message.mutable_evaluated()->mutable_view() = view_;
+    v1::Verification* set = message.mutable_evaluated()->add_sets();
+    set->set_name("omniglot");
+    set->set_accuracy(0.93);
+    stream_->Write(message);
+  }
+  // Of one file of `bytes`; none: of no file.
+  void ReportCheckpoint(uint64_t step, uint64_t bytes = 0) {
+    v1::ParticipantMessage message;
+    *message.mutable_checkpoint()->mutable_view() = view_;
+    message.mutable_checkpoint()->set_step(step);
+    if (bytes > 0) {
+      v1::CheckpointFile* file = message.mutable_checkpoint()->add_files();
+      file->set_name("class_centers-0-5.safetensors");
+      file->set_bytes(bytes);
+      const uint64_t blocks = (bytes + FileRecord::kBlockBytes - 1) / FileRecord::kBlockBytes;
+      file->mutable_block_crc32c()->Resize(static_cast<int>(blocks), 7);
+    }
+    stream_->Write(message);
+  }
+  void Finish() {
+    v1::ParticipantMessage message;
+    message.mutable_finished();
+    stream_->Write(message);
+  }
+  void Send(const v1::ParticipantMessage& message) { stream_->Write(message); }
+  void HalfClose() { stream_->WritesDone(); }
+  void Break() { context_.TryCancel(); }
+
+  // The next message, which must be of `kind`.
+  v1::CoordinatorMessage Read(v1::CoordinatorMessage::MessageCase kind) {
+    v1::CoordinatorMessage message;
+    EXPECT_TRUE(stream_->Read(&message)) << "the stream ended instead of message " << kind;
+    EXPECT_EQ(message.message_case(), kind) << message.ShortDebugString();
+    if (message.has_view()) view_ = message.view().view();
+    return message;
+  }
+  // How the stream ends; what arrives before is dropped.
+  absl::Status ReadToEnd() {
+    v1::CoordinatorMessage message;
+    while (stream_->Read(&message)) {
+    }
+    return FromGrpcStatus(stream_->Finish());
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::ParticipantMessage, v1::CoordinatorMessage>> stream_;
+  v1::View view_;
+};
+
+class ServiceTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Begin({}); }
+  // A coordinator, in place of the one before.
+  void Begin(Run::Options options) {
+    shard_.reset();
+    worker_.reset();
+    server_.reset();
+    options.config.data.batch_size = 10;
+    options.config.data.micro_batch_size = 5;
+    options.config.schedule.epochs = 1;
+    options.config.verification.sets = {"omniglot.bin"};
+    options.config_yaml = "run: {}";
+    options.incarnation = 3;
+    service_ = std::make_unique<Service>(options, &clock_, &reporter_, &metrics_);
+    auto server = RpcServer::Start("127.0.0.1:0", {service_.get()}, Security(), kMaxParticipantMessageBytes);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    stub_ = v1::Coordinator::NewStub(MakeChannel(server_->address()));
+    shard_ = std::make_unique<Peer>(stub_.get());
+    worker_ = std::make_unique<Peer>(stub_.get());
+  }
+  // Calls end before the server does, and the server before the service.
+  ~ServiceTest() override {
+    shard_.reset();
+    worker_.reset();
+    server_.reset();
+  }
+
+  void BeginTraining() {
+    shard_->Register(v1::ROLE_SHARD);
+    worker_->Register(v1::ROLE_WORKER);
+    for (Peer* peer : {shard_.get(), worker_.get()}) {
+      const v1::Welcome welcome = peer->Read(v1::CoordinatorMessage::kWelcome).welcome();
+      EXPECT_EQ(welcome.config_yaml(), "run: {}");
+      EXPECT_EQ(welcome.incarnation(), 3u);
+    }
+    worker_->ReportData();
+    for (Peer* peer : {shard_.get(), worker_.get()}) {
+      EXPECT_EQ(peer->Read(v1::CoordinatorMessage::kView).view().num_classes(), 5);
+      peer->Join();
+    }
+    for (Peer* peer : {shard_.get(), worker_.get()}) {
+      EXPECT_EQ(peer->Read(v1::CoordinatorMessage::kDecision).decision().next().plan().step(), 1u);
+    }
+  }
+  v1::Decision Step(uint64_t step) {
+    v1::Decision decision;
+    for (Peer* peer : {shard_.get(), worker_.get()}) peer->Vote(step);
+    for (Peer* peer : {shard_.get(), worker_.get()})
+      decision = peer->Read(v1::CoordinatorMessage::kDecision).decision();
+    EXPECT_EQ(decision.step(), step);
+    return decision;
+  }
+  absl::Status AwaitEnd() {
+    return service_->session()->AwaitEnd(absl::Seconds(60)).value_or(absl::UnknownError("still running"));
+  }
+
+  FakeClock clock_;
+  MetricRegistry registry_;
+  CoordinatorMetrics metrics_{&registry_};
+  Reporter reporter_{&clock_, &metrics_};
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<RpcServer> server_;
+  std::unique_ptr<v1::Coordinator::Stub> stub_;
+  std::unique_ptr<Peer> shard_, worker_;
+};
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,57 @@
+#include "shard_server/checkpoint/class_centers.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/checkpoint/class_rows.h"
+#include "common/io/file.h"
+#include "common/io/safetensors.h"
+#include "shard_server/checkpoint/row_copier.h"
+
+namespace arcshard::shard {
+namespace {
+
+constexpr int64_t kBlockBytes = int64_t{8} << 20;  // of rows copied at a time
+
+std::string RangeName(ClassRange range) { return absl::StrCat(range.begin, "-", range.end); }
+
+int64_t RowsOfABlock(int64_t dim) {
+  return std::max<int64_t>(1, kBlockBytes / (dim * static_cast<int64_t>(sizeof(float))));
+}
+
+}  // namespace
+
+absl::Status LoadClassCenters(const std::string& path, head::Head* head) {
+  const head::HeadOptions& options = head->options();
+  ASSIGN_OR_RETURN(const ClassRows rows, ClassRows::OfFile(path));
+  RETURN_IF_ERROR(CheckDim(rows, options, path));
+  if (rows.num_classes() > options.num_classes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": has ", rows.num_classes(), " classes, this run has ", options.num_classes));
+  }
+  return RowCopier(&rows, {RowKind::kCenters}, head).Copy(options.range.begin, options.range);
+}
+
+absl::Status SaveClassCenters(const std::string& folder, const head::Head& head) {
+  const head::HeadOptions& options = head.options();
+  if (options.range.size() == 0) return absl::OkStatus();
+  RETURN_IF_ERROR(CreateFolders(folder));
+  const std::string name = RowTensorName(RowKind::kCenters, options.range);
+  ASSIGN_OR_RETURN(
+      SafetensorsWriter writer,
+      SafetensorsWriter::Create(absl::StrCat(folder, "/class_centers-", RangeName(options.range), ".safetensors"),
+                                {{name, TensorDtype::kF32, {options.range.size(), options.dim}}},
+                                {{"format", "arcshard"}, {"num_classes", absl::StrCat(options.num_classes)}}));
+  std::vector<float> block;
+  for (int64_t begin = options.range.begin; begin < options.range.end; begin += RowsOfABlock(options.dim)) {
+    const int64_t end = std::min(options.range.end, begin + RowsOfABlock(options.dim));
+    block.resize((end - begin) * options.dim);
+    RETURN_IF_ERROR(head.ReadWeights({begin, end}, {block.data(), end - begin, options.dim}));
+    RETURN_IF_ERROR(writer.Append<float>(name, block));
+  }
+  return writer.Finish();
+}
+
+}  // namespace arcshard::shard

@@ -1,0 +1,107 @@
+#include "shard_server/head/cpu/operands.h"
+
+#include <algorithm>
+
+#include "shard_server/head/cpu/block_ops.h"
+#include "shard_server/head/cpu/vectorised.h"
+
+namespace arcshard::head {
+namespace {
+
+uint32_t Pair(Bfloat16 low, Bfloat16 high) { return low.bits | static_cast<uint32_t>(high.bits) << 16; }
+
+}  // namespace
+
+void Convert(int64_t n, const float* x, float* y) { std::copy_n(x, n, y); }
+
+void Convert(int64_t n, const Bfloat16* x, Bfloat16* y) { std::copy_n(x, n, y); }
+
+ARCSHARD_VECTORISED
+void Convert(int64_t n, const float* __restrict x, Bfloat16* __restrict y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = RoundToNearest(x[i]);
+}
+
+ARCSHARD_VECTORISED
+void Convert(int64_t n, const Bfloat16* __restrict x, float* __restrict y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = Widen(x[i]);
+}
+
+ARCSHARD_VECTORISED
+void PairRows(int64_t rows, int64_t dim, const Bfloat16* x, int64_t stride, Bfloat16* paired) {
+  for (int64_t row = 0; row + 1 < rows; row += 2) {
+    const Bfloat16* const __restrict even = x + row * stride;
+    const Bfloat16* const __restrict odd = even + stride;
+    Bfloat16* const __restrict out = paired + row * dim;
+    for (int64_t d = 0; d < dim; ++d) {
+      out[2 * d] = even[d];
+      out[2 * d + 1] = odd[d];
+    }
+  }
+}
+
+void PairScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,
+                    float* paired) {
+  for (int64_t row = 0; row < rows; ++row) Scale(dim, factors[row], x + row * dim, paired + row * dim);
+  std::fill(paired + rows * dim, paired + padded_rows * dim, 0.0f);
+}
+
+void PairScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,
+                    Bfloat16* paired) {
+  for (int64_t row = 0; row < padded_rows; ++row) {
+    Bfloat16* const out = paired + row / 2 * 2 * dim + row % 2;
+    for (int64_t d = 0; d < dim; ++d) {
+      out[2 * d] = row < rows ? RoundToNearest(factors[row] * x[row * dim + d]) : Bfloat16();
+    }
+  }
+}
+
+void PairTransposed(int64_t rows, int64_t dim, const float* x, int64_t columns, float* paired) {
+  for (int64_t d = 0; d < dim; ++d, paired += columns) {
+    for (int64_t row = 0; row < rows; ++row) paired[row] = x[row * dim + d];
+    std::fill(paired + rows, paired + columns, 0.0f);
+  }
+}
+
+void PairTransposed(int64_t rows, int64_t dim, const float* x, int64_t columns, Bfloat16* paired) {
+  for (int64_t d = 0; d < dim; d += 2, paired += 2 * columns) {
+    std::fill(paired, paired + 2 * columns, Bfloat16());
+    for (int64_t row = 0; row < rows; ++row) {
+      paired[2 * row] = RoundToNearest(x[row * dim + d]);
+      if (d + 1 < dim) paired[2 * row + 1] = RoundToNearest(x[row * dim + d + 1]);
+    }
+  }
+}
+
+ARCSHARD_VECTORISED
+void Transpose(int64_t rows, int64_t columns, const float* __restrict x, float* __restrict y) {
+  for (int64_t row = 0; row < rows; row += kLanes) {
+    for (int64_t column = 0; column < columns; column += kLanes) {
+      for (int64_t j = 0; j < kLanes; ++j) {
+        for (int64_t i = 0; i < kLanes; ++i) y[(column + j) * rows + row + i] = x[(row + i) * columns + column + j];
+      }
+    }
+  }
+}
+
+// Two rows at a time, as one column of pairs.
+ARCSHARD_VECTORISED
+void Transpose(int64_t rows, int64_t columns, const Bfloat16* __restrict x, Bfloat16* __restrict y) {
+  for (int64_t row = 0; row < rows; row += kLanes) {
+    for (int64_t column = 0; column < columns; column += kLanes) {
+      uint32_t pairs[kLanes / 2][kLanes];
+      for (int64_t i = 0; i < kLanes / 2; ++i) {
+        const Bfloat16* const even = x + (row + 2 * i) * columns + column;
+        for (int64_t j = 0; j < kLanes; ++j) pairs[i][j] = Pair(even[j], even[columns + j]);
+      }
+      for (int64_t j = 0; j < kLanes; ++j) {
+        Bfloat16* const out = y + (column + j) * rows + row;
+        for (int64_t i = 0; i < kLanes / 2; ++i) {
+          out[2 * i].bits = static_cast<uint16_t>(pairs[i][j]);
+          out[2 * i + 1].bits = static_cast<uint16_t>(pairs[i][j] >> 16);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace arcshard::head

@@ -1,0 +1,112 @@
+#include "shard_server/head/cpu/products.h"
+
+#include <ATen/native/CPUBlas.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "shard_server/head/bfloat16.h"
+
+namespace arcshard::head {
+namespace {
+
+namespace cpublas = at::native::cpublas;
+
+// Rows of a call: what is read of the left factor stays in the nearest cache.
+constexpr int64_t kRowsOfCall = 64;
+
+const at::BFloat16* Torch(const Bfloat16* x) {
+  static_assert(sizeof(at::BFloat16) == sizeof(Bfloat16));
+  return reinterpret_cast<const at::BFloat16*>(x);
+}
+
+void MultiplyNatively(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c) {
+  cpublas::brgemm(shape.m, shape.n, shape.k, shape.lda, shape.n, shape.n, accumulate, Torch(a), Torch(b), c,
+                  /*is_vnni=*/true);
+}
+
+// Where LibTorch has no such kernel for this processor, it takes the right factor for one that is not paired, or
+// throws: found by trying.
+bool HasPairedProducts() {
+  constexpr ProductShape kShape = {16, 16, 4, 4};
+  Bfloat16 a[16 * 4], b[4 * 16];
+  float native[16 * 16] = {}, widened[16 * 16] = {};
+  for (int i = 0; i < 64; ++i) {
+    a[i] = RoundToNearest(static_cast<float>(i % 7 - 3));
+    b[i] = RoundToNearest(static_cast<float>(i % 11 - 5));
+  }
+  try {
+    MultiplyNatively(kShape, a, b, false, native);
+  } catch (const std::exception&) {
+    return false;
+  }
+  ReleaseProducts();
+  MultiplyWidened(kShape, a, b, false, widened);
+  return std::equal(native, native + 256, widened);  // small whole numbers: exact either way
+}
+
+// In pieces of the left factor's rows.
+template <typename T>
+void MultiplyInPieces(ProductShape shape, const T* a, const T* b, bool accumulate, float* c) {
+  const int64_t rows = shape.m;
+  for (int64_t row = 0; row < rows; row += kRowsOfCall) {
+    shape.m = std::min(kRowsOfCall, rows - row);
+    Multiply(shape, a + row * shape.lda, b, accumulate, c + row * shape.n);
+  }
+}
+
+}  // namespace
+
+void MultiplyWidened(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c) {
+  thread_local std::vector<float> left, right;
+  left.resize(static_cast<size_t>(shape.m * shape.k));
+  right.resize(static_cast<size_t>(shape.k * shape.n));
+  for (int64_t i = 0; i < shape.m; ++i) {
+    for (int64_t k = 0; k < shape.k; ++k) left[static_cast<size_t>(i * shape.k + k)] = Widen(a[i * shape.lda + k]);
+  }
+  for (int64_t k = 0; k < shape.k; ++k) {
+    const Bfloat16* const pair = b + k / 2 * shape.n * 2 + k % 2;
+    for (int64_t j = 0; j < shape.n; ++j) right[static_cast<size_t>(k * shape.n + j)] = Widen(pair[2 * j]);
+  }
+  Multiply({shape.m, shape.n, shape.k, shape.k}, left.data(), right.data(), accumulate, c);
+}
+
+void Multiply(const ProductShape& shape, const float* a, const float* b, bool accumulate, float* c) {
+  cpublas::brgemm(shape.m, shape.n, shape.k, shape.lda, shape.n, shape.n, accumulate, a, b, c, /*is_vnni=*/false);
+}
+
+void Multiply(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c) {
+  static const bool native = HasPairedProducts();
+  if (native) {
+    MultiplyNatively(shape, a, b, accumulate, c);
+  } else {
+    MultiplyWidened(shape, a, b, accumulate, c);
+  }
+}
+
+template <typename T>
+void ProductOfCosines(const BlockShape& shape, const T* w, const T* e, float* s) {
+  const int64_t depth = DepthOf<T>(shape.dim);
+  MultiplyInPieces<T>({shape.rows, shape.samples, depth, depth}, w, e, false, s);
+}
+
+template <typename T>
+void AddWeightedCenters(const BlockShape& shape, const T* q_transposed, const T* w, float* u) {
+  MultiplyInPieces<T>({shape.samples, shape.dim, shape.rows, shape.rows}, q_transposed, w, true, u);
+}
+
+template <typename T>
+void ProductOfGradient(const BlockShape& shape, const T* q, const T* e, bool accumulate, float* h) {
+  MultiplyInPieces<T>({shape.rows, shape.dim, shape.samples, shape.samples}, q, e, accumulate, h);
+}
+
+void ReleaseProducts() { cpublas::brgemm_release(); }
+
+template void ProductOfCosines(const BlockShape&, const float*, const float*, float*);
+template void ProductOfCosines(const BlockShape&, const Bfloat16*, const Bfloat16*, float*);
+template void AddWeightedCenters(const BlockShape&, const float*, const float*, float*);
+template void AddWeightedCenters(const BlockShape&, const Bfloat16*, const Bfloat16*, float*);
+template void ProductOfGradient(const BlockShape&, const float*, const float*, bool, float*);
+template void ProductOfGradient(const BlockShape&, const Bfloat16*, const Bfloat16*, bool, float*);
+
+}  // namespace arcshard::head

@@ -1,0 +1,193 @@
+#include "shard_server/head/cuda/cuda_kernels.h"
+#include "shard_server/head/cuda/cuda_launch.h"
+#include "shard_server/head/optimizer_steps.h"
+#include "shard_server/head/random_draws.h"
+
+// The kernels over one block of classes.
+namespace arcshard::head {
+namespace {
+
+constexpr int kSamples = 128;  // columns of S that a block of threads takes, one thread for each
+
+// blockIdx.x: which samples, blockIdx.y: which tile of rows. A thread walks its column down the tile, so neighbours
+// read neighbouring floats and the tile's sum needs nobody else.
+template <typename Q>
+__global__ void ExponentialsKernel(NegativeExponential exponential, ExponentialsArguments arguments, Q* q) {
+  const int64_t sample = static_cast<int64_t>(blockIdx.x) * kSamples + threadIdx.x;
+  if (sample >= arguments.samples) return;
+  const int64_t first = blockIdx.y * kTileRows;
+  const int64_t last = min(first + kTileRows, arguments.range.size);
+  const int64_t own = arguments.own[sample] - arguments.range.begin;
+  float sum = 0.0f;
+  for (int64_t row = first; row < last; ++row) {
+    const float inverse_norm = arguments.inverse_norms[arguments.active[arguments.range.begin + row]];
+    const NegativeTerm term = exponential(arguments.s[row * arguments.stride + sample], inverse_norm);
+    if (row != own) sum += term.p;
+    q[row * arguments.stride + sample] = Nearest<Q>(row == own ? 0.0f : term.q);
+  }
+  arguments.tile_sums[blockIdx.y * arguments.stride + sample] = sum;
+}
+
+__global__ void AddTileSumsKernel(int64_t tiles, int64_t samples, int64_t stride, const float* tile_sums,
+                                  double* sums) {
+  const int64_t sample = GlobalThread();
+  if (sample >= samples) return;
+  double sum = sums[sample];
+  for (int64_t tile = 0; tile < tiles; ++tile) sum += static_cast<double>(tile_sums[tile * stride + sample]);
+  sums[sample] = sum;
+}
+
+// One warp for each target; the first of those that share a row adds all of them, in their order.
+__global__ void AddTargetsKernel(TargetsArguments a) {
+  int64_t target = GlobalWarp();
+  if (target >= a.targets) return;
+  const int64_t position = a.positions[target];
+  const int64_t row = position - a.range.begin;
+  if (row < 0 || row >= a.range.size || (target > 0 && a.positions[target - 1] == position)) return;
+  const float inverse_norm = a.inverse_norms[a.active[position]];
+  for (; target < a.targets && a.positions[target] == position; ++target) {
+    const int64_t sample = a.samples[target];
+    const float factor = a.t[sample] * inverse_norm;
+    for (int64_t d = Lane(); d < a.dim; d += kWarp) a.h[row * a.dim + d] += factor * a.unit[sample * a.dim + d];
+  }
+}
+
+constexpr int kDims =
+    static_cast<int>(RoundingBits::kDims);  // that a lane takes at once: one call of Philox rounds them
+
+// The bits that round an octet of a row; none where it is held in float32.
+template <typename T>
+struct OctetBits {
+  __device__ OctetBits(const RoundingBits&, uint64_t, int64_t, int64_t, Rounded) {}
+  __device__ uint32_t operator[](int) const { return 0; }
+};
+template <>
+struct OctetBits<Bfloat16> {
+  std::array<uint32_t, 4> words;
+  __device__ OctetBits(const RoundingBits& bits, uint64_t step, int64_t j, int64_t octet, Rounded what)
+      : words(bits.Words(step, j, octet, what)) {}
+  __device__ uint32_t operator[](int i) const { return RoundingBits::Of(words, i); }
+};
+
+// Up to 8 values of a row. Where rows are a multiple of 8 values long they are moved 16 bytes at a time.
+template <typename T>
+__device__ void LoadOctet(const T* from, int count, T (&to)[kDims]) {
+  if (count == kDims && reinterpret_cast<uintptr_t>(from) % sizeof(uint4) == 0) {
+#pragma unroll
+    for (size_t i = 0; i < sizeof(to) / sizeof(uint4); ++i) {
+      reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(from)[i];
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < kDims; ++i) {
+      if (i < count) to[i] = from[i];
+    }
+  }
+}
+template <typename T>
+__device__ void StoreOctet(const T (&from)[kDims], int count, T* to) {
+  if (count == kDims && reinterpret_cast<uintptr_t>(to) % sizeof(uint4) == 0) {
+#pragma unroll
+    for (size_t i = 0; i < sizeof(from) / sizeof(uint4); ++i) {
+      reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(from)[i];
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < kDims; ++i) {
+      if (i < count) to[i] = from[i];
+    }
+  }
+}
+
+// One warp for each row: H·w first, then the step. The second reading finds H and w in the cache.
+template <typename Step, typename W, typename V>
+__global__ void UpdateKernel(Step step, RoundingBits bits, UpdateArguments a, W* weights, V* moments0, V* moments1) {
+  const int64_t i = GlobalWarp();
+  if (i >= a.range.size) return;
+  const int64_t row = a.active[a.range.begin + i];
+  const float* const h = a.h + i * a.dim;
+  W* const w = weights + row * a.dim;
+  V* const v0 = moments0 + row * a.dim;
+  V* const v1 = moments1 + row * a.dim;
+
+  float dot = 0.0f;
+  for (int64_t d = Lane(); d < a.dim; d += kWarp) dot += h[d] * Widen(w[d]);
+  const float inverse_norm = a.inverse_norms[row];
+  const float radial = WarpSum(dot) * inverse_norm * inverse_norm;
+  const uint32_t count = a.counts == nullptr ? 0 : a.counts[row] + 1;
+  const typename Step::OfClass of_class = step.ForClass(count);
+
+  const int64_t j = a.first_class + row;
+  float square = 0.0f;
+  for (int64_t octet = Lane(); octet * kDims < a.dim; octet += kWarp) {
+    const int64_t d = octet * kDims;
+    const int dims = static_cast<int>(min(static_cast<int64_t>(kDims), a.dim - d));
+    alignas(16) float h8[kDims] = {};
+    alignas(16) W w8[kDims] = {};
+    alignas(16) V v8[kDims] = {};
+    alignas(16) V second8[kDims] = {};
+    LoadOctet(h + d, dims, h8);
+    LoadOctet(w + d, dims, w8);
+    LoadOctet(v0 + d, dims, v8);
+    if (Step::kMoments == 2) LoadOctet(v1 + d, dims, second8);
+    const OctetBits<W> of_weight(bits, a.step, j, octet, Rounded::kWeight);
+    const OctetBits<V> of_moment0(bits, a.step, j, octet, Rounded::kMoment0);
+    const OctetBits<V> of_moment1(bits, a.step, j, octet, Rounded::kMoment1);
+#pragma unroll
+    for (int k = 0; k < kDims; ++k) {
+      const RandomOfElement random = {of_weight[k], of_moment0[k], of_moment1[k]};
+      step(of_class, h8[k], radial, w8[k], v8[k], second8[k], random);
+      if (k < dims) square += Widen(w8[k]) * Widen(w8[k]);
+    }
+    StoreOctet(w8, dims, w + d);
+    StoreOctet(v8, dims, v0 + d);
+    if (Step::kMoments == 2) StoreOctet(second8, dims, v1 + d);
+  }
+  square = WarpSum(square);
+  if (Lane() != 0) return;
+  a.inverse_norms[row] = InverseNorm(square);
+  if (a.counts != nullptr) a.counts[row] = count;
+}
+
+template <typename Step>
+cudaError_t Update(const Step& step, const UpdateArguments& arguments, cudaStream_t stream) {
+  const RoundingBits bits(arguments.seed);
+  return WithType(arguments.w, [&]<typename W>(W* w) {
+    return WithType(arguments.moment0, [&]<typename V>(V* moment0) {
+      return LaunchWarps(UpdateKernel<Step, W, V>, arguments.range.size, stream, step, bits, arguments, w, moment0,
+                         static_cast<V*>(arguments.moment1.data));
+    });
+  });
+}
+
+}  // namespace
+
+cudaError_t Exponentials(const NegativeExponential& exponential, const ExponentialsArguments& arguments,
+                         cudaStream_t stream) {
+  if (arguments.samples == 0 || arguments.range.size == 0) return cudaSuccess;
+  const dim3 grid(static_cast<unsigned>((arguments.samples + kSamples - 1) / kSamples),
+                  static_cast<unsigned>(TilesOf(arguments.range.size)));
+  return WithType(arguments.q, [&]<typename Q>(Q* q) {
+    ExponentialsKernel<Q><<<grid, kSamples, 0, stream>>>(exponential, arguments, q);
+    return cudaGetLastError();
+  });
+}
+
+cudaError_t AddTileSums(int64_t tiles, int64_t samples, int64_t stride, const float* tile_sums, double* sums,
+                        cudaStream_t stream) {
+  return LaunchThreads(AddTileSumsKernel, samples, stream, tiles, samples, stride, tile_sums, sums);
+}
+
+cudaError_t AddTargets(const TargetsArguments& arguments, cudaStream_t stream) {
+  return LaunchWarps(AddTargetsKernel, arguments.targets, stream, arguments);
+}
+
+cudaError_t UpdateRows(const SgdOptions& options, float lr, const UpdateArguments& arguments, cudaStream_t stream) {
+  return Update(SgdStep(options, lr), arguments, stream);
+}
+
+cudaError_t UpdateRows(const AdamWOptions& options, float lr, const UpdateArguments& arguments, cudaStream_t stream) {
+  return Update(AdamWStep(options, lr), arguments, stream);
+}
+
+}  // namespace arcshard::head

@@ -1,0 +1,52 @@
+#include "shard_server/head/cuda/cuda_memory.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "shard_server/head/cuda/cuda_check.h"
+
+namespace arcshard::head {
+namespace {
+
+// Buffers that grow with the batch grow by half at least, so that a slowly growing batch does not reallocate each time.
+int64_t GrownSize(int64_t old_bytes, int64_t bytes) { return old_bytes == 0 ? bytes : bytes + bytes / 2; }
+
+absl::Status NoMemory(const absl::Status& status, absl::string_view what, int64_t bytes) {
+  return Annotate(status, absl::StrCat("no memory for ", what, " (", bytes, " bytes)"));
+}
+
+}  // namespace
+
+DeviceMemory::~DeviceMemory() {
+  // Its error, if any, is that of an earlier call, which was reported; the process of a broken device ends anyway.
+  if (data_ != nullptr) cudaFree(data_);
+}
+
+absl::Status DeviceMemory::Reserve(int64_t bytes, absl::string_view what) {
+  if (bytes <= bytes_) return absl::OkStatus();
+  const int64_t size = GrownSize(bytes_, bytes);
+  *this = DeviceMemory();
+  if (const absl::Status status = CUDA_STATUS(cudaMalloc(&data_, static_cast<size_t>(size))); !status.ok()) {
+    data_ = nullptr;
+    return NoMemory(status, what, size);
+  }
+  bytes_ = size;
+  return absl::OkStatus();
+}
+
+PinnedMemory::~PinnedMemory() {
+  if (data_ != nullptr) cudaFreeHost(data_);
+}
+
+absl::Status PinnedMemory::Reserve(int64_t bytes, absl::string_view what) {
+  if (bytes <= bytes_) return absl::OkStatus();
+  const int64_t size = GrownSize(bytes_, bytes);
+  *this = PinnedMemory();
+  if (const absl::Status status = CUDA_STATUS(cudaMallocHost(&data_, static_cast<size_t>(size))); !status.ok()) {
+    data_ = nullptr;
+    return NoMemory(status, what, size);
+  }
+  bytes_ = size;
+  return absl::OkStatus();
+}
+
+}  // namespace arcshard::head

@@ -1,0 +1,230 @@
+#include "shard_server/service/service.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/base/token.h"
+#include "common/io/log.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/security/authorize.h"
+#include "common/rpc/server_stream.h"
+#include "common/rpc/tensor_codec.h"
+#include "shard_server/service/statistics_messages.h"
+
+namespace arcshard::shard {
+
+// One worker's stream. Its buffers are as large as the largest micro-batch it sent: the shapes are checked against the
+// run's before memory is taken for them.
+class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
+ public:
+  Handler(ShardService* service, std::string peer, WorkerStreams::Sender sender)
+      : service_(service), peer_(std::move(peer)), sender_(std::move(sender)) {}
+
+  absl::Status OnMessage(const v1::WorkerMessage& message) override {
+    service_->received_.Increment();
+    service_->received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
+    absl::Status status = Take(message);
+    if (!status.ok()) service_->CountRefusal(status);
+    if (absl::IsPermissionDenied(status)) LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
+    return status;
+  }
+
+  void OnClosed(const absl::Status&) override {
+    if (identified_) service_->streams_.Remove(*worker_, sender_);
+  }
+
+ private:
+  absl::Status Take(const v1::WorkerMessage& message) {
+    ASSIGN_OR_RETURN(const Key key, FromProto(message.key()));
+    ShardState* const state = service_->state();
+    if (message.has_hello()) return TakeHello(state, key, message.hello());
+    if (!worker_.has_value()) return absl::FailedPreconditionError("the first message of a stream is hello");
+    RETURN_IF_ERROR(Identify());
+    if (state == nullptr || !identified_) {
+      return absl::FailedPreconditionError(absl::StrCat(ToString(key), " came before this shard was in the run"));
+    }
+    if (embedding_.has_value() && !message.has_embedding()) {
+      return absl::InvalidArgumentError(absl::StrCat("the embedding of ", ToString(embedding_key_),
+                                                     " has no end: ", ToString(key), " came between its pieces"));
+    }
+    switch (message.message_case()) {
+      case v1::WorkerMessage::kLabels:
+        return TakeLabels(state, key, message.labels().labels());
+      case v1::WorkerMessage::kEmbedding:
+        return TakeEmbedding(state, key, message.embedding().embedding());
+      case v1::WorkerMessage::kGradient:
+        return TakeGradient(state, key, message.gradient());
+      default:
+        return absl::InvalidArgumentError(absl::StrCat("the message of ", ToString(key), " is empty"));
+    }
+  }
+
+  absl::Status TakeHello(ShardState* state, const Key& key, const v1::Hello& hello) {
+    const uint32_t worker = hello.worker();
+    if (worker_.has_value() && *worker_ != worker) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the stream of worker ", *worker_, " says hello from worker ", worker));
+    }
+    if (state != nullptr) RETURN_IF_ERROR(state->Hello(worker, key.view));
+    if (worker_.has_value()) return absl::OkStatus();
+    worker_ = worker;
+    token_ = hello.token();
+    return Identify();
+  }
+
+  // Makes the stream the worker's, once it is known that its hello came from there.
+  absl::Status Identify() {
+    if (identified_) return absl::OkStatus();
+    const std::optional<bool> genuine = service_->IsTokenOf(*worker_, token_);
+    if (!genuine.has_value()) return absl::OkStatus();
+    if (!*genuine) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("the hello of worker ", *worker_, " does not carry the token that the coordinator gave it"));
+    }
+    identified_ = true;
+    service_->streams_.Put(*worker_, sender_);
+    return absl::OkStatus();
+  }
+
+  // The first dimension of a tensor's shape, which has `dims` of them: the samples of a micro-batch.
+  absl::StatusOr<int64_t> Samples(const ShardState& state, const char* name, const Key& key, const v1::Tensor& tensor,
+                                  int dims) {
+    const int64_t most = state.options().batch_size;
+    if (tensor.shape_size() == dims && tensor.shape(0) >= 1 && tensor.shape(0) <= most) return tensor.shape(0);
+    return absl::InvalidArgumentError(
+        absl::StrCat("the ", name, " of ", ToString(key), " has ", tensor.shape_size(), " dimensions",
+                     tensor.shape_size() > 0 ? absl::StrCat(", the first ", tensor.shape(0)) : "", "; expected ", dims,
+                     " with 1 to ", most, " samples"));
+  }
+
+  absl::Status TakeLabels(ShardState* state, const Key& key, const v1::Tensor& tensor) {
+    ASSIGN_OR_RETURN(const int64_t samples, Samples(*state, "labels", key, tensor, 1));
+    labels_.resize(samples);
+    RETURN_IF_ERROR(Named(key, DecodeTensor<int64_t>("labels", {samples}, tensor, absl::MakeSpan(labels_))));
+    return state->Labels(*worker_, key, labels_);
+  }
+
+  absl::Status TakeEmbedding(ShardState* state, const Key& key, const v1::Tensor& piece) {
+    if (!embedding_.has_value()) {
+      ASSIGN_OR_RETURN(const int64_t samples, Samples(*state, "embedding", key, piece, 2));
+      const int64_t dim = state->options().dim;
+      if (piece.shape(1) != dim) {
+        return absl::InvalidArgumentError(absl::StrCat("the embedding of ", ToString(key), " has ", piece.shape(1),
+                                                       " dimensions per sample, the run has ", dim));
+      }
+      values_.resize(samples * dim);
+      embedding_.emplace("embedding", std::vector<int64_t>{samples, dim}, absl::MakeSpan(values_));
+      embedding_key_ = key;
+    } else if (!(key == embedding_key_)) {
+      return absl::InvalidArgumentError(absl::StrCat("the embedding of ", ToString(embedding_key_),
+                                                     " has no end: ", ToString(key), " came between its pieces"));
+    }
+    RETURN_IF_ERROR(Named(key, embedding_->Add(piece)));
+    if (!embedding_->complete()) return absl::OkStatus();
+    embedding_.reset();
+    const int64_t dim = state->options().dim;
+    RETURN_IF_ERROR(state->Embedding(*worker_, key, {values_.data(), static_cast<int64_t>(values_.size()) / dim, dim}));
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeGradient(ShardState* state, const Key& key, const v1::Gradient& gradient) {
+    ASSIGN_OR_RETURN(const int64_t samples, Samples(*state, "gradient (r)", key, gradient.r(), 1));
+    r_.resize(samples);
+    t_.resize(samples);
+    RETURN_IF_ERROR(Named(key, DecodeTensor<float>("gradient (r)", {samples}, gradient.r(), absl::MakeSpan(r_))));
+    RETURN_IF_ERROR(Named(key, DecodeTensor<float>("gradient (t)", {samples}, gradient.t(), absl::MakeSpan(t_))));
+    return state->Gradient(*worker_, key, r_, t_);
+  }
+
+  static absl::Status Named(const Key& key, const absl::Status& status) { return Annotate(status, ToString(key)); }
+
+  ShardService* const service_;
+  const std::string peer_;  // its address
+  const WorkerStreams::Sender sender_;
+  std::optional<uint32_t> worker_;  // that it says to be
+  std::string token_;
+  bool identified_ = false;  // it is
+  std::vector<int64_t> labels_;
+  std::vector<float> values_;                // of the embedding whose pieces come in
+  std::optional<TensorReceiver> embedding_;  // between its first piece and its last
+  Key embedding_key_;
+  std::vector<float> r_, t_;
+};
+
+ShardService::ShardService(ShardMetrics* metrics)
+    : refused_(metrics->refused_messages),
+      received_(metrics->messages.With(kReceived)),
+      received_bytes_(metrics->message_bytes.With(kReceived)),
+      sent_(metrics->messages.With(kSent)),
+      sent_bytes_(metrics->message_bytes.With(kSent)) {}
+
+void ShardService::Attach(ShardState* state) {
+  MutexLock lock(&mutex_);
+  state_ = state;
+}
+
+absl::Status ShardService::Admit(const ViewAnnouncement& view) {
+  std::map<uint32_t, std::string> tokens;
+  for (const WorkerMember& worker : view.workers) {
+    if (worker.token.size() != kTokenBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " gives worker ", worker.id, " a token of ",
+                                                     worker.token.size(), " bytes, expected ", kTokenBytes));
+    }
+    tokens[worker.id] = worker.token;
+  }
+  MutexLock lock(&mutex_);
+  tokens_ = std::move(tokens);
+  return absl::OkStatus();
+}
+
+std::optional<bool> ShardService::IsTokenOf(uint32_t worker, absl::string_view token) {
+  MutexLock lock(&mutex_);
+  const auto found = tokens_.find(worker);
+  if (found == tokens_.end()) return std::nullopt;
+  return SameToken(found->second, token);
+}
+
+void ShardService::ShowLoad(ShardMetrics* metrics) {
+  ShardState* const attached = state();
+  if (attached == nullptr) return;
+  const ShardState::Load load = attached->load();
+  metrics->micro_batches_in_flight.Set(static_cast<double>(load.in_flight));
+  metrics->queue_depth.With(kPass1Queue).Set(static_cast<double>(load.queued));
+  metrics->queue_depth.With(kEarlyQueue).Set(static_cast<double>(load.early));
+  metrics->replay_log.Set(static_cast<double>(load.replay_bytes));
+  metrics->repeated_messages.Increment(static_cast<double>(load.repeats) - metrics->repeated_messages.Value());
+}
+
+void ShardService::SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) {
+  for (v1::ShardMessage& message : StatisticsMessages(key, statistics)) {
+    sent_.Increment();
+    sent_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
+    streams_.Send(worker, std::move(message));
+  }
+}
+
+void ShardService::Refuse(uint32_t worker, const absl::Status& why) {
+  CountRefusal(why);
+  streams_.Close(worker, why);
+}
+
+void ShardService::CountRefusal(const absl::Status& why) {
+  refused_.With(absl::StatusCodeToString(why.code())).Increment();
+}
+
+grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>* ShardService::Exchange(
+    grpc::CallbackServerContext* context) {
+  if (const absl::Status status = Authorize(*context, "Shard.Exchange", {CertifiedRole::kWorker}); !status.ok()) {
+    CountRefusal(status);
+    return new RefusedCall<grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>>(status);
+  }
+  return ServerStream<v1::WorkerMessage, v1::ShardMessage>::Start(
+      [this, peer = std::string(context->peer())](WorkerStreams::Sender sender) {
+        return std::make_unique<Handler>(this, peer, std::move(sender));
+      });
+}
+
+}  // namespace arcshard::shard

@@ -1,0 +1,51 @@
+#include "shard_server/service/statistics_messages.h"
+
+#include <algorithm>
+
+#include "common/rpc/convert.h"
+#include "common/rpc/tensor_codec.h"
+
+namespace arcshard::shard {
+namespace {
+
+int64_t BytesOf(head::MatrixView<const float> matrix) { return matrix.size() * static_cast<int64_t>(sizeof(float)); }
+
+void EncodeRows(head::MatrixView<const float> matrix, int64_t piece, v1::Tensor* out) {
+  EncodePiece<float>({matrix.rows, matrix.cols}, {matrix.data, static_cast<size_t>(matrix.size())}, piece, out);
+}
+
+}  // namespace
+
+std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const Statistics& statistics) {
+  std::vector<v1::ShardMessage> messages;
+  const auto add_message = [&]() -> v1::Statistics* {
+    messages.emplace_back();
+    *messages.back().mutable_key() = ToProto(key);
+    return messages.back().mutable_statistics();
+  };
+  v1::Statistics* message = add_message();
+  *message->mutable_z() = EncodeTensor<float>({static_cast<int64_t>(statistics.z.size())}, statistics.z);
+  message->mutable_own_rows()->Add(statistics.own_rows.begin(), statistics.own_rows.end());
+  int64_t bytes = static_cast<int64_t>(message->ByteSizeLong());  // of the last message
+  for (int64_t piece = 0; piece < NumPieces(BytesOf(statistics.u)); ++piece) {
+    const int64_t size = std::min(kMaxPieceBytes, BytesOf(statistics.u) - piece * kMaxPieceBytes);
+    if (piece > 0 || bytes + size > kMaxPieceBytes) {
+      message = add_message();
+      bytes = 0;
+    }
+    EncodeRows(statistics.u, piece, message->mutable_u());
+    bytes += size;
+  }
+  for (int64_t piece = 0; piece < NumPieces(BytesOf(statistics.own_centers)); ++piece) {
+    const int64_t size = std::min(kMaxPieceBytes, BytesOf(statistics.own_centers) - piece * kMaxPieceBytes);
+    if (piece > 0 || bytes + size > kMaxPieceBytes) {
+      message = add_message();
+      bytes = 0;
+    }
+    EncodeRows(statistics.own_centers, piece, message->mutable_own_centers());
+    bytes += size;
+  }
+  return messages;
+}
+
+}  // namespace arcshard::shard

@@ -1,0 +1,211 @@
+#include "tests/process/testing/process_kit.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/checkpoint/checkpoint_folder.h"
+#include "common/io/file_system.h"
+#include "nlohmann/json.hpp"
+
+namespace arcshard {
+namespace {
+
+std::atomic<int> next_pipe{0};
+
+sockaddr_in LocalAddress(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  return address;
+}
+
+}  // namespace
+
+Program::Program(const std::string& program, const std::vector<std::string>& arguments, const std::string& folder,
+                 int inherit_fd)
+    : pipe_path_(absl::StrCat(folder, "/output-", next_pipe.fetch_add(1))) {
+  EXPECT_EQ(mkfifo(pipe_path_.c_str(), 0600), 0);
+  from_ = FileDescriptor(open(pipe_path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  auto process = cli::Process::Start({.program = absl::StrCat(ARCSHARD_BIN_DIR "/", program),
+                                      .arguments = arguments,
+                                      .environment = {"OMP_NUM_THREADS=1"},
+                                      .log = pipe_path_,
+                                      .inherit_fd = inherit_fd});
+  if (!process.ok()) {
+    ADD_FAILURE() << process.status();
+    std::abort();
+  }
+  process_ = *std::move(process);
+  fcntl(from_.get(), F_SETFL, 0);
+  unlink(pipe_path_.c_str());
+}
+
+bool Program::ReadLine(std::string* line) {
+  while (true) {
+    const size_t end = output_.find('\n', taken_);
+    if (end != std::string::npos) {
+      *line = output_.substr(taken_, end - taken_);
+      taken_ = end + 1;
+      return true;
+    }
+    char buffer[4096];
+    const ssize_t bytes = read(from_.get(), buffer, sizeof(buffer));
+    if (bytes > 0) output_.append(buffer, static_cast<size_t>(bytes));
+    if (bytes == 0 || (bytes < 0 && errno != EINTR)) return false;
+  }
+}
+
+std::string Program::AwaitLine(const std::string& text) {
+  for (std::string line; ReadLine(&line);) {
+    if (line.find(text) != std::string::npos) return line;
+  }
+  ADD_FAILURE() << "no line with '" << text << "' in:\n" << output_;
+  return "";
+}
+
+cli::ProcessExit Program::AwaitEnd() {
+  for (std::string line; ReadLine(&line);) {
+  }
+  siginfo_t info;
+  EXPECT_EQ(waitid(P_PID, static_cast<id_t>(pid()), &info, WEXITED | WNOWAIT), 0);
+  return process_->Poll().value_or(cli::ProcessExit{.code = -1});
+}
+
+ProcessTestBase::ProcessTestBase() : folder_(::testing::TempDir() + "arcshard_process_XXXXXX") {
+  EXPECT_NE(mkdtemp(folder_.data()), nullptr);
+}
+
+ProcessTestBase::~ProcessTestBase() { std::filesystem::remove_all(folder_); }
+
+void ProcessTestBase::Write(const std::string& name, const std::string& text) const {
+  std::ofstream(Path(name)) << text;
+}
+
+std::string ProcessTestBase::ErrorOf(const std::string& program, const std::vector<std::string>& arguments,
+                                     int status) const {
+  Program running = Start(program, arguments);
+  EXPECT_EQ(running.AwaitEnd(), (cli::ProcessExit{.code = status})) << running.output();
+  constexpr absl::string_view kMark = "error: ";
+  std::vector<std::string> errors;
+  for (const absl::string_view line : absl::StrSplit(running.output(), '\n')) {
+    const size_t mark = line.find(kMark);
+    if (mark != absl::string_view::npos) errors.emplace_back(line.substr(mark + kMark.size()));
+  }
+  EXPECT_EQ(errors.size(), 1u) << running.output();
+  return errors.empty() ? "" : errors.front();
+}
+
+std::vector<std::string> ProcessTestBase::SmallRun(const std::vector<std::string>& overrides) const {
+  Write("run.yaml", absl::StrCat("run: {folder: ", Path("run"), "}\n",
+                                 "data: {train: " ARCSHARD_SOURCE_DIR "/examples/omniglot/data, image_size: 16, "
+                                 "batch_size: 16, micro_batch_size: 4, flip: false}\n",
+                                 "backbone: {name: iresnet18, width: 4, embedding_size: 32}\n", "head: {scale: 32}\n",
+                                 "loss: {margin: cosface, m: 0.4}\n", "schedule: {epochs: 1000}\n",
+                                 "cluster: {shards: 2, workers: 2}\n"));
+  std::vector<std::string> arguments = {"train", Path("run.yaml")};
+  for (const std::string& override : overrides) arguments.insert(arguments.end(), {"--set", override});
+  return arguments;
+}
+
+LocalPort::LocalPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address = LocalAddress(0);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(listen(socket_.get(), 1), 0);
+  EXPECT_EQ(getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  port_ = ntohs(address.sin_port);
+}
+
+bool Answers(const std::string& address) {
+  const FileDescriptor probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in peer = LocalAddress(std::stoi(address.substr(address.rfind(':') + 1)));
+  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof(peer)) == 0;
+}
+
+Listing Listing::Of(const std::string& run_folder) {
+  const auto text = ReadFile(run_folder + "/processes.json");
+  EXPECT_TRUE(text.ok()) << text.status();
+  const nlohmann::json json = nlohmann::json::parse(text.value_or("{}"));
+  Listing listing;
+  listing.coordinator = json.value("coordinator", "");
+  for (const nlohmann::json& entry : json.value("processes", nlohmann::json::array())) {
+    listing.processes.push_back({entry["role"], entry["index"], entry["pid"], entry["log"]});
+  }
+  return listing;
+}
+
+const Listing::Entry& Listing::Find(const std::string& role, uint32_t index) const {
+  for (const Entry& entry : processes) {
+    if (entry.role == role && entry.index == index) return entry;
+  }
+  ADD_FAILURE() << "no " << role << " " << index << " is listed";
+  std::abort();
+}
+
+void AwaitDeath(pid_t pid) {
+  const FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!process.valid()) {
+    EXPECT_EQ(errno, ESRCH);  // it has been waited for already
+    return;
+  }
+  pollfd ended = {process.get(), POLLIN, 0};
+  poll(&ended, 1, -1);
+}
+
+std::string ScrapeCoordinator(const Listing& run) {
+  const std::string log = ReadFile(run.Find("coordinator", 0).log).value_or("");
+  const std::string mark_text = "metrics on port ";
+  const size_t mark = log.find(mark_text);
+  EXPECT_NE(mark, std::string::npos) << log;
+  const sockaddr_in address = LocalAddress(std::stoi(log.substr(mark + mark_text.size())));
+  const FileDescriptor client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+  EXPECT_EQ(write(client.get(), request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t bytes; (bytes = read(client.get(), buffer, sizeof(buffer))) > 0;) {
+    answer.append(buffer, static_cast<size_t>(bytes));
+  }
+  return answer;
+}
+
+void AwaitReadable(int fd) {
+  pollfd readable = {fd, POLLIN, 0};
+  poll(&readable, 1, -1);
+}
+
+std::vector<uint64_t> CheckpointSteps(const std::string& run_folder) {
+  std::vector<uint64_t> steps;
+  const auto complete = ListCheckpoints(RealFileSystem(), run_folder);
+  EXPECT_TRUE(complete.ok()) << complete.status();
+  if (!complete.ok()) return steps;
+  for (const CheckpointId& id : *complete) steps.push_back(id.step);
+  return steps;
+}
+
+void AwaitSteps(cli::WatchClient* watch, uint64_t steps) {
+  uint64_t first = std::numeric_limits<uint64_t>::max();
+  AwaitReport(watch, [&](const v1::Progress& report) {
+    first = std::min<uint64_t>(first, report.step());
+    return report.step() >= first + steps;
+  });
+}
+
+}  // namespace arcshard

@@ -1,0 +1,234 @@
+#include "tests/testing/training_cluster.h"
+
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "ATen/Parallel.h"
+#include "ATen/ops/cat.h"
+#include "ATen/ops/from_blob.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/checkpoint/checkpoint_folder.h"
+#include "common/checkpoint/open_checkpoint.h"
+#include "common/io/file_system.h"
+#include "common/metrics/metric_list.h"
+#include "shard_server/head/testing/test_device.h"
+#include "shard_server/head_from_config.h"
+#include "worker/backbone/device_move.h"
+#include "worker/data/open_dataset.h"
+#include "worker/training/checkpoint_writer.h"
+#include "worker/training/run_backbone.h"
+#include "worker/training/worker_state.h"
+
+namespace arcshard {
+namespace {
+
+using worker::AllReduce;
+using worker::AllReduceOptions;
+using worker::Dataset;
+using worker::DatasetOptionsOf;
+using worker::HeadClient;
+using worker::Loader;
+using worker::LoaderOptionsOf;
+using worker::MarginLoss;
+using worker::NamedTensor;
+using worker::OpenDataset;
+using worker::Rendezvous;
+using worker::StepVote;
+using worker::Trainer;
+
+struct TestWorker {
+  std::unique_ptr<client::HeadClient> head;
+  std::unique_ptr<AllReduce> all_reduce;
+  std::unique_ptr<Trainer> trainer;
+};
+
+class RealTrainingCluster final : public TrainingCluster {
+ public:
+  explicit RealTrainingCluster(const TrainingOptions& options) : options_(options), phases_(&metrics_) {}
+
+  absl::Status StartAll() {
+    at::set_num_threads(1);  // each worker is a thread already
+    const RunConfig& config = options_.config;
+    ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config)));
+    ASSIGN_OR_RETURN(plan_, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
+                                                .batch_size = config.data.batch_size,
+                                                .micro_batch_size = config.data.micro_batch_size,
+                                                .epochs = config.schedule.epochs}));
+    if (!options_.checkpoint.empty()) {
+      ASSIGN_OR_RETURN(checkpoint_, OpenCheckpoint::Open(RealFileSystem(), options_.checkpoint));
+      decided_ = checkpoint_->manifest().step;
+    }
+    ShardClusterOptions shards;
+    shards.ranges = UnevenRanges(dataset_->classes(), options_.shards);
+    shards.head = shard::HeadOptionsOf(config, dataset_->classes(), {0, dataset_->classes()}, DeviceName{});
+    shards.head.exp_budget_bytes = int64_t{1} << 20;
+    shards.workers = static_cast<uint32_t>(options_.workers);
+    shards.batch_size = config.data.batch_size;
+    shards.deterministic = config.run.deterministic;
+    shards.view = {options_.incarnation, 1};
+    shards.last_decided_step = decided_;
+    shards.checkpoint = options_.checkpoint;
+    shards.run_folder = config.run.folder;
+    ASSIGN_OR_RETURN(shards_, ShardCluster::Start(shards, options_.transport));
+    workers_.resize(options_.workers);
+    ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen("127.0.0.1"));
+    RETURN_IF_ERROR(OnAllWorkers([this](size_t w) { return StartWorker(w); }));
+    return shards_->Decide(DecisionOf(decided_, Outcome::kCommit, 0.0, /*checkpoint=*/false));
+  }
+
+  absl::StatusOr<StepVote> Compute(uint64_t step) override {
+    std::vector<StepVote> votes(workers_.size());
+    RETURN_IF_ERROR(OnAllWorkers([&](size_t w) -> absl::Status {
+      ASSIGN_OR_RETURN(votes[w], workers_[w].trainer->Compute(plan_->PlanOf(step)));
+      return absl::OkStatus();
+    }));
+    StepVote all = votes[0];
+    for (const StepVote& vote : votes) {
+      if (vote.finite != all.finite) return absl::InternalError("the workers' votes differ");
+      if (!vote.reason.empty()) all.reason = vote.reason;
+    }
+    if (!shards_->AwaitVote(step).finite) all.finite = false;
+    return all;
+  }
+
+  absl::Status Decide(uint64_t step, Outcome outcome, double lr, bool checkpoint) override {
+    const Decision decision = DecisionOf(step, outcome, lr, checkpoint);
+    decided_ = step;
+    RETURN_IF_ERROR(shards_->Decide(decision));
+    for (TestWorker& worker : workers_) RETURN_IF_ERROR(worker.trainer->Apply(decision));
+    shards_->AwaitApplied(step);
+    if (!checkpoint) return absl::OkStatus();
+    asked_ = {step, decision.view.incarnation};
+    writer_.Begin({decision.view, step, CheckpointFolder(options_.config.run.folder, asked_)},
+                  workers_[0].trainer->state());
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::string> AwaitCheckpoint() override {
+    ASSIGN_OR_RETURN(std::vector<CheckpointReport> reports, shards_->AwaitCheckpoint(asked_.step));
+    writer_.Await();
+    reports.push_back(written_);
+    Manifest manifest;
+    manifest.step = asked_.step;
+    manifest.incarnation = asked_.incarnation;
+    manifest.num_classes = dataset_->classes();
+    manifest.embedding_size = options_.config.backbone.embedding_size;
+    for (const CheckpointReport& report : reports) {
+      RETURN_IF_ERROR(report.status);
+      manifest.files.insert(manifest.files.end(), report.files.begin(), report.files.end());
+    }
+    const std::string folder = CheckpointFolder(options_.config.run.folder, asked_);
+    RETURN_IF_ERROR(WriteManifest(RealFileSystem(), folder, manifest));
+    return folder;
+  }
+
+  uint64_t decided() const override { return decided_; }
+  at::Tensor Model(size_t worker) override {
+    std::vector<at::Tensor> rows;
+    for (const NamedTensor& each : workers_[worker].trainer->backbone()->state_dict()) {
+      if (each.tensor.is_floating_point()) rows.push_back(each.tensor.detach().cpu().reshape({-1}));
+    }
+    return at::cat(rows);
+  }
+  std::vector<NamedTensor> State(size_t worker) override {
+    const worker::WorkerState state = workers_[worker].trainer->state();
+    std::vector<NamedTensor> tensors = state.backbone->state_dict();
+    for (NamedTensor& tensor : OptimizerTensors(state)) tensors.push_back(std::move(tensor));
+    for (NamedTensor& tensor : tensors) tensor.tensor = tensor.tensor.detach().cpu().clone();
+    return tensors;
+  }
+  ShardCluster& shards() override { return *shards_; }
+  at::Tensor ClassCenters() override {
+    std::vector<float> weights = shards_->Weights();
+    return at::from_blob(weights.data(), {dataset_->classes(), options_.config.backbone.embedding_size}, at::kFloat)
+        .clone();
+  }
+
+ private:
+  Decision DecisionOf(uint64_t step, Outcome outcome, double lr, bool checkpoint) const {
+    return {shards_->view().view, step, outcome, lr, {NextAction::kStep, plan_->PlanOf(step + 1), checkpoint}};
+  }
+
+  // One thread for each worker; the first error.
+  absl::Status OnAllWorkers(const std::function<absl::Status(size_t)>& work) {
+    std::vector<absl::Status> results(workers_.size());
+    std::vector<std::thread> threads;
+    for (size_t w = 0; w < workers_.size(); ++w) threads.emplace_back([&, w] { results[w] = work(w); });
+    for (std::thread& thread : threads) thread.join();
+    for (const absl::Status& result : results) RETURN_IF_ERROR(result);
+    return absl::OkStatus();
+  }
+
+  absl::Status StartWorker(size_t w) {
+    const RunConfig& config = options_.config;
+    TestWorker& worker = workers_[w];
+    Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
+    if (options_.backbone) {
+      ASSIGN_OR_RETURN(parts.backbone, options_.backbone(worker::BackboneOptionsOf(config, dataset_->classes()), w));
+    } else {
+      ASSIGN_OR_RETURN(parts.backbone, worker::MakeBackbone(config, dataset_->classes()));
+    }
+    if (head::TestDevice() == head::Device::kCuda) worker::MoveTo(at::kCUDA, parts.backbone.get());
+    ASSIGN_OR_RETURN(parts.loss,
+                     MarginLoss::Create(config.loss, config.head.scale, config.run.seed, dataset_->classes()));
+    ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config), dataset_.get()));
+    parts.plan = plan_;
+    if (config.data.log_samples) {
+      parts.samples =
+          std::make_unique<worker::SampleLog>(absl::StrCat(config.run.folder, "/samples-worker-", w, ".jsonl"));
+    }
+    ASSIGN_OR_RETURN(worker.trainer, Trainer::Create(config, std::move(parts)));
+    if (checkpoint_.has_value()) RETURN_IF_ERROR(RestoreWorker(*checkpoint_, worker.trainer->state()));
+    ASSIGN_OR_RETURN(worker.head, shards_->Connect(static_cast<uint32_t>(w)));
+    AllReduceOptions group;
+    group.view = shards_->view().view;
+    group.rank = static_cast<int>(w);
+    group.size = static_cast<int>(workers_.size());
+    group.rendezvous = rendezvous_->address();
+    group.interface = "127.0.0.1";
+    ASSIGN_OR_RETURN(worker.all_reduce, AllReduce::Connect(group));
+    worker.trainer->Enter({shards_->view(), w, worker.head.get(), worker.all_reduce.get()});
+    return absl::OkStatus();
+  }
+
+  const TrainingOptions options_;
+  MetricRegistry registry_;
+  WorkerMetrics metrics_{&registry_};
+  worker::PhaseHistograms phases_;
+  const SystemClock clock_;
+  std::unique_ptr<Dataset> dataset_;
+  std::optional<SamplePlan> plan_;
+  std::unique_ptr<ShardCluster> shards_;
+  std::unique_ptr<Rendezvous> rendezvous_;
+  std::vector<TestWorker> workers_;  // their links go before the shards
+  std::optional<OpenCheckpoint> checkpoint_;
+  uint64_t decided_ = 0;
+  CheckpointId asked_;        // the checkpoint that was asked for last
+  CheckpointReport written_;  // of the worker's part of it
+  worker::CheckpointWriter writer_{{.files = RealFileSystem(),
+                                    .clock = &clock_,
+                                    .metrics = &metrics_,
+                                    .report = [this](const CheckpointReport& report) { written_ = report; }}};
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TrainingCluster>> TrainingCluster::Start(const TrainingOptions& options) {
+  auto cluster = std::make_unique<RealTrainingCluster>(options);
+  RETURN_IF_ERROR(cluster->StartAll());
+  return cluster;
+}
+
+absl::Status TrainingCluster::Train(uint64_t last, double lr) {
+  while (decided() < last) {
+    const uint64_t step = decided() + 1;
+    ASSIGN_OR_RETURN(const worker::StepVote vote, Compute(step));
+    if (!vote.finite) return absl::InternalError(absl::StrCat("step ", step, " is not finite: ", vote.reason));
+    RETURN_IF_ERROR(Decide(step, Outcome::kCommit, lr));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace arcshard

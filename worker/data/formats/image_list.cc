@@ -1,0 +1,57 @@
+#include "worker/data/formats/image_list.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+#include "common/io/file.h"
+
+namespace arcshard::worker {
+namespace {
+
+// Beyond it no run has classes (head.classes); a slip of the finger should not ask for that much memory.
+constexpr int64_t kMaxLabel = 1'000'000'000 - 1;
+
+std::string FolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+}  // namespace
+
+absl::StatusOr<ImageFiles> ReadImageList(const std::string& path, const std::string& root, int64_t classes) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ImageFiles files(path, root.empty() ? FolderOf(path) : root);
+  int64_t largest = -1;
+  absl::string_view rest = text;
+  for (int64_t number = 1; !rest.empty(); ++number) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const absl::string_view line = absl::StripAsciiWhitespace(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.empty()) continue;
+    const auto refuse = [&](const auto&... what) {
+      return absl::InvalidArgumentError(absl::StrCat("line ", number, " of ", path, " ", what...));
+    };
+    const size_t blank = line.find_last_of(" \t");
+    if (blank == absl::string_view::npos) return refuse("is not \"path label\"");
+    const absl::string_view text_of_label = line.substr(blank + 1);
+    int64_t label;
+    if (!absl::SimpleAtoi(text_of_label, &label) || label < 0 || label > kMaxLabel) {
+      return refuse("has '", text_of_label, "' for its label, which is a whole number from 0 to ", kMaxLabel);
+    }
+    if (classes != 0 && label >= classes) {
+      return refuse("has label ", label, ", but with N = ", classes, " classes labels are 0 to ", classes - 1);
+    }
+    files.Add(absl::StripAsciiWhitespace(line.substr(0, blank)), label);
+    largest = std::max(largest, label);
+  }
+  if (files.size() == 0) return absl::InvalidArgumentError(absl::StrCat(path, " lists no images"));
+  files.set_classes(classes != 0 ? classes : largest + 1);
+  return files;
+}
+
+}  // namespace arcshard::worker

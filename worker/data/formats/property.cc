@@ -1,0 +1,28 @@
+#include "worker/data/formats/property.h"
+
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "common/io/file.h"
+
+namespace arcshard::worker {
+
+absl::StatusOr<int64_t> ReadProperty(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const std::vector<absl::string_view> fields = absl::StrSplit(absl::StripAsciiWhitespace(text), ',');
+  int64_t classes;
+  if (fields.size() != 3 || !absl::SimpleAtoi(fields[0], &classes) || classes < 1) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is not \"classes,height,width\" with at least one class"));
+  }
+  return classes;
+}
+
+std::string PropertyText(int64_t classes, int height, int width) {
+  return absl::StrCat(classes, ",", height, ",", width, "\n");
+}
+
+}  // namespace arcshard::worker

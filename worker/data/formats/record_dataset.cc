@@ -1,0 +1,89 @@
+#include "worker/data/formats/record_dataset.h"
+
+#include <cmath>
+
+#include "common/base/status_macros.h"
+#include "worker/data/formats/property.h"
+#include "worker/data/formats/record_header.h"
+
+namespace arcshard::worker {
+
+absl::StatusOr<std::unique_ptr<RecordDataset>> RecordDataset::Open(const std::string& folder, int64_t classes) {
+  if (classes < 0) return absl::InvalidArgumentError(absl::StrCat("a data set can't have ", classes, " classes"));
+  if (classes == 0) {
+    ASSIGN_OR_RETURN(classes, ReadProperty(absl::StrCat(folder, "/property")));
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<RecordFile> records,
+                   RecordFile::Open(absl::StrCat(folder, "/train.rec"), absl::StrCat(folder, "/train.idx")));
+  auto dataset = std::unique_ptr<RecordDataset>(new RecordDataset(std::move(records), classes));
+  RETURN_IF_ERROR(dataset->FindImages());
+  return dataset;
+}
+
+absl::Status RecordDataset::FindImages() {
+  samples_ = records_->size();
+  if (!records_->Contains(0)) return absl::OkStatus();
+  std::string payload;
+  RETURN_IF_ERROR(records_->Read(0, &payload));
+  RecordHeader header;
+  if (!header.Parse(payload)) {
+    return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " has no whole header"));
+  }
+  if (header.labels == 0 || header.end < payload.size()) return absl::OkStatus();
+
+  const float first_identity = header.label;
+  if (header.labels < 2 || !(first_identity >= 2) || first_identity > 0x1p53f ||
+      std::floor(first_identity) != first_identity || !(header.second_label >= first_identity)) {
+    return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " is a header of ", header.labels,
+                                                   " labels, the first ", header.label,
+                                                   ", which is not the range of the identity records"));
+  }
+  first_ = 1;
+  samples_ = static_cast<int64_t>(first_identity) - 1;
+  if (samples_ >= records_->size() || records_->number(samples_) != samples_) {
+    return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " announces images in records 1 to ",
+                                                   samples_, ", but the index doesn't have all of them"));
+  }
+  return FindLastImage();
+}
+
+absl::Status RecordDataset::FindLastImage() {
+  enum class Content { kImage, kIdentity, kDamaged };
+  std::string payload;
+  const auto content_of = [&](int64_t i) -> absl::StatusOr<Content> {
+    const absl::Status status = records_->Read(records_->number(i), &payload);
+    RecordHeader header;
+    if (absl::IsDataLoss(status) || (status.ok() && !header.Parse(payload))) return Content::kDamaged;
+    RETURN_IF_ERROR(status);
+    return header.labels > 0 && header.end == payload.size() ? Content::kIdentity : Content::kImage;
+  };
+  Content content;
+  for (; samples_ > 1; --samples_) {
+    ASSIGN_OR_RETURN(content, content_of(samples_));
+    if (content != Content::kIdentity) break;
+  }
+  for (; samples_ + 1 < records_->size(); ++samples_) {
+    ASSIGN_OR_RETURN(content, content_of(samples_ + 1));
+    if (content != Content::kImage) break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RecordDataset::ReadEncoded(int64_t sample, EncodedSample* encoded) const {
+  RETURN_IF_ERROR(records_->Read(record(sample), &encoded->payload));
+  RecordHeader header;
+  if (!header.Parse(encoded->payload)) {
+    return absl::DataLossError(
+        absl::StrCat(NameOf(sample), ": ", encoded->payload.size(), " bytes are shorter than the record's own header"));
+  }
+  if (!(header.label >= 0) || std::floor(header.label) != header.label ||
+      header.label >= static_cast<double>(classes_)) {
+    return absl::InvalidArgumentError(absl::StrCat(NameOf(sample), " has label ", header.label, ", but with N = ",
+                                                   classes_, " classes labels are 0 to ", classes_ - 1));
+  }
+  encoded->label = static_cast<int64_t>(header.label);
+  encoded->image_begin = header.end;
+  return absl::OkStatus();
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,136 @@
+#include "worker/data/formats/record_file.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace arcshard::worker {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "RecordIO is little endian and read as it lies");
+
+constexpr uint32_t kMagic = 0xced7230a;
+constexpr int64_t kHeaderBytes = 8;
+enum PartFlag : uint32_t { kWhole = 0, kFirst = 1, kMiddle = 2, kLast = 3 };
+
+struct IndexLine {
+  int64_t number;
+  int64_t offset;
+};
+
+// Parses "number <blanks> offset" and moves `text` behind the line's end.
+bool ParseLine(const char** text, const char* end, IndexLine* line) {
+  const auto skip_blanks = [&] {
+    while (*text != end && (**text == ' ' || **text == '\t' || **text == '\r')) ++*text;
+  };
+  for (int64_t* value : {&line->number, &line->offset}) {
+    skip_blanks();
+    const auto [next, error] = std::from_chars(*text, end, *value);
+    if (error != std::errc() || *value < 0) return false;
+    *text = next;
+  }
+  skip_blanks();
+  if (*text == end) return true;
+  return *(*text)++ == '\n';
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& rec_path, const std::string& idx_path) {
+  ASSIGN_OR_RETURN(ReadableFile rec, ReadableFile::Open(rec_path));
+  auto file = std::unique_ptr<RecordFile>(new RecordFile(std::move(rec)));
+  RETURN_IF_ERROR(file->LoadIndex(idx_path));
+  const int64_t last = std::max_element(file->offsets_.begin(), file->offsets_.end()) - file->offsets_.begin();
+  std::string payload;
+  RETURN_IF_ERROR(file->Read(file->number(last), &payload));
+  return file;
+}
+
+absl::Status RecordFile::LoadIndex(const std::string& idx_path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(idx_path));
+  std::vector<IndexLine> lines;
+  lines.reserve(std::count(text.begin(), text.end(), '\n') + 1);
+  const char* next = text.data();
+  const char* const end = next + text.size();
+  while (next != end) {
+    IndexLine line;
+    if (!ParseLine(&next, end, &line)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("line ", lines.size() + 1, " of ", idx_path, " is not \"record number, tab, offset\""));
+    }
+    if (line.offset > file_size() - kHeaderBytes) {
+      return absl::OutOfRangeError(absl::StrCat(idx_path, " says that record ", line.number, " begins at offset ",
+                                                line.offset, ", but ", path(), " has only ", file_size(),
+                                                " bytes: it is cut off, or the two don't belong together"));
+    }
+    lines.push_back(line);
+  }
+  if (lines.empty()) return absl::InvalidArgumentError(absl::StrCat(idx_path, " is empty"));
+
+  const auto by_number = [](const IndexLine& a, const IndexLine& b) { return a.number < b.number; };
+  if (!std::is_sorted(lines.begin(), lines.end(), by_number)) std::sort(lines.begin(), lines.end(), by_number);
+  for (size_t i = 1; i < lines.size(); ++i) {
+    if (lines[i].number == lines[i - 1].number) {
+      return absl::InvalidArgumentError(absl::StrCat(idx_path, " names record ", lines[i].number, " twice"));
+    }
+  }
+  // Ascending and distinct from 0 on: the last one tells whether any is left out.
+  const bool dense = lines.back().number == static_cast<int64_t>(lines.size()) - 1;
+  offsets_.reserve(lines.size());
+  if (!dense) numbers_.reserve(lines.size());
+  for (const IndexLine& line : lines) {
+    offsets_.push_back(line.offset);
+    if (!dense) numbers_.push_back(line.number);
+    fingerprint_.Add(line.number);
+    fingerprint_.Add(line.offset);
+  }
+  return absl::OkStatus();
+}
+
+int64_t RecordFile::Find(int64_t number) const {
+  if (numbers_.empty()) return number >= 0 && number < size() ? number : -1;
+  const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), number);
+  return found != numbers_.end() && *found == number ? found - numbers_.begin() : -1;
+}
+
+absl::Status RecordFile::Read(int64_t number, std::string* payload) const {
+  payload->clear();
+  const int64_t at = Find(number);
+  if (at < 0) return absl::NotFoundError(absl::StrCat("the index of ", path(), " has no record ", number));
+  int64_t offset = offsets_[at];
+  const auto loss = [&](const auto&... what) {
+    return absl::DataLossError(absl::StrCat("record ", number, " of ", path(), ": ", what...));
+  };
+  for (bool first = true;; first = false) {
+    uint32_t header[2];
+    if (offset > file_size() - kHeaderBytes) {
+      return loss("cut off: a part's header at offset ", offset, " passes the end at ", file_size());
+    }
+    RETURN_IF_ERROR(file_.ReadAt(offset, absl::MakeSpan(reinterpret_cast<std::byte*>(header), kHeaderBytes)));
+    if (header[0] != kMagic) return loss("no record begins at offset ", offset, " (magic number missing)");
+    const uint32_t flag = header[1] >> 29;
+    const int64_t length = header[1] & ((1u << 29) - 1);
+    if (first ? flag != kWhole && flag != kFirst : flag != kMiddle && flag != kLast) {
+      return loss("the part at offset ", offset, " has flag ", flag, ", which can't stand ",
+                  first ? "first" : "behind another");
+    }
+    const int64_t padded = (length + 3) / 4 * 4;
+    if (padded > file_size() - offset - kHeaderBytes) {
+      return loss("cut off: ", length, " bytes at offset ", offset + kHeaderBytes, " pass the end at ", file_size());
+    }
+    if (!first) payload->append(reinterpret_cast<const char*>(&kMagic), sizeof(kMagic));
+    const size_t before = payload->size();
+    payload->resize(before + length);
+    RETURN_IF_ERROR(file_.ReadAt(offset + kHeaderBytes,
+                                 absl::MakeSpan(reinterpret_cast<std::byte*>(payload->data()) + before, length)));
+    if (flag == kWhole || flag == kLast) return absl::OkStatus();
+    offset += kHeaderBytes + padded;
+  }
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,188 @@
+#include "worker/data/formats/verification_set.h"
+
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/io/file.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "worker/data/images/image.h"
+
+namespace arcshard::worker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using std::string_literals::operator""s;
+
+// What tests/data/pickles/make_pickles.py writes into each of its files.
+std::vector<std::string> ExpectedImages() {
+  std::string up, down("both ' and \"");
+  for (int i = 0; i < 256; ++i) {
+    up.push_back(static_cast<char>(i));
+    down.push_back(static_cast<char>(255 - i));
+  }
+  return {"first\0\xff\n\r\t'\\"s, up, "", down};
+}
+
+std::vector<std::string> PickleFiles() {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(ARCSHARD_SOURCE_DIR "/tests/data/pickles")) {
+    if (entry.path().extension() == ".bin") paths.push_back(entry.path().string());
+  }
+  return paths;
+}
+
+std::vector<std::string> Images(const VerificationSet& set) {
+  std::vector<std::string> images;
+  for (int64_t i = 0; i < set.images(); ++i) images.emplace_back(set.image(i));
+  return images;
+}
+
+TEST(VerificationSetTest, EveryProtocolOfPython2And3AndNumpyHasTheSameContent) {
+  const std::vector<std::string> paths = PickleFiles();
+  EXPECT_THAT(paths, SizeIs(27));
+  for (const std::string& path : paths) {
+    auto set = VerificationSet::Load(path);
+    ASSERT_TRUE(set.ok()) << set.status();
+    EXPECT_EQ((*set)->name(), std::filesystem::path(path).stem().string());
+    EXPECT_EQ(Images(**set), ExpectedImages()) << path;
+    EXPECT_THAT((*set)->same(), ElementsAre(true, false)) << path;
+    EXPECT_EQ((*set)->pairs(), 2);
+  }
+}
+
+TEST(VerificationSetTest, APickleCutOffAtAnyLengthIsRefused) {
+  for (const std::string& path : PickleFiles()) {
+    const std::string whole = *ReadFile(path);
+    for (size_t length = 0; length < whole.size(); ++length) {
+      const absl::Status status = VerificationSet::Parse("cut.bin", whole.substr(0, length)).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << path << " " << length;
+      ASSERT_THAT(std::string(status.message()), HasSubstr("cut.bin: ")) << path << " " << length;
+    }
+  }
+}
+
+TEST(VerificationSetTest, ADamagedByteIsRefusedOrReadAsOtherValuesButNeverMore) {
+  int refused = 0;
+  for (const std::string& path : PickleFiles()) {
+    const std::string whole = *ReadFile(path);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      for (const int flip : {0xff, 0x01, 0x80}) {
+        std::string damaged = whole;
+        damaged[i] = static_cast<char>(damaged[i] ^ flip);
+        auto set = VerificationSet::Parse("damaged.bin", damaged);
+        if (!set.ok()) {
+          ++refused;
+          ASSERT_EQ(set.status().code(), absl::StatusCode::kInvalidArgument) << set.status();
+          continue;
+        }
+        ASSERT_EQ((*set)->images(), 2 * (*set)->pairs());
+        size_t bytes = 0;
+        for (const std::string& image : Images(**set)) bytes += image.size();
+        ASSERT_LE(bytes, 4 * whole.size());
+      }
+    }
+  }
+  EXPECT_GT(refused, 10000);
+}
+
+std::string Refusal(const std::string& pickle) {
+  const absl::Status status = VerificationSet::Parse("set.bin", pickle).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), ::testing::StartsWith("set.bin: "));
+  return std::string(status.message().substr(std::string("set.bin: ").size()));
+}
+
+TEST(RefusedSetTest, CountsThatDoNotMatchAreRefusedWithTheFigures) {
+  EXPECT_EQ(Refusal("](C\1aC\1be](\x88\x89\x65\x86."), "2 images and 2 flags; there must be two images for each flag");
+  EXPECT_EQ(Refusal("]]\x86."), "0 images and 0 flags; there must be two images for each flag");
+}
+
+TEST(RefusedSetTest, AnythingButImagesAndFlagsIsRefused) {
+  EXPECT_EQ(Refusal("N."), "the pickle is None of 0 values, not (images, flags)");
+  EXPECT_EQ(Refusal("]]N\x87."), "the pickle is a tuple of 3 values, not (images, flags)");
+  EXPECT_EQ(Refusal("N]\x86."), "the images are None, not a list");
+  EXPECT_EQ(Refusal("](C\1aNe](\x88\x65\x86."), "image 1 is None, not bytes");
+  EXPECT_EQ(Refusal("](C\1aX\1\0\0\0be](\x88\x65\x86."s), "image 1 is a str, not bytes");
+  EXPECT_EQ(Refusal("](C\1aC\1beN\x86."), "the flags are None, not a list");
+  EXPECT_EQ(Refusal("](C\1aC\1be](K\2e\x86."), "the flags are a list whose value 0 is an int, not a bool");
+  EXPECT_EQ(Refusal("]q\0h\0a](\x88\x65\x86."s), "image 0 is a list, not bytes") << "the list itself";
+}
+
+TEST(RefusedSetTest, CallsThatPythonWouldNotHaveWrittenAreRefused) {
+  const auto image = [&](const std::string& value) {
+    return Refusal(absl::StrCat("](", value, "C\1be](\x88\x65\x86."));
+  };
+  EXPECT_EQ(image("c_codecs\nencode\nX\1\0\0\0aX\4\0\0\0utf8\x86R"s),
+            "image 0 is an object, neither bytes nor an array");
+  EXPECT_EQ(image("c_codecs\nencode\nX\3\0\0\0\xe2\x82\xacX\6\0\0\0latin1\x86R"s),
+            "image 0 is an object, neither bytes nor an array");
+  EXPECT_EQ(image("cbuiltins\nbytearray\nK\xff\x85R"), "image 0 is an object, neither bytes nor an array");
+  EXPECT_EQ(image("cbuiltins\nbytes\nC\1a\x85R"), "image 0 is an object, neither bytes nor an array");
+  EXPECT_EQ(image("cnumpy.core.multiarray\n_reconstruct\n)R"), "image 0 is an array without its state");
+  EXPECT_EQ(image("cnumpy.core.multiarray\nscalar\nNC\1a\x86R"), "image 0 is an array of another type");
+  EXPECT_EQ(image("cnumpy.core.numeric\n_frombuffer\n(C\1acnumpy\ndtype\nX\2\0\0\0f8\x85RK\1\x85X\1\0\0\0CtR"s),
+            "image 0 is an array of another type");
+  EXPECT_EQ(image("cnumpy.core.numeric\n_frombuffer\n(C\1acnumpy\ndtype\nX\2\0\0\0u1\x85RK\2\x85X\1\0\0\0CtR"s),
+            "image 0 is an array of 1 bytes and another shape");
+}
+
+TEST(RefusedSetTest, CallsNestedWithoutEndAreRefused) {
+  std::string pickle = "](cbuiltins\nbytearray\nq\0"s;
+  for (int i = 1; i < 100000; ++i) pickle += "h\0"s;
+  pickle += "C\1a";
+  for (int i = 0; i < 100000; ++i) pickle += "\x85R";
+  pickle += "C\1be](\x88\x65\x86.";
+  EXPECT_EQ(Refusal(pickle), "image 0 is an object, neither bytes nor an array");
+}
+
+TEST(VerificationSetTest, AnImageNamedManyTimesTakesMemoryOnce) {
+  // 100,000 calls over one text of 100,000 characters: 10 GB if each were decoded for itself.
+  std::string pickle = "c_codecs\nencode\nq\0000X\xa0\x86\1\0"s;
+  pickle.append(100000, 'a');
+  pickle += "q\0010X\6\0\0\0latin1q\0020]("s;
+  for (int i = 0; i < 100000; ++i) pickle += "h\0h\1h\2\x86R"s;
+  pickle += "e](";
+  pickle.append(50000, '\x88');
+  pickle += "e\x86.";
+  auto set = VerificationSet::Parse("many.bin", pickle);
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ((*set)->image(0).size(), 100000u);
+  EXPECT_EQ((*set)->image(0).data(), (*set)->image(99999).data());
+}
+
+TEST(VerificationSetTest, AMissingFileIsNamed) {
+  const absl::Status status = VerificationSet::Load("no folder/none.bin").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("none.bin"));
+}
+
+// Checked in: the same pairs of groceries as Python 3 and as Python 2 write them, and pairs of unseen characters.
+TEST(CheckedInSetTest, GroceriesOfPython2And3AreTheSameAndDecode) {
+  auto set = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs.bin");
+  auto set2 = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs_python2.bin");
+  ASSERT_TRUE(set.ok() && set2.ok()) << set.status() << set2.status();
+  EXPECT_EQ((*set)->name(), "pairs");
+  EXPECT_EQ(Images(**set), Images(**set2));
+  EXPECT_EQ((*set)->same(), (*set2)->same());
+  Image image;
+  for (int64_t i = 0; i < (*set)->images(); ++i) {
+    ASSERT_TRUE(DecodeImage((*set)->image(i), &image).ok());
+    EXPECT_EQ(image.width, 112);
+  }
+}
+
+TEST(CheckedInSetTest, OmniglotHasSixThousandPairs) {
+  auto set = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/omniglot/data/unseen_alphabets.bin");
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ((*set)->pairs(), 6000);
+  EXPECT_EQ(std::count((*set)->same().begin(), (*set)->same().end(), true), 3000);
+  Image image;
+  for (int64_t i = 0; i < (*set)->images(); ++i) ASSERT_TRUE(DecodeImage((*set)->image(i), &image).ok()) << i;
+}
+
+}  // namespace
+}  // namespace arcshard::worker

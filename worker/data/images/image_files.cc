@@ -1,0 +1,41 @@
+#include "worker/data/images/image_files.h"
+
+#include <cstddef>
+
+#include "absl/types/span.h"
+#include "common/base/status_macros.h"
+#include "common/io/file.h"
+#include "worker/data/formats/fingerprint.h"
+
+namespace arcshard::worker {
+namespace {
+
+// Raw pixels of the largest image that is decoded, at 16 bits and with alpha, are half of it. A record holds less than
+// 2^29 bytes.
+constexpr uint64_t kMaxFileBytes = uint64_t{1} << 28;
+
+}  // namespace
+
+ImageFilesDataset::ImageFilesDataset(ImageFiles files) : files_(std::move(files)) {
+  Fingerprint fingerprint;
+  fingerprint.Add(static_cast<uint64_t>(files_.classes()));
+  for (int64_t i = 0; i < files_.size(); ++i) {
+    fingerprint.Add(files_.relative_path(i));
+    fingerprint.Add(static_cast<uint64_t>(files_.label(i)));
+  }
+  fingerprint_ = fingerprint.value();
+}
+
+absl::Status ImageFilesDataset::ReadEncoded(int64_t sample, EncodedSample* encoded) const {
+  const std::string path = files_.full_path(sample);
+  ASSIGN_OR_RETURN(const ReadableFile file, ReadableFile::Open(path));
+  if (file.size() > kMaxFileBytes) {
+    return absl::DataLossError(absl::StrCat(path, ": ", file.size(), " bytes; an image has at most ", kMaxFileBytes));
+  }
+  encoded->payload.resize(file.size());
+  encoded->image_begin = 0;
+  encoded->label = files_.label(sample);
+  return file.ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(encoded->payload.data()), file.size()));
+}
+
+}  // namespace arcshard::worker

@@ -1,0 +1,139 @@
+#include "worker/data/testing/testing.h"
+
+#include <jpeglib.h>
+#include <png.h>
+
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "worker/data/formats/record_header.h"
+#include "worker/data/formats/record_writer.h"
+
+namespace arcshard::worker {
+namespace {
+
+constexpr uint32_t kMagic = 0xced7230a;
+
+std::string Bytes32(uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), 4); }
+
+}  // namespace
+
+TestFolder::TestFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "arcshard_data_XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) std::abort();
+  path_ = name;
+}
+
+TestFolder::~TestFolder() { std::filesystem::remove_all(path_); }
+
+std::string TestFolder::Path(absl::string_view name) const { return absl::StrCat(path_, "/", name); }
+
+std::string TestFolder::Write(absl::string_view name, absl::string_view bytes) const {
+  const std::string path = Path(name);
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return path;
+}
+
+void TestRecords::AddPart(uint32_t flag, absl::string_view payload) {
+  absl::StrAppend(&rec, Bytes32(kMagic), Bytes32(flag << 29 | static_cast<uint32_t>(payload.size())), payload);
+  rec.append((4 - payload.size() % 4) % 4, '\0');
+}
+
+void TestRecords::AddIndexLine(int64_t number, int64_t offset) { absl::StrAppend(&idx, number, "\t", offset, "\n"); }
+
+void TestRecords::Add(int64_t number, absl::string_view payload) {
+  AddIndexLine(number, static_cast<int64_t>(rec.size()));
+  AppendRecord(payload, &rec);
+}
+
+void TestRecords::WriteTo(const TestFolder& folder, int64_t classes) const {
+  folder.Write("train.rec", rec);
+  folder.Write("train.idx", idx);
+  folder.Write("property", absl::StrCat(classes, ",8,8\n"));
+}
+
+std::string RecordWithLabels(const std::vector<float>& labels, absl::string_view encoded) {
+  return absl::StrCat(LabelsRecordHeader(labels, 0), encoded);
+}
+
+std::string ImageRecord(float label, absl::string_view encoded) {
+  return absl::StrCat(ImageRecordHeader(label, 0), encoded);
+}
+
+Image PatternImage(int width, int height, int shade) {
+  Image image;
+  image.Resize(width, height);
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) image.row(y)[3 * x + c] = static_cast<uint8_t>(7 * x + 13 * y + 50 * c + 29 * shade);
+    }
+  }
+  return image;
+}
+
+std::string EncodePng(int width, int height, const PngKind& kind, const std::vector<std::string>& rows) {
+  std::string bytes;
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png_create_info_struct(png);
+  png_set_write_fn(
+      png, &bytes,
+      [](png_structp writer, png_bytep data, size_t size) {
+        static_cast<std::string*>(png_get_io_ptr(writer))->append(reinterpret_cast<const char*>(data), size);
+      },
+      nullptr);
+  png_set_IHDR(png, info, width, height, kind.bit_depth, kind.color_type,
+               kind.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
+  if (kind.color_type == PNG_COLOR_TYPE_PALETTE) {
+    const png_color palette[4] = {{10, 20, 30}, {40, 50, 60}, {70, 80, 90}, {200, 210, 220}};
+    const png_byte alpha[2] = {0, 128};
+    png_set_PLTE(png, info, palette, 4);
+    png_set_tRNS(png, info, alpha, 2, nullptr);
+  }
+  std::vector<png_bytep> pointers;
+  for (const std::string& row : rows) pointers.push_back(reinterpret_cast<png_bytep>(const_cast<char*>(row.data())));
+  png_set_rows(png, info, pointers.data());
+  png_write_png(png, info, PNG_TRANSFORM_IDENTITY, nullptr);
+  png_destroy_write_struct(&png, &info);
+  return bytes;
+}
+
+std::string EncodeJpeg(const Image& image, const JpegKind& kind) {
+  jpeg_compress_struct info = {};
+  jpeg_error_mgr errors;
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  unsigned char* buffer = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &buffer, &size);
+  info.image_width = image.width;
+  info.image_height = image.height;
+  info.input_components = kind.grey ? 1 : kind.cmyk ? 4 : 3;
+  info.in_color_space = kind.grey ? JCS_GRAYSCALE : kind.cmyk ? JCS_CMYK : JCS_RGB;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, 95, TRUE);
+  if (kind.progressive) jpeg_simple_progression(&info);
+  jpeg_start_compress(&info, TRUE);
+  std::string row(size_t(image.width) * info.input_components, '\0');
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      for (int c = 0; c < info.input_components; ++c) {
+        row[x * info.input_components + c] = static_cast<char>(image.row(y)[3 * x + c % 3]);
+      }
+    }
+    JSAMPROW pointer = reinterpret_cast<JSAMPROW>(row.data());
+    jpeg_write_scanlines(&info, &pointer, 1);
+  }
+  jpeg_finish_compress(&info);
+  std::string bytes(reinterpret_cast<const char*>(buffer), size);
+  jpeg_destroy_compress(&info);
+  std::free(buffer);
+  return bytes;
+}
+
+}  // namespace arcshard::worker

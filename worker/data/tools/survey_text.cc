@@ -1,0 +1,88 @@
+#include <algorithm>
+#include <bit>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "worker/data/tools/survey.h"
+
+namespace arcshard::worker {
+namespace {
+
+constexpr size_t kNamedClasses = 10;
+
+std::string Count(int64_t count, absl::string_view one, absl::string_view many) {
+  return absl::StrCat(count, " ", count == 1 ? one : many);
+}
+
+std::string Size(std::pair<int, int> size) { return absl::StrCat(size.first, " × ", size.second); }
+
+// "96 to 128 (median 112)"
+std::string Spread(const std::map<int, int64_t>& lengths, int64_t images) {
+  int64_t before = 0;
+  auto median = lengths.begin();
+  while ((before += median->second) * 2 < images) ++median;
+  return absl::StrCat(lengths.begin()->first, " to ", lengths.rbegin()->first, " (median ", median->first, ")");
+}
+
+std::string SizeLine(const Survey& survey) {
+  const std::pair<int, int> frequent = MostFrequentSize(survey);
+  if (survey.sizes.size() == 1) return absl::StrCat("size: ", Size(frequent), " pixels, all\n");
+  std::map<int, int64_t> widths, heights;
+  for (const auto& [size, count] : survey.sizes) {
+    widths[size.first] += count;
+    heights[size.second] += count;
+  }
+  return absl::StrCat("size: ", Size(frequent), " pixels for ", survey.sizes.at(frequent), " of ", survey.images,
+                      "; widths ", Spread(widths, survey.images), ", heights ", Spread(heights, survey.images), "\n");
+}
+
+// Images per class: minimum, median, maximum, and how many classes have how many, by powers of two.
+std::string Histogram(const std::vector<int64_t>& of_class) {
+  std::vector<int64_t> sorted = of_class;
+  std::sort(sorted.begin(), sorted.end());
+  std::string text = absl::StrCat("images per class: ", sorted.front(), " at least, ", sorted[(sorted.size() - 1) / 2],
+                                  " in the middle, ", sorted.back(), " at most\n");
+  std::vector<int64_t> bins(65);  // 0: none; b: from 2^(b-1) on
+  for (const int64_t images : sorted) ++bins[std::bit_width(static_cast<uint64_t>(images))];
+  for (size_t b = 0; b < bins.size(); ++b) {
+    if (bins[b] == 0) continue;
+    const int64_t low = b == 0 ? 0 : int64_t{1} << (b - 1), high = std::max<int64_t>(2 * low - 1, low);
+    const std::string range = low == high ? absl::StrCat(low) : absl::StrCat(low, " to ", high);
+    absl::StrAppend(&text, absl::StrFormat("  %14s: %s\n", range, Count(bins[b], "class", "classes")));
+  }
+  return text;
+}
+
+std::string EmptyClasses(const std::vector<int64_t>& of_class) {
+  std::string text;
+  size_t empty = 0;
+  for (size_t label = 0; label < of_class.size(); ++label) {
+    if (of_class[label] == 0 && ++empty <= kNamedClasses) absl::StrAppend(&text, empty == 1 ? "" : ", ", label);
+  }
+  if (empty == 0) return "";
+  return absl::StrCat("without images: ", Count(empty, "class", "classes"), " (", text,
+                      empty > kNamedClasses ? ", ..." : "", ")\n");
+}
+
+}  // namespace
+
+std::string SurveyText(const Survey& survey, int64_t damaged_lines) {
+  const int64_t damaged = static_cast<int64_t>(survey.damaged.size());
+  std::string text = absl::StrFormat("images: %d, %.1f MiB\n", survey.images, survey.bytes / 1048576.0);
+  if (!survey.sizes.empty()) absl::StrAppend(&text, SizeLine(survey));
+  if (!survey.of_class.empty()) {
+    absl::StrAppend(&text, "classes: ", survey.of_class.size(), "\n", Histogram(survey.of_class),
+                    EmptyClasses(survey.of_class));
+  }
+  if (damaged == 0) return absl::StrCat(text, "damaged: none\n");
+  absl::StrAppend(&text, "damaged: ", Count(damaged, "image", "images"), "\n");
+  for (int64_t i = 0; i < std::min(damaged, damaged_lines); ++i) {
+    const absl::string_view message = survey.damaged[i].status.message();
+    absl::StrAppend(&text, "  ", message, "\n");
+  }
+  if (damaged > damaged_lines) absl::StrAppend(&text, "  ... and ", damaged - damaged_lines, " more\n");
+  return text;
+}
+
+}  // namespace arcshard::worker

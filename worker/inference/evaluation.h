@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "worker/backbone/backbone.h"
+#include "worker/data/formats/verification_set.h"
+#include "worker/inference/embedding.h"
+#include "worker/training/all_reduce.h"
+#include "worker/verification/verification.h"
+
+namespace arcshard::worker {
+
+// One process verifies a set by itself. DataLoss: an image cannot be decoded; names the set and the image.
+absl::StatusOr<VerificationResult> VerifySet(Backbone* backbone, const VerificationSet& set,
+                                             const EmbedOptions& options);
+
+// The workers of a view verify the sets together: each embeds its share, the embeddings are summed, everyone gets all
+// results. `position` of `workers`. Errors of AllReduce::Sum too.
+absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbone,
+                                                               absl::Span<const std::unique_ptr<VerificationSet>> sets,
+                                                               const EmbedOptions& options, size_t position,
+                                                               size_t workers, AllReduce* all_reduce);
+
+// What a set's result is called on the wire and to people.
+VerificationReport ReportOf(const VerificationSet& set, const VerificationResult& result);
+
+// The sets that verification.sets names.
+absl::StatusOr<std::vector<std::unique_ptr<VerificationSet>>> LoadVerificationSets(
+    const std::vector<std::string>& paths);
+
+}  // namespace arcshard::worker
