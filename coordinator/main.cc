@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "common/checkpoint/checkpoint_folder.h"
@@ -77,16 +78,18 @@ class StopSignals {
   sigset_t set_;
 };
 
-// Tells a parent where we listen: "host:port\n".
-absl::Status Announce(int fd, const std::string& address) {
-  const FileDescriptor owned(fd);
-  const std::string line = absl::StrCat(address, "\n");
+// Tells a parent a line: "listening HOST:PORT", and at the end "failed CAUSE PID" (failure_details.h) if the run
+// failed.
+absl::Status Announce(const FileDescriptor& to, absl::string_view line_of_text) {
+  if (!to.valid()) return absl::OkStatus();
+  const std::string line = absl::StrCat(line_of_text, "\n");
   ssize_t written;
   do {
-    written = write(fd, line.data(), line.size());
+    written = write(to.get(), line.data(), line.size());
   } while (written < 0 && errno == EINTR);
-  if (written != static_cast<ssize_t>(line.size()))
-    return ErrnoStatus(errno, absl::StrCat("--announce-fd ", fd), "cannot write");
+  if (written != static_cast<ssize_t>(line.size())) {
+    return ErrnoStatus(errno, absl::StrCat("--announce-fd ", to.get()), "cannot write");
+  }
   return absl::OkStatus();
 }
 
@@ -129,7 +132,7 @@ void TidyModel(FileSystem* files, const std::string& run_folder, const std::vect
   for (const std::string& path : *deleted) LogInfo(absl::StrCat("deleted what an earlier model has left: ", path));
 }
 
-absl::Status Main(const Arguments& arguments, StopSignals* signals) {
+absl::Status Main(const Arguments& arguments, const FileDescriptor& announce_to, StopSignals* signals) {
   ASSIGN_OR_RETURN(const RunConfig given, LoadRunConfig(arguments.config, arguments.overrides));
   RETURN_IF_ERROR(Run::Validate(given));
   ASSIGN_OR_RETURN(const std::unique_ptr<Incarnation> incarnation, Incarnation::Take(given.run.folder));
@@ -169,7 +172,7 @@ absl::Status Main(const Arguments& arguments, StopSignals* signals) {
                    RpcServer::Start(arguments.listen, {&service}, arguments.security, kMaxParticipantMessageBytes));
   LogInfo(absl::StrCat("listening on ", server->address(), ", metrics on port ", metrics_server->port(),
                        ", incarnation ", incarnation->number()));
-  if (arguments.announce_fd >= 0) RETURN_IF_ERROR(Announce(arguments.announce_fd, server->address()));
+  RETURN_IF_ERROR(Announce(announce_to, absl::StrCat("listening ", server->address())));
 
   MetricsLog log(absl::StrCat(config.run.folder, "/metrics.jsonl"), &clock,
                  {.config = std::filesystem::path(arguments.config).filename().string(),
@@ -232,13 +235,18 @@ int main(int argc, char** argv) {
   app.add_option("--metrics-listen", arguments.metrics_listen, "host:port of /metrics; port 0 takes a free one")
       ->capture_default_str();
   app.add_option("--announce-fd", arguments.announce_fd,
-                 "File descriptor to write host:port to, once the coordinator listens there");
+                 "File descriptor to write 'listening host:port' to, once the coordinator listens there, and 'failed "
+                 "cause pid' if the run fails");
   arcshard::coordinator::AddStartOptions(&app, &arguments.start);
   if (const std::optional<int> exit_code = arcshard::ParseCommandLine(&app, argc, argv)) return *exit_code;
   const auto exit_code = security.Take(arcshard::CertifiedRole::kCoordinator, &arguments.security);
   if (exit_code.has_value()) return *exit_code;
-  const absl::Status status = arcshard::coordinator::Main(arguments, &signals);
+  const arcshard::FileDescriptor announce_to(arguments.announce_fd);
+  const absl::Status status = arcshard::coordinator::Main(arguments, announce_to, &signals);
   if (status.ok()) return 0;
   arcshard::LogError(status.message());
+  const std::string details = arcshard::ToString(arcshard::DetailsOf(status));
+  // Whoever asked for the announcement may have gone, which changes nothing about this process's end.
+  arcshard::coordinator::Announce(announce_to, absl::StrCat("failed ", details)).IgnoreError();
   return 1;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -69,7 +70,7 @@ class ProgramTest : public ::testing::Test {
     return child;
   }
 
-  // host:port of the last one started, once it listens; empty if it ended before.
+  // The next line that the last one started announces: "listening host:port", "failed cause pid"; empty: no more.
   std::string Announced() {
     std::string line;
     char byte;
@@ -96,7 +97,7 @@ class ProgramTest : public ::testing::Test {
 TEST_F(ProgramTest, LeavesTheResolvedConfigurationAndItsIncarnationAndStopsInOrderOnSigterm) {
   for (int start = 1; start <= 2; ++start) {
     const pid_t child = Start("run");
-    EXPECT_THAT(Announced(), testing::StartsWith("127.0.0.1:"));
+    EXPECT_THAT(Announced(), testing::StartsWith("listening 127.0.0.1:"));
     kill(child, start == 1 ? SIGTERM : SIGINT);
     EXPECT_EQ(Wait(child), 0);
     EXPECT_EQ(Read("run/incarnation"), absl::StrCat(start, "\n"));
@@ -117,8 +118,9 @@ TEST_F(ProgramTest, GivesUpWithOneSentenceThatSaysForWhomItWaited) {
 
 TEST_F(ProgramTest, RefusesAPortInUse) {
   const pid_t first = Start("first");
-  const std::string address = Announced();
+  const std::string address(absl::StripPrefix(Announced(), "listening "));
   const pid_t second = Start("second", {"--listen", address});
+  EXPECT_EQ(Announced(), "failed other 0");
   EXPECT_EQ(Announced(), "");
   EXPECT_EQ(Wait(second), 1 << 8);
   EXPECT_THAT(Errors("second"), HasSubstr(absl::StrCat("error: cannot listen on ", address)));

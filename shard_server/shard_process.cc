@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "common/config/load_config.h"
@@ -154,7 +155,7 @@ absl::Status ShardProcess::HoldRange(const ViewAnnouncement& view) {
   ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options, capacity_bytes_));
   const std::string holds = absl::StrCat("holds classes [", range.begin, ", ", range.end, ") of ", view.num_classes);
   if (!view.checkpoint.empty()) {
-    RETURN_IF_ERROR(RestoreRows(options_.files, view.checkpoint, view.last_decided_step, head.get()));
+    RETURN_IF_ERROR(BlameCheckpoint(RestoreRows(options_.files, view.checkpoint, view.last_decided_step, head.get())));
     LogInfo(absl::StrCat(holds, ", as they were after step ", view.last_decided_step, " by ", view.checkpoint));
   } else {
     RETURN_IF_ERROR(InitRows(options_.files, config_.init_from, head.get()));

@@ -9,6 +9,7 @@
 #include "ATen/ops/equal.h"
 #include "ATen/ops/from_blob.h"
 #include "absl/strings/str_cat.h"
+#include "common/protocol/logit_shift.h"
 #include "gtest/gtest.h"
 #include "tests/testing/shard_cluster.h"
 #include "worker/loss/sharded_softmax.h"
@@ -83,7 +84,7 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     const at::Tensor labels = golden_->Labels(step);
     const at::Tensor input = golden_->HeadInput(step).to(at::kFloat);
     const auto loss = golden_->Loss(step);
-    const double shift = loss->scale() + std::log(static_cast<double>(centers_.size(0))) - 69.0;
+    const double shift = LogitShift(loss->scale(), centers_.size(0));
     const auto key = [&](size_t m) {
       return Key{cluster_->view().view, static_cast<uint64_t>(step), static_cast<uint32_t>(m), 0};
     };

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/grpc_shard_link.h"
+#include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
@@ -129,7 +130,7 @@ class WorkerLife {
     if (self == view.workers.end())
       return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " is without this worker"));
     if (trainer_ == nullptr) RETURN_IF_ERROR(MakeTrainer(view));
-    if (!view.checkpoint.empty()) RETURN_IF_ERROR(Resume(view));
+    if (!view.checkpoint.empty()) RETURN_IF_ERROR(BlameCheckpoint(Resume(view)));
     seat_.view = view;
     seat_.position = self - view.workers.begin();
     metrics_->view.Set(static_cast<double>(view.view.counter));
@@ -183,12 +184,7 @@ class WorkerLife {
     ASSIGN_OR_RETURN(parts.loss,
                      MarginLoss::Create(config_.loss, config_.head.scale, config_.run.seed, view.num_classes));
     ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config_), dataset_.get()));
-    ASSIGN_OR_RETURN(parts.plan, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
-                                                     .batch_size = config_.data.batch_size,
-                                                     .micro_batch_size = config_.data.micro_batch_size,
-                                                     .keep_last_batch = config_.data.last_batch == "keep",
-                                                     .epochs = config_.schedule.epochs,
-                                                     .evaluate_every_epochs = config_.verification.every_epochs}));
+    ASSIGN_OR_RETURN(parts.plan, SamplePlanOf(config_, static_cast<uint64_t>(dataset_->samples())));
     if (config_.data.log_samples) {
       const std::string logs = absl::StrCat(config_.run.folder, "/logs");
       RETURN_IF_ERROR(CreateFolders(logs));

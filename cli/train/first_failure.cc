@@ -1,17 +1,11 @@
 #include "cli/train/first_failure.h"
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace arcshard::cli {
 namespace {
 
 bool FailedByItself(const EndedProcess& process) { return !process.exit.ok() && !process.killed_by_us; }
-
-// The position of `process` in the coordinator's sentence, npos if it is not named there.
-size_t NamedAt(const std::string& sentence, const EndedProcess& process) {
-  return sentence.find(absl::StrCat("(pid ", process.pid, " on "));
-}
 
 }  // namespace
 
@@ -27,7 +21,7 @@ std::string ProgramOf(Role role) {
   return "";
 }
 
-size_t ChooseFailure(const std::vector<EndedProcess>& ended, absl::Duration blame_window) {
+size_t ChooseFailure(const std::vector<EndedProcess>& ended, int64_t blamed, absl::Duration blame_window) {
   const size_t none = ended.size();
   size_t first = none, coordinator = none;
   for (size_t i = 0; i < ended.size(); ++i) {
@@ -38,15 +32,10 @@ size_t ChooseFailure(const std::vector<EndedProcess>& ended, absl::Duration blam
   }
   if (coordinator == none) return first;
 
-  size_t named = none, named_at = std::string::npos;
   for (size_t i = 0; i < ended.size(); ++i) {
-    const size_t at = NamedAt(ended[coordinator].last_error, ended[i]);
-    if (FailedByItself(ended[i]) && at < named_at) {
-      named = i;
-      named_at = at;
-    }
+    if (blamed != 0 && ended[i].pid == blamed && FailedByItself(ended[i])) return i;
   }
-  return named == none ? coordinator : named;
+  return coordinator;
 }
 
 std::string DescribeFailure(const EndedProcess& process) {

@@ -31,10 +31,10 @@ struct EndedProcess {
 // `ended`: in the order in which they were noticed. Returns the index of the one that tells best what failed; `ended`'s
 // size when none of them failed by itself. In this order:
 //   1. who was killed by a signal, at most `blame_window` after the first failure: the others are its victims;
-//   2. whose pid the coordinator's last words name, "worker 1 (pid 123 on host): ...";
+//   2. the process `blamed`, a pid that the coordinator's failure names, 0 if it names none;
 //   3. the coordinator, whose last words the others only repeat;
 //   4. the first.
-size_t ChooseFailure(const std::vector<EndedProcess>& ended, absl::Duration blame_window);
+size_t ChooseFailure(const std::vector<EndedProcess>& ended, int64_t blamed, absl::Duration blame_window);
 
 // "arcshard-worker 1 was killed by signal 9 (SIGKILL); its log is runs/a/logs/worker-1.log"
 // "arcshard-shard 0 failed: cannot listen on 127.0.0.1:99; its log is runs/a/logs/shard-0.log"

@@ -100,10 +100,10 @@ std::vector<RunningProcess> Supervisor::running() const {
   return running;
 }
 
-RunEnd Supervisor::End() const {
+RunEnd Supervisor::End(int64_t blamed) const {
   if (dismissed_) return {};
   if (stopped_at_once_) return {kStoppedAtOnce, "stopped at once"};
-  if (const size_t i = ChooseFailure(ended_, options_.blame_window); i < ended_.size()) {
+  if (const size_t i = ChooseFailure(ended_, blamed, options_.blame_window); i < ended_.size()) {
     return {ExitStatus(ended_[i].exit), DescribeFailure(ended_[i])};
   }
   for (const EndedProcess& process : ended_) {

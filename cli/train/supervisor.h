@@ -59,8 +59,8 @@ class Supervisor {
   bool failing() const { return failing_; }
   std::vector<RunningProcess> running() const;
 
-  // Once all have ended.
-  RunEnd End() const;
+  // Once all have ended. `blamed`: the pid that the coordinator's failure names (FailureDetails), 0: none.
+  RunEnd End(int64_t blamed = 0) const;
 
  private:
   struct Child {

@@ -1,11 +1,9 @@
 #include "cli/train/train.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -21,6 +19,7 @@
 #include "cli/display/progress_line.h"
 #include "cli/display/progress_printer.h"
 #include "cli/display/terminal.h"
+#include "cli/train/announcement.h"
 #include "cli/train/input_check.h"
 #include "cli/train/run_folder.h"
 #include "cli/train/supervisor.h"
@@ -134,11 +133,7 @@ class TrainRun {
 
  private:
   absl::Status StartCoordinator() {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "a pipe", "cannot create");
-    announcement_ = FileDescriptor(ends[0]);
-    const FileDescriptor to_announce(ends[1]);
-    fcntl(announcement_.get(), F_SETFL, O_NONBLOCK);
+    ASSIGN_OR_RETURN(const FileDescriptor to_announce, announcement_.Open());
     address_deadline_ = clock_.Now() + config_.cluster.connect_timeout;
     if (options_.allow_older) address_deadline_ = absl::InfiniteFuture();  // it reads whole checkpoints first
 
@@ -183,23 +178,18 @@ class TrainRun {
     return folder_.List(address_, supervisor_.running());
   }
 
-  // The coordinator's "host:port\n", as far as it has come. When it is complete the others can start.
+  // Once the coordinator listens the others can start.
   absl::Status ReadAddress() {
-    if (!announcement_.valid()) return absl::OkStatus();
-    char buffer[256];
-    const ssize_t bytes = read(announcement_.get(), buffer, sizeof(buffer));
-    if (bytes == 0) announcement_ = FileDescriptor();  // it failed: its end, in a moment, says why
-    if (bytes > 0) announced_.append(buffer, static_cast<size_t>(bytes));
-    const size_t end = announced_.find('\n');
-    if (end == std::string::npos) {
-      if (clock_.Now() < address_deadline_) return absl::OkStatus();
+    announcement_.Read();
+    address_ = announcement_.address();
+    if (address_.empty()) {
+      // A coordinator that has closed its end failed: its own end, in a moment, says why.
+      if (announcement_.fd() < 0 || clock_.Now() < address_deadline_) return absl::OkStatus();
       return absl::DeadlineExceededError(
           absl::StrCat("waited ", absl::FormatDuration(config_.cluster.connect_timeout),
                        " (cluster.connect_timeout) for arcshard-coordinator to listen; its log is ",
                        folder_.LogOf(Role::kCoordinator, 0)));
     }
-    address_ = announced_.substr(0, end);
-    announcement_ = FileDescriptor();
     if (interrupted_) {  // before it could take SIGTERM for a request to stop
       supervisor_.Stop();
       return absl::OkStatus();
@@ -228,8 +218,8 @@ class TrainRun {
   void AwaitEvent() {
     std::vector<pollfd> fds = {{signals_->fd(), POLLIN, 0}};
     absl::Time deadline = supervisor_.deadline();
-    if (announcement_.valid()) {
-      fds.push_back({announcement_.get(), POLLIN, 0});
+    if (address_.empty() && announcement_.fd() >= 0) {
+      fds.push_back({announcement_.fd(), POLLIN, 0});
       deadline = std::min(deadline, address_deadline_);
     }
     if (watch_ != nullptr) fds.push_back({watch_->fd(), POLLIN, 0});
@@ -254,12 +244,14 @@ class TrainRun {
   }
 
   int Conclude() {
-    const RunEnd end = supervisor_.End();
+    announcement_.Read();
+    const FailureDetails failure = announcement_.failure().value_or(FailureDetails{});
+    const RunEnd end = supervisor_.End(failure.pid);
     printer_.Clear();
     if (!end.sentence.empty()) {
       std::fprintf(stderr, "arcshard: %s %s\n", Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:").c_str(),
                    end.sentence.c_str());
-      if (const std::string way = HowToGoOn(end.sentence); !way.empty())
+      if (const std::string way = HowToGoOn(failure.cause); !way.empty())
         std::fprintf(stderr, "arcshard: %s\n", way.c_str());
       return end.status;
     }
@@ -285,16 +277,15 @@ class TrainRun {
                                     progress_.best_step(), progress_.best_accuracy()));
     }
     printer_.Line(absl::StrCat("a page about this run: arcshard report ", Quoted(config_.run.folder)));
-    if (const std::string way = HowToGoOn(""); !complete && !way.empty()) printer_.Line(way);
+    if (const std::string way = HowToGoOn(FailureCause::kOther); !complete && !way.empty()) printer_.Line(way);
     return end.status;
   }
 
-  // Once all have ended, `failure` why. Empty: there is no complete checkpoint.
-  std::string HowToGoOn(absl::string_view failure) const {
+  // Once all have ended, `cause` why. Empty: there is no complete checkpoint.
+  std::string HowToGoOn(FailureCause cause) const {
     const auto complete = ListCheckpoints(RealFileSystem(), config_.run.folder);
     if (!complete.ok() || complete->empty()) return "";
-    const std::string newest = CheckpointFolder(config_.run.folder, complete->front());
-    if (!options_.resume.empty() && absl::StrContains(failure, newest + "/")) {  // a file of it is damaged
+    if (cause == FailureCause::kCheckpointUnreadable) {
       return absl::StrCat("from the newest checkpoint that is whole it goes on with: arcshard train --resume ",
                           Quoted(config_.run.folder), " --allow-older");
     }
@@ -309,9 +300,8 @@ class TrainRun {
   const std::unique_ptr<SignalQueue> signals_;
   ProgressPrinter printer_;
   Supervisor supervisor_;
-  FileDescriptor announcement_;  // pipe from the coordinator until it has said its address
+  Announcement announcement_;
   absl::Time address_deadline_;
-  std::string announced_;
   std::string address_;  // of the coordinator, host:port; empty: not known yet
   bool interrupted_ = false;
   std::unique_ptr<WatchClient> watch_;

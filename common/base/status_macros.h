@@ -1,9 +1,12 @@
 #pragma once
 
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/string_view.h"
 
 // RETURN_IF_ERROR(expression of absl::Status);
 #define RETURN_IF_ERROR(expression)                                                              \
@@ -24,12 +27,14 @@
 
 namespace arcshard {
 
-// The same code, with "context: " before the message.
+// The same code and payloads, with "context: " before the message.
 inline absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   if (status.ok()) return status;
   std::string message(context);
   message.append(": ").append(status.message().data(), status.message().size());
-  return absl::Status(status.code(), message);
+  absl::Status annotated(status.code(), message);
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { annotated.SetPayload(url, payload); });
+  return annotated;
 }
 
 }  // namespace arcshard

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/base/failure_details.h"
 #include "common/protocol/checkpoint_report.h"
 #include "common/protocol/types.h"
 #include "common/protocol/verification_report.h"
@@ -80,8 +81,11 @@ struct EvaluationReport {
 struct FailureReport {
   std::string sentence;
   int code = 0;  // of google.rpc.Code
+  FailureCause cause = FailureCause::kOther;
 
-  static FailureReport Of(const absl::Status& status) { return {std::string(status.message()), status.raw_code()}; }
+  static FailureReport Of(const absl::Status& status) {
+    return {std::string(status.message()), status.raw_code(), DetailsOf(status).cause};
+  }
 };
 
 struct FinishedReport {};

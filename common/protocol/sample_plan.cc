@@ -68,4 +68,13 @@ bool SamplePlan::EvaluationDueAfter(uint64_t step) const {
   return multiple >= 1.0 && std::round(multiple * interval) == static_cast<double>(step);
 }
 
+absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t samples) {
+  return SamplePlan::Create({.samples = samples,
+                             .batch_size = config.data.batch_size,
+                             .micro_batch_size = config.data.micro_batch_size,
+                             .keep_last_batch = config.data.last_batch == "keep",
+                             .epochs = config.schedule.epochs,
+                             .evaluate_every_epochs = config.verification.every_epochs});
+}
+
 }  // namespace arcshard

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "common/config/run_config.h"
 #include "common/protocol/types.h"
 
 namespace arcshard {
@@ -40,5 +41,9 @@ class SamplePlan {
   uint64_t steps_per_epoch_ = 0;
   uint64_t total_steps_ = 0;
 };
+
+// The plan of the run that `config` describes, over a training set of `samples` samples: the coordinator decides by it
+// and workers load ahead by it. Errors are those of SamplePlan::Create.
+absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t samples);
 
 }  // namespace arcshard

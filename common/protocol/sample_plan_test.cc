@@ -14,6 +14,25 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+TEST(SamplePlan, OfAConfigurationIsWhatItsKeysSay) {
+  RunConfig config;
+  config.data.batch_size = 8;
+  config.data.micro_batch_size = 4;
+  config.schedule.epochs = 2;
+  config.verification.every_epochs = 1;
+  for (const bool keep : {false, true}) {
+    config.data.last_batch = keep ? "keep" : "drop";
+    const auto plan = SamplePlanOf(config, 20);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const uint64_t steps = keep ? 3 : 2;  // of an epoch
+    EXPECT_EQ(plan->steps_per_epoch(), steps);
+    EXPECT_EQ(plan->total_steps(), 2 * steps);
+    EXPECT_TRUE(plan->EvaluationDueAfter(steps));
+    EXPECT_EQ(plan->PlanOf(steps).batch_size(), keep ? 4u : 8u);
+  }
+  EXPECT_EQ(SamplePlanOf(config, 7).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 SamplePlan MakePlan(const SamplePlan::Options& options) {
   auto plan = SamplePlan::Create(options);
   EXPECT_TRUE(plan.ok()) << plan.status();

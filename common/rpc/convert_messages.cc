@@ -138,6 +138,9 @@ struct ParticipantPacker {
   void operator()(const FailureReport& failure) const {
     out->mutable_failure()->set_sentence(failure.sentence);
     out->mutable_failure()->set_code(failure.code);
+    if (failure.cause == FailureCause::kCheckpointUnreadable) {
+      out->mutable_failure()->set_cause(v1::FAILURE_CAUSE_CHECKPOINT_UNREADABLE);
+    }
   }
   void operator()(const FinishedReport&) const { out->mutable_finished(); }
   void operator()(const HeartbeatReport& report) const {
@@ -198,7 +201,10 @@ absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& messa
     case v1::ParticipantMessage::kEvaluated:
       return FromEvaluated(message.evaluated());
     case v1::ParticipantMessage::kFailure:
-      return FailureReport{message.failure().sentence(), message.failure().code()};
+      return FailureReport{message.failure().sentence(), message.failure().code(),
+                           message.failure().cause() == v1::FAILURE_CAUSE_CHECKPOINT_UNREADABLE
+                               ? FailureCause::kCheckpointUnreadable
+                               : FailureCause::kOther};
     case v1::ParticipantMessage::kFinished:
       return FinishedReport{};
     case v1::ParticipantMessage::kHeartbeat:

@@ -28,6 +28,9 @@ TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
   const EvaluationReport report{{3, 2}, {{"unseen_alphabets", 0.93, 0.01, 1.25, 6000, 22.5}}};
   EXPECT_EQ(RoundTrip(report), report);
   const FailureReport failure = RoundTrip(FailureReport::Of(absl::DataLossError("train.rec: truncated")));
+  EXPECT_EQ(failure.cause, FailureCause::kOther);
+  EXPECT_EQ(RoundTrip(FailureReport::Of(BlameCheckpoint(absl::DataLossError("damaged")))).cause,
+            FailureCause::kCheckpointUnreadable);
   EXPECT_EQ(failure.sentence, "train.rec: truncated");
   EXPECT_EQ(failure.code, static_cast<int>(absl::StatusCode::kDataLoss));
   RoundTrip(FinishedReport{});

@@ -75,6 +75,7 @@ StepVerdict DecideStep(std::vector<NamedVote> votes) {
     if (!IsFinite(vote.vote) && verdict.outcome == Outcome::kCommit) {
       verdict.outcome = Outcome::kSkip;
       verdict.reason = ReasonOf(vote);
+      verdict.culprit = vote.pid;
     }
     if (vote.role == Role::kWorker) verdict.corrupt_records += vote.vote.corrupt_records;
   }

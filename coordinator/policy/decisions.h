@@ -43,11 +43,13 @@ struct NamedVote {
   uint32_t id = 0;
   std::string who;
   ReadyVote vote;
+  int64_t pid = 0;
 };
 
 struct StepVerdict {
   Outcome outcome = Outcome::kCommit;
-  std::string reason;  // of a skip: who, and what was not finite
+  std::string reason;   // of a skip: who, and what was not finite
+  int64_t culprit = 0;  // of a skip: the pid of the one that `reason` names
   // Of the lowest-numbered worker: all workers report the same.
   double loss = 0.0;
   double target_cosine = 0.0;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "coordinator/policy/ranges.h"
 
@@ -63,9 +64,10 @@ void Run::Refuse(Connection from, const absl::Status& status) {
   leases_.Release(from);
   const auto found = members_.find(from);
   if (found == members_.end()) return;
-  const std::string name = found->second.Name();
+  const absl::Status result =
+      WithDetails(Annotate(status, found->second.Name()), {.pid = found->second.registration.pid});
   members_.erase(found);
-  Fail(Annotate(status, name));
+  Fail(result);
 }
 
 // --- Gathering
@@ -168,12 +170,7 @@ absl::StatusOr<ViewAnnouncement> Run::FormView() {
   const DatasetReport& data = *LowestWorker()->data;
   ViewAnnouncement announcement;
   ASSIGN_OR_RETURN(announcement.num_classes, DecideNumClasses(config.head.classes, data.classes));
-  ASSIGN_OR_RETURN(plan_, SamplePlan::Create({.samples = data.samples,
-                                              .batch_size = config.data.batch_size,
-                                              .micro_batch_size = config.data.micro_batch_size,
-                                              .keep_last_batch = config.data.last_batch == "keep",
-                                              .epochs = config.schedule.epochs,
-                                              .evaluate_every_epochs = config.verification.every_epochs}));
+  ASSIGN_OR_RETURN(plan_, SamplePlanOf(config, data.samples));
   RETURN_IF_ERROR(CheckResumed(data, announcement.num_classes));
   schedule_.emplace(config.schedule, plan_->steps_per_epoch(), plan_->total_steps());
   samples_ = data.samples;
@@ -247,7 +244,8 @@ absl::Status Run::Handle(Connection from, const ReadyVote& vote) {
 void Run::Decide() {
   std::vector<NamedVote> votes;
   for (auto& [connection, member] : members_) {
-    votes.push_back({member.registration.role, member.id, member.Name(), *std::move(member.vote)});
+    votes.push_back(
+        {member.registration.role, member.id, member.Name(), *std::move(member.vote), member.registration.pid});
     member.vote.reset();
   }
   const StepVerdict verdict = DecideStep(std::move(votes));
@@ -290,8 +288,10 @@ void Run::CountDecision(const StepVerdict& verdict) {
 
 absl::Status Run::CheckHealth(const StepVerdict& verdict) const {
   if (verdict.outcome == Outcome::kSkip && skips_in_a_row_ >= options_.config.run.max_skips) {
-    return absl::AbortedError(absl::StrCat(skips_in_a_row_, " steps in a row were not finite (run.max_skips), step ",
-                                           step_, " because of ", verdict.reason));
+    return WithDetails(
+        absl::AbortedError(absl::StrCat(skips_in_a_row_, " steps in a row were not finite (run.max_skips), step ",
+                                        step_, " because of ", verdict.reason)),
+        {.pid = verdict.culprit});
   }
   // Within an epoch every position of the permutation is read once, so this counts records, over all workers.
   const double share = options_.config.data.max_corrupt_share;

@@ -389,11 +389,23 @@ TEST_F(RunCheckpointTest, WhoCannotReadTheCheckpointIsToldOfOlderOnes) {
   ResumeFrom13();
   RegisterAll();
   ReportData();
-  run().Receive(kShard1, FailureReport::Of(absl::DataLossError(
-                             "/runs/a/checkpoints/step-00000013.6/class_centers-4-9.safetensors: block 0 is damaged")));
+  run().Receive(kShard1,
+                FailureReport::Of(BlameCheckpoint(absl::DataLossError(
+                    "/runs/a/checkpoints/step-00000013.6/class_centers-4-9.safetensors: block 0 is damaged"))));
   EXPECT_EQ(Sentence(),
             "shard 1 (pid 1011 on h): /runs/a/checkpoints/step-00000013.6/class_centers-4-9.safetensors: block 0 is "
             "damaged; --allow-older goes on from the newest checkpoint that is whole");
+  EXPECT_EQ(DetailsOf(*run().result()), (FailureDetails{FailureCause::kCheckpointUnreadable, 1011}));
+}
+
+TEST_F(RunCheckpointTest, AnErrorThatOnlyNamesTheCheckpointIsNotTakenForItsDamage) {
+  ResumeFrom13();
+  RegisterAll();
+  ReportData();
+  run().Receive(kShard1,
+                FailureReport::Of(absl::DataLossError("init.safetensors: not of /runs/a/checkpoints/step-00000013.6")));
+  EXPECT_THAT(Sentence(), Not(HasSubstr("--allow-older")));
+  EXPECT_EQ(DetailsOf(*run().result()), (FailureDetails{FailureCause::kOther, 1011}));
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "coordinator/run/run.h"
 
@@ -67,12 +67,11 @@ absl::Status Run::CheckResumed(const DatasetReport& data, int64_t num_classes) c
 }
 
 absl::Status Run::WithAWayOut(const absl::Status& failure) const {
-  if (phase_ != Phase::kJoining || !options_.resume.has_value()) return failure;
-  if (!absl::StrContains(failure.message(), options_.resume->folder)) return failure;
-  if (!absl::IsDataLoss(failure) && !absl::IsNotFound(failure)) return failure;
-  return absl::Status(failure.code(), absl::StrCat(failure.message(),
-                                                   "; --allow-older goes on from the newest "
-                                                   "checkpoint that is whole"));
+  if (DetailsOf(failure).cause != FailureCause::kCheckpointUnreadable) return failure;
+  return WithDetails(absl::Status(failure.code(), absl::StrCat(failure.message(),
+                                                               "; --allow-older goes on from the newest checkpoint "
+                                                               "that is whole")),
+                     DetailsOf(failure));
 }
 
 // --- New ones

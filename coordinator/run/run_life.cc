@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/failure_details.h"
 #include "coordinator/run/run.h"
 
 // The end of a run: deaths, failures, time that runs out, stops. How it goes on is in run.cc.
@@ -36,16 +37,16 @@ void Run::Disconnected(Connection from, absl::string_view reason) {
 
 void Run::Died(Connection who, absl::string_view reason) {
   leases_.Release(who);
-  const absl::Status result =
-      absl::AbortedError(absl::StrCat(members_.at(who).Name(), " died ", Whereabouts(), ": ", reason));
-  Fail(result);
+  const Member& member = members_.at(who);
+  Fail(WithDetails(absl::AbortedError(absl::StrCat(member.Name(), " died ", Whereabouts(), ": ", reason)),
+                   {.pid = member.registration.pid}));
 }
 
 absl::Status Run::Handle(Connection from, const FailureReport& report) {
   Member& member = members_.at(from);
   member.failed = true;
-  const absl::Status failure =
-      WithAWayOut(absl::Status(CodeOf(report.code), absl::StrCat(member.Name(), ": ", report.sentence)));
+  const absl::Status said(CodeOf(report.code), absl::StrCat(member.Name(), ": ", report.sentence));
+  const absl::Status failure = WithAWayOut(WithDetails(said, {report.cause, member.registration.pid}));
   if (!BlamesAPeer(failure.code())) {
     Fail(failure);
   } else if (!blamed_.has_value()) {

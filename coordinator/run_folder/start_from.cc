@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
@@ -37,8 +38,9 @@ absl::StatusOr<OpenCheckpoint> NewestWhole(FileSystem* files, const std::string&
     if (!IsDamage(status)) return status;
     damaged->push_back({folder, status});
   }
-  return absl::DataLossError(absl::StrCat("all ", complete.size(), " checkpoints of ", run_folder,
-                                          " are damaged; the newest: ", damaged->front().why.message()));
+  return BlameCheckpoint(
+      absl::DataLossError(absl::StrCat("all ", complete.size(), " checkpoints of ", run_folder,
+                                       " are damaged; the newest: ", damaged->front().why.message())));
 }
 
 absl::Status PutAside(FileSystem* files, const std::string& run_folder, const std::vector<Damaged>& damaged) {
@@ -54,7 +56,7 @@ absl::Status PutAside(FileSystem* files, const std::string& run_folder, const st
 absl::StatusOr<OpenCheckpoint> OpenNewest(FileSystem* files, const std::string& folder) {
   absl::StatusOr<OpenCheckpoint> checkpoint = OpenCheckpoint::Open(files, folder);
   if (checkpoint.ok() || !IsDamage(checkpoint.status())) return checkpoint;
-  return absl::DataLossError(absl::StrCat(checkpoint.status().message(), kWayOut));
+  return BlameCheckpoint(absl::DataLossError(absl::StrCat(checkpoint.status().message(), kWayOut)));
 }
 
 absl::Status CheckConfig(const RunConfig& config, const OpenCheckpoint& checkpoint) {

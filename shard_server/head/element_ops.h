@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "common/protocol/logit_shift.h"
 #include "shard_server/head/host_device.h"
 
 // What one element of a block computes (DESIGN §1). The loops over them are block_ops.cc and update_block.cc on the
@@ -40,13 +41,8 @@ struct NegativeExponential {
                                        1.535336188319500e-04};
     limit = static_cast<float>(scale * kLog2E);
     filter_limit = filter >= 1.0 ? limit : static_cast<float>(scale * kLog2E * filter);
-    const double exp_minus_a = std::exp(-ShiftOf(scale, num_classes));
+    const double exp_minus_a = std::exp(-LogitShift(scale, num_classes));
     for (int i = 0; i < 7; ++i) coefficients[i] = static_cast<float>(kPolynomial[i] * exp_minus_a);
-  }
-
-  // a, so that no sum over N classes exceeds e^69.
-  static double ShiftOf(double scale, int64_t num_classes) {
-    return scale + std::log(static_cast<double>(num_classes)) - 69.0;
   }
 
   // What the product w_j·e_hat_i is to be multiplied by: s·log2(e)/|w_j|.

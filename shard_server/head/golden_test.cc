@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/io/safetensors.h"
+#include "common/protocol/logit_shift.h"
 #include "gtest/gtest.h"
 #include "shard_server/head/element_ops.h"
 #include "shard_server/head/testing/sharded_head.h"
@@ -198,7 +199,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
                          const std::vector<float>& r, const Case& c) {
     const HeadOptions options = golden.Options();
     const std::vector<double> lse = golden.Tensor("lse", step), cos = golden.Tensor("cos", step);
-    const double shift = NegativeExponential::ShiftOf(options.scale, options.num_classes);
+    const double shift = LogitShift(options.scale, options.num_classes);
     for (size_t i = 0; i < lse.size(); ++i) {
       if (std::isfinite(lse[i])) {
         EXPECT_NEAR(std::log(sums.z[i]) + shift, lse[i], c.LseTolerance() * std::max(1.0, std::abs(lse[i])))

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/protocol/logit_shift.h"
 #include "shard_server/state/bytes.h"
 
 namespace arcshard::shard {
@@ -22,7 +23,7 @@ void OpenStep::Open(const View& view, const StepPlan& plan, const head::HeadOpti
   record_.Reset(view, plan);
   record_.num_classes = options.num_classes;
   record_.sample_rate = options.sample_rate;
-  record_.shift = options.scale + std::log(static_cast<double>(options.num_classes)) - 69.0;
+  record_.shift = LogitShift(options.scale, options.num_classes);
   if (micro_batches_.size() < num_micro_batches()) micro_batches_.resize(num_micro_batches());
   for (MicroBatch& micro_batch : micro_batches_) {
     micro_batch.progress = Progress::kNothing;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/config/load_config.h"
 #include "gmock/gmock.h"
 #include "tests/process/testing/process_kit.h"
@@ -181,8 +182,9 @@ TEST_F(WrongInputTest, ARangeLargerThanTheShardsMemoryIsRefusedWithTheFigures) {
                                "--set", "backbone.embedding_size=512", "--announce-fd", absl::StrCat(to.get())},
                               to.get());
   to = FileDescriptor();
-  std::string address;
-  for (char c; read(from.get(), &c, 1) == 1 && c != '\n';) address.push_back(c);
+  std::string line;
+  for (char c; read(from.get(), &c, 1) == 1 && c != '\n';) line.push_back(c);
+  const std::string address(absl::StripPrefix(line, "listening "));
 
   Program worker = Start("arcshard-worker", {"--coordinator", address});
   Program shard = Start("arcshard-shard", {"--coordinator", address, "--capacity-mb", "1"});

@@ -52,10 +52,7 @@ class RealTrainingCluster final : public TrainingCluster {
     at::set_num_threads(1);  // each worker is a thread already
     const RunConfig& config = options_.config;
     ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config)));
-    ASSIGN_OR_RETURN(plan_, SamplePlan::Create({.samples = static_cast<uint64_t>(dataset_->samples()),
-                                                .batch_size = config.data.batch_size,
-                                                .micro_batch_size = config.data.micro_batch_size,
-                                                .epochs = config.schedule.epochs}));
+    ASSIGN_OR_RETURN(plan_, SamplePlanOf(config, static_cast<uint64_t>(dataset_->samples())));
     if (!options_.checkpoint.empty()) {
       ASSIGN_OR_RETURN(checkpoint_, OpenCheckpoint::Open(RealFileSystem(), options_.checkpoint));
       decided_ = checkpoint_->manifest().step;

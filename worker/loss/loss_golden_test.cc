@@ -31,7 +31,8 @@ TEST_P(LossGolden, EqualsTheUnshardedFloat64Reference) {
       const at::Tensor y = labels.narrow(0, context.first_sample, size);
       context.sample_weights = golden.SampleWeights(step, context.first_sample, size);
       const SoftmaxStatistics statistics = DenseStatistics(e.to(at::kDouble), y, centers, loss->scale());
-      const LossResult result = ComputeLoss(e, y, statistics, Shift(loss->scale(), centers.size(0)), *loss, context);
+      const LossResult result =
+          ComputeLoss(e, y, statistics, LogitShift(loss->scale(), centers.size(0)), *loss, context);
       EXPECT_TRUE(result.finite);
       EXPECT_NEAR(result.cosine_sum, result.cosine.sum().item<double>(), 1e-4);
       total += result.loss;

@@ -43,7 +43,7 @@ std::unique_ptr<MarginLoss> Make(const std::string& margin, double m, double sca
 LossResult Compute(const at::Tensor& e, const at::Tensor& labels, const at::Tensor& centers, MarginLoss& loss) {
   const SoftmaxStatistics statistics =
       DenseStatistics(e.to(at::kDouble), labels, centers, loss.scale(), e.scalar_type());
-  return ComputeLoss(e, labels, statistics, Shift(loss.scale(), centers.size(0)), loss,
+  return ComputeLoss(e, labels, statistics, LogitShift(loss.scale(), centers.size(0)), loss,
                      {.step = 1, .global_batch = e.size(0)});
 }
 
@@ -125,7 +125,7 @@ TEST(ComputeLoss, ValuesThatAreNotFiniteAreReportedWhereverTheyEnter) {
   const at::Tensor e = Normals(3, kDim, 1).to(at::kFloat);
   const auto finite_with = [&](const at::Tensor& embedding, const SoftmaxStatistics& statistics) {
     const auto loss = Make("arcface", 0.5, 64, 5);
-    return ComputeLoss(embedding, labels, statistics, Shift(64, 5), *loss, {.step = 1, .global_batch = 3}).finite;
+    return ComputeLoss(embedding, labels, statistics, LogitShift(64, 5), *loss, {.step = 1, .global_batch = 3}).finite;
   };
   const SoftmaxStatistics good = DenseStatistics(e.to(at::kDouble), labels, centers, 64);
   EXPECT_TRUE(finite_with(e, good));

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
+#include "common/protocol/logit_shift.h"
 #include "worker/backbone/device_move.h"
 #include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/gradient_norm.h"
@@ -130,7 +131,7 @@ absl::Status Trainer::Backward(InFlight micro_batch) {
     const SoftmaxStatistics statistics{Wrap(summed->z, {size}), Wrap(summed->u, {size, dim}),
                                        Wrap(summed->own_centers, {size, dim})};
     const at::Tensor labels = at::from_blob(micro_batch.data->labels.data(), {size}, at::kLong);
-    const double shift = config_.head.scale + std::log(static_cast<double>(seat_.view.num_classes)) - 69.0;
+    const double shift = LogitShift(config_.head.scale, seat_.view.num_classes);
     LossContext context;
     context.step = plan_.step;
     context.global_batch = plan_.batch_size();

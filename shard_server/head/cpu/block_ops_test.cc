@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "common/protocol/logit_shift.h"
 #include "gtest/gtest.h"
 
 namespace arcshard::head {
@@ -15,7 +16,7 @@ TEST(NegativeExponentialTest, IsTheExponentialOverTheWholeRangeOfCosines) {
     for (const int64_t classes : {int64_t{1}, int64_t{1000}, int64_t{1000000000}}) {
       const NegativeExponential exponential(scale, classes);
       for (double cosine = -1.0; cosine <= 1.0; cosine += 1.0 / 512) {
-        const double expected = std::exp(scale * cosine - NegativeExponential::ShiftOf(scale, classes));
+        const double expected = std::exp(scale * cosine - LogitShift(scale, classes));
         const double actual = exponential(static_cast<float>(cosine), 1.0f).p;
         if (expected > std::numeric_limits<float>::min()) {
           EXPECT_NEAR(actual / expected, 1.0, 4e-6) << scale << " " << classes << " " << cosine;
@@ -46,7 +47,7 @@ TEST(NegativeExponentialTest, ACosineAboveTheFilterCountsAsALogitOfZeroAndMovesN
   const NegativeExponential filtered(30.0, 1000, 0.25), all(30.0, 1000);
   for (const float inverse_norm : {1.0f, 4.0f}) {
     const NegativeTerm above = filtered(0.26f / inverse_norm, inverse_norm);
-    EXPECT_FLOAT_EQ(above.p, static_cast<float>(std::exp(-NegativeExponential::ShiftOf(30.0, 1000))));
+    EXPECT_FLOAT_EQ(above.p, static_cast<float>(std::exp(-LogitShift(30.0, 1000))));
     EXPECT_EQ(above.q, 0.0f);
     const NegativeTerm below = filtered(0.24f / inverse_norm, inverse_norm),
                        same = all(0.24f / inverse_norm, inverse_norm);
@@ -69,7 +70,7 @@ TEST(BlockOpsTest, TheOwnClassIsZeroInQAndAbsentFromZ) {
     double sum = 1.0;
     for (int64_t j = 0; j < kRows; ++j) {
       const bool own = (j == 0 && (i == 0 || i == 5 || i == 6)) || (j == 1 && i == 36);
-      const double p = own ? 0.0 : std::exp(10.0 * 0.25 * inverse_norms[j] - NegativeExponential::ShiftOf(10.0, 3));
+      const double p = own ? 0.0 : std::exp(10.0 * 0.25 * inverse_norms[j] - LogitShift(10.0, 3));
       EXPECT_NEAR(s[j * kStride + i], p * inverse_norms[j], 1e-5 * p) << j << " " << i;
       sum += p;
     }

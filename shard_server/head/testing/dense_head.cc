@@ -4,12 +4,13 @@
 #include <cmath>
 
 #include "common/base/philox.h"
+#include "common/protocol/logit_shift.h"
 
 namespace arcshard::head {
 
 DenseHead::DenseHead(const HeadOptions& options, const std::vector<float>& weights)
     : options_(options),
-      shift_(options.scale + std::log(static_cast<double>(options.num_classes)) - 69.0),
+      shift_(LogitShift(options.scale, options.num_classes)),
       active_(options.num_classes, true),
       weights_(weights.begin(), weights.end()),
       counts_(options.num_classes) {

@@ -10,14 +10,11 @@
 #include "ATen/ops/linalg_vector_norm.h"
 #include "ATen/ops/matmul.h"
 #include "ATen/ops/where.h"
+#include "common/protocol/logit_shift.h"
 #include "worker/loss/sharded_softmax.h"
 
 // What the shards answer, by DESIGN §1's formulas over the whole, unsharded matrix of class centers in float64.
 namespace arcshard::worker {
-
-inline double Shift(double scale, int64_t num_classes) {
-  return scale + std::log(static_cast<double>(num_classes)) - 69.0;
-}
 
 inline at::Tensor UnitRows(const at::Tensor& x) {
   const at::Tensor norm = at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true);
@@ -30,7 +27,7 @@ inline SoftmaxStatistics DenseStatistics(const at::Tensor& embedding, const at::
   const at::Tensor unit_centers = UnitRows(centers);
   const at::Tensor cosines = at::clamp(at::matmul(UnitRows(embedding), unit_centers.t()), -1.0, 1.0);
   const at::Tensor own = labels.unsqueeze(1) == at::arange(centers.size(0), labels.options()).unsqueeze(0);
-  const at::Tensor share = at::where(own, 0.0, at::exp(scale * cosines - Shift(scale, centers.size(0))));
+  const at::Tensor share = at::where(own, 0.0, at::exp(scale * cosines - LogitShift(scale, centers.size(0))));
   return {.z = share.sum(1).to(wire),
           .u = at::matmul(share, unit_centers).to(wire),
           .own_centers = unit_centers.index_select(0, labels).to(wire)};
