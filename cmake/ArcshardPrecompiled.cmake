@@ -1,5 +1,6 @@
-# Headers that are compiled once instead of in every file: arcshard_precompile(TARGET base|test) gives TARGET those of
-# cmake/precompiled/base.h or test.h, or torch.h and torch_test.h where it links, by its public dependencies, LibTorch.
+# Headers that are compiled once instead of in every file: arcshard_precompile(TARGET base|test DEPS) gives TARGET those
+# of cmake/precompiled/base.h or test.h, or torch.h and torch_test.h where one of DEPS is LibTorch or has it as a public
+# dependency; arcshard_precompile(TARGET command_line "") those of command_line.h.
 #
 # GCC takes a precompiled header only under the options that it was made with, so all targets have the same ones; the
 # head's kernels, which have more, go without.
@@ -42,7 +43,11 @@ function(arcshard_precompile target kind deps)
       target_link_libraries(${owner} PRIVATE GTest::gmock)
     endif()
     target_compile_options(${owner} PRIVATE ${ARCSHARD_WARNINGS})
-    target_precompile_headers(${owner} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${PROJECT_SOURCE_DIR}/cmake/precompiled/${kind}.h>)
+    if(kind STREQUAL command_line)
+      target_compile_options(${owner} PRIVATE ${ARCSHARD_COMMAND_LINE_OPTIONS})
+      target_link_libraries(${owner} PRIVATE CLI11::CLI11)
+    endif()
+    target_precompile_headers(${owner} PRIVATE <cmake/precompiled/${kind}.h>)  # no path, by which ccache would tell checkouts apart
   endif()
   target_precompile_headers(${target} REUSE_FROM ${owner})
 endfunction()

@@ -35,18 +35,27 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   list(APPEND ARCSHARD_WARNINGS -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
 endif()
 
+# CLI11 is all inline: every file that uses it compiles it anew, and optimising that is most of the time.
+set(ARCSHARD_COMMAND_LINE_OPTIONS $<$<CONFIG:Release>:-O1>)
 include(ArcshardPrecompiled)
 
-# arcshard_library(NAME SOURCES a.cc ... [DEPS target ...] [PRIVATE_DEPS target ...])  ->  arcshard::NAME
+# arcshard_library(NAME SOURCES a.cc ... [DEPS target ...] [PRIVATE_DEPS target ...] [COMMAND_LINE])  ->  arcshard::NAME
+#
+# COMMAND_LINE: its files declare command lines (CLI11) and do nothing whose speed matters.
 function(arcshard_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(arg "COMMAND_LINE" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   set(target arcshard_${name})
   if(arg_SOURCES)
     add_library(${target} STATIC ${arg_SOURCES})
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(${target} PUBLIC ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
     target_compile_options(${target} PRIVATE ${ARCSHARD_WARNINGS})
-    arcshard_precompile(${target} base "${arg_DEPS}")
+    if(arg_COMMAND_LINE)
+      target_compile_options(${target} PRIVATE ${ARCSHARD_COMMAND_LINE_OPTIONS})
+      arcshard_precompile(${target} command_line "")
+    else()
+      arcshard_precompile(${target} base "${arg_DEPS}")
+    endif()
   else()
     add_library(${target} INTERFACE)
     target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR})
@@ -59,13 +68,13 @@ function(arcshard_library name)
   endif()
 endfunction()
 
-# arcshard_program(NAME SOURCES main.cc DEPS target ...)  ->  bin/NAME
+# arcshard_program(NAME SOURCES main.cc DEPS target ...)  ->  bin/NAME. Its own files are as with COMMAND_LINE above.
 function(arcshard_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_DEPS})
-  target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
-  arcshard_precompile(${name} base "${arg_DEPS}")
+  target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS} ${ARCSHARD_COMMAND_LINE_OPTIONS})
+  arcshard_precompile(${name} command_line "")
 endfunction()
 
 # arcshard_test(NAME SOURCES x_test.cc ... [DEPS target ...] [LABELS label ...] [TIMEOUT seconds] [DEVICES])
