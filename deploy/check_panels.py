@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks a Prometheus every query of every dashboard and says which return no data. Exit status 1: some don't.
+"""Runs every query of every dashboard against a Prometheus and lists those without data. Exit status 1: there are some.
 
     deploy/check_panels.py --prometheus URL [--minutes 30] [--pictures FOLDER]
 
@@ -39,7 +39,7 @@ class Prometheus:
             sys.exit(f"{self.url}: {error.reason}")
 
     def series(self, expr, start, end, step):
-        """[(labels, [(time, value)])] of what is a number somewhere."""
+        """[(labels, [(time, value)])] of all series that have a finite value."""
         found = []
         for series in self.ask("query_range", query=expr, start=start, end=end, step=step):
             points = [(float(t), float(v)) for t, v in series["values"]]
@@ -50,8 +50,8 @@ class Prometheus:
 
 
 def time_of_the_run(prometheus, minutes):
-    """(start, end): from the first to almost the last sample of a coordinator within the last `minutes`. At the very end
-    of a run some processes are there and some are not."""
+    """(start, end): from the first to almost the last sample of a coordinator within the last `minutes`. The very end is
+    left out because the processes do not end at the same moment."""
     end = time.time()
     start = end - 60 * minutes
     found = prometheus.series("arcshard_planned_steps", start, end, SCRAPE_INTERVAL)

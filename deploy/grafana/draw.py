@@ -1,4 +1,4 @@
-"""Dashboards as SVG, so that a page can show them without a Grafana. Panels lie where Grafana's grid puts them."""
+"""Draws dashboards as SVG, so that a page can show them without Grafana. The layout is Grafana's grid."""
 import html
 import math
 import time
@@ -65,7 +65,7 @@ class Svg:
 
 
 def stacked(series):
-    """Each on top of those before it: [(name, [(time, value)])]; where one has no value it counts as 0."""
+    """Stacks each series on those before it: [(name, [(time, value)])]; a missing value counts as 0."""
     times = sorted({t for _, points in series for t, _ in points})
     below, result = dict.fromkeys(times, 0.0), []
     for name, points in series:
@@ -76,7 +76,7 @@ def stacked(series):
 
 
 def pieces(path, step):
-    """Where there was no value there is no line."""
+    """Splits a path where values are missing, so that no line is drawn there."""
     piece = [path[0]]
     for before, point in zip(path, path[1:]):
         if point[0] - before[0] > 1.5 * step:
@@ -158,7 +158,7 @@ def stat(svg, panel, series, box):
 
 
 def dashboard(board, data, start, end):
-    """`data`: [(legend, [(time, value)])] by the panel's id; a panel without says so. Times are Unix seconds."""
+    """`data`: [(legend, [(time, value)])] by the panel's id; a panel without data shows that. Times are Unix seconds."""
     svg = Svg()
     height = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in board["panels"]) * ROW + 50
     svg.rect(0, 0, 24 * COLUMN, height, "#f4f5f6")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the dashboards, deploy/grafana/dashboards/*.json. Edit what is below, run it, commit both.
+"""Writes the dashboards, deploy/grafana/dashboards/*.json. Edit this file, run it, and commit both.
 
     deploy/grafana/generate.py            writes them
-    deploy/grafana/generate.py --check    says whether they are what it would write
+    deploy/grafana/generate.py --check    fails if they are not what it would write
 
 In a query, SELECT stands for the matchers that every selector has, and WINDOW for the range of every rate.
 """
@@ -96,114 +96,116 @@ def quantiles(phases, by):
 
 
 def training():
-    board = Dashboard("training", "training", "Is it learning, how fast, and when is it done? From the coordinator, and "
-                      "from all processes what they refuse and skip.", "arcshard_planned_steps")
+    board = Dashboard("training", "training", "Is it learning, how fast, and when is it done? Data of the coordinator, "
+                      "and of all processes where it is about refused messages and skipped steps.", "arcshard_planned_steps")
     board.row("Now")
     board.stat("State", "What the run is doing.", query("max by (phase) (arcshard_run_phase{SELECT}) == 1", "{{phase}}"),
                text="name")
     board.stat("Done", "Decided steps of all steps of the run.",
                query("max(arcshard_step{SELECT}) / (max(arcshard_planned_steps{SELECT}) > 0)", "done"),
                unit="percentunit", decimals=1)
-    board.stat("Time left", "Of training, at the rate of the last steps; verifications come on top.",
+    board.stat("Time left", "Training time at the rate of the last steps; verifications are not included.",
                query("max(arcshard_remaining_seconds{SELECT})", "left"), unit="s")
     board.stat("Samples per second", "Samples of committed steps.",
                query("sum(rate(arcshard_samples_total{SELECT}[WINDOW]))", "samples/s"), unit="short")
     board.stat("Loss", "Mean over the batch of the last committed step.", query("max(arcshard_loss{SELECT})", "loss"))
-    board.stat("Accuracy", "Of the last verification, by set.",
+    board.stat("Accuracy", "Accuracy of the last verification, by set.",
                query("max by (set) (arcshard_verification_accuracy{SELECT})", "{{set}}"), unit="percentunit", decimals=2)
     board.row("Is it learning?")
     board.graph("Loss", "Mean over the batch of each committed step.",
                 query("arcshard_loss{SELECT}", "{{instance}}"), width=12)
-    board.graph("Target cosine", "Mean cosine between an embedding and its class center, before the margin. It grows.",
+    board.graph("Target cosine", "Mean cosine between an embedding and its class center, before the margin. It should grow.",
                 query("arcshard_target_cosine{SELECT}", "{{instance}}"), width=12, zero=False)
-    board.graph("Verification accuracy", "Share of pairs told apart rightly in the last verification, by set.",
+    board.graph("Verification accuracy", "Share of pairs judged correctly in the last verification, by set.",
                 query("max by (set) (arcshard_verification_accuracy{SELECT})", "{{set}}"), unit="percentunit", zero=False)
-    board.graph("True accept rate", "Pairs of one class accepted where at most 1 of 1000 pairs of two classes is, by set.",
+    board.graph("True accept rate", "Share of the pairs of one class accepted at a threshold that accepts at most 1 of 1000 pairs of two "
+                "classes, by set.",
                 query("max by (set) (arcshard_verification_true_accept_rate{SELECT})", "{{set}}"), unit="percentunit")
-    board.graph("Learning rate", "Of each decided step: warm-up, then the schedule.",
+    board.graph("Learning rate", "Learning rate of each decided step: warm-up, then the schedule.",
                 query("arcshard_learning_rate{SELECT}", "{{instance}}"))
     board.row("How fast?")
     board.graph("Samples per second", "Samples of committed steps.",
                 query("sum by (instance) (rate(arcshard_samples_total{SELECT}[WINDOW]))", "{{instance}}"), unit="short")
-    board.graph("Epochs", "Trained so far, with fraction. A straight line is a steady rate; steps are verifications.",
+    board.graph("Epochs", "Epochs trained so far, with fraction. A straight line is a steady rate; flat parts are verifications.",
                 query("arcshard_epoch{SELECT}", "{{instance}}"))
     board.graph("From the first vote to the decision",
                 "How long the coordinator waits for the last participant once the first is ready: the spread between "
                 "the fastest and the slowest.", *quantiles("decision", "phase"), unit="s")
     board.row("What is safe?")
-    board.graph("Age of the newest checkpoint", "What a death would cost. Before the first one of this start: how long "
-                "it trains. The alert comes at three intervals, at least ten minutes.",
+    board.graph("Age of the newest checkpoint", "Training time that the death of a process would cost. Before the first "
+                "checkpoint since the start: the time trained. The alert fires at three intervals, at least ten minutes.",
                 query("instance:arcshard_checkpoint_age:seconds{SELECT}", "age"),
                 query("arcshard_checkpoint_interval_seconds{SELECT}", "interval"), unit="s", width=6)
-    board.graph("Time of a checkpoint", "From its decision until it was complete on the disk, mean of the last 30 "
-                "minutes. Training goes on meanwhile.",
+    board.graph("Time of a checkpoint", "From the decision until it was complete on the disk, mean of the last 30 "
+                "minutes. Training continues in the meantime.",
                 query("sum by (instance) (increase(arcshard_checkpoint_duration_seconds_sum{SELECT}[30m])) / "
                       "(sum by (instance) (increase(arcshard_checkpoint_duration_seconds_count{SELECT}[30m])) > 0)",
                       "{{instance}}"), unit="s", width=6)
-    board.graph("Size of a checkpoint", "All files of the newest one. checkpoint.keep_last of these are kept.",
+    board.graph("Size of a checkpoint", "All files of the newest checkpoint. checkpoint.keep_last checkpoints are kept.",
                 query("arcshard_checkpoint_bytes{SELECT}", "{{instance}}"), unit="bytes", width=6)
-    board.graph("Checkpoints", "In the last 30 minutes, by outcome. Failed ones should be 0.",
+    board.graph("Checkpoints", "Checkpoints in the last 30 minutes, by outcome. Failed ones should be 0.",
                 query("sum by (outcome) (increase(arcshard_checkpoints_total{SELECT}[30m]))", "{{outcome}}"), width=6)
     board.row("Is something wrong?")
     board.graph("Skipped steps", "Share of the steps that were skipped because a value was not finite. Should be 0.",
                 query('sum by (job) (rate(arcshard_steps_total{SELECT, outcome="skip"}[WINDOW])) / '
                       "(sum by (job) (rate(arcshard_steps_total{SELECT}[WINDOW])) > 0)", "{{job}}"), unit="percentunit")
-    board.graph("Refused messages", "Per second, by the status code they were answered with. Should be 0 while a run "
-                "lives.", query("sum by (reason) (rate(arcshard_refused_messages_total{SELECT}[WINDOW]))", "{{reason}}"),
+    board.graph("Refused messages", "Refused messages per second, by the status code of the answer. Should be 0 during "
+                "a run.", query("sum by (reason) (rate(arcshard_refused_messages_total{SELECT}[WINDOW]))", "{{reason}}"),
                 unit="cps")
-    board.graph("Members", "Processes in the current view, and those that the configuration asks for.",
+    board.graph("Members", "Processes in the current view, and the number that the configuration asks for.",
                 query("max by (role) (arcshard_members{SELECT})", "{{role}}"),
                 query("max by (role) (arcshard_expected_members{SELECT})", "{{role}} expected"))
-    board.graph("Free disk", "Of the disk that holds run.folder.",
+    board.graph("Free disk", "Share of the disk that holds run.folder.",
                 query("arcshard_disk_free_bytes{SELECT} / (arcshard_disk_size_bytes{SELECT} > 0)", "{{instance}}"),
                 unit="percentunit")
-    board.graph("View", "Grows with every change of membership; the incarnation with every start of the coordinator.",
+    board.graph("View", "The view's number grows with every change of membership, the incarnation with every start of the "
+                "coordinator.",
                 query("max(arcshard_view{SELECT})", "view"),
                 query("max(arcshard_view_incarnation{SELECT})", "incarnation"))
-    board.graph("Processes by build", "More than one version is an upgrade under way, or one forgotten.",
+    board.graph("Processes by build", "More than one version means that an upgrade is under way, or incomplete.",
                 query("count by (version) (arcshard_build_info{SELECT})", "{{version}}"))
     return board
 
 
 def shards():
-    board = Dashboard("shards", "shards", "Are the shards balanced, how long do their passes take, do they fit, what do "
-                      "they send?", "arcshard_shard_classes")
+    board = Dashboard("shards", "shards", "Are the shards balanced, how long do their passes take, do they fit into memory, "
+                      "how much do they send?", "arcshard_shard_classes")
     board.row("Now")
-    board.stat("Shards", "That answer.", query("count(arcshard_shard_classes{SELECT})", "shards"))
-    board.stat("Classes", "Of all shards.", query("sum(arcshard_shard_classes{SELECT})", "classes"), unit="short")
+    board.stat("Shards", "Shards that answer.", query("count(arcshard_shard_classes{SELECT})", "shards"))
+    board.stat("Classes", "Classes of all shards together.", query("sum(arcshard_shard_classes{SELECT})", "classes"), unit="short")
     board.stat("Class centers", "Memory of class centers, optimizer state and buffers of all shards.",
                query("sum(arcshard_shard_bytes{SELECT})", "bytes"), unit="bytes")
-    board.stat("Steps per second", "That every shard carries out.",
+    board.stat("Steps per second", "Steps that every shard carries out.",
                query("max(sum by (instance) (rate(arcshard_steps_total{SELECT}[WINDOW])) and on (instance) "
                      "arcshard_shard_classes{SELECT})", "steps/s"), unit="ops")
-    board.stat("Slowest over median", "Time of the passes per step: of the slowest shard over the median. 1 is balanced.",
+    board.stat("Slowest over median", "Time of the passes per step: that of the slowest shard divided by the median. 1 is balanced.",
                query("max(instance:arcshard_passes_seconds:per_step5m{SELECT}) / "
                      "quantile(0.5, instance:arcshard_passes_seconds:per_step5m{SELECT})", "ratio"), decimals=2)
-    board.stat("Busy", "Of the slowest shard's time, what it computes.",
+    board.stat("Busy", "Share of the time that the slowest shard computes.",
                query('max(sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|pass_2"}'
                      "[WINDOW])))", "busy"), unit="percentunit")
     board.row("Balance")
-    board.graph("Classes", "That each shard owns, in proportion to its capacity.",
+    board.graph("Classes", "Classes that each shard owns, in proportion to its capacity.",
                 query("arcshard_shard_classes{SELECT}", "{{instance}}"), unit="short")
-    board.graph("Computing per step", "Both passes. The slowest shard holds up every step.",
+    board.graph("Computing per step", "Time of both passes. Every step waits for the slowest shard.",
                 query("instance:arcshard_passes_seconds:per_step5m{SELECT}", "{{instance}}"), unit="s")
     board.graph("Busy", "Share of the time that each shard computes.",
                 query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|pass_2"}'
                       "[WINDOW]))", "{{instance}}"), unit="percentunit")
     board.row("Pass times")
-    board.graph("Pass 1", "Sums over negatives of the micro-batches that are queued together.",
+    board.graph("Pass 1", "Sums over the negatives, for micro-batches that are queued together.",
                 *quantiles("pass_1", "instance"), unit="s")
     board.graph("Pass 2", "The update of the class centers, once per step, while workers do their next forward pass.",
                 *quantiles("pass_2", "instance"), unit="s")
-    board.graph("Begin", "Finding out which classes take part, once per step; short unless classes are sampled.",
+    board.graph("Begin", "Choice of the classes that take part, once per step; short unless classes are sampled.",
                 *quantiles("begin", "phase"), unit="s")
-    board.graph("Micro-batches in flight", "Received whose statistics are not yet sent.",
+    board.graph("Micro-batches in flight", "Micro-batches received whose statistics are not yet sent.",
                 query('sum by (instance) (arcshard_micro_batches_in_flight{SELECT} and on (instance) '
                       "arcshard_shard_classes{SELECT})", "{{instance}}"))
-    board.graph("Queues", "What waits: micro-batches for pass 1, messages that came before the decision they follow.",
+    board.graph("Queues", "Micro-batches that wait for pass 1, and messages that wait for the decision before them.",
                 query('sum by (instance, queue) (arcshard_queue_depth{SELECT, queue=~"pass_1|early"})',
                       "{{instance}} {{queue}}"))
-    board.graph("Steps", "Per second, by outcome.",
+    board.graph("Steps", "Steps per second, by outcome.",
                 query("max by (outcome) (rate(arcshard_steps_total{SELECT}[WINDOW]))", "{{outcome}}"), unit="ops")
     board.row("Memory")
     board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
@@ -211,7 +213,7 @@ def shards():
                       "arcshard_shard_classes{SELECT})", "{{instance}} {{device}}"), unit="bytes")
     board.graph("Class centers", "Memory of class centers, optimizer state and buffers.",
                 query("arcshard_shard_bytes{SELECT}", "{{instance}}"), unit="bytes")
-    board.graph("Replay log", "Inputs held of the steps that a shard could compute again.",
+    board.graph("Replay log", "Inputs kept for the steps that a shard could recompute.",
                 query("arcshard_replay_log_bytes{SELECT}", "{{instance}}"), unit="bytes")
     board.row("Checkpoints")
     of_shards = "and on (instance) arcshard_shard_classes{SELECT}"
@@ -220,20 +222,20 @@ def shards():
     parts = "sum by (instance) (increase(arcshard_checkpoint_write_seconds_count{SELECT}[30m]))"
     board.graph("Time of a part", "From the decision to take a checkpoint until this shard's part was on the disk, mean of "
                 "the last 30 minutes.", query(f"{seconds} / ({parts} > 0) {of_shards}", "{{instance}}"), unit="s")
-    board.graph("Writing", "Bytes per second of that time, over the last 30 minutes.",
+    board.graph("Writing", "Bytes written per second of that time, over the last 30 minutes.",
                 query(f"{written} / ({seconds} > 0) {of_shards}", "{{instance}}"), unit="Bps")
     board.graph("Updates that wait", "Share of the time that updates wait for a checkpoint's file, because "
-                "checkpoint.buffer_mb is used up. Should be 0; several threads count apart.",
+                "checkpoint.buffer_mb is used up. Should be 0; the times of several threads are added.",
                 query("sum by (instance) (rate(arcshard_checkpoint_stall_seconds_total{SELECT}[WINDOW]))", "{{instance}}"),
                 unit="percentunit")
     board.row("Network")
-    board.graph("Bytes", "Per second, received (embeddings) and sent (statistics).",
+    board.graph("Bytes", "Bytes per second, received (embeddings) and sent (statistics).",
                 query("sum by (instance, direction) (rate(arcshard_message_bytes_total{SELECT}[WINDOW]) and on (instance) "
                       "arcshard_shard_classes{SELECT})", "{{instance}} {{direction}}"), unit="Bps")
-    board.graph("Messages", "Per second, of at most 1 MiB each.",
+    board.graph("Messages", "Messages per second, of at most 1 MiB each.",
                 query("sum by (instance, direction) (rate(arcshard_messages_total{SELECT}[WINDOW]) and on (instance) "
                       "arcshard_shard_classes{SELECT})", "{{instance}} {{direction}}"), unit="cps")
-    board.graph("Repeated messages", "Per second, that a worker sent again. 0 unless connections break.",
+    board.graph("Repeated messages", "Messages per second that a worker sent again. 0 unless connections break.",
                 query("sum by (instance) (rate(arcshard_repeated_messages_total{SELECT}[WINDOW]))", "{{instance}}"),
                 unit="cps")
     return board
@@ -245,22 +247,22 @@ PHASES = "data_wait|forward|wait_for_shards|loss|backward|all_reduce|vote|optimi
 def workers():
     board = Dashboard("workers", "workers", "Where does the time of the workers go?", "arcshard_loader_stalls_total")
     board.row("Now")
-    board.stat("Workers", "That answer.", query('count(arcshard_queue_depth{SELECT, queue="decoded"})', "workers"))
+    board.stat("Workers", "Workers that answer.", query('count(arcshard_queue_depth{SELECT, queue="decoded"})', "workers"))
     share = (f'sum(rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"%s"}}[WINDOW])) / '
              f'sum(rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"{PHASES}"}}[WINDOW]))')
-    board.stat("Backbone", "Share of the time in forward and backward passes: what workers are for.",
+    board.stat("Backbone", "Share of the time in forward and backward passes, which is the workers' actual task.",
                query(share % "forward|backward", "backbone"), unit="percentunit", decimals=1)
-    board.stat("Waiting for shards", "Share of the time. Much of it: add shards.",
+    board.stat("Waiting for shards", "Share of the time. If it is large, add shards.",
                query(share % "wait_for_shards", "shards"), unit="percentunit", decimals=1)
-    board.stat("Waiting for data", "Share of the time. Much of it: more loader threads.",
+    board.stat("Waiting for data", "Share of the time. If it is large, use more loader threads.",
                query(share % "data_wait", "data"), unit="percentunit", decimals=1)
     board.stat("Waiting for each other", "Share of the time in all-reduce and vote: for the slowest worker, the network, "
                "the shards' gradients and the coordinator.",
                query(share % "all_reduce|vote", "others"), unit="percentunit", decimals=1)
-    board.stat("Corrupt records", "Found in the last 30 minutes, and replaced.",
+    board.stat("Corrupt records", "Records found in the last 30 minutes, and replaced.",
                query("sum(increase(arcshard_corrupt_records_total{SELECT}[30m]))", "records"))
     board.row("Where the time goes")
-    board.graph("All workers", "Seconds of each second, mean over workers, by phase. While training they add up to 1; a "
+    board.graph("All workers", "Share of the time by phase, mean over workers. While training the phases add up to 1; a "
                 "verification is a gap, and has its own panel below.", query(f'sum by (phase) (rate(arcshard_step_phase_seconds_sum{{SELECT, phase=~"{PHASES}"}}'
                                   "[WINDOW])) / scalar(count(arcshard_queue_depth{SELECT, queue=\"decoded\"}))", "{{phase}}"),
                 unit="percentunit", width=12, stacked=True)
@@ -269,10 +271,10 @@ def workers():
                 query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, '
                       'phase=~"forward|loss|backward|optimizer"}[WINDOW]))', "{{instance}}"), unit="percentunit", width=12)
     for phase, title, description in (
-            ("forward", "Forward", "Of a micro-batch."),
-            ("wait_for_shards", "Wait for shards", "For the statistics of a micro-batch; its pass 1 overlaps the forward "
-             "pass of the next ones, so this is what is left of it."),
-            ("backward", "Backward", "Of a micro-batch."),
+            ("forward", "Forward", "Time of the forward pass of a micro-batch."),
+            ("wait_for_shards", "Wait for shards", "Time until the statistics of a micro-batch arrive, as far as it is not "
+             "hidden by the forward passes of the next ones."),
+            ("backward", "Backward", "Time of the backward pass of a micro-batch."),
             ("all_reduce", "All-reduce", "Once per step: the wait for the slowest worker, and the sum itself."),
             ("vote", "Vote", "From this worker's vote to the decision: the shards' last gradients and the coordinator."),
             ("loss|optimizer", "Loss and optimizer", "Loss of a micro-batch; the optimizer once per step.")):
@@ -280,25 +282,25 @@ def workers():
     board.row("Data")
     board.graph("Wait for data", "Once per step, for all micro-batches of this worker's share.",
                 *quantiles("data_wait", "instance"), unit="s")
-    board.graph("Loader stalls", "Micro-batches per second that were not decoded when training wanted them.",
+    board.graph("Loader stalls", "Micro-batches per second that were not decoded when training needed them.",
                 query("sum by (instance) (rate(arcshard_loader_stalls_total{SELECT}[WINDOW]))", "{{instance}}"), unit="cps")
-    board.graph("Micro-batches ready", "That the loader had decoded when the last step was computed.",
+    board.graph("Micro-batches ready", "Micro-batches that the loader had decoded when the last step was computed.",
                 query('arcshard_queue_depth{SELECT, queue="decoded"}', "{{instance}}"))
-    board.graph("Corrupt records", "Per second, found and replaced. Should be 0.",
+    board.graph("Corrupt records", "Records per second found and replaced. Should be 0.",
                 query("sum by (instance) (rate(arcshard_corrupt_records_total{SELECT}[WINDOW]))", "{{instance}}"), unit="cps")
     of_workers = 'and on (instance) arcshard_queue_depth{SELECT, queue="decoded"}'
-    board.graph("Micro-batches in flight", "Sent whose statistics have not yet come; cluster.max_in_flight is the most.",
+    board.graph("Micro-batches in flight", "Micro-batches sent whose statistics have not yet arrived; at most cluster.max_in_flight.",
                 query(f"sum by (instance) (arcshard_micro_batches_in_flight{{SELECT}} {of_workers})", "{{instance}}"))
-    board.graph("Verification", "Of all sets, once.", *quantiles("evaluation", "phase"), unit="s")
+    board.graph("Verification", "Time of one verification of all sets.", *quantiles("evaluation", "phase"), unit="s")
     board.row("Memory and network")
     board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
                 query(f"sum by (instance, device) (arcshard_device_memory_bytes{{SELECT}} {of_workers})",
                       "{{instance}} {{device}}"), unit="bytes")
-    board.graph("Bytes", "Per second, sent to (embeddings) and received from the shards (statistics). The workers' "
-                "all-reduce is not in it.",
+    board.graph("Bytes", "Bytes per second, sent to the shards (embeddings) and received from them (statistics). The "
+                "workers' all-reduce is not included.",
                 query(f"sum by (instance, direction) (rate(arcshard_message_bytes_total{{SELECT}}[WINDOW]) {of_workers})",
                       "{{instance}} {{direction}}"), unit="Bps")
-    board.graph("Steps", "Per second, by worker; all do the same.",
+    board.graph("Steps", "Steps per second, by worker; all have the same rate.",
                 query(f"sum by (instance) (rate(arcshard_steps_total{{SELECT}}[WINDOW]) {of_workers})", "{{instance}}"),
                 unit="ops")
     return board

@@ -21,7 +21,7 @@ VARIABLE = re.compile(r"(label_values|label_names|metrics|query_result)\((.+)\)"
 
 
 def replace_variables(expr, values=None):
-    """What Grafana sends to Prometheus: values by the name of the variable."""
+    """The expression that Grafana sends to Prometheus; `values` are by the name of the variable."""
     values = {"__rate_interval": "5m", "__interval": "15s", "__range": "1h", "job": ".+", "instance": ".+", **(values or {})}
     return re.sub(r"\$\{?(\w+)\}?", lambda m: values.get(m.group(1), m.group(0)), expr)
 
@@ -197,12 +197,12 @@ RULES = [template_datasource, template_job, template_instance, template_label_pr
 
 
 def check(board):
-    """(rule, what is wrong) of all rules but the part of target_promql that promtool knows."""
+    """(rule, problem) of all rules, except for the part of target_promql that promtool checks."""
     return [(rule.__name__, problem) for rule in RULES for problem in rule(board)]
 
 
 def check_by_promtool(boards):
-    """(rule, what is wrong): each query becomes a recording rule, which promtool parses."""
+    """(rule, problem): each query becomes a recording rule, which promtool parses."""
     rules, where = [], []
     for board in boards:
         for panel, target in targets(board):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Each rule finds what it is for: a dashboard that obeys all of them, broken in one place."""
+"""Tests that each rule finds its violation: in a dashboard that follows all rules and is then broken in one place."""
 import copy
 import json
 import shutil

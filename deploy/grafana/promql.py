@@ -22,7 +22,7 @@ class Selector:
 
 
 def selectors(expression):
-    """Raises ValueError on what is no PromQL at first sight."""
+    """Raises ValueError on text that obviously is not PromQL."""
     tokens, position, text = [], 0, expression.rstrip()
     while position < len(text):
         match = _TOKEN.match(text, position)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads each dashboard with Grafana's own types (PyPI: grafana-foundation-sdk) and writes it again: a key that is
-missing then is one that Grafana does not know, a value that differs one that it reads otherwise."""
+"""Reads each dashboard with Grafana's own types (PyPI: grafana-foundation-sdk) and writes it again. Grafana does not know
+the keys that are missing afterwards, and misreads the values that differ."""
 import json
 import pathlib
 import sys
@@ -13,7 +13,7 @@ DASHBOARDS = pathlib.Path(__file__).parent / "dashboards"
 
 
 def leaves(value, path=""):
-    """The path and value of everything in it that has no parts."""
+    """The path and value of every leaf."""
     if isinstance(value, dict) and value:
         for key, part in value.items():
             yield from leaves(part, f"{path}/{key}")

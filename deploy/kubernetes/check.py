@@ -1,6 +1,6 @@
-"""What no schema knows of a rendered deployment: that its parts fit each other, and the programs.
+"""Checks what no schema contains: that the parts of a rendered deployment fit together, and fit the programs.
 
-    python3 check.py RENDERED.yaml [BIN]     BIN: the folder of the built programs, whose --help has their flags
+    python3 check.py RENDERED.yaml [BIN]     BIN: the folder of the built programs, whose --help lists their flags
 
 Prints what is wrong, a line each, and exits with 1; with 0 and one line where nothing is.
 """
@@ -92,7 +92,7 @@ class Deployment:
         self.expect(volumes == mounts, f"{name}: mounts {sorted(mounts)} of {sorted(volumes)}")
 
     def check_run_folder(self):
-        """All processes write their parts of a checkpoint into one folder, and a coordinator that starts again goes on from it."""
+        """All processes write their parts of a checkpoint into one folder, and a coordinator that restarts resumes from it."""
         folders = set()
         for workload in self.workloads():
             name, pod = workload["metadata"]["name"], workload["spec"]["template"]["spec"]
@@ -102,7 +102,7 @@ class Deployment:
             folders.update(claims.get(one["name"]) for one in mounts)
         self.expect(len(folders) == 1 and None not in folders, f"/runs is not one claim for all, but {sorted(map(str, folders))}")
         coordinator = self.named("Job", "arcshard-coordinator")["spec"]["template"]["spec"]["containers"][0]
-        self.expect("--resume=auto" in coordinator["args"], "a coordinator that starts again does not go on from its checkpoint")
+        self.expect("--resume=auto" in coordinator["args"], "a coordinator that restarts does not resume from its checkpoint")
 
     def check_selectors(self):
         for workload in self.workloads():
@@ -136,7 +136,7 @@ class Deployment:
         self.expect(job["completions"] == workers == budget, f"{workers} workers, but {job['completions']} completions, budget {budget}")
 
     def check_flags(self, folder):
-        """Every flag that a container is given is one of its program's."""
+        """Every flag of a container's command exists in its program."""
         for workload in self.workloads():
             for container in workload["spec"]["template"]["spec"]["containers"]:
                 program = container["command"][0]

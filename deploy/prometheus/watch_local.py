@@ -4,7 +4,7 @@ but the processes are found by the run folder instead of by DNS. Needs `promethe
 
     deploy/prometheus/watch_local.py RUN [--listen 127.0.0.1:9090] [--data FOLDER]
 
-Waits until every process of the run has said where its metrics are. --data keeps what was scraped.
+Waits until all processes of the run have published the address of their metrics. --data keeps the scraped data.
 """
 import argparse
 import json
@@ -20,7 +20,7 @@ PORT = re.compile(r"metrics on port (\d+)")
 
 
 def targets(run):
-    """{role: [host:port]} of every process, or None while one has not said where."""
+    """{role: [host:port]} of all processes, or None while one has not published its address."""
     try:
         processes = json.loads((run / "processes.json").read_text())["processes"]
         ports = [(p["role"], PORT.search(pathlib.Path(p["log"]).read_text())) for p in processes]

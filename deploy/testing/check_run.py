@@ -1,4 +1,4 @@
-"""Compares what Prometheus scraped from a run with what the run wrote down itself, RUN/metrics.jsonl.
+"""Compares what Prometheus scraped from a run with the run's own record, RUN/metrics.jsonl.
 
 check_run.py PROMETHEUS_URL RUN_FOLDER
 
@@ -17,7 +17,7 @@ TOLERANCE = 0.05
 
 
 def longest_stretch(lines):
-    """[(time, step)] of the last start, between two verifications, of those the one that spans the most time."""
+    """[(time, step)] of the longest stretch between two verifications since the last start."""
     stretches = [[]]
     for line in lines:
         if line["kind"] == "run":
@@ -33,14 +33,14 @@ def longest_stretch(lines):
 
 
 def step_at(points, time):
-    """Between two lines of the run, in proportion."""
+    """The step at a time between two lines of the record, by linear interpolation."""
     after = min(max(bisect.bisect(points, (time,)), 1), len(points) - 1)
     (t0, s0), (t1, s1) = points[after - 1], points[after]
     return s0 + (s1 - s0) * (time - t0) / (t1 - t0)
 
 
 def scraped(url, selector, begin, end):
-    """By instance: the first and the last (time, value) of a counter in [begin, end], as scraped."""
+    """The first and the last scraped (time, value) of a counter in [begin, end], by instance."""
     query = urllib.parse.urlencode({"query": f"{selector}[{int(end - begin)}s]", "time": end})
     with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=30) as answer:
         found = json.load(answer)["data"]["result"]
@@ -64,7 +64,7 @@ def main():
         if not counters:
             sys.exit(f"check_run.py: Prometheus has nothing of {name}")
         rates = [(v1 - v0) * samples / (t1 - t0) for (t0, v0), (t1, v1) in counters]
-        # Of the run, over the seconds between the scrapes that are compared.
+        # The run's own steps over the time between the two scrapes.
         own = sum((step_at(points, t1) - step_at(points, t0)) * batch / (t1 - t0) for (t0, _), (t1, _) in counters) / len(counters)
         off = sum(rates) / own - 1.0
         print(f"  Prometheus, {name}: {' + '.join(f'{rate:.1f}' for rate in rates)} = {sum(rates):.1f} samples/s; "

@@ -1,8 +1,8 @@
-# A Docker engine for a test, of which nothing stays on the host. Sourced.
+# Runs a Docker engine for a test and removes all of it from the host afterwards. Sourced.
 #
-# Two engines after one another share images in $engine_data: one builds, on the host's network but with no bridge and no rule
-# of its own; one runs containers inside a network namespace, where it makes bridge, rules and forwarding as it likes.
-# Both end by their pid files (engine_stop); what a killed test left, the next one ends first.
+# Two engines run one after the other and share images in $engine_data. The first builds, on the host's network but without a
+# bridge and firewall rules; the second runs containers inside a network namespace, where it may create bridge, rules and
+# forwarding. engine_stop ends them by their pid files; a test first ends the engines of an earlier test that was killed.
 
 engine_data=${ARCSHARD_DEPLOY_DATA:-$PWD/.deps/deploy/docker}
 engine_run=                   # pid files, sockets and the namespace of this test, below /run
@@ -20,11 +20,11 @@ engine_prepare() {
       engine_remove
     fi
   done
-  # An engine takes up containers and networks where the last one left them; one that builds would do so on the host.
+  # An engine restores the containers and networks of the last one; the one that builds would do so on the host.
   rm -rf "$engine_data"/{containers,network,volumes}
   engine_run=$(mktemp -d /run/arcshard-deploy.XXXXXX)
   echo "$engine_data" >"$engine_run/data"
-  # Made by any engine, wherever it keeps the rest.
+  # Every engine creates these, wherever its data folder is.
   for left in /run/docker /run/containerd; do [ -e "$left" ] || echo "$left"; done >"$engine_run/made"
   export DOCKER_HOST=unix://$engine_run/docker.sock DOCKER_BUILDKIT=1 DOCKER_CONFIG=$engine_run/config
 }
@@ -53,12 +53,12 @@ engine_start() {  # build|run
 engine_stop() {
   local engine one
   engine=$(cat "$engine_run/pid" 2>/dev/null || true)
-  # The number may be another process's by now.
+  # The number may belong to another process by now.
   if [ -n "$engine" ] && engine_has "$engine"; then
     kill "$engine"
-    engine_await_end 60  # its own end, and what it started: containers' shims outlive it by a moment
+    engine_await_end 60  # also waits for the containers' shims, which end a moment later
   fi
-  # Of an engine that was killed, or hangs: containers, then their shims, which take their sockets along.
+  # If the engine was killed or hangs: end its containers, then their shims, which remove their sockets.
   for one in $(engine_processes); do
     # shellcheck disable=SC2046
     kill -KILL $(cat "/proc/$one/task/$one/children" 2>/dev/null) 2>/dev/null || true
@@ -67,12 +67,12 @@ engine_stop() {
   engine_await_end 5
   for one in $(engine_processes); do kill -KILL "$one" 2>/dev/null || true; done
   engine_await_end 5
-  # The network's name, the folder of images, and what a killed engine had mounted; the latest first.
+  # Unmount the network's name, the folder of images, and other mounts of a killed engine, the latest first.
   awk -v run="$engine_run/" -v data="$engine_data/" 'index($2 "/", run) == 1 || index($2 "/", data) == 1 {print $2}' /proc/mounts | tac |
     while read -r one; do umount "$one"; done
 }
 
-# Processes of this engine and of containers' shims: its folder is in their command lines.
+# Lists the processes of this engine and of its containers' shims: its folder is in their command lines.
 engine_processes() {
   local one
   for one in /proc/[0-9]*; do
@@ -95,7 +95,7 @@ engine_await_end() {  # SECONDS
 # Runs a command where published ports and containers are reachable.
 engine_inside() { nsenter --net="$engine_run/network" "$@"; }
 
-# After the last engine: its folder, and what it leaves empty of cgroups and of other folders below /run.
+# After the last engine: removes its folder, and its empty cgroups and folders below /run.
 engine_remove() {
   local folder
   while read -r folder; do

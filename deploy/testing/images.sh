@@ -1,11 +1,11 @@
-# The images of a deployment test, without pulling any: a base made by debootstrap, arcshard and Debian's Prometheus on
-# it. Sourced after engine.sh, by deploy/test; needs an engine for builds.
+# Makes the images of a deployment test without pulling any: a base by debootstrap, and on it arcshard and Debian's
+# Prometheus. Sourced by deploy/test after engine.sh; needs an engine that builds.
 
 images_cache=$PWD/.deps/deploy
 images_base=arcshard-test-base
-images_host=()  # what of this host's configuration a build needs to reach packages, as arguments of `docker build`
+images_host=()  # arguments of `docker build` that give a build this host's configuration for reaching packages
 
-# A base like debian:bookworm-slim: minimal, without documentation and translations.
+# Makes a base like debian:bookworm-slim: minimal, without documentation and translations.
 make_base() {
   [ -z "$("$engine_docker" images -q "$images_base")" ] || return 0
   local tar=$images_cache/bookworm.tar root mirror
@@ -22,7 +22,7 @@ make_base() {
   "$engine_docker" import "$tar" "$images_base" >/dev/null
 }
 
-# A host behind a proxy, or with a mirror or a certificate authority of its own, is asked for them here.
+# Finds the host's proxy, mirror and certificate authority, if it has any.
 find_host_configuration() {
   local folder=$engine_run/secrets key value name
   mkdir -p "$folder"
@@ -53,7 +53,7 @@ build_image() {  # TAG ARGUMENTS-AND-CONTEXT
   fi
 }
 
-# arcshard:TAG with the programs of a build folder, or compiled inside as a user's build does.
+# Builds arcshard:TAG, with the programs of a build folder or by compiling inside, as a user's build does.
 build_arcshard() {  # TAG inside|BUILD_FOLDER
   local tag=$1 from=$2 context=$images_cache/context revision
   revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)

@@ -1,11 +1,11 @@
-# A run in containers and what is looked at in it. Sourced by deploy/test, after engine.sh.
+# Starts a run in containers and checks it. Sourced by deploy/test, after engine.sh.
 
 run_image=arcshard-test
 run_prometheus_image=arcshard-test-prometheus
 run_data=$PWD/.deps/deploy/example
 run_project=arcshard-test
 run_is_up=false
-# What scripts/demo prints: 3 shards and 2 workers too, so the same on the same kind of processor.
+# The accuracy that scripts/demo prints. It has 3 shards and 2 workers too, so it is the same on the same kind of processor.
 demo_accuracy=$(sed -n 's/^step 1800 unseen_alphabets: accuracy \([0-9.]*\).*/\1/p' README.md)
 
 export COMPOSE_FILE=${COMPOSE_FILE:-deploy/compose/compose.yaml} COMPOSE_PROJECT_NAME=$run_project
@@ -17,7 +17,7 @@ state() { "$engine_docker" inspect -f "$2" "$(container "$1")"; }
 members() { "$engine_docker" ps -a --filter "label=com.docker.compose.project=$run_project" --format '{{.Names}}' |
   sed "s/^$run_project-//" | grep -E '^(coordinator|shard|worker)-' | sort; }
 
-# The example's folder; runs of other lengths come beside its own, with checkpoints more often than each ten minutes.
+# Copies the example's folder. The functions below add configurations of other lengths, with more frequent checkpoints.
 make_data() {
   rm -rf "$run_data"
   cp -r examples/omniglot "$run_data"
@@ -28,12 +28,12 @@ config_like() {  # NAME STEPS-BETWEEN-CHECKPOINTS EDIT
   chmod a+r "$run_data/$1.yaml"
   echo "$1.yaml"
 }
-config_of_epochs() {  # EPOCHS: empty for the example's own
-  # Three verifications, as in the example's own length: the last one may be over before it is scraped.
+config_of_epochs() {  # EPOCHS: empty for the example's own number
+  # Three verifications, as in the example: the last one may be over before it is scraped.
   [ -n "$1" ] || { config_like whole 100 ''; return; }
   config_like "$1" 50 "s/epochs: 12/epochs: $1/; s/every_epochs: .*/every_epochs: $(awk "BEGIN {print $1 / 3}")/; s/warmup_epochs: .*/warmup_epochs: 0/"
 }
-config_of_steps() {  # STEPS: of the whole run, which is not verified; the example has 150 in an epoch
+config_of_steps() {  # STEPS: of the whole run, without verification; the example has 150 steps in an epoch
   config_like "until-$1" 50 "s/epochs: 12/epochs: $(awk "BEGIN {print $1 / 150}")/; s/warmup_epochs: .*/warmup_epochs: 0/; s/sets: .*/sets: []/"
 }
 
@@ -41,7 +41,7 @@ run_up() {  # SHARDS WORKERS FOLDER CONFIG
   local from=$SECONDS
   run_is_up=true
   export ARCSHARD_SHARDS=$1 ARCSHARD_WORKERS=$2 ARCSHARD_RUN=$3 ARCSHARD_CONFIG=/data/$4
-  # Without Grafana, which a test cannot pull.
+  # Without Grafana, whose image a test cannot pull.
   compose up -d --wait --scale "shard=$1" --scale "worker=$2" coordinator prometheus
   echo "  up and healthy after $((SECONDS - from)) s: $(members | tr '\n' ' ')"
 }
@@ -60,7 +60,7 @@ show_failure() {
 
 run_folder() { echo "$("$engine_docker" volume inspect -f '{{.Mountpoint}}' "${run_project}_runs")/$1"; }
 
-# Every process of the run has to end with STATUS.
+# Waits until all processes of the run have ended, each with STATUS.
 run_await_end() {
   local one status
   for one in $(members); do
@@ -92,7 +92,8 @@ check_containers() {
 
 address() { state "$1" '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'; }
 
-# From outside with the client's certificate: the services by reflection, SERVING from each, nothing without a certificate.
+# Checks each process from outside: with the client's certificate it lists its services by reflection and is SERVING; without a
+# certificate it refuses the connection.
 check_grpc() {
   local certs=$engine_run/client one port target services status
   mkdir -p "$certs"
@@ -101,12 +102,12 @@ check_grpc() {
     port=7100
     case $one in coordinator-*) port=7000 ;; esac
     target=$(address "$one"):$port
-    # Peers check roles, not host names, so a certificate names no host and grpcurl must not look for one.
+    # Peers check roles, not host names: the certificates contain no host name, so grpcurl must not check it.
     services=$(grpcurl -insecure -cert "$certs/tls.crt" -key "$certs/tls.key" "$target" list) || fail "grpcurl cannot list $one's services"
     status=$(grpcurl -insecure -cert "$certs/tls.crt" -key "$certs/tls.key" "$target" grpc.health.v1.Health/Check) || fail "grpcurl cannot ask $one for its health"
     grep -q '"SERVING"' <<<"$status" || fail "$one is not SERVING: $status"
     echo "  $one: SERVING; $(tr '\n' ' ' <<<"$services")"
-    # It tries again until its time is up.
+    # grpcurl retries until its timeout.
     if grpcurl -connect-timeout 2 -insecure "$target" list >/dev/null 2>&1; then fail "$one answers without a certificate"; fi
     if grpcurl -connect-timeout 2 -plaintext "$target" list >/dev/null 2>&1; then fail "$one answers in plaintext"; fi
   done
@@ -119,7 +120,7 @@ query() { engine_inside python3 deploy/testing/query.py http://127.0.0.1:9090 "$
 check_scrape() {  # HOW-MANY
   local i up
   for ((i = 0; i < 60; i++)); do
-    # A Prometheus that was stopped too still tells, for five minutes, of the processes that were there before.
+    # A Prometheus that was stopped too reports earlier processes for five minutes, so only recent samples count.
     up=$(query 'count(up{job=~"arcshard-.*"} == 1 and time() - timestamp(up) < 15)')
     [ "$up" != "$1" ] || break
     sleep 1
@@ -128,7 +129,7 @@ check_scrape() {  # HOW-MANY
   echo "  Prometheus scrapes all $1 processes, found by DNS"
 }
 
-# A backbone, and each class once.
+# Checks that the model has a backbone, and each class once.
 check_model() {  # RUN
   local folder rows
   folder=$(run_folder "$1")/model
@@ -139,8 +140,8 @@ check_model() {  # RUN
     awk '$1 != end {wrong = 1} {end = $2} END {exit wrong || end != 964}' || fail "its ranges are not the 964 classes, each once"
 }
 
-# EPOCHS: empty for the example's own length, of which the demo's accuracy is known.
-check_accuracy() {
+# Compares the accuracy with the demo's, if the run has the example's own length.
+check_accuracy() {  # EPOCHS: empty for the example's own number
   local line verified
   line=$(compose logs --no-log-prefix coordinator | grep 'accuracy' | tail -1 | sed 's/.*verification/verification/')
   echo "  $line"
@@ -156,12 +157,12 @@ sys.exit(abs(accuracy - demo) > spread)
 PYTHON
 }
 
-# What a person asks a run, with a client's certificate.
+# Asks the run for its status, with a client's certificate.
 check_status() {
   compose run --rm --no-deps -T arcshard status --coordinator coordinator:7000 | sed 's/^/    /'
 }
 
-# The page about a run, written where the run lies and copied out of a container that has ended.
+# Writes the report of a run into its folder, and copies it out of a container that has ended.
 check_report() {
   local page=$engine_run/report.html
   compose run --rm --no-deps -T arcshard report "/runs/$1" >/dev/null
@@ -189,14 +190,14 @@ await_at_least() {  # METRIC INCARNATION LEAST
   fail "start $2 of the run has $1 ${reached:-none} after two minutes, not $3"
 }
 
-# As a crash: `docker kill` would count as a stop by hand, after which no restart follows.
+# Kills a shard as a crash would. `docker kill` would count as a manual stop, after which the container is not restarted.
 kill_a_shard() {
   kill_time=$SECONDS
   kill -KILL "$(state shard-2 '{{.State.Pid}}')"
 }
 
-# All processes have ended with the death's sentence and started again, and the run goes on from a checkpoint that is at
-# least of STEP, which the first start was seen to have.
+# Waits until all processes have ended because of the death and have restarted, and checks that the run resumes from the
+# checkpoint of STEP, which the first start is known to have, or from a later one.
 await_restart() {  # STEP
   local one
   await_steps 2 1
@@ -208,16 +209,16 @@ await_restart() {  # STEP
 
 coordinator_says() { compose logs --no-log-prefix coordinator | grep "$1" | tail -1; }
 
-# The coordinator went on from a checkpoint of STEP or a later one.
+# Checks that the coordinator resumed from the checkpoint of STEP or a later one.
 check_resumed() {  # STEP
   local line step
-  line=$(coordinator_says 'goes on after step') || fail 'the run began anew instead of going on from its checkpoint'
-  step=$(sed -n 's/.*goes on after step \([0-9]*\),.*/\1/p' <<<"$line")
-  [ "$step" -gt 0 ] && [ "$step" -ge "$1" ] || fail "the run went on from step $step, but had a checkpoint of step $1"
-  sed 's/.*goes on/  goes on/' <<<"$line"
+  line=$(coordinator_says 'resumes after step') || fail 'the run started anew instead of resuming from its checkpoint'
+  step=$(sed -n 's/.*resumes after step \([0-9]*\),.*/\1/p' <<<"$line")
+  [ "$step" -gt 0 ] && [ "$step" -ge "$1" ] || fail "the run resumed from step $step, but had a checkpoint of step $1"
+  sed 's/.*resumes/  resumes/' <<<"$line"
 }
 
-# What the run has kept, by the program in a container: listed, and every byte of the newest one read.
+# Lists the run's checkpoints and verifies the newest one, with the program in a container.
 check_checkpoints() {  # RUN
   local list
   list=$(compose run --rm --no-deps -T arcshard checkpoint ls "/runs/$1")
@@ -227,8 +228,8 @@ check_checkpoints() {  # RUN
   compose run --rm --no-deps -T arcshard checkpoint verify "/runs/$1" | sed 's/^/  /'
 }
 
-# `docker compose stop` ends the run in order: everybody leaves with 0, within the grace period, and a checkpoint of the last
-# step and the model are there.
+# Stops the run with `docker compose stop`: all processes must exit with 0 within the grace period and leave a checkpoint of
+# the last step, and the model.
 run_stop() {  # RUN
   local from=$SECONDS one line step
   compose stop
@@ -243,11 +244,11 @@ run_stop() {  # RUN
   [ "$step" = "$checkpoint_step" ] || fail "the run was stopped after step $step, but its newest checkpoint is of step $checkpoint_step"
 }
 
-# The same `up` after the end of the run: everybody comes, finds nothing to train, and leaves.
+# Runs the same `up` after the end of the run: all processes start, find nothing to train, and exit.
 run_up_again() {
   local from=$SECONDS line
   compose up -d --scale "shard=$ARCSHARD_SHARDS" --scale "worker=$ARCSHARD_WORKERS" coordinator prometheus
   run_await_end 0
-  line=$(coordinator_says 'nothing is left to train') || fail 'the run that had ended began anew'
+  line=$(coordinator_says 'nothing is left to train') || fail 'the run that had ended started anew'
   echo "  in $((SECONDS - from)) s: ${line#*coordinator: }"
 }
