@@ -3,7 +3,6 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -11,11 +10,12 @@
 #include "common/base/mutex.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream.h"
+#include "common/rpc/write_queue.h"
 
 namespace arcshard {
 
-// One bidirectional stream of a client, over gRPC's callback API. It shares its handler's ownership with nobody and
-// keeps itself alive until gRPC is done with it. Usage:
+// One bidirectional stream of a client, over gRPC's callback API. It owns its handler and keeps itself alive until gRPC
+// is done with it. Usage:
 //
 //   std::shared_ptr<StreamSender<Out>> sender = ClientStream<Out, In>::Start(
 //       std::move(handler), [&](grpc::ClientContext* context, auto* reactor) { stub->async()->Exchange(context,
@@ -38,8 +38,7 @@ class ClientStream final : public grpc::ClientBidiReactor<Out, In>, public Strea
 
   bool Send(Out message) override {
     MutexLock lock(&mutex_);
-    if (closing_) return false;
-    outgoing_.push_back(std::move(message));
+    if (!queue_.Add(std::move(message))) return false;
     Pump();
     return true;
   }
@@ -47,16 +46,16 @@ class ClientStream final : public grpc::ClientBidiReactor<Out, In>, public Strea
   void Close(const absl::Status& status) override {
     MutexLock lock(&mutex_);
     if (!status.ok()) context_.TryCancel();
-    closing_ = true;
+    queue_.Close();
     Pump();
   }
 
   void OnReadDone(bool ok) override {
     if (!ok) {  // the server has ended the stream, or it broke
       MutexLock lock(&mutex_);
-      closing_ = true;
       ended_ = true;
-      outgoing_.erase(outgoing_.begin() + (writing_ ? 1 : 0), outgoing_.end());
+      queue_.Close();
+      queue_.Drop();
       Pump();
       return;
     }
@@ -72,12 +71,8 @@ class ClientStream final : public grpc::ClientBidiReactor<Out, In>, public Strea
 
   void OnWriteDone(bool ok) override {
     MutexLock lock(&mutex_);
-    writing_ = false;
-    outgoing_.pop_front();
-    if (!ok) {
-      outgoing_.clear();
-      closing_ = true;
-    }
+    queue_.WriteDone(ok);
+    if (!ok) queue_.Close();
     Pump();
   }
 
@@ -85,7 +80,7 @@ class ClientStream final : public grpc::ClientBidiReactor<Out, In>, public Strea
     absl::Status result = FromGrpcStatus(status);
     {
       MutexLock lock(&mutex_);
-      closing_ = true;
+      queue_.Close();
       if (!error_.ok()) result = error_;
     }
     handler_->OnClosed(result);
@@ -97,12 +92,9 @@ class ClientStream final : public grpc::ClientBidiReactor<Out, In>, public Strea
   ClientStream() = default;
 
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (writing_ || released_) return;
-    if (!outgoing_.empty()) {
-      writing_ = true;
-      this->StartWrite(&outgoing_.front());
-    } else if (closing_) {
-      released_ = true;
+    if (Out* message = queue_.StartWrite()) {
+      this->StartWrite(message);
+    } else if (queue_.TakeEnd()) {
       if (!ended_) this->StartWritesDone();
       this->RemoveHold();
     }
@@ -113,12 +105,9 @@ class ClientStream final : public grpc::ClientBidiReactor<Out, In>, public Strea
   grpc::ClientContext context_;
   In incoming_;
   Mutex mutex_;
-  std::deque<Out> outgoing_ ABSL_GUARDED_BY(mutex_);  // the first is being written while writing_
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closing_ ABSL_GUARDED_BY(mutex_) = false;   // nothing more is taken
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;     // the server reads no more
-  bool released_ ABSL_GUARDED_BY(mutex_) = false;  // the hold is gone
-  absl::Status error_ ABSL_GUARDED_BY(mutex_);     // of the handler
+  WriteQueue<Out> queue_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the server no longer reads
+  absl::Status error_ ABSL_GUARDED_BY(mutex_);  // the first one that the handler returned
 };
 
 }  // namespace arcshard

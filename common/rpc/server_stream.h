@@ -2,7 +2,6 @@
 
 #include <grpcpp/support/server_callback.h>
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "common/base/mutex.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream.h"
+#include "common/rpc/write_queue.h"
 
 namespace arcshard {
 
@@ -25,7 +25,7 @@ class ServerStream final : public grpc::ServerBidiReactor<In, Out>, public Strea
  public:
   using HandlerFactory = std::function<std::unique_ptr<StreamHandler<In>>(std::shared_ptr<StreamSender<Out>>)>;
 
-  // Returns the reactor that gRPC wants back.
+  // Returns the reactor that the service hands to gRPC.
   static grpc::ServerBidiReactor<In, Out>* Start(const HandlerFactory& make_handler) {
     auto stream = std::shared_ptr<ServerStream>(new ServerStream());
     stream->self_ = stream;
@@ -36,22 +36,21 @@ class ServerStream final : public grpc::ServerBidiReactor<In, Out>, public Strea
 
   bool Send(Out message) override {
     MutexLock lock(&mutex_);
-    if (closing_) return false;
-    outgoing_.push_back(std::move(message));
+    if (!queue_.Add(std::move(message))) return false;
     Pump();
     return true;
   }
 
   void Close(const absl::Status& status) override {
     MutexLock lock(&mutex_);
-    if (closing_) return;
-    closing_ = true;
+    if (queue_.closed()) return;
+    queue_.Close();
     status_ = status;
     Pump();
   }
 
   void OnReadDone(bool ok) override {
-    if (!ok) {  // the client half-closed, or the stream broke: OnCancel tells which
+    if (!ok) {  // the client half-closed; or the stream broke, and OnCancel is called too
       Close(absl::OkStatus());
       return;
     }
@@ -64,17 +63,15 @@ class ServerStream final : public grpc::ServerBidiReactor<In, Out>, public Strea
 
   void OnWriteDone(bool ok) override {
     MutexLock lock(&mutex_);
-    writing_ = false;
-    outgoing_.pop_front();
-    if (!ok) outgoing_.clear();
+    queue_.WriteDone(ok);  // if it failed OnCancel follows, and closes the queue
     Pump();
   }
 
   void OnCancel() override {
     MutexLock lock(&mutex_);
     if (status_.ok()) status_ = absl::CancelledError("the stream broke");
-    closing_ = true;
-    outgoing_.erase(outgoing_.begin() + (writing_ ? 1 : 0), outgoing_.end());
+    queue_.Close();
+    queue_.Drop();
     Pump();
   }
 
@@ -93,12 +90,9 @@ class ServerStream final : public grpc::ServerBidiReactor<In, Out>, public Strea
   ServerStream() = default;
 
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (writing_ || finished_) return;
-    if (!outgoing_.empty()) {
-      writing_ = true;
-      this->StartWrite(&outgoing_.front());
-    } else if (closing_) {
-      finished_ = true;
+    if (Out* message = queue_.StartWrite()) {
+      this->StartWrite(message);
+    } else if (queue_.TakeEnd()) {
       this->Finish(ToGrpcStatus(status_));
     }
   }
@@ -107,11 +101,8 @@ class ServerStream final : public grpc::ServerBidiReactor<In, Out>, public Strea
   std::unique_ptr<StreamHandler<In>> handler_;
   In incoming_;
   Mutex mutex_;
-  std::deque<Out> outgoing_ ABSL_GUARDED_BY(mutex_);  // the first is being written while writing_
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  WriteQueue<Out> queue_ ABSL_GUARDED_BY(mutex_);
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);  // with which the stream ends
 };
 
 }  // namespace arcshard

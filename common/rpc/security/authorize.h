@@ -16,19 +16,19 @@ class ServerContextBase;
 
 namespace arcshard {
 
-// Whether the peer of this call is one of those roles. Called first by every RPC of an adapter; what is refused is
-// logged with the peer's address and name. In plaintext nobody can be told apart and all may do all: the rule of
-// Security::CheckListen is what protects then. PermissionDenied: the peer's certificate is of another role.
-// Unauthenticated: it names none.
+// Checks that the peer of this call has one of the roles. Every RPC of an adapter calls it first; refusals are logged
+// with the peer's address and name. In plaintext peers cannot be distinguished and all calls are allowed; then only the
+// rule of Security::CheckListen protects the run. PermissionDenied: the peer's certificate has another role.
+// Unauthenticated: it has none.
 //
-// rpc: "Coordinator.Stop", for the message.
+// rpc: the name for messages, such as "Coordinator.Stop".
 absl::Status Authorize(const grpc::ServerContextBase& context, absl::string_view rpc,
                        absl::Span<const CertifiedRole> roles);
 
-// The role that the peer's certificate names; nullopt: none, as in plaintext.
+// The role in the peer's certificate; nullopt: it has none, or the connection is in plaintext.
 std::optional<CertifiedRole> RoleOfPeer(const grpc::ServerContextBase& context);
 
-// A call that is refused: ends with `status` at once. Reactor: what gRPC wants back from the call.
+// A refused call: it ends with `status` at once. Reactor: the type that the RPC returns to gRPC.
 //
 //   if (absl::Status status = Authorize(...); !status.ok()) return new RefusedCall<grpc::ServerBidiReactor<A,
 //   B>>(status);

@@ -45,12 +45,12 @@ absl::StatusOr<std::vector<X509Pointer>> ReadCertificates(const std::string& pat
   while (X509* const certificate = PEM_read_bio_X509(reader.get(), nullptr, nullptr, nullptr)) {
     certificates.emplace_back(certificate);
   }
-  ERR_clear_error();  // the end of the file is one
+  ERR_clear_error();  // OpenSSL reports the end of the file as an error
   if (certificates.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": has no certificate in PEM"));
   return certificates;
 }
 
-// A pass phrase is never asked for: nobody is there to type it.
+// Never asks for a pass phrase: the programs run unattended.
 int NoPassPhrase(char*, int, int, void*) { return 0; }
 
 absl::StatusOr<Key> ReadKey(const std::string& path) {
@@ -82,7 +82,7 @@ absl::Time TimeOf(const ASN1_TIME* time) {
 
 std::string Day(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone()); }
 
-// chain: the certificate, then those between it and the CA.
+// chain: the certificate, followed by intermediate certificates.
 absl::Status CheckSignedBy(const std::vector<X509Pointer>& trusted, const std::vector<X509Pointer>& chain,
                            absl::Time now) {
   const Store store(X509_STORE_new());

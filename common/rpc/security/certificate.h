@@ -8,10 +8,10 @@
 
 namespace arcshard {
 
-// Paths of PEM files: whom to trust, who this process is, and its private key. All three, or none.
+// Paths of PEM files: the trusted CA, this process's certificate, and its private key. All three are set, or none.
 struct TlsFiles {
   std::string ca;
-  std::string certificate;  // followed by those between it and the CA, if any
+  std::string certificate;  // followed by intermediate certificates, if any
   std::string key;
 
   bool empty() const { return ca.empty() && certificate.empty() && key.empty(); }
@@ -22,9 +22,9 @@ struct Certificate {
   absl::Time valid_until;
 };
 
-// Reads the files and checks what a peer will: InvalidArgument: one is not PEM. FailedPrecondition: the key is not the
-// certificate's, the CA has not signed it, it is expired or not valid yet. Unauthenticated: it names no role. Else as
-// ReadFile. Every message names the file.
+// Reads the files and makes the checks that a peer will make. InvalidArgument: a file is not PEM. FailedPrecondition:
+// the key does not belong to the certificate, or the certificate is not signed by the CA, has expired or is not valid
+// yet. Unauthenticated: it does not name exactly one role. Other errors are those of ReadFile. Messages name the file.
 absl::StatusOr<Certificate> CheckTlsFiles(const TlsFiles& files, absl::Time now);
 
 }  // namespace arcshard

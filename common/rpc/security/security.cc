@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -18,35 +17,26 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "common/rpc/host_address.h"
+#include "common/rpc/security/repeat_filter.h"
 #include "common/rpc/status.h"
 
 namespace arcshard {
 namespace {
 
 constexpr unsigned int kReloadSeconds = 1;
-constexpr absl::Duration kRepeat = absl::Seconds(10);  // the same line is not logged again for so long
-constexpr size_t kMostLines = 64;                      // that are remembered for that
 
-// Logs a line about TLS; a peer that tries again and again, or a file that is away, does not fill the log.
+// Logs a line about TLS, unless it was logged a short time ago: a peer that retries, or a missing file, must not fill
+// the log.
 void LogTls(const std::string& line) {
-  static Mutex* const mutex = new Mutex;
-  static auto* const last = new std::map<std::string, absl::Time>;
-  {
-    MutexLock lock(mutex);
-    const absl::Time now = absl::Now();
-    const auto found = last->find(line);
-    if (found != last->end() && now - found->second < kRepeat) return;
-    if (last->size() >= kMostLines) last->clear();
-    (*last)[line] = now;
-  }
-  LogInfo(line);
+  static RepeatFilter* const filter = new RepeatFilter;
+  if (filter->Allow(line, absl::Now())) LogInfo(line);
 }
 
-// What stands in `text` between `begin` and `end`, or up to where it ends; nullopt: no `begin`.
+// The part of `text` after `begin` and before `end`, or up to the text's end; nullopt if `text` does not contain
+// `begin`.
 std::optional<std::string> Between(absl::string_view text, absl::string_view begin, absl::string_view end) {
   const size_t from = text.find(begin);
   if (from == absl::string_view::npos) return std::nullopt;
@@ -54,8 +44,8 @@ std::optional<std::string> Between(absl::string_view text, absl::string_view beg
   return std::string(text.substr(0, std::min(text.size(), text.find(end))));
 }
 
-// gRPC tells why a handshake failed, or a file could not be taken, to nobody but its log. Its lines about that, in
-// words for whoever runs this; the others it would not have written either.
+// gRPC reports only in its log why a handshake failed or a file could not be used. This function receives the log's
+// lines, logs those in words for users, and drops the others, which QuietGrpc suppresses too.
 void TakeGrpcLine(gpr_log_func_args* line) {
   const absl::string_view file = line->file, message = line->message;
   if (absl::StrContains(file, "ssl_transport_security")) {
@@ -74,12 +64,12 @@ void TakeGrpcLine(gpr_log_func_args* line) {
 
 void ListenToGrpc() {
   const char* const verbosity = std::getenv("GRPC_VERBOSITY");
-  if (verbosity != nullptr && absl::string_view(verbosity) != "NONE") return;  // somebody wants all of it
+  if (verbosity != nullptr && absl::string_view(verbosity) != "NONE") return;  // the user wants gRPC's own log
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
   gpr_set_log_function(&TakeGrpcLine);
 }
 
-// Whether the peer's certificate, which its CA has signed, names a role that is expected here.
+// Checks that the peer's certificate, whose signature gRPC has already verified, has one of the expected roles.
 class RoleVerifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:
   explicit RoleVerifier(std::vector<CertifiedRole> expected) : expected_(std::move(expected)) {}
@@ -93,7 +83,7 @@ class RoleVerifier final : public grpc::experimental::ExternalCertificateVerifie
                           "'): ", status.message()));
     }
     *result = ToGrpcStatus(status);
-    return true;  // at once
+    return true;  // the result is known now, without a callback
   }
   void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest*) override {}
 
@@ -173,11 +163,11 @@ absl::Status Security::CheckListen(const std::string& host, absl::string_view ad
     return absl::FailedPreconditionError(absl::StrCat(
         "refuses to listen on ", address,
         ", which other machines may reach, without TLS: give --tls-ca, --tls-cert and ",
-        "--tls-key (arcshard certs init makes them), or --insecure if everybody on that network may read and change "
+        "--tls-key (arcshard certs init makes them), or --insecure if everyone on that network may read and change "
         "the run"));
   }
   LogInfo(absl::StrCat("INSECURE: listens on ", address,
-                       " without TLS: whoever reaches it can read, change and stop this run"));
+                       " without TLS: anyone who reaches it can read, change and stop this run"));
   return absl::OkStatus();
 }
 

@@ -17,33 +17,34 @@ class ServerCredentials;
 
 namespace arcshard {
 
-// How this process talks to others: by mutual TLS (1.2 or newer), or in plaintext. Under TLS both sides show a
-// certificate of the same private CA, and each checks the other's role instead of its host name: replicas have
-// generated names. Cheap to copy; thread-safe. Free of gRPC, so that whoever knows LibTorch may know it too.
+// How this process communicates with others: by mutual TLS (1.2 or newer), or in plaintext. Under TLS both sides
+// present a certificate of the same private CA, and each checks the other's role instead of its host name, since
+// replicas have generated names. Cheap to copy; thread-safe. This header includes nothing of gRPC, so that files that
+// include LibTorch can include it.
 class Security {
  public:
-  // Plaintext, on loopback alone.
+  // Plaintext, only on loopback.
   Security() = default;
-  // Plaintext, wherever one listens.
+  // Plaintext on any address.
   static Security Insecure();
-  // The files are read again once a second: connections made after they were replaced use the new ones, those that
-  // stand are not touched. Replace key and certificate together (by a link to their folder, as Kubernetes does), or the
-  // certificate alone; in between new connections may fail.
-  // `own`: the role that this process has to have; nullopt: any. Errors as CheckTlsFiles'; PermissionDenied: the
-  // certificate is of another role.
+  // The files are read again once a second: new connections use replaced files, existing connections are unaffected.
+  // Replace key and certificate together (by a link to their folder, as Kubernetes does), or only the certificate; in
+  // between, new connections may fail.
+  // `own`: the role that this process must have; nullopt: any. Errors are those of CheckTlsFiles. PermissionDenied: the
+  // certificate has another role.
   static absl::StatusOr<Security> Tls(const TlsFiles& files, std::optional<CertifiedRole> own, absl::Time now);
 
   bool tls() const { return tls_ != nullptr; }
   bool insecure() const { return insecure_; }
 
-  // Of a server. Under TLS a handshake fails without a certificate that names a role; which role an RPC asks for is
-  // authorize.h's matter.
+  // The credentials of a server. Under TLS a handshake requires a certificate with a role; authorize.h checks which
+  // role an RPC requires.
   std::shared_ptr<grpc::ServerCredentials> ForServer() const;
-  // Of a channel to a server that has to be `peer`.
+  // The credentials of a channel to a server that must have the role `peer`.
   std::shared_ptr<grpc::ChannelCredentials> ForChannelTo(CertifiedRole peer) const;
 
-  // Whether a server may listen on `host`, as of the rule: beyond loopback only with TLS, or insecure, which is then
-  // said in the log. FailedPrecondition: not; the message names `address`, which is host or host:port.
+  // Checks that a server may listen on `host`: other addresses than loopback require TLS or Insecure, which logs a
+  // warning. FailedPrecondition: it may not; the message names `address`, which is host or host:port.
   absl::Status CheckListen(const std::string& host, absl::string_view address) const;
 
  private:
