@@ -13,7 +13,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -99,16 +98,6 @@ TEST_F(ProcessTest, ItDiesWithTheThreadThatStartedIt) {
   std::thread([&] { process = Start(Script("echo here >&$FD; exec tail -f /dev/null", pipe.to.get())); }).join();
   AwaitExit(process->pid());
   EXPECT_EQ(process->Poll(), (ProcessExit{.signal = SIGKILL}));
-}
-
-TEST(SignalQueueTest, SignalsAreTakenInsteadOfHandled) {
-  const auto queue = SignalQueue::Create({SIGINT, SIGTERM});
-  ASSERT_TRUE(queue.ok());
-  EXPECT_THAT((*queue)->Take(), ElementsAre());
-  raise(SIGTERM);
-  raise(SIGINT);
-  EXPECT_THAT((*queue)->Take(), ::testing::UnorderedElementsAre(SIGINT, SIGTERM));
-  EXPECT_THAT((*queue)->Take(), ElementsAre());
 }
 
 }  // namespace
