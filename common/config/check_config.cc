@@ -21,11 +21,11 @@ absl::Status CheckData(const RunConfig::Data& data, const RunConfig::Head& head)
                   "the list file (none is needed with data.format synthetic)");
   }
   if (synthetic && head.classes == 0) {
-    return Refuse("data.format synthetic needs head.classes: there are no files that tell how many there are");
+    return Refuse("data.format synthetic needs head.classes: there are no files to count them in");
   }
   if (!data.root.empty() && data.format != "auto" && data.format != "list") {
-    return Refuse("data.root (", data.root, ") is what the paths of a list count from, but data.format is ",
-                  data.format);
+    return Refuse("data.root (", data.root,
+                  ") is the folder that the paths of a list are relative to, but data.format is ", data.format);
   }
   if (data.micro_batch_size > data.batch_size) {
     return Refuse("data.micro_batch_size (", data.micro_batch_size, ") must be at most data.batch_size (",
@@ -112,7 +112,7 @@ absl::Status CheckCluster(const RunConfig::Cluster& cluster) {
   if (cluster.heartbeat_timeout < 2 * cluster.heartbeat_interval) {
     return Refuse("cluster.heartbeat_timeout (", absl::FormatDuration(cluster.heartbeat_timeout),
                   ") must be at least twice cluster.heartbeat_interval (",
-                  absl::FormatDuration(cluster.heartbeat_interval), "): a single late sign of life is no death");
+                  absl::FormatDuration(cluster.heartbeat_interval), "): one late heartbeat must not count as a death");
   }
   return absl::OkStatus();
 }

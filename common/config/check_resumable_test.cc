@@ -40,11 +40,11 @@ TEST(CheckResumableTest, WhatMakesTheStateMustBeTheSame) {
     EXPECT_TRUE(absl::StartsWith(ErrorWith(one.change), std::string(one.key) + " is ")) << ErrorWith(one.change);
   }
   EXPECT_EQ(ErrorWith(cases[1].change),
-            "data.batch_size is 256, but was 128 when the checkpoint was made, and a run goes on only with the same; "
+            "data.batch_size is 256, but was 128 when the checkpoint was made, and a run resumes only with the same; "
             "init_from.checkpoint starts a new one from it");
 }
 
-TEST(CheckResumableTest, HowItGoesOnMayChange) {
+TEST(CheckResumableTest, HowTheRunContinuesMayChange) {
   EXPECT_EQ(ErrorWith([](RunConfig& c) {
               c.run.folder = "elsewhere";
               c.cluster.shards = 5;

@@ -23,13 +23,13 @@ namespace {
 
 std::string SectionOf(const std::string& name) { return name.substr(0, name.find('.')); }
 
-// What is being read: a file, or one override.
+// The source that is being read: a file, or one override.
 struct Source {
   std::string name;
   bool has_lines = true;
 };
 
-// Where something stands: "run.yaml:12" or "--set a.b=c".
+// The place of a node for messages: "run.yaml:12" or "--set a.b=c".
 std::string PlaceOf(const Source& source, const YAML::Mark& mark) {
   return source.has_lines && !mark.is_null() ? absl::StrCat(source.name, ":", mark.line + 1) : source.name;
 }
@@ -38,7 +38,7 @@ absl::Status Refuse(absl::string_view place, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(place, ": ", what));
 }
 
-// What a node is, where something else was expected.
+// Describes a node of an unexpected type.
 std::string Describe(const YAML::Node& node) {
   switch (node.Type()) {
     case YAML::NodeType::Map:
@@ -52,7 +52,7 @@ std::string Describe(const YAML::Node& node) {
   }
 }
 
-// Fills a RunConfig key by key.
+// Fills a RunConfig key by key, from a document and then from overrides.
 class Reader {
  public:
   Reader() : keys_(ConfigKeys(&config_)) {
@@ -81,7 +81,7 @@ class Reader {
   std::vector<ConfigKey> keys_;
   std::map<std::string, const ConfigKey*> by_name_;
   std::set<std::string> sections_;
-  std::vector<std::string> names_;  // of sections and keys
+  std::vector<std::string> names_;  // all sections and keys
 };
 
 absl::Status Reader::UnknownName(const std::string& name, const std::string& place) const {
@@ -100,8 +100,7 @@ absl::Status Reader::ReadDocument(const YAML::Node& root, const std::string& fil
       return Refuse(place, absl::StrCat("expects a section's name, found ", Describe(item.first)));
     const std::string& section = item.first.Scalar();
     if (!sections_.contains(section)) return UnknownName(section, place);
-    if (!seen.insert(section).second)
-      return Refuse(place, absl::StrCat("section ", section, " stands here a second time"));
+    if (!seen.insert(section).second) return Refuse(place, absl::StrCat("section ", section, " is repeated here"));
     RETURN_IF_ERROR(ReadSection(section, item.second, source));
   }
   for (const ConfigKey& key : keys_) MakePathsAbsolute(key, std::filesystem::path(file_name).parent_path());
@@ -122,7 +121,7 @@ absl::Status Reader::ReadSection(const std::string& section, const YAML::Node& k
     const std::string name = absl::StrCat(section, ".", item.first.Scalar());
     const auto key = by_name_.find(name);
     if (key == by_name_.end()) return UnknownName(name, place);
-    if (!seen.insert(name).second) return Refuse(place, absl::StrCat("key ", name, " stands here a second time"));
+    if (!seen.insert(name).second) return Refuse(place, absl::StrCat("key ", name, " is repeated here"));
     RETURN_IF_ERROR(SetKey(*key->second, item.second, source));
   }
   return absl::OkStatus();
@@ -177,7 +176,7 @@ void Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path
     if (path.empty()) return;
     const std::filesystem::path from_here =
         key.path_base == PathBase::kConfigFile ? folder_of_file / path : std::filesystem::path(path);
-    std::error_code error;  // without a working directory the path stays as it is, and opening it says what is wrong
+    std::error_code error;  // if there is no working directory the path stays relative, and opening it fails
     const std::filesystem::path result = std::filesystem::absolute(from_here, error);
     if (!error) path = result.lexically_normal().string();
   };

@@ -5,7 +5,9 @@
 #include <fstream>
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/config/schema.h"
 #include "common/config/value.h"
 #include "gmock/gmock.h"
@@ -27,7 +29,7 @@ std::string ErrorOf(const std::string& yaml, const std::vector<std::string>& ove
   return std::string(config.status().message());
 }
 
-// A line of YAML as the only key of a valid file; it stands on line 3.
+// The error of a valid file with only the key in `line`, a line of YAML, which is line 3 of the file.
 std::string ErrorOfKey(const std::string& section, const std::string& line) {
   return ErrorOf(absl::StrCat("# a run\n", section, ":\n  ", line, "\n"), {"data.train=/t"});
 }
@@ -165,9 +167,8 @@ TEST(LoadConfigTest, AScaleAbove80IsRefusedWithTheReason) {
 }
 
 TEST(LoadConfigTest, ARepeatedKeyOrSectionIsRefusedWhereItStandsAgain) {
-  EXPECT_EQ(ErrorOf("data:\n  flip: true\n  flip: true\n"),
-            "/runs/run.yaml:3: key data.flip stands here a second time");
-  EXPECT_EQ(ErrorOf("data: {flip: true}\nrun:\ndata:\n"), "/runs/run.yaml:3: section data stands here a second time");
+  EXPECT_EQ(ErrorOf("data:\n  flip: true\n  flip: true\n"), "/runs/run.yaml:3: key data.flip is repeated here");
+  EXPECT_EQ(ErrorOf("data: {flip: true}\nrun:\ndata:\n"), "/runs/run.yaml:3: section data is repeated here");
 }
 
 TEST(LoadConfigTest, WhatIsNoMapIsRefused) {
@@ -263,8 +264,9 @@ TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
             "/runs/run.yaml: data.train is missing: the folder with train.rec, train.idx and property, the folder of "
             "images, or the list file (none is needed with data.format synthetic)");
   EXPECT_THAT(ErrorOf("", {"data.format=synthetic"}), HasSubstr("data.format synthetic needs head.classes: "));
-  EXPECT_THAT(error({"data.format=seed", "data.root=/r"}),
-              HasSubstr("data.root (/r) is what the paths of a list count from, but data.format is seed"));
+  EXPECT_THAT(
+      error({"data.format=seed", "data.root=/r"}),
+      HasSubstr("data.root (/r) is the folder that the paths of a list are relative to, but data.format is seed"));
   EXPECT_EQ(error({"data.micro_batch_size=129"}),
             "/runs/run.yaml: data.micro_batch_size (129) must be at most data.batch_size (128)");
   EXPECT_THAT(error({"data.image_size=100"}), HasSubstr("data.image_size (100) must be a multiple of 16"));
@@ -351,7 +353,9 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
 TEST(ToYamlTest, EachKeyStandsInItsSectionWithItsUnitAndBounds) {
   const std::string yaml = ToYaml(RunConfig());
   EXPECT_THAT(yaml, HasSubstr("\ndata:\n  train: \"\"  # the training set: "));
-  EXPECT_THAT(yaml, HasSubstr("\n  batch_size: 128  # samples; of a step, over all workers (from 2 to 1048576)\n"));
+  EXPECT_THAT(
+      yaml,
+      HasSubstr("\n  batch_size: 128  # samples; in a step, over all workers (from 2 to 1048576; fixed on resume)\n"));
 }
 
 TEST(SchemaTest, EveryKeyIsExplainedAndItsDefaultIsAllowed) {
@@ -368,8 +372,8 @@ TEST(SchemaTest, EveryKeyIsExplainedAndItsDefaultIsAllowed) {
 }
 
 TEST(SchemaTest, EveryFieldOfTheStructHasAKey) {
-  // Keys cover the struct when their slots and the padding between them are all there is: no gap of 8 bytes or more
-  // lies between two of them in the order of addresses.
+  // The keys cover the struct if it consists of their values and padding: in the order of addresses, no two neighbours
+  // have a gap of 8 bytes or more between them.
   RunConfig config;
   std::vector<std::pair<const char*, size_t>> slots;
   for (const ConfigKey& key : ConfigKeys(&config)) {
@@ -384,6 +388,23 @@ TEST(SchemaTest, EveryFieldOfTheStructHasAKey) {
     end = begin + size;
   }
   EXPECT_LT(reinterpret_cast<const char*>(&config + 1) - end, 8);
+}
+
+TEST(SchemaTest, AKeyThatIsFixedOnResumeSaysSo) {
+  RunConfig defaults;
+  std::vector<std::string> fixed;
+  for (const ConfigKey& key : ConfigKeys(&defaults)) {
+    if (key.on_resume != OnResume::kMayChange) fixed.push_back(key.name);
+  }
+  EXPECT_THAT(fixed,
+              ::testing::ElementsAre("run.seed", "data.image_size", "data.batch_size", "data.micro_batch_size",
+                                     "data.last_batch", "backbone.name", "backbone.width", "backbone.embedding_size",
+                                     "head.classes", "head.weights", "head.moments", "optimizer.kind"));
+  std::vector<std::string> said;
+  for (const absl::string_view line : absl::StrSplit(ConfigHelp(), '\n')) {
+    if (absl::StrContains(line, "fixed on resume")) said.emplace_back(line.substr(0, line.find(' ')));
+  }
+  EXPECT_EQ(said, fixed);
 }
 
 TEST(SchemaTest, AKeyThatDoesNothingForAMarginSaysSo) {

@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,11 +11,13 @@
 namespace arcshard {
 namespace {
 
-// "samples; of a step, over all workers (from 2 to 1048576)"
+// "samples; in a step, over all workers (from 2 to 1048576; fixed on resume)"
 std::string Explain(const ConfigKey& key) {
-  const std::string bounds = DescribeCheck(key.check);
+  std::vector<std::string> rules;
+  if (std::string bounds = DescribeCheck(key.check); !bounds.empty()) rules.push_back(std::move(bounds));
+  if (key.on_resume != OnResume::kMayChange) rules.push_back("fixed on resume");
   return absl::StrCat(key.unit, key.unit.empty() ? "" : "; ", key.help,
-                      bounds.empty() ? "" : absl::StrCat(" (", bounds, ")"));
+                      rules.empty() ? "" : absl::StrCat(" (", absl::StrJoin(rules, "; "), ")"));
 }
 
 }  // namespace

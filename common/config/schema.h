@@ -10,21 +10,22 @@
 #include "absl/time/time.h"
 #include "common/config/run_config.h"
 
-// The one description of every key. Reading, checking, printing and the help text all go through it, so none of them
-// can know a key that another does not.
+// The one description of every key. Reading, checking, printing, the help text and the check of a resumed run all use
+// it, so none of them can know a key that another does not.
 namespace arcshard {
 
-// Where a key's value lies in a RunConfig; the alternative is its type. An optional without a value is written "auto".
+// Points to a key's value in a RunConfig; the alternative tells its type. An optional without a value is written
+// "auto".
 using ConfigValue = std::variant<bool*, int*, uint32_t*, int64_t*, uint64_t*, double*, std::optional<double>*,
                                  std::string*, absl::Duration*, std::vector<double>*, std::vector<std::string>*>;
 
-// A number's bounds; of a list: of each element. Bounds are allowed values unless said otherwise.
+// The bounds of a number, or of each element of a list. The bounds themselves are allowed unless a flag forbids it.
 struct Range {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool low_allowed = true;
   bool high_allowed = true;
-  const char* reason = "";  // why, where the bound is not obvious
+  const char* reason = "";  // for the bounds, where it is not obvious
 };
 
 struct DurationRange {
@@ -38,19 +39,28 @@ struct OneOf {
 
 using ConfigCheck = std::variant<std::monostate, Range, DurationRange, OneOf>;
 
-// What a relative path in the file counts from.
+// The folder that a relative path in the configuration file is relative to.
 enum class PathBase { kNotAPath, kConfigFile, kWorkingDirectory };
+
+// Whether a run that resumes from a checkpoint may change the key's value. Fixed keys determine the state, the shape of
+// its tensors or the order of samples.
+enum class OnResume {
+  kMayChange,
+  kFixed,
+  kFixedUnlessZero,  // 0 stands for a value that the data tell, which is compared later
+};
 
 struct ConfigKey {
   std::string name;  // "data.batch_size": section and key
   ConfigValue value;
   ConfigCheck check;
   std::string unit;  // "samples"; empty: it has none
-  std::string help;  // what it is, and when it does nothing
+  std::string help;  // its meaning, and when it has no effect
   PathBase path_base = PathBase::kNotAPath;
+  OnResume on_resume = OnResume::kMayChange;
 };
 
-// Every key of `config`, in the order of the struct; the pointers live as long as it does.
+// All keys of `config`, in the order of the struct. Their pointers point into `config`.
 std::vector<ConfigKey> ConfigKeys(RunConfig* config);
 
 }  // namespace arcshard
