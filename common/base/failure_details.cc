@@ -1,5 +1,6 @@
 #include "common/base/failure_details.h"
 
+#include <cassert>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@ constexpr absl::string_view kCheckpointUnreadable = "checkpoint_unreadable";
 }  // namespace
 
 absl::Status WithDetails(absl::Status status, const FailureDetails& details) {
+  assert(!status.ok());
   status.SetPayload(kPayload, absl::Cord(ToString(details)));
   return status;
 }
@@ -49,6 +51,7 @@ std::optional<FailureDetails> ParseFailureDetails(absl::string_view text) {
   } else if (words[0] != kOther) {
     return std::nullopt;
   }
+  if (ToString(details) != text) return std::nullopt;  // SimpleAtoi accepts blanks and a sign
   return details;
 }
 

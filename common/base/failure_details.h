@@ -9,10 +9,11 @@
 
 namespace arcshard {
 
-// What of an error somebody acts on. The message of a status is for people; nothing may search it.
+// The causes of failure that a program acts on. The message of a status is for people; no code may search it.
 enum class FailureCause {
   kOther = 0,
-  // The checkpoint that the run was to continue from is damaged or incomplete. `--allow-older` takes the one before it.
+  // The checkpoint that the run was to resume from is damaged or incomplete. With `--allow-older` it resumes from the
+  // one before.
   kCheckpointUnreadable = 1,
 };
 
@@ -20,20 +21,20 @@ enum class FailureCause {
 // Failure, and from the coordinator to `arcshard train` as the text of ToString.
 struct FailureDetails {
   FailureCause cause = FailureCause::kOther;
-  int64_t pid = 0;  // of the process whose failure it is, as its host counts it; 0: none in particular
+  int64_t pid = 0;  // the process that failed, by its number on its host; 0: unknown
   friend bool operator==(const FailureDetails&, const FailureDetails&) = default;
 };
 
-// The same error with these details. `status` is not OK.
+// The same error with these details. Requires that `status` is not OK.
 absl::Status WithDetails(absl::Status status, const FailureDetails& details);
-// Those of an error; the defaults where it carries none.
+// The details of an error; the defaults if it carries none.
 FailureDetails DetailsOf(const absl::Status& status);
 
-// Gives the error of reading a checkpoint the cause kCheckpointUnreadable if the bytes themselves are to blame, which
-// is DataLoss and NotFound: no second attempt could succeed. Others, and OK, stay as they are.
+// Marks an error of reading a checkpoint with the cause kCheckpointUnreadable if the bytes themselves are at fault
+// (DataLoss and NotFound), so that no retry can succeed. Other errors, and OK, are returned unchanged.
 absl::Status BlameCheckpoint(absl::Status status);
 
-// "checkpoint_unreadable 27036", and back; nullopt where the text is none.
+// "checkpoint_unreadable 27036", and back; nullopt if the text is not of that form.
 std::string ToString(const FailureDetails& details);
 std::optional<FailureDetails> ParseFailureDetails(absl::string_view text);
 
