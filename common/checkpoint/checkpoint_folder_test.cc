@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "common/checkpoint/testing/checkpoint_test_kit.h"
-#include "common/io/forwarding_file_system.h"
 #include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/forwarding_file_system.h"
 #include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -24,7 +24,7 @@ using ::testing::IsEmpty;
 
 constexpr char kRun[] = "/run";
 
-// A disk on which somebody else is at work too: `meddle` is called with each folder after it was listed.
+// A disk that another process uses too: `meddle` is called with each folder after it was listed.
 class SharedDisk final : public ForwardingFileSystem {
  public:
   SharedDisk(FileSystem* files, std::function<void(const std::string&)> meddle)
@@ -119,7 +119,7 @@ TEST_F(CheckpointFolderTest, AManifestIsWrittenOnlyOverWhatIsThere) {
   refused(wrong, absl::StatusCode::kInvalidArgument, "cannot be a file's name");
   wrong = manifest;
   wrong.files.push_back(wrong.files[0]);
-  refused(wrong, absl::StatusCode::kInvalidArgument, "is there twice");
+  refused(wrong, absl::StatusCode::kInvalidArgument, "is repeated");
   wrong = manifest;
   wrong.best_accuracy = std::numeric_limits<double>::quiet_NaN();
   refused(wrong, absl::StatusCode::kInvalidArgument, path);
@@ -167,7 +167,7 @@ TEST_F(CheckpointFolderTest, CleaningUpTakesOnlyWhatIsUnfinished) {
   EXPECT_THAT(*CleanUp(&disk_, "/no/such/run"), IsEmpty());
 }
 
-// After a death the coordinator may start again sooner than the others have ended.
+// After a failure the coordinator may restart before the other processes have ended.
 TEST_F(CheckpointFolderTest, CleaningUpGetsByWithAProcessThatIsStillClearingUp) {
   Take({1, 1});
   const std::string whole = Folder({1, 1}) + "/backbone.safetensors.tmp-17-0";

@@ -6,9 +6,9 @@
 #include <functional>
 
 #include "common/checkpoint/checkpoint_folder.h"
-#include "common/io/forwarding_file_system.h"
 #include "common/io/safetensors.h"
 #include "common/io/testing/faulty_file_system.h"
+#include "common/io/testing/forwarding_file_system.h"
 #include "common/io/testing/memory_file_system.h"
 #include "shard_server/checkpoint/testing/checkpoint_test_kit.h"
 

@@ -8,7 +8,7 @@
 
 namespace arcshard {
 
-// For tests: another file system, of which some calls are to be something else.
+// For tests: forwards each call to another file system. Subclasses override the calls that should differ.
 class ForwardingFileSystem : public FileSystem {
  public:
   // `files` outlives it.
