@@ -1,4 +1,4 @@
-// Who may talk to whom: real servers and clients over real sockets, with certificates made for the test.
+// Which process may call which: real servers and clients over real sockets, with certificates made for the test.
 #include <fcntl.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
@@ -32,9 +32,9 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-constexpr absl::Duration kCallLimit = absl::Seconds(60);  // far above what a call takes: a hang fails, it does not hang
+constexpr absl::Duration kCallLimit = absl::Seconds(60);  // far longer than a call takes: a hanging call fails the test
 
-// What this process logs while it lives.
+// Captures what this process logs while the object exists.
 class LogCapture {
  public:
   LogCapture() : path_(::testing::TempDir() + "arcshard_log_XXXXXX"), before_(dup(STDERR_FILENO)) {
@@ -57,7 +57,7 @@ class LogCapture {
   const int before_;
 };
 
-// A coordinator and a shard of a run that nobody has joined, each behind a server of its own.
+// A coordinator and a shard of a run without members, each with its own server.
 class Servers {
  public:
   Servers(const Security& of_coordinator, const Security& of_shard) {
@@ -96,7 +96,7 @@ class Servers {
   std::unique_ptr<RpcServer> coordinator_server_, shard_server_;
 };
 
-// Each RPC once. OK, or how it was refused.
+// The functions below call each RPC once and return its status.
 using Call = std::function<absl::Status(const std::shared_ptr<grpc::Channel>&)>;
 
 struct Limited : grpc::ClientContext {
@@ -144,7 +144,7 @@ absl::Status Exchange(const std::shared_ptr<grpc::Channel>& channel) {
   stream->WritesDone();
   return FromGrpcStatus(stream->Finish());
 }
-// A call of `method` with a message and an answer that are bytes.
+// Calls `method` with a message and an answer in serialized form.
 absl::StatusOr<std::string> CallByName(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
                                        const std::string& request) {
   grpc::GenericStub stub(channel);
@@ -166,7 +166,7 @@ absl::StatusOr<std::string> CallByName(const std::shared_ptr<grpc::Channel>& cha
   for (const grpc::Slice& one : slices) answer.append(reinterpret_cast<const char*>(one.begin()), one.size());
   return answer;
 }
-// The names of a server's services, somewhere in the answer.
+// Asks a server by reflection for its services; the answer contains their names.
 absl::StatusOr<std::string> ListServices(const std::shared_ptr<grpc::Channel>& channel) {
   const std::string list_services("\x3a\x01*", 3);  // ServerReflectionRequest{list_services: "*"}
   return CallByName(channel, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", list_services);
@@ -182,7 +182,7 @@ class TlsTest : public ::testing::Test {
     return MakeChannel(servers.coordinator(), security, CertifiedRole::kCoordinator);
   }
 
-  // The call fails before it reaches the service, again and again until `line` is in the log.
+  // Expects that calls fail before they reach the service, and repeats them until `line` is in the log.
   void ExpectNoConnection(const std::shared_ptr<grpc::Channel>& channel, const std::string& line) {
     const absl::Time deadline = absl::Now() + kCallLimit;
     do {
@@ -274,7 +274,7 @@ TEST_F(TlsTest, AnExpiredCertificateIsRefused) {
   const absl::Status own = Security::Tls(files, CertifiedRole::kWorker, now).status();
   EXPECT_EQ(own.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(own.message()), HasSubstr("certificate has expired"));
-  // One that was started when it was valid still.
+  // A server that was started when its certificate was still valid.
   const auto worker = Security::Tls(files, CertifiedRole::kWorker, now - absl::Minutes(30));
   ASSERT_TRUE(worker.ok()) << worker.status();
   ExpectNoConnection(ToCoordinator(servers, *worker), "TLS: a handshake failed: certificate verify failed");
@@ -309,7 +309,7 @@ TEST_F(TlsTest, ACertificateWithoutARoleIsRefused) {
   ASSERT_TRUE(identity.ok()) << identity.status();
   const TlsFiles files = certificates_.Write("nobody", *identity, authority.certificate);
   EXPECT_EQ(Security::Tls(files, std::nullopt, absl::Now()).status().code(), absl::StatusCode::kUnauthenticated);
-  // One that does not look at what it shows.
+  // A client that does not check its own certificate.
   grpc::SslCredentialsOptions options;
   options.pem_root_certs = authority.certificate;
   options.pem_cert_chain = identity->certificate;
@@ -321,7 +321,7 @@ TEST_F(TlsTest, ACertificateWithoutARoleIsRefused) {
 }
 
 TEST_F(TlsTest, AServerOfAnotherRoleIsRefused) {
-  // Whoever answers in the shard's place has a certificate, but a coordinator's.
+  // The server at the shard's address has a coordinator's certificate.
   const Servers servers(Of(CertifiedRole::kCoordinator), Of(CertifiedRole::kCoordinator));
   const absl::Status status = Exchange(MakeChannel(servers.shard(), Of(CertifiedRole::kWorker), CertifiedRole::kShard));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
@@ -382,7 +382,7 @@ TEST_F(TlsTest, NewConnectionsUseRenewedCertificatesAndOldOnesStand) {
   std::string now_shown;
   do {
     now_shown = shown();
-    EXPECT_THAT(now_shown, AnyOf(before, after));  // there is no moment without one
+    EXPECT_THAT(now_shown, AnyOf(before, after));  // there is a valid certificate at every moment
   } while (now_shown != after && absl::Now() < deadline);
   EXPECT_EQ(now_shown, after);
   EXPECT_TRUE(GetStatus(old).ok());

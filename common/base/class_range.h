@@ -4,7 +4,7 @@
 
 namespace arcshard {
 
-// The contiguous classes [begin, end) of one shard. May be empty: a shard may own no class.
+// The contiguous classes [begin, end) of one shard. A shard may own no class: then the range is empty.
 struct ClassRange {
   int64_t begin = 0;
   int64_t end = 0;

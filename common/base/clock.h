@@ -5,7 +5,7 @@
 
 namespace arcshard {
 
-// Where the time comes from. Everything that decides by time takes one, so that a test turns it by hand.
+// Tells the time. Whatever decides by the time takes a Clock, so that a test can set the time.
 class Clock {
  public:
   virtual ~Clock() = default;

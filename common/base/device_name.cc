@@ -9,7 +9,7 @@ namespace arcshard {
 absl::StatusOr<DeviceName> ParseDeviceName(absl::string_view text) {
   if (text == "cpu") return DeviceName{};
   if (text == "cuda") return DeviceName{.cuda = true, .any = true};
-  constexpr int kMaxIndex = 127;  // LibTorch's
+  constexpr int kMaxIndex = 127;  // LibTorch's limit
   DeviceName device = {.cuda = true};
   absl::string_view index = text;
   if (absl::ConsumePrefix(&index, "cuda:") && !index.empty() && index.front() >= '0' && index.front() <= '9' &&

@@ -7,17 +7,17 @@
 
 namespace arcshard {
 
-// Where a process computes, as its --device option says it: the CPU, or one of this machine's GPUs.
+// The device a process computes on, as given by its --device option: the CPU, or one of this machine's GPUs.
 struct DeviceName {
   bool cuda = false;
-  int index = 0;     // of the GPU
-  bool any = false;  // whichever GPU is to be had; `index` is 0
+  int index = 0;     // the GPU's number
+  bool any = false;  // any GPU that is available; `index` is 0
 
   friend bool operator==(const DeviceName&, const DeviceName&) = default;
 };
 
-// "cpu", "cuda" (any: a shard leases one from the coordinator, everybody else takes the first) or "cuda:N".
-// InvalidArgument: anything else; says what may stand there.
+// Parses "cpu", "cuda" (any GPU: a shard leases one from the coordinator, other processes take the first) or "cuda:N".
+// InvalidArgument: the text is something else; the message lists what is allowed.
 absl::StatusOr<DeviceName> ParseDeviceName(absl::string_view text);
 
 // "cpu" or "cuda:N".

@@ -11,7 +11,7 @@
 namespace arcshard {
 
 // std::mutex with Clang's thread-safety annotations. Not absl::Mutex: Debian's Abseil is built without ThreadSanitizer,
-// so TSan would not see what it orders.
+// which therefore would not see the order that absl::Mutex establishes.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -33,8 +33,7 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex* const mutex_;
 };
 
-// Waits are loops at the caller: `while (!ready_) changed_.Wait(&mutex_);`, so that the analysis sees the guarded
-// reads.
+// Callers wait in a loop, `while (!ready_) changed_.Wait(&mutex_);`, so that Clang's analysis sees the guarded reads.
 class CondVar {
  public:
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -43,8 +42,8 @@ class CondVar {
     lock.release();
   }
 
-  // Returns false when `timeout` passed without a notification. An infinite timeout waits for a day at most: callers
-  // loop.
+  // Returns false if `timeout` passed without a notification. Waits for at most a day, even if `timeout` is infinite:
+  // callers loop.
   bool WaitFor(Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     // wait_until on the system clock, not wait_for: TSan of GCC 12 does not know pthread_cond_clockwait.

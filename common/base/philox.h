@@ -6,8 +6,8 @@
 namespace arcshard {
 
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a pure function from (key,
-// counter) to four random words. Whatever is drawn by it depends on what it is drawn for, never on who draws it or
-// when.
+// counter) to four random words. A draw depends only on the key and counter that name its purpose, never on which
+// process makes it or when.
 constexpr std::array<uint32_t, 4> Philox(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
   std::array<uint32_t, 4> c = {static_cast<uint32_t>(counter_low), static_cast<uint32_t>(counter_low >> 32),
                                static_cast<uint32_t>(counter_high), static_cast<uint32_t>(counter_high >> 32)};
@@ -24,7 +24,7 @@ constexpr std::array<uint32_t, 4> Philox(uint64_t key, uint64_t counter_low, uin
   return c;
 }
 
-// A word as a number in [0, 1), with 24 bits.
+// Converts a random word to a number in [0, 1) with 24 random bits.
 constexpr float UniformFromWord(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 }  // namespace arcshard

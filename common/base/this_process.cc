@@ -14,9 +14,9 @@ using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
 File Open(const char* path) { return File(std::fopen(path, "re"), &std::fclose); }
 
-// Cores' worth of time that the control group grants, rounded up; 0: no limit that can be told.
+// The number of cores whose time the control group grants, rounded up; 0: no limit, or it cannot be read.
 int CoresGranted() {
-  long long quota = 0, period = 0;  // microseconds; "max" for no limit is no number
+  long long quota = 0, period = 0;  // microseconds; "max", which means no limit, does not parse
   if (const File file = Open("/sys/fs/cgroup/cpu.max"); file != nullptr) {
     if (std::fscanf(file.get(), "%lld %lld", &quota, &period) != 2) return 0;
   } else {

@@ -3,20 +3,20 @@
 #include <cstdint>
 #include <string>
 
-// What this process is, for messages to people.
+// Facts about this process and its machine.
 namespace arcshard {
 
 std::string HostName();
 
-// The same for all processes of this machine, in whatever container they are and whatever that is called; another one
-// after a reboot. Where the kernel does not tell it: the host's name.
+// Identifies this machine: the same for all processes on it, in any container; changes with a reboot. Falls back to
+// the host's name where the kernel does not provide an id.
 std::string MachineId();
 
-// Memory that is resident now, as the kernel counts it; 0 where it cannot be told.
+// This process's resident memory as the kernel counts it; 0 if it cannot be read.
 uint64_t ResidentBytes();
 
-// Processor cores that this process may keep busy: those that its affinity allows, or fewer where a control group
-// limits its time. At least 1.
+// The number of processor cores this process may keep busy: those its affinity allows, or fewer if a control group
+// limits its CPU time. At least 1.
 int UsableCores();
 
 }  // namespace arcshard

@@ -5,15 +5,15 @@
 
 #include "absl/strings/string_view.h"
 
-// Secrets by which one process tells another from those of the same role.
+// Secrets that tell a process apart from others of the same role.
 namespace arcshard {
 
 inline constexpr size_t kTokenBytes = 16;
 
-// kTokenBytes from the system's random source: nobody guesses them.
+// kTokenBytes bytes from the system's random source, which cannot be guessed.
 std::string NewToken();
 
-// Whether both are the same, in a time that does not tell how much of them is.
+// Whether both are equal. Takes the same time wherever they differ, so that timing reveals nothing.
 bool SameToken(absl::string_view one, absl::string_view other);
 
 }  // namespace arcshard

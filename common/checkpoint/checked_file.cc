@@ -13,7 +13,7 @@ namespace arcshard {
 namespace {
 
 constexpr uint64_t kBlock = FileRecord::kBlockBytes;
-constexpr uint64_t kBlocksAtOnce = 8;  // one read; what is checked is still in the cache
+constexpr uint64_t kBlocksAtOnce = 8;  // in one read: few enough to be in the cache when they are checked
 
 }  // namespace
 
@@ -53,7 +53,7 @@ absl::StatusOr<std::shared_ptr<const std::vector<std::byte>>> CheckedFile::KeptB
       return bytes;
     }
   }
-  // Several threads may read the same one: none waits for another's disk.
+  // The lock is not held while reading, so no thread waits for another's disk; two may read the same block.
   auto read = std::make_shared<std::vector<std::byte>>(BlockSize(index));
   RETURN_IF_ERROR(ReadBlocks(index, absl::MakeSpan(*read)));
   bytes = std::move(read);
@@ -74,7 +74,7 @@ absl::Status CheckedFile::ReadAt(uint64_t offset, absl::Span<std::byte> out) con
     const uint64_t skipped = offset % kBlock;
     uint64_t taken;
     if (skipped == 0 && out.size() >= BlockSize(index)) {
-      // Whole blocks; the file's last one may be short.
+      // Whole blocks. The last block of the file may be shorter.
       taken = std::min<uint64_t>(out.size(), kBlocksAtOnce * kBlock);
       if (offset + taken != record_.bytes) taken -= taken % kBlock;
       RETURN_IF_ERROR(ReadBlocks(index, out.first(taken)));

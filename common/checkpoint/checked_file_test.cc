@@ -20,7 +20,7 @@ using ::testing::IsEmpty;
 
 constexpr uint64_t kBlock = FileRecord::kBlockBytes;
 
-// Bytes in memory that remember which were read.
+// Bytes in memory that record which of them were read.
 struct Reads {
   Mutex mutex;
   std::vector<std::pair<uint64_t, uint64_t>> all ABSL_GUARDED_BY(mutex);  // offset, bytes
@@ -84,7 +84,7 @@ class CheckedFileTest : public ::testing::Test {
 TEST_F(CheckedFileTest, OnlyBlocksThatHoldWhatIsWantedAreRead) {
   ExpectRead(3 * kBlock + 10, 20);
   EXPECT_THAT(reads_.Take(), ElementsAre(std::pair(3 * kBlock, kBlock)));
-  ExpectRead(9 * kBlock + 5, 10);  // of the last, short one
+  ExpectRead(9 * kBlock + 5, 10);  // part of the last block, which is shorter
   EXPECT_THAT(reads_.Take(), ElementsAre(std::pair(9 * kBlock, 1000)));
   ExpectRead(7 * kBlock - 1, 2);
   EXPECT_THAT(reads_.Take(), ElementsAre(std::pair(6 * kBlock, kBlock), std::pair(7 * kBlock, kBlock)));

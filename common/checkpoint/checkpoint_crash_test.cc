@@ -13,8 +13,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-// A checkpoint is taken over an older one while each call on the disk fails in turn, and after each failure the power
-// is cut in each of the ways that a disk may lose what was not synced.
+// Takes a checkpoint in a run that has an older one, while each call of the file system fails in turn. After each
+// failure the power is cut, in each of the ways in which a disk may lose unsynced data.
 namespace arcshard {
 namespace {
 
@@ -27,11 +27,11 @@ constexpr CheckpointId kOld{10, 1};
 constexpr CheckpointId kNew{11, 2};
 constexpr CheckpointId kNext{12, 3};
 
-// What the coordinator and the participants do of it: the parts, the manifest, then what is superseded goes.
+// Does what participants and coordinator do: writes the parts and the manifest, then deletes superseded checkpoints.
 absl::Status TakeAndRetain(FileSystem* files, const CheckpointId& id) {
   if (const absl::Status status = TakeTestCheckpoint(files, kRun, id); !status.ok()) return status;
   const auto complete = ListCheckpoints(files, kRun);
-  if (!complete.ok()) return absl::OkStatus();  // the checkpoint is good, the next one's turn will see to the others
+  if (!complete.ok()) return absl::OkStatus();  // the checkpoint is complete; the next one will delete the others
   for (const CheckpointId& superseded : Superseded(*complete, {.keep_last = 1})) {
     (void)RemoveCheckpoint(files, CheckpointFolder(kRun, superseded));
   }
@@ -51,7 +51,7 @@ std::vector<std::string> Temporaries(FileSystem* files, const std::string& folde
   return found;
 }
 
-// What must hold of a disk after a crash, and then as a coordinator starts on it.
+// Checks what must hold for a disk after a crash, and after a coordinator has started on it.
 void ExpectACheckpoint(MemoryFileSystem* disk, bool new_one_promised) {
   const auto complete = ListCheckpoints(disk, kRun);
   ASSERT_TRUE(complete.ok()) << complete.status();
@@ -96,11 +96,11 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair(FaultKind::kRenameFails, "RenameFails"), std::pair(FaultKind::kCrash, "Crash")),
     [](const auto& fault) { return fault.param.second; });
 
-// The start after a crash may crash too.
+// The coordinator may crash again while it starts after a crash.
 TEST(CheckpointCleanUpTest, WhereverItCrashesTheOldOneIsWhole) {
   MemoryFileSystem disk;
   ASSERT_EQ(TakeAndRetain(&disk, kOld), absl::OkStatus());
-  FaultyFileSystem dying(&disk, FaultKind::kCrash, 32);  // two parts are there, a third is not renamed yet
+  FaultyFileSystem dying(&disk, FaultKind::kCrash, 32);  // two parts are written, a third is not yet renamed
   ASSERT_NE(TakeAndRetain(&dying, kNew), absl::OkStatus());
   const std::string old_folder = CheckpointFolder(kRun, kOld);
   ASSERT_TRUE(disk.Create(old_folder + "/backbone.safetensors.tmp-1-1").ok());
@@ -124,7 +124,7 @@ TEST(CheckpointCleanUpTest, WhereverItCrashesTheOldOneIsWhole) {
 TEST_P(CheckpointCrashTest, AtEveryCallTheOldOrTheNewOneIsWhole) {
   const FaultKind kind = GetParam().first;
   int64_t tested = 0;
-  int64_t calls = 1;  // of the whole procedure, known after its first run
+  int64_t calls = 1;  // in the whole procedure; known after its first run
   for (int64_t at = 0; at < calls; ++at) {
     MemoryFileSystem after(disk_);
     FaultyFileSystem faulty(&after, kind, at);
@@ -141,12 +141,12 @@ TEST_P(CheckpointCrashTest, AtEveryCallTheOldOrTheNewOneIsWhole) {
     }
     ++tested;
     SCOPED_TRACE(absl::StrCat(GetParam().second, " at call ", at, " of ", calls));
-    // Who lives on cleans up at once, though not what the fault itself kept it from removing.
+    // A process that survives the fault cleans up at once.
     if (kind != FaultKind::kCrash) {
       EXPECT_THAT(Temporaries(&after, kRun), IsEmpty());
     }
     ExpectACheckpointAfterPowerCuts(after, status.ok());
-    if (HasFailure()) return;  // one such call says enough
+    if (HasFailure()) return;  // one failing call is enough
   }
   RecordProperty("calls", static_cast<int>(calls));
   RecordProperty("tested", static_cast<int>(tested));

@@ -30,7 +30,7 @@ class CheckpointDamageTest : public ::testing::Test {
     ASSERT_EQ(paths_.size(), 5u);
   }
 
-  // Whoever opens the checkpoint, or reads of the file `path` without having verified it, is refused with its name.
+  // Opening the checkpoint, or reading the file `path` without Verify, must fail with an error that names the file.
   void ExpectRefused(const std::string& path) {
     const absl::StatusOr<OpenCheckpoint> checkpoint = OpenCheckpoint::Open(&disk_, folder_);
     if (!checkpoint.ok()) return ExpectDataLoss(checkpoint.status(), path);
@@ -123,7 +123,7 @@ TEST_F(CheckpointDamageTest, AFileThatIsMissingOrAnothersIsNoticed) {
     }
     ASSERT_TRUE(disk_.Rename("/elsewhere", path).ok());
   }
-  // The same parts of another step, byte for byte of the same sizes.
+  // The parts of another step, which have the same sizes.
   ASSERT_EQ(TakeTestCheckpoint(&disk_, kRun, {18, 2}), absl::OkStatus());
   for (const std::string& path : paths_) {
     const std::string whole = disk_.Contents(path);

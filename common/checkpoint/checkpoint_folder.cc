@@ -18,7 +18,7 @@ using Entry = FileSystem::Entry;
 
 std::string FolderName(const CheckpointId& id) { return absl::StrFormat("step-%08d.%d", id.step, id.incarnation); }
 
-// nullopt: not exactly a name that FolderName gives.
+// The inverse of FolderName; nullopt for any other name.
 std::optional<CheckpointId> ParseFolderName(absl::string_view name) {
   absl::string_view rest = name;
   if (!absl::ConsumePrefix(&rest, "step-")) return std::nullopt;
@@ -33,14 +33,14 @@ std::optional<CheckpointId> ParseFolderName(absl::string_view name) {
 
 bool IsManifest(const Entry& entry) { return !entry.is_folder && entry.name == kManifestName; }
 
-// No folder is an empty one.
+// Treats a missing folder as an empty one.
 absl::StatusOr<std::vector<Entry>> ListIfThere(FileSystem* files, const std::string& path) {
   absl::StatusOr<std::vector<Entry>> entries = files->List(path);
   if (absl::IsNotFound(entries.status())) return std::vector<Entry>();
   return entries;
 }
 
-// A process that should be dead may be clearing up too.
+// Another process, which should be dead, may have removed the file already.
 absl::Status RemoveIfThere(FileSystem* files, const std::string& path) {
   const absl::Status status = files->Remove(path);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
@@ -52,7 +52,7 @@ struct Found {
   bool has_manifest = false;
 };
 
-// What lies under RUN/checkpoints under a checkpoint's name.
+// The folders in RUN/checkpoints that have a checkpoint's name.
 absl::StatusOr<std::vector<Found>> FindFolders(FileSystem* files, const std::string& run_folder) {
   std::vector<Found> folders;
   ASSIGN_OR_RETURN(const std::vector<Entry> entries, ListIfThere(files, CheckpointsOf(run_folder)));
@@ -106,7 +106,7 @@ absl::Status WriteManifest(FileSystem* files, const std::string& folder, const M
   const std::string path = absl::StrCat(folder, "/", kManifestName);
   absl::StatusOr<std::string> text = FormatManifest(sorted);
   if (!text.ok()) return Annotate(text.status(), path);
-  // A checkpoint that nobody could read is none; reports come from other processes.
+  // The records come from other processes, so check now that the manifest can be read.
   if (const absl::Status status = ParseManifest(*text, path).status(); !status.ok()) {
     return absl::InvalidArgumentError(status.message());
   }
@@ -115,7 +115,7 @@ absl::Status WriteManifest(FileSystem* files, const std::string& folder, const M
   ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path, files));
   RETURN_IF_ERROR(file.Append(*text));
   absl::Status status = file.Commit();
-  // It may have its name already, though perhaps not for long.
+  // The file may have been renamed already, though not durably.
   if (!status.ok() && files->Remove(path).ok()) (void)files->SyncFolder(folder);
   return status;
 }
@@ -151,7 +151,7 @@ absl::StatusOr<std::vector<std::string>> CleanUp(FileSystem* files, const std::s
     const std::string path = CheckpointFolder(run_folder, folder.id);
     if (!folder.has_manifest) {
       const absl::Status status = RemoveCheckpoint(files, path);
-      if (absl::IsFailedPrecondition(status)) continue;  // not empty: it is still being written to
+      if (absl::IsFailedPrecondition(status)) continue;  // not empty: a process still writes to it
       RETURN_IF_ERROR(status);
       removed.push_back(path);
       continue;

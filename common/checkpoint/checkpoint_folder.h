@@ -11,15 +11,16 @@
 #include "common/checkpoint/manifest.h"
 #include "common/io/file_system.h"
 
-// Where checkpoints lie, and which stay:
+// Where checkpoints are stored, and which are kept:
 //
-//   RUN/checkpoints/step-00000017.2/         of step 17, written in incarnation 2 of the coordinator
+//   RUN/checkpoints/step-00000017.2/         after step 17, written in incarnation 2 of the coordinator
 //     class_centers-0-482.safetensors        a shard's rows and moments
-//     backbone.safetensors                   as model/backbone.safetensors: InsightFace's names
+//     backbone.safetensors                   with InsightFace's names, like model/backbone.safetensors
 //     optimizer.safetensors                  the backbone's moments, the loss's running averages
-//     manifest.json                          last: without it the folder is no checkpoint
+//     manifest.json                          written last: a folder without it is not a checkpoint
 //
-// No incarnation writes into the folder of another, so a process that should be dead cannot damage what is complete.
+// No incarnation writes into the folder of another, so a process that should be dead cannot damage a complete
+// checkpoint.
 namespace arcshard {
 
 struct CheckpointId {
@@ -32,29 +33,31 @@ std::string CheckpointsOf(absl::string_view run_folder);                        
 std::string CheckpointFolder(absl::string_view run_folder, const CheckpointId& id);  // RUN/checkpoints/step-00000017.2
 inline constexpr absl::string_view kManifestName = "manifest.json";
 
-// Folders of RUN/checkpoints that have a manifest, good or not, newest first. Empty: none, or no such folder.
+// The folders in RUN/checkpoints that have a manifest, valid or not, newest first. Empty if there are none, or
+// RUN/checkpoints does not exist.
 absl::StatusOr<std::vector<CheckpointId>> ListCheckpoints(FileSystem* files, const std::string& run_folder);
 
-// Makes the checkpoint complete: checks that `manifest.files` lie in the folder in their sizes, then writes
-// manifest.json. NotFound, DataLoss: a file is missing here or is of another size (is run.folder the same disk for all
-// processes?). InvalidArgument: the manifest cannot be one: no such name, a file twice, as many CRCs as it has no
-// blocks. AlreadyExists: there is one. Else as AtomicFile; then no manifest is there.
+// Makes the checkpoint complete: checks that all `manifest.files` are in the folder with their sizes, then writes
+// manifest.json. NotFound, DataLoss: a file is missing here or has another size (is run.folder the same disk for all
+// processes?). InvalidArgument: the manifest is not valid: a bad name, a repeated file, a wrong number of block CRCs.
+// AlreadyExists: the folder has a manifest. Other errors are those of AtomicFile. After an error no manifest was added.
 absl::Status WriteManifest(FileSystem* files, const std::string& folder, const Manifest& manifest);
 
-// Deletes a checkpoint, its manifest first (and durably), so that a crash in between leaves none that looks complete.
-// OK too where there is no such folder.
+// Deletes a checkpoint, first its manifest, durably, so that a crash in between leaves nothing that looks complete. OK
+// also if there is no such folder.
 absl::Status RemoveCheckpoint(FileSystem* files, const std::string& folder);
 
 struct Retention {
   uint32_t keep_last = 3;   // at least 1
-  uint64_t keep_every = 0;  // steps that this divides; 0: none beyond the last
+  uint64_t keep_every = 0;  // keeps all steps divisible by it too; 0: keeps no others
 };
 
-// Which of `complete` (newest first) go: never the newest.
+// Which of `complete` (newest first) to delete; never the newest.
 std::vector<CheckpointId> Superseded(const std::vector<CheckpointId>& complete, const Retention& retention);
 
-// At the start of a coordinator, before its run writes: removes folders without a manifest, and temporary files. Says
-// what it removed. A folder that a process of an earlier incarnation still writes to may stay until the next start.
+// Removes folders without a manifest, and temporary files; returns what it removed. For the start of a coordinator,
+// before its run writes. A folder to which a process of an earlier incarnation still writes may remain until the next
+// start.
 absl::StatusOr<std::vector<std::string>> CleanUp(FileSystem* files, const std::string& run_folder);
 
 }  // namespace arcshard

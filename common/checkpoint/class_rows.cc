@@ -18,7 +18,7 @@ namespace arcshard {
 namespace {
 
 constexpr std::array<RowKind, 4> kKinds = {RowKind::kCenters, RowKind::kMoment0, RowKind::kMoment1, RowKind::kCounts};
-constexpr int64_t kBytesAtOnce = int64_t{4} << 20;  // of rows that are widened
+constexpr int64_t kBytesAtOnce = int64_t{4} << 20;  // bytes of rows that are widened at a time
 
 absl::string_view NameOf(RowKind kind) {
   constexpr std::array<absl::string_view, 4> kNames = {"class_centers", "class_moment_0", "class_moment_1",
@@ -26,7 +26,7 @@ absl::string_view NameOf(RowKind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-// Of "<begin>-<end>", written as RowTensorName does.
+// Parses "<begin>-<end>" as RowTensorName writes it; nullopt for any other text.
 std::optional<ClassRange> ParseRange(absl::string_view text) {
   const size_t dash = text.find('-');
   ClassRange range;
@@ -38,7 +38,7 @@ std::optional<ClassRange> ParseRange(absl::string_view text) {
   return range;
 }
 
-// float32 from bfloat16, whose bits are its upper half.
+// Converts bfloat16, whose bits are the upper half of a float32's.
 void Widen(const uint16_t* from, float* to, size_t count) {
   for (size_t i = 0; i < count; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i]) << 16);
 }
@@ -111,7 +111,7 @@ absl::Status ClassRows::Sort() {
   for (size_t i = 1; i < pieces_.size(); ++i) {
     if (pieces_[i - 1].kind == pieces_[i].kind && pieces_[i - 1].rows.end > pieces_[i].rows.begin) {
       return absl::InvalidArgumentError(absl::StrCat(source_, ": row ", pieces_[i].rows.begin, " of ",
-                                                     NameOf(pieces_[i].kind), " is there twice, in '",
+                                                     NameOf(pieces_[i].kind), " is stored twice, in '",
                                                      pieces_[i - 1].tensor, "' and '", pieces_[i].tensor, "'"));
     }
   }
@@ -158,7 +158,7 @@ absl::Status ClassRows::ReadPiece(const Piece& piece, ClassRange range, absl::Sp
 }
 
 absl::Status ClassRows::Read(RowKind kind, ClassRange range, absl::Span<float> out) const {
-  if (kind == RowKind::kCounts) return absl::InvalidArgumentError("counts are no floats: ReadCounts reads them");
+  if (kind == RowKind::kCounts) return absl::InvalidArgumentError("counts are not floats: use ReadCounts");
   if (range.size() >= 0 && out.size() != static_cast<size_t>(range.size()) * static_cast<size_t>(dim_)) {
     return absl::InvalidArgumentError(
         absl::StrCat(source_, ": ", range.size(), " rows of ", dim_, " values are not ", out.size(), " values"));

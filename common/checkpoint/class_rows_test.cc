@@ -182,7 +182,7 @@ TEST_F(ClassRowsTest, RowsOfMoreThanABlockAreReadWhole) {
 
 TEST_F(ClassRowsTest, WhatCannotBeRowsIsRefusedByName) {
   ExpectRefused({{Floats(RowKind::kCenters, {0, 3})}, {Floats(RowKind::kCenters, {2, 4})}},
-                "row 2 of class_centers is there twice, in 'class_centers.0-3' and 'class_centers.2-4'");
+                "row 2 of class_centers is stored twice, in 'class_centers.0-3' and 'class_centers.2-4'");
   ExpectRefused({{Floats(RowKind::kCenters, {0, 3})}, {Floats(RowKind::kMoment0, {0, 3}, 5)}},
                 "'class_moment_0.0-3' has rows of 5 values, others of 2");
   Tensor wrong = Floats(RowKind::kCenters, {0, 3});

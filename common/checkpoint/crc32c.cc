@@ -7,11 +7,11 @@
 namespace arcshard {
 
 uint32_t Crc32c(absl::Span<const std::byte> data, uint32_t crc) {
-  constexpr size_t kLargestCall = size_t{1} << 30;  // ISA-L counts in int
-  crc = ~crc;                                       // it inverts neither before nor after
+  constexpr size_t kLargestCall = size_t{1} << 30;  // ISA-L takes the length as an int
+  crc = ~crc;                                       // ISA-L does not invert the bits before or after
   while (!data.empty()) {
     const absl::Span<const std::byte> piece = data.first(std::min(data.size(), kLargestCall));
-    // It reads only, but does not say so.
+    // The parameter is not const, but the function only reads it.
     crc = crc32_iscsi(reinterpret_cast<unsigned char*>(const_cast<std::byte*>(piece.data())),
                       static_cast<int>(piece.size()), crc);
     data.remove_prefix(piece.size());

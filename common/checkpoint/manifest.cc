@@ -21,7 +21,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr absl::string_view kFormat = "arcshard checkpoint 1";
-// The last field, around its eight digits.
+// The text of the last field, before and after its eight digits.
 constexpr absl::string_view kCrcBegin = "  \"crc32c\": \"";
 constexpr absl::string_view kCrcEnd = "\"\n}\n";
 constexpr size_t kCrcDigits = 8;
@@ -33,7 +33,7 @@ uint32_t CrcOfText(absl::string_view text) {
 std::string Hex32(uint32_t value) { return absl::StrFormat("%08x", value); }
 std::string Hex64(uint64_t value) { return absl::StrFormat("%016x", value); }
 
-// Lower-case digits, as many as T has.
+// Parses exactly as many lower-case digits as T has.
 template <typename T>
 absl::StatusOr<T> FromHex(absl::string_view text) {
   T value = 0;
@@ -107,7 +107,7 @@ absl::StatusOr<Manifest> FromJson(const ordered_json& value) {
   return manifest;
 }
 
-// A name that leads nowhere else than into the checkpoint's folder.
+// Whether `name` can only be that of a file in the checkpoint's own folder.
 bool IsFileName(absl::string_view name) {
   return !name.empty() && name != "." && name != ".." && name != "manifest.json" && !absl::StrContains(name, '/') &&
          !absl::StrContains(name, '\0');
@@ -116,13 +116,13 @@ bool IsFileName(absl::string_view name) {
 absl::Status CheckFields(const Manifest& manifest) {
   if (manifest.num_classes < 0 || manifest.embedding_size < 0) {
     return absl::DataLossError(
-        absl::StrCat(manifest.num_classes, " classes of ", manifest.embedding_size, " dimensions cannot be"));
+        absl::StrCat(manifest.num_classes, " classes of ", manifest.embedding_size, " dimensions are impossible"));
   }
   for (size_t i = 0; i < manifest.files.size(); ++i) {
     const std::string& name = manifest.files[i].name;
     if (!IsFileName(name)) return absl::DataLossError(absl::StrCat("'", name, "' cannot be a file's name"));
     if (i > 0 && manifest.files[i - 1].name >= name) {
-      return absl::DataLossError(absl::StrCat("file '", name, "' is there twice or not in the order of names"));
+      return absl::DataLossError(absl::StrCat("file '", name, "' is repeated or not in the order of names"));
     }
   }
   return absl::OkStatus();
@@ -170,13 +170,13 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text, absl::string_view
   if (!absl::ConsumeSuffix(&body, kCrcEnd) || body.size() < kCrcDigits) {
     return damaged("does not end with its CRC-32C; it is damaged or no checkpoint's manifest");
   }
-  const absl::StatusOr<uint32_t> said = FromHex<uint32_t>(body.substr(body.size() - kCrcDigits));
+  const absl::StatusOr<uint32_t> written = FromHex<uint32_t>(body.substr(body.size() - kCrcDigits));
   body.remove_suffix(kCrcDigits);
-  if (!said.ok() || !absl::ConsumeSuffix(&body, kCrcBegin)) {
+  if (!written.ok() || !absl::ConsumeSuffix(&body, kCrcBegin)) {
     return damaged("does not end with its CRC-32C; it is damaged or no checkpoint's manifest");
   }
-  if (const uint32_t crc = CrcOfText(body); crc != *said) {
-    return damaged("its bytes have the CRC-32C ", Hex32(crc), ", not ", Hex32(*said), ": it is damaged");
+  if (const uint32_t crc = CrcOfText(body); crc != *written) {
+    return damaged("its bytes have the CRC-32C ", Hex32(crc), ", not ", Hex32(*written), ": it is damaged");
   }
   absl::StatusOr<Manifest> manifest = absl::UnknownError("");
   try {
@@ -190,9 +190,9 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text, absl::string_view
   }
   if (!manifest.ok()) return Annotate(manifest.status(), path);
   if (const absl::Status status = CheckFields(*manifest); !status.ok()) return Annotate(status, path);
-  // Unknown and repeated fields, numbers of another type: what is read must be what is there.
+  // Unknown and repeated fields and numbers of another type would be ignored, so compare with what would be written.
   if (const absl::StatusOr<std::string> again = FormatManifest(*manifest); !again.ok() || *again != text) {
-    return damaged("holds something else than what a checkpoint's manifest says");
+    return damaged("holds something else than a checkpoint's manifest");
   }
   return manifest;
 }

@@ -21,7 +21,7 @@ using ::testing::StartsWith;
 constexpr char kPath[] = "/run/manifest.json";
 
 Manifest RandomManifest(std::mt19937_64* random) {
-  const auto any = [&] { return (*random)() >> ((*random)() % 64); };  // of any length
+  const auto any = [&] { return (*random)() >> ((*random)() % 64); };  // with any number of bits
   const auto any_double = [&] { return std::uniform_real_distribution<>(-1, 1)(*random) * static_cast<double>(any()); };
   const auto any_text = [&] {
     constexpr const char* kPieces[] = {"a", "\"", "\\", "\n", "}", "é", "\x01", "人脸", "\U0001f600", ": ", "crc32c"};
@@ -56,7 +56,7 @@ Manifest RandomManifest(std::mt19937_64* random) {
   return manifest;
 }
 
-// `text` of a manifest with its CRC made right again, as somebody would who changed it on purpose.
+// A manifest's `text` with the CRC recomputed, as after a deliberate change.
 std::string Resealed(absl::string_view text) {
   const size_t seal = text.rfind("  \"crc32c\"");
   const absl::string_view body = text.substr(0, seal);
@@ -125,13 +125,13 @@ TEST_F(ManifestTest, FieldsThatCannotBeAreRefusedEvenUnderARightCrc) {
   ExpectRefusedWithReplaced("\"step\": 17", "\"step\": 17, \"more\": 0", "something else");
   ExpectRefusedWithReplaced("\"step\"", "\"stop\"", "no checkpoint's manifest");
   ExpectRefusedWithReplaced("\"step\": 17,", "\"step\": 17,,", "no checkpoint's manifest");
-  ExpectRefusedWithReplaced("\"num_classes\": 5", "\"num_classes\": -5", "-5 classes of 512 dimensions cannot be");
+  ExpectRefusedWithReplaced("\"num_classes\": 5", "\"num_classes\": -5", "-5 classes of 512 dimensions are impossible");
   ExpectRefusedWithReplaced("\"epoch\": 0.0", "\"epoch\": null", "no checkpoint's manifest");
   ExpectRefusedWithReplaced("\"fingerprint\": \"0000", "\"fingerprint\": \"000G", "no hexadecimal number");
   ExpectRefusedWithReplaced("\"bytes\": 3", "\"bytes\": 0", "has 0 blocks, but 8 digits");
   ExpectRefusedWithReplaced("\"bytes\": 3", "\"bytes\": 18446744073709551615", "has 17592186044416 blocks");
   ExpectRefusedWithReplaced("0000000100000002", "000000010000000", "15 digits");
-  ExpectRefusedWithReplaced("b.safetensors", "a.safetensors", "is there twice");
+  ExpectRefusedWithReplaced("b.safetensors", "a.safetensors", "is repeated");
   for (const char* name : {"", ".", "..", "../a", "/etc/passwd", "a/b", "manifest.json", "a\\u0000"}) {
     ExpectRefusedWithReplaced("b.safetensors", name, "cannot be a file's name");
   }

@@ -13,7 +13,7 @@
 namespace arcshard {
 namespace {
 
-constexpr uint64_t kLargestManifest = uint64_t{1} << 28;  // the blocks of 32 TiB
+constexpr uint64_t kLargestManifest = uint64_t{1} << 28;  // enough for the block CRCs of 32 TiB
 
 std::string ManifestOf(const std::string& folder) { return absl::StrCat(folder, "/", kManifestName); }
 
@@ -21,11 +21,12 @@ absl::StatusOr<std::string> ReadManifest(FileSystem* files, const std::string& f
   const std::string path = ManifestOf(folder);
   absl::StatusOr<std::unique_ptr<ByteSource>> file = files->Open(path);
   if (absl::IsNotFound(file.status())) {
-    return absl::NotFoundError(absl::StrCat(folder, ": is no complete checkpoint: it has no ", kManifestName));
+    return absl::NotFoundError(absl::StrCat(folder, ": is not a complete checkpoint: it has no ", kManifestName));
   }
   RETURN_IF_ERROR(file.status());
   if ((*file)->size() > kLargestManifest) {
-    return absl::DataLossError(absl::StrCat(path, ": ", (*file)->size(), " bytes are no checkpoint's manifest"));
+    return absl::DataLossError(
+        absl::StrCat(path, ": ", (*file)->size(), " bytes are too many for a checkpoint's manifest"));
   }
   std::string text((*file)->size(), '\0');
   RETURN_IF_ERROR((*file)->ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size())));
@@ -82,7 +83,7 @@ absl::StatusOr<std::string> ResolveCheckpoint(FileSystem* files, const std::stri
   if (!absl::IsNotFound(own)) return own;
   ASSIGN_OR_RETURN(const std::vector<CheckpointId> complete, ListCheckpoints(files, folder));
   if (complete.empty()) {
-    return absl::NotFoundError(absl::StrCat(path, ": is no complete checkpoint, nor a run's folder that has one"));
+    return absl::NotFoundError(absl::StrCat(path, ": is not a complete checkpoint, nor a run's folder that has one"));
   }
   return CheckpointFolder(folder, complete.front());
 }

@@ -12,22 +12,22 @@
 
 namespace arcshard {
 
-// A complete checkpoint, to read from. Thread-safe.
+// A complete checkpoint for reading. Thread-safe.
 class OpenCheckpoint {
  public:
-  // `folder`: the checkpoint's own. NotFound: no manifest there. DataLoss: it is damaged, or a file is missing or not
-  // of its size. Files are not read yet.
+  // `folder`: the checkpoint's own. Reads the manifest and checks the sizes of the files, but not their contents.
+  // NotFound: there is no manifest. DataLoss: it is damaged, or a file is missing or has another size.
   static absl::StatusOr<OpenCheckpoint> Open(FileSystem* files, const std::string& folder);
 
   const std::string& folder() const { return folder_; }
   const Manifest& manifest() const { return manifest_; }
   bool Has(absl::string_view name) const;
 
-  // Every byte that is read from it is checked: DataLoss with the file's name where a block is not what was written.
-  // Only blocks that hold what is asked for are read. NotFound: the manifest knows no such file.
+  // Opens a file for reading. Only the blocks that contain requested bytes are read, and each is checked: DataLoss,
+  // with the file's name, if a block differs from what was written. NotFound: the manifest lists no such file.
   absl::StatusOr<SafetensorsFile> File(absl::string_view name) const;
 
-  // Reads and checks all of all files. The first error: DataLoss, NotFound, Unavailable.
+  // Reads and checks all files. Returns the first error: DataLoss, NotFound or Unavailable.
   absl::Status Verify() const;
 
  private:
@@ -39,8 +39,8 @@ class OpenCheckpoint {
   Manifest manifest_;
 };
 
-// The checkpoint that `path` means: a checkpoint's folder, or the newest complete one of a run's folder. NotFound:
-// there is none.
+// The folder of the checkpoint that `path` refers to: `path` itself, or the newest complete checkpoint if it is a run's
+// folder. NotFound: there is none.
 absl::StatusOr<std::string> ResolveCheckpoint(FileSystem* files, const std::string& path);
 
 }  // namespace arcshard

@@ -10,10 +10,10 @@
 namespace arcshard {
 namespace {
 
-// Of a long Append: what is checked is still in the cache when it is written.
+// A long Append is split, so that the bytes are still in the cache when they are written after their CRC is computed.
 constexpr size_t kLargestWrite = size_t{4} << 20;
 
-// Lets `record` tell of `data` too, which follows what it tells of.
+// Extends `record` by `data`, the file's next bytes.
 void Extend(FileRecord* record, absl::Span<const std::byte> data) {
   while (!data.empty()) {
     const uint64_t filled = record->bytes % FileRecord::kBlockBytes;
@@ -53,7 +53,7 @@ class SafetensorsPart final : public PartWriter {
  private:
   SafetensorsWriter writer_;
   FileRecord record_;
-  absl::Status status_;  // the first error: from then on `record_` and the file may differ
+  absl::Status status_;  // the first error, after which `record_` and the file may differ
 };
 
 }  // namespace

@@ -15,8 +15,8 @@
 
 namespace arcshard {
 
-// Writes one safetensors file of a checkpoint, tensor by tensor in the order declared, and says what its bytes are. The
-// file appears whole and durable, at Finish, or not at all; the folder is created. Not thread-safe. Errors as
+// Writes a safetensors file of a checkpoint, tensor by tensor in the declared order, and computes its record. The file
+// appears complete and durable, at Finish, or not at all; the folder is created. Not thread-safe. Errors are those of
 // SafetensorsWriter.
 class PartWriter {
  public:

@@ -6,19 +6,19 @@
 
 namespace arcshard {
 
-// What a shard holds for each of its classes, whatever becomes of a step, in bytes.
+// The bytes that a shard holds permanently for each of its classes.
 struct HeadBytes {
   int64_t weights = 0;       // D values
-  int64_t moments = 0;       // of the optimizer: D values each
-  int64_t count = 0;         // of AdamW's steps
+  int64_t moments = 0;       // the optimizer's: D values each
+  int64_t count = 0;         // AdamW's number of steps
   int64_t inverse_norm = 0;  // 1/|w|
 };
 HeadBytes HeadBytesOfAClass(const RunConfig& config);
 
-// Their sum. The coordinator plans ranges with it.
+// The sum of HeadBytesOfAClass. The coordinator plans class ranges with it.
 int64_t HeadBytesPerClass(const RunConfig& config);
 
-// Bytes of an exponential that pass 1 keeps for pass 2: they are of the type that the products compute with.
+// The bytes of one exponential that pass 1 keeps for pass 2. Exponentials have the type of the matrix products.
 int64_t HeadBytesPerExponential(const RunConfig& config);
 
 }  // namespace arcshard

@@ -7,34 +7,35 @@
 #include "absl/status/statusor.h"
 #include "common/config/run_config.h"
 
-// A run's configuration from YAML: a map of sections, each a map of the keys that schema.cc describes; what is missing
-// has its default.
+// Reads a run's configuration from YAML: a map of sections, each a map of the keys that schema.cc describes. Missing
+// keys have their defaults.
 //
-// Errors (InvalidArgument, but for a file that cannot be read) are one sentence with the place, "run.yaml:12" or
-// "--set a.b=c", the key, and what would be right: an unknown key the nearest valid name, a value of the wrong type
-// what was expected, one out of range the bounds.
+// Errors are InvalidArgument, except for a file that cannot be read (file.h). The message is one sentence with the
+// place, "run.yaml:12" or "--set a.b=c", the key, and the remedy: the nearest valid name for an unknown key, the
+// expected type for a wrong one, the bounds for a value out of range.
 namespace arcshard {
 
-// `overrides`: "data.batch_size=64", applied in order after the file; the right side of a list is YAML, "[4, 8]".
+// `overrides`, such as "data.batch_size=64", are applied in order after the file; the value of a list is YAML, "[4,
+// 8]".
 //
-// Paths come out absolute, so that the configuration means the same in another process: a relative one in the file
-// counts from the file's folder (run.folder: from the working directory), one in an override from the working
+// All paths in the result are absolute, so that the configuration means the same in another process. A relative path in
+// the file is relative to the file's folder (run.folder: to the working directory), one in an override to the working
 // directory.
 absl::StatusOr<RunConfig> LoadRunConfig(const std::string& path, const std::vector<std::string>& overrides);
 
-// The same for text that lies in no file, or was read already: `file_name` stands in messages, and its folder is where
-// relative paths count from.
+// The same for text that is not in a file or was already read. `file_name` appears in messages, and relative paths are
+// relative to its folder.
 absl::StatusOr<RunConfig> ParseRunConfig(const std::string& yaml_text, const std::string& file_name,
                                          const std::vector<std::string>& overrides);
 
-// What Load and Parse check of the values, for a configuration built in code: each key's own bounds and what keys must
-// fulfil together.
+// Checks the values as Load and Parse do, for a configuration built in code: each key's bounds, and the conditions on
+// several keys together. InvalidArgument: names the key.
 absl::Status CheckRunConfig(const RunConfig& config);
 
-// Every key with its value, and what it is as a comment. ParseRunConfig reads it back to the very same values.
+// YAML with every key, its value and its explanation as a comment. ParseRunConfig reads back exactly the same values.
 std::string ToYaml(const RunConfig& config);
 
-// A line for each key: name, default, unit, bounds, what it is.
+// A line per key: name, default, unit, explanation, bounds, and whether it is fixed on resume.
 std::string ConfigHelp();
 
 }  // namespace arcshard

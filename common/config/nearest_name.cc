@@ -8,7 +8,7 @@
 namespace arcshard {
 namespace {
 
-constexpr size_t kLongest = 200;  // of a name worth comparing: the effort is a product of lengths
+constexpr size_t kLongest = 200;  // characters that are compared: the effort is the product of the lengths
 
 absl::string_view Leaf(absl::string_view name) {
   const size_t dot = name.rfind('.');
@@ -38,7 +38,7 @@ std::string NearestNames(absl::string_view wrong, const std::vector<std::string>
   size_t smallest = std::numeric_limits<size_t>::max();
   std::vector<absl::string_view> nearest;
   for (const std::string& name : names) {
-    // Another section costs one edit, whatever it is called.
+    // A wrong section costs one edit, however different its name is.
     const size_t distance = std::min(EditDistance(wrong, name), EditDistance(Leaf(wrong), Leaf(name)) + 1);
     if (distance < smallest) nearest.clear();
     if (distance <= smallest) nearest.push_back(name);

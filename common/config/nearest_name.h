@@ -8,11 +8,12 @@
 
 namespace arcshard {
 
-// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+// The number of insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string
+// alignment distance).
 size_t EditDistance(absl::string_view a, absl::string_view b);
 
-// The names nearest to `wrong`, by the whole name or by what follows the last dot (a right key in a wrong section):
-// those of the smallest distance, in the order of `names`, joined by " or ".
+// The names with the smallest distance to `wrong`, in the order of `names`, joined by " or ". Compares the whole names
+// and the parts after the last dot, which finds a correct key in a wrong section.
 std::string NearestNames(absl::string_view wrong, const std::vector<std::string>& names);
 
 }  // namespace arcshard

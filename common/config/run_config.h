@@ -9,23 +9,23 @@
 
 namespace arcshard {
 
-// A run, as its one YAML file describes it. Defaults here; the name, unit, check and help of each key in schema.cc.
+// A run's configuration, with its defaults. schema.cc has the name, unit, check and help text of each key.
 struct RunConfig {
   struct Run {
-    std::string folder = "runs/run";  // what the run leaves behind; created
-    uint64_t seed = 1;                // of weights, sample order, augmentation
+    std::string folder = "runs/run";  // for everything the run writes; is created
+    uint64_t seed = 1;                // for weights, sample order, augmentation
     bool deterministic = false;       // one micro-batch at a time, in order: bit-equal when run twice
     uint32_t max_skips = 10;          // skipped steps in a row that end the run
   } run;
 
   struct Data {
-    std::string train;                   // where the training set lies; see format
+    std::string train;                   // the training set; see format
     std::string format = "auto";         // auto | recordio | seed | folders | list | synthetic
-    std::string root;                    // list: what its paths count from; empty: the list's folder
-    int64_t synthetic_samples = 100000;  // synthetic: images of an epoch
+    std::string root;                    // list: folder of its relative paths; empty: the list's own
+    int64_t synthetic_samples = 100000;  // synthetic: images in an epoch
     int image_size = 112;                // pixels; images are resized to image_size × image_size
-    uint32_t batch_size = 128;           // samples of a step, over all workers
-    uint32_t micro_batch_size = 64;      // samples of one forward pass; the unit of BatchNorm, messages and assignment
+    uint32_t batch_size = 128;           // samples in a step, over all workers
+    uint32_t micro_batch_size = 64;      // samples in a forward pass; the unit of BatchNorm, messages and assignment
     std::string last_batch = "drop";     // drop | keep: an epoch's incomplete last batch
     bool flip = true;                    // mirror half of the images left to right
     double rotate_degrees = 0.0;         // jitter, uniform within ±, of training images
@@ -35,45 +35,45 @@ struct RunConfig {
     double pixel_std = 127.5;
     int loader_threads = 1;           // per worker
     int prefetch = 2;                 // micro-batches decoded ahead, per worker
-    double max_corrupt_share = 0.01;  // of the records; above it the run ends
-    bool log_samples = false;         // logs/samples-worker-<id>.jsonl: which samples each micro-batch held
+    double max_corrupt_share = 0.01;  // of the records; with more the run ends
+    bool log_samples = false;         // logs/samples-worker-<id>.jsonl: the samples of each micro-batch
   } data;
 
   struct Backbone {
-    std::string name = "iresnet50";   // iresnet18 | ... | iresnet200 | mobilefacenet | faceresnet18 | 34 | 50 | 100
-    int width = 64;                   // by which all numbers of channels count; 64: as published
-    int embedding_size = 512;         // D
-    std::optional<double> dropout;    // before the last linear layer; none: auto, the architecture's own rule
+    std::string name = "iresnet50";  // iresnet18 | ... | iresnet200 | mobilefacenet | faceresnet18 | 34 | 50 | 100
+    int width = 64;            // channels of the first stage, to which the others are proportional; 64: as published
+    int embedding_size = 512;  // D
+    std::optional<double> dropout;    // before the last linear layer; no value: auto, the architecture's default
     std::string compute = "float32";  // float32 | bfloat16: autocast
     std::string init;                 // safetensors with the first weights; empty: drawn from the seed
-    std::vector<std::string> freeze;  // layers and parameters that stay as they are
+    std::vector<std::string> freeze;  // layers and parameters that are not trained
   } backbone;
 
   struct Head {
-    int64_t classes = 0;              // N; 0: as the data say
+    int64_t classes = 0;              // N; 0: taken from the data
     double scale = 64.0;              // s of the logits, at most 80
     std::string init;                 // safetensors with the first class centers; empty: drawn from the seed
-    bool standardize = false;         // embeddings per micro-batch and dimension before the head
+    bool standardize = false;         // embeddings, per micro-batch and dimension, before the head
     int64_t exp_budget_mb = 256;      // per shard: exponentials kept from pass 1 for pass 2
     double sample_rate = 1.0;         // share of the negative classes that take part in a step
-    double filter = 1.0;              // negatives with a larger cosine count as logit 0; 1: none
+    double filter = 1.0;              // negatives with a larger cosine get logit 0; 1: no filter
     std::string compute = "float32";  // float32 | bfloat16: factors of the products
-    std::string weights = "float32";  // float32 | bfloat16: as held
-    std::string moments = "float32";  // float32 | bfloat16: as held
+    std::string weights = "float32";  // float32 | bfloat16: as stored
+    std::string moments = "float32";  // float32 | bfloat16: as stored
   } head;
 
   struct Loss {
     std::string margin =
         "arcface";  // arcface | cosface | sphereface | combined | softmax | elastic | adaface | magface
     double m1 = 1.0, m2 = 0.0, m3 = 0.0;  // combined: cos(m1·theta + m2) - m3
-    double m = 0.5;                       // of arcface (m2), cosface (m3), sphereface (m1), elastic and adaface (mean)
+    double m = 0.5;                       // arcface's m2, cosface's m3, sphereface's m1, elastic's and adaface's mean
     std::string gradient = "exact";       // exact | straight_through
     bool monotonic = false;               // continue the target logit linearly past pi
     double elastic_std = 0.0125;          // spread of elastic's margins
     double adaface_h = 0.333;             // concentration
-    double adaface_t_alpha = 0.01;        // of the running averages of the norm
+    double adaface_t_alpha = 0.01;        // weight of a step in the running averages of the norm
     double magface_low = 10.0, magface_high = 110.0, magface_low_margin = 0.45, magface_high_margin = 0.8;
-    double magface_lambda = 35.0;  // of the norm's regulariser
+    double magface_lambda = 35.0;  // weight of the norm's regulariser
     std::string class_weights;     // safetensors with one float32 per class ("weights"); empty: all 1
   } loss;
 
@@ -82,16 +82,16 @@ struct RunConfig {
     double momentum = 0.9;                              // sgd
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // adamw
     double weight_decay = 5e-4;
-    double clip_grad_norm = 0.0;  // of the backbone's gradient; 0: no clipping
+    double clip_grad_norm = 0.0;  // largest norm of the backbone's gradient; 0: no clipping
   } optimizer;
 
   struct Schedule {
     double epochs = 20;               // length of the run
     double lr = 0.1;                  // after warm-up
     std::string kind = "polynomial";  // polynomial | steps | cosine
-    double power = 2.0;               // of polynomial
-    double end_lr = 0.0;              // of polynomial and cosine, at the end
-    std::vector<double> drop_epochs;  // of steps: where lr is multiplied by drop_factor
+    double power = 2.0;               // polynomial: exponent
+    double end_lr = 0.0;              // polynomial and cosine: at the end
+    std::vector<double> drop_epochs;  // steps: where lr is multiplied by drop_factor
     double drop_factor = 0.1;
     double warmup_epochs = 0.0;  // linear from 0
   } schedule;
@@ -99,34 +99,34 @@ struct RunConfig {
   struct Verification {
     std::vector<std::string> sets;  // .bin files
     double every_epochs = 0.0;      // 0: only at the end
-    bool keep_best = true;          // model/best_backbone.safetensors: of the best mean accuracy so far
+    bool keep_best = true;          // write model/best_backbone.safetensors at the best mean accuracy so far
   } verification;
 
   struct Checkpoint {
-    double every_minutes = 10.0;  // 0: not by the clock
-    uint64_t every_steps = 0;     // 0: not by steps. At the end of the run there always is one
-    uint32_t keep_last = 3;       // complete ones that stay
-    uint64_t keep_every = 0;      // of steps that this divides stay all; 0: no others
-    int64_t buffer_mb = 1024;     // per shard: rows copied aside before the next update
+    double every_minutes = 10.0;  // 0: none by the clock
+    uint64_t every_steps = 0;     // 0: none by steps. The end of the run always takes one
+    uint32_t keep_last = 3;       // number of complete ones to keep
+    uint64_t keep_every = 0;      // those of multiples of this step are all kept; 0: none
+    int64_t buffer_mb = 1024;     // per shard: for copies of rows that the next update changes
   } checkpoint;
 
-  // The first weights of a new run, from a checkpoint of another.
+  // Takes the first weights of a new run from a checkpoint of another run.
   struct InitFrom {
-    std::string checkpoint;      // a run's folder (its newest) or a checkpoint's; empty: none
+    std::string checkpoint;      // folder of a run, for its newest one, or of a checkpoint; empty: none
     std::string parts = "both";  // both | backbone | head
-    std::string classes;         // file: for each class of this run its number there, or new; empty: the same numbers
+    std::string classes;         // file with each class's number in the checkpoint, or new; empty: the same numbers
     bool moments = false;        // the optimizer's moments too
   } init_from;
 
   struct Cluster {
-    uint32_t shards = 1;  // the coordinator waits for so many of each
+    uint32_t shards = 1;  // the coordinator waits for so many shards and workers
     uint32_t workers = 1;
-    uint32_t max_in_flight = 4;                          // micro-batches of a worker that await their statistics
-    int shard_threads = 1;                               // of a shard's passes
-    int worker_threads = 1;                              // of a worker's backbone
-    absl::Duration connect_timeout = absl::Seconds(60);  // for the others to appear
+    uint32_t max_in_flight = 4;                          // micro-batches of a worker that wait for statistics
+    int shard_threads = 1;                               // for a shard's passes
+    int worker_threads = 1;                              // for a worker's backbone
+    absl::Duration connect_timeout = absl::Seconds(60);  // how long to wait for the others to appear
     absl::Duration heartbeat_interval = absl::Seconds(1);
-    absl::Duration heartbeat_timeout = absl::Seconds(8);  // silence that counts as death
+    absl::Duration heartbeat_timeout = absl::Seconds(8);  // a process silent for so long counts as dead
   } cluster;
 };
 

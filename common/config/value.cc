@@ -33,9 +33,9 @@ inline constexpr bool kIsInteger = std::is_integral_v<T> && !std::is_same_v<T, b
 std::string FormatNumber(double value) {
   char buffer[32];
   const std::to_chars_result result =
-      std::to_chars(buffer, buffer + sizeof(buffer), value);  // shortest that reads back
+      std::to_chars(buffer, buffer + sizeof(buffer), value);  // the shortest text that reads back
   std::string text(buffer, result.ptr);
-  // to_chars prefers 1e+09; figures in messages and files are easier to read in full.
+  // to_chars would write 1e+09; whole numbers are easier to read in full.
   if (value == std::floor(value) && std::abs(value) < 1e15) text = absl::StrFormat("%.0f", value);
   return text == "-0" ? "-0.0" : text;
 }
@@ -79,7 +79,7 @@ absl::Status OutOfRange(const ConfigCheck& check, absl::string_view found) {
                                                  has_reason ? absl::StrCat(" (", range->reason, ")") : ""));
 }
 
-// The bounds of a whole number: those of the key, and where it has none those of the type.
+// The bounds of a whole number: the key's, or the type's if the key has none.
 template <typename T>
 Range BoundsOf(const ConfigCheck& check) {
   if (const Range* range = std::get_if<Range>(&check)) return *range;
@@ -125,7 +125,7 @@ bool IsWholeNumber(absl::string_view text) {
   return true;
 }
 
-// nullopt: not of this type.
+// nullopt: the text is not of this type.
 template <typename T>
 std::optional<T> Parse(absl::string_view text) {
   T value;
@@ -153,7 +153,7 @@ absl::StatusOr<T> ParseAndCheck(const ConfigCheck& check, absl::string_view text
   if (quoted && !std::is_same_v<T, std::string>) return WrongType<T>(absl::StrCat("\"", text, "\""));
   const std::optional<T> value = Parse<T>(text);
   if constexpr (kIsInteger<T>) {
-    // A whole number that the type cannot hold is out of range, not of the wrong type.
+    // A whole number that is too large for T is out of range, rather than of the wrong type.
     if (!value && IsWholeNumber(text)) return OutOfRange(BoundsOf<T>(check), text);
   }
   if (!value) return WrongType<T>(text);

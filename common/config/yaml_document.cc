@@ -26,8 +26,8 @@ class IgnoreEvents final : public YAML::EventHandler {
 
 absl::StatusOr<YAML::Node> ParseYamlDocument(const std::string& text, const std::string& name) {
   try {
-    // YAML::Load ignores whatever follows the first document, and YAML::LoadAll never ends for a text that begins with
-    // ','.
+    // The documents are counted first: YAML::Load ignores everything after the first one, and YAML::LoadAll does not
+    // terminate for a text that begins with ','.
     std::istringstream stream(text);
     YAML::Parser parser(stream);
     IgnoreEvents ignore;

@@ -8,8 +8,8 @@
 
 namespace arcshard {
 
-// The one YAML document that `text` is; an empty text is a null node. InvalidArgument: malformed ("NAME:LINE:COLUMN:
-// malformed YAML: ..."), or something follows the document.
+// Parses `text`, which must be a single YAML document; an empty text is a null node. InvalidArgument: it is malformed
+// ("NAME:LINE:COLUMN: malformed YAML: ..."), or something follows the document.
 absl::StatusOr<YAML::Node> ParseYamlDocument(const std::string& text, const std::string& name);
 
 }  // namespace arcshard

@@ -22,7 +22,7 @@ namespace arcshard {
 namespace {
 
 constexpr size_t kLargestTransfer = size_t{1} << 30;  // Linux transfers at most 2 GiB a call
-constexpr absl::string_view kTemporary = ".tmp-";     // then the process, "-", a number
+constexpr absl::string_view kTemporary = ".tmp-";     // followed by the process id, "-" and a number
 
 absl::StatusCode CodeOfErrno(int error) {
   switch (error) {
@@ -95,7 +95,7 @@ ReadableFile::ReadableFile(std::string path, FileDescriptor fd, uint64_t size)
     : path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
 
 absl::StatusOr<ReadableFile> ReadableFile::Open(const std::string& path) {
-  // O_NONBLOCK: opening a named pipe without a writer would wait; it has no effect on regular files.
+  // O_NONBLOCK: without it, opening a named pipe would wait for a writer. It has no effect on regular files.
   FileDescriptor fd = OpenDescriptor(path, O_RDONLY | O_NONBLOCK);
   if (!fd.valid()) return ErrnoStatus(errno, path, "cannot open for reading");
   struct stat info;
@@ -138,12 +138,13 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 
 AtomicFile::~AtomicFile() {
   file_.reset();
-  if (!temporary_path_.empty()) (void)files_->Remove(temporary_path_);  // in vain: a later CleanUp's
+  if (!temporary_path_.empty()) (void)files_->Remove(temporary_path_);  // if this fails, CleanUp removes it later
 }
 
 absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path, FileSystem* files) {
   static std::atomic<uint64_t> next_number{0};
-  // In a container every process may have the same id: a dead one's leftover must not stop us, nor be taken over.
+  // In containers every process may have the same id, so the file that a dead process left may have this name. It must
+  // neither stop this process nor be overwritten.
   absl::Status status;
   for (int attempt = 0; attempt < 1000; ++attempt) {
     std::string temporary = absl::StrCat(path, kTemporary, ::getpid(), "-", next_number.fetch_add(1));

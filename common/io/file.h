@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 #include "common/io/file_system.h"
 
-// Files by POSIX calls, with errors that name the path and say what the system said. The code follows errno: NotFound
+// Files by POSIX calls. Errors name the path and quote the system's reason. Their code follows from errno: NotFound
 // (no such file or folder), PermissionDenied, ResourceExhausted (disk, quota or descriptors used up), AlreadyExists,
 // FailedPrecondition (a folder where a file is expected, or the reverse), Unavailable (I/O error) and so on.
 namespace arcshard {
@@ -38,20 +38,20 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
-// open() without EINTR, and not inherited by other programs. Invalid: errno says why.
+// open(), repeated after EINTR; other programs do not inherit the descriptor. Invalid on failure, with errno set.
 FileDescriptor OpenDescriptor(const std::string& path, int flags, mode_t mode = 0);
 
-// ".": there is none in `path`.
+// The folder part of `path`; "." if it has none.
 std::string FolderOf(absl::string_view path);
 
-// A regular file, by pread.
+// A regular file, read with pread.
 class ReadableFile final : public ByteSource {
  public:
   // FailedPrecondition: `path` is not a regular file.
   static absl::StatusOr<ReadableFile> Open(const std::string& path);
 
   const std::string& path() const override { return path_; }
-  uint64_t size() const override { return size_; }  // when it was opened
+  uint64_t size() const override { return size_; }  // as of Open
   absl::Status ReadAt(uint64_t offset, absl::Span<std::byte> out) const override;
 
  private:
@@ -62,30 +62,31 @@ class ReadableFile final : public ByteSource {
   uint64_t size_;
 };
 
-// A file that appears under its name whole and on the disk, or not at all: it is written under a temporary name in the
-// same folder, then fsync, rename, fsync of the folder. Not thread-safe.
+// A file that appears under its name complete and durable, or not at all: it is written under a temporary name in the
+// same folder, then synced and renamed, and the folder is synced. Not thread-safe.
 class AtomicFile {
  public:
   // `files` outlives the file.
   static absl::StatusOr<AtomicFile> Create(const std::string& path, FileSystem* files = RealFileSystem());
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
-  ~AtomicFile();  // without Commit: removes what was written
+  ~AtomicFile();  // removes the temporary file if Commit was not called
 
-  // What a process that was killed left behind.
+  // Whether `name` is that of a temporary file, which a killed process may leave behind.
   static bool IsTemporaryName(absl::string_view name);
 
   const std::string& path() const { return path_; }
-  // After an error part of the data may be there: the file must not be committed.
+  // After an error part of the data may have been written: the file must not be committed.
   absl::Status Append(absl::Span<const std::byte> data);
   absl::Status Append(absl::string_view text);
 
-  // On an error before the rename nothing is left behind and an older file of that name is as it was. Call once, last.
+  // After an error before the rename nothing is left behind, and an older file of that name is unchanged. Call once,
+  // last.
   absl::Status Commit();
 
  private:
   AtomicFile(std::string path, std::string temporary_path, FileSystem* files, std::unique_ptr<WritableFile> file);
-  absl::Status WithOwnName(const absl::Status& status) const;  // not the temporary one
+  absl::Status WithOwnName(const absl::Status& status) const;  // replaces the temporary name in the message
 
   std::string path_;
   std::string temporary_path_;  // empty once it is gone
@@ -93,12 +94,12 @@ class AtomicFile {
   std::unique_ptr<WritableFile> file_;
 };
 
-// The whole of a regular file.
+// The contents of a regular file.
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view contents);
 
-// As FileSystem::CreateFolders of the real one.
+// FileSystem::CreateFolders of the real file system.
 absl::Status CreateFolders(const std::string& path);
 
 }  // namespace arcshard

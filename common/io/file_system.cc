@@ -34,7 +34,7 @@ class PosixWritableFile final : public WritableFile {
       done += static_cast<size_t>(written);
     }
     written_ += static_cast<off64_t>(data.size());
-    // The disk begins at once, rather than with Sync. A wish: an error of the disk is Sync's to tell.
+    // Makes the disk start writing now instead of in Sync. The result is ignored: Sync reports errors of the disk.
     if (written_ - begun_ >= kWriteback) {
       ::sync_file_range(fd_.get(), begun_, written_ - begun_, SYNC_FILE_RANGE_WRITE);
       begun_ = written_;
@@ -56,20 +56,20 @@ class PosixWritableFile final : public WritableFile {
   const std::string path_;
   FileDescriptor fd_;
   off64_t written_ = 0;
-  off64_t begun_ = 0;  // so far the disk was asked to write
+  off64_t begun_ = 0;  // the disk was asked to write up to here
 };
 
 struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
-// What `entry` is itself: a link to a folder is none.
+// Whether `entry` itself is a folder; a link to one is not.
 absl::StatusOr<bool> IsFolder(const std::string& folder, const dirent& entry) {
   if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
   const std::string path = absl::StrCat(folder, "/", entry.d_name);
   struct stat info;
   if (::lstat(path.c_str(), &info) == 0) return S_ISDIR(info.st_mode);
-  if (errno == ENOENT) return false;  // removed meanwhile
+  if (errno == ENOENT) return false;  // removed in the meantime
   return ErrnoStatus(errno, path, "cannot tell what it is");
 }
 
@@ -113,7 +113,7 @@ class PosixFileSystem final : public FileSystem {
     if (name.empty()) return ErrnoStatus(ENOENT, path, "cannot create the folder");
     const std::string parent = FolderOf(name);
     RETURN_IF_ERROR(CreateFolders(parent));
-    // EEXIST: another process was faster, or a link that leads nowhere is in the way.
+    // EEXIST: another process was faster, or a dangling link has this name.
     if (::mkdir(name.c_str(), 0777) != 0 && (errno != EEXIST || ::stat(name.c_str(), &info) != 0)) {
       return ErrnoStatus(errno, path, "cannot create the folder");
     }
@@ -123,7 +123,7 @@ class PosixFileSystem final : public FileSystem {
   absl::Status SyncFolder(const std::string& path) override {
     const FileDescriptor fd = OpenDescriptor(path, O_RDONLY | O_DIRECTORY);
     if (!fd.valid()) return ErrnoStatus(errno, path, "cannot open the folder");
-    // EINVAL: the file system (a network's, FUSE) keeps names by other means than fsync of a folder.
+    // EINVAL: the file system (network, FUSE) does not support fsync of a folder and makes names durable in other ways.
     if (::fsync(fd.get()) != 0 && errno != EINVAL) return ErrnoStatus(errno, path, "cannot sync the folder");
     return absl::OkStatus();
   }

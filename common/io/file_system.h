@@ -10,27 +10,28 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-// What of a file system arcshard writes with, so that tests can let each call fail. Errors are those of file.h.
+// The file operations that arcshard writes with, as an interface, so that tests can make each call fail. Errors are
+// those of file.h.
 namespace arcshard {
 
-// Bytes that may be read at any offset. Thread-safe.
+// Bytes that can be read at any offset. Thread-safe.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
   virtual const std::string& path() const = 0;
   virtual uint64_t size() const = 0;  // bytes
 
-  // Fills all of `out` from `offset`. DataLoss: that is past the end, or the bytes are not those that were written.
-  // Unavailable: the device failed, or somebody cut the file meanwhile.
+  // Fills all of `out`, beginning at `offset`. DataLoss: the range passes the end, or the bytes differ from those that
+  // were written. Unavailable: the device failed, or the file was truncated in the meantime.
   virtual absl::Status ReadAt(uint64_t offset, absl::Span<std::byte> out) const = 0;
 };
 
-// A file that is written from its beginning to its end. Not thread-safe. Destroyed without Close it is closed, and an
-// error of that is nobody's.
+// A file that is written from its beginning to its end. Not thread-safe. The destructor closes it if Close was not
+// called, and ignores errors of that.
 class WritableFile {
  public:
   virtual ~WritableFile() = default;
-  // All of `data`. After an error part of it may be there.
+  // Writes all of `data`. After an error part of it may have been written.
   virtual absl::Status Append(absl::Span<const std::byte> data) = 0;
   virtual absl::Status Sync() = 0;  // to the disk
   virtual absl::Status Close() = 0;
@@ -47,18 +48,18 @@ class FileSystem {
 
   virtual ~FileSystem() = default;
 
-  // A new file. AlreadyExists: there is one.
+  // Creates a file. AlreadyExists: a file of that name exists.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
-  // FailedPrecondition: no regular file.
+  // FailedPrecondition: not a regular file.
   virtual absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) = 0;
 
-  // Within a folder; replaces a file that is there.
+  // Within one folder; replaces a file named `to`.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
   virtual absl::Status RemoveFolder(const std::string& path) = 0;  // an empty one
-  // And the folders above it, as far as they are missing; each durable in the one above.
+  // Creates the folder and those above it that are missing, each durably.
   virtual absl::Status CreateFolders(const std::string& path) = 0;
-  // What was created, renamed and removed in it stays so.
+  // Makes creations, renames and removals in the folder durable.
   virtual absl::Status SyncFolder(const std::string& path) = 0;
   virtual absl::StatusOr<std::vector<Entry>> List(const std::string& path) = 0;  // by name
 };

@@ -49,7 +49,7 @@ std::string NamesIn(FileSystem* files, const std::string& folder, size_t length 
   return names;
 }
 
-// The disk in memory must behave as the real one.
+// The in-memory file system must behave as the real one does.
 class FileSystemTest : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {

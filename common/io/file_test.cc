@@ -92,7 +92,7 @@ TEST_F(FileTest, WithoutCommitTheOldFileStaysAndNothingElseIsLeft) {
 }
 
 TEST_F(FileTest, AFullDiskLeavesNothingBehind) {
-  // A limit on the size of files is the full disk that a test can have.
+  // A test cannot fill a disk, but it can limit the size of files.
   struct rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);

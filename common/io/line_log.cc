@@ -44,7 +44,7 @@ void LineLog::Append(absl::string_view lines) {
     return;
   }
   const int error = written < 0 ? errno : ENOSPC;
-  if (written > 0) torn_ = lines[written - 1] != '\n';  // the disk is full: the rest is lost, the next begins anew
+  if (written > 0) torn_ = lines[written - 1] != '\n';  // the disk is full: the rest of the line is lost
   if (warned_) return;
   warned_ = true;
   LogError(absl::StrCat(ErrnoStatus(error, path_, "cannot be written").message(), "; ", consequence_));

@@ -7,18 +7,18 @@
 
 namespace arcshard {
 
-// A text file that grows by whole lines, such as logs/samples-worker-0.jsonl: what is appended is with the system when
-// Append returns. Whoever opens an older one goes on behind its last line, even if that was cut off. What cannot be
-// written is lost, with one warning in the log; whoever writes goes on. Not thread-safe.
+// A text file that grows by whole lines, such as logs/samples-worker-0.jsonl. When Append returns the operating system
+// has the lines. An existing file is continued after its last line, even if that line was cut off. Lines that cannot be
+// written are lost: LineLog logs one warning and the caller continues. Not thread-safe.
 class LineLog {
  public:
-  // consequence: the end of the warning, such as "the run goes on, but its report will have gaps".
+  // consequence: the end of the warning, such as "the run continues, but its report will have gaps".
   LineLog(std::string path, std::string consequence);
 
-  // One line or several, each with its '\n'. The file is created with the first.
+  // Appends one or more lines, each ending in '\n'. The first call creates the file if it does not exist.
   void Append(absl::string_view lines);
 
-  bool complete() const { return !warned_; }  // whether all so far was written
+  bool complete() const { return !warned_; }  // whether all lines so far were written
 
  private:
   const std::string path_;

@@ -34,7 +34,7 @@ TEST_F(LineLogTest, WhatWasAppendedIsInTheFileAtOnce) {
   EXPECT_TRUE(log.complete());
 }
 
-TEST_F(LineLogTest, ALaterOneGoesOnBehindAnEarlierOne) {
+TEST_F(LineLogTest, ALaterLogContinuesAfterAnEarlierOne) {
   LineLog(path_, "").Append("1\n");
   LineLog(path_, "").Append("2\n");
   EXPECT_EQ(Content(), "1\n2\n");
@@ -49,7 +49,7 @@ TEST_F(LineLogTest, BehindALineThatWasCutOffANewOneBegins) {
 }
 
 TEST_F(LineLogTest, WhatCannotBeWrittenIsLostAndLaterLinesAreNot) {
-  LineLog log(folder_ + "/later/lines.jsonl", "the run goes on");
+  LineLog log(folder_ + "/later/lines.jsonl", "the run continues");
   log.Append("1\n");
   EXPECT_FALSE(log.complete());
   std::filesystem::create_directory(folder_ + "/later");

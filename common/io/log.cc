@@ -16,7 +16,7 @@ struct ProcessName {
   std::string name ABSL_GUARDED_BY(mutex);
 };
 
-// Never destroyed: threads may log while the process leaves.
+// Never destroyed: threads may log while the process exits.
 ProcessName& TheProcessName() {
   static ProcessName* const name = new ProcessName;
   return *name;
@@ -32,7 +32,7 @@ void WriteLine(absl::string_view message) {
   const std::string line = FormatLogLine(absl::Now(), process, message);
   for (size_t done = 0; done < line.size();) {
     const ssize_t written = ::write(STDERR_FILENO, line.data() + done, line.size() - done);
-    if (written < 0 && errno != EINTR) return;  // nowhere left to say so
+    if (written < 0 && errno != EINTR) return;  // there is no other place to report it
     if (written > 0) done += static_cast<size_t>(written);
   }
 }

@@ -21,8 +21,8 @@ namespace arcshard {
 
 using SafetensorsMetadata = std::map<std::string, std::string>;
 
-// A file that was checked whole when it was opened: what `entries` says lies inside it. Values are read on demand, so a
-// file larger than memory can be read by rows. Reading is thread-safe.
+// A safetensors file for reading. Open checks the whole header, so every entry is known to lie inside the file. Values
+// are read on demand, so a file larger than memory can be read by rows. Reading is thread-safe.
 //
 // Errors name the file. NotFound: no such file, or no tensor of that name. DataLoss: the file breaks the format (header
 // longer than the file or 100 MB, not JSON, an unknown dtype, a size that is not shape × dtype, a gap or an overlap
@@ -33,7 +33,7 @@ class SafetensorsFile {
   struct Entry {
     TensorDtype dtype = TensorDtype::kF32;
     std::vector<int64_t> shape;  // empty: a scalar
-    uint64_t offset = 0;         // of its first byte in the file
+    uint64_t offset = 0;         // position of its first byte in the file
     uint64_t bytes = 0;
   };
 
@@ -47,14 +47,14 @@ class SafetensorsFile {
   // NotFound as above.
   absl::StatusOr<const Entry*> Find(absl::string_view name) const;
 
-  // All values of a tensor, row-major. The file's dtype must be T's, nothing is converted. T: what has a kDtypeOf.
+  // All values of a tensor, row-major. Nothing is converted: the file's dtype must be kDtypeOf<T>.
   template <typename T>
   absl::StatusOr<std::vector<T>> Read(absl::string_view name) const;
 
   // Rows [begin, end) of a tensor, by its first dimension; out: (end - begin) × the other dimensions' values.
   template <typename T>
   absl::Status ReadRows(absl::string_view name, int64_t begin, int64_t end, absl::Span<T> out) const;
-  // Likewise, of any type, as the bytes that the file holds.
+  // The same for a tensor of any type, as the bytes that the file holds.
   absl::Status ReadRowBytes(absl::string_view name, TensorDtype dtype, int64_t begin, int64_t end,
                             absl::Span<std::byte> out) const;
 
@@ -76,13 +76,14 @@ struct TensorSpec {
   std::vector<int64_t> shape;
 };
 
-// Writes a file tensor by tensor without holding one: they are declared first, then their values come in that order, in
-// pieces of any length. The file appears whole, at Finish, or not at all (AtomicFile). Not thread-safe.
+// Writes a safetensors file without holding a tensor in memory: the tensors are declared first, then their values are
+// appended in that order, in pieces of any length. The file appears complete, at Finish, or not at all (AtomicFile).
+// Not thread-safe.
 //
-// InvalidArgument: a name twice, not UTF-8 or "__metadata__"; a negative dimension; an order in which a tensor would
-// lie at an offset that is no multiple of its element's size (declare wide types first: readers map the file); values
-// of another tensor or type than the one whose turn it is, or too many. FailedPrecondition: Finish before all values
-// came. Else as AtomicFile.
+// InvalidArgument: a name is used twice, is not UTF-8 or is "__metadata__"; a dimension is negative; the order would
+// put a tensor at an offset that is not a multiple of its element size (declare wide types first: readers map the
+// file); values belong to another tensor or type than the next one, or are too many. FailedPrecondition: Finish was
+// called before all values were appended. Other errors are those of AtomicFile.
 class SafetensorsWriter {
  public:
   // `files` outlives the writer.
@@ -90,7 +91,7 @@ class SafetensorsWriter {
                                                   const SafetensorsMetadata& metadata,
                                                   FileSystem* files = RealFileSystem());
 
-  // What lies before the first tensor, already written.
+  // The bytes before the first tensor, which are already written.
   absl::string_view header() const { return header_; }
 
   // The next values of `name`, row-major.
@@ -113,7 +114,7 @@ class SafetensorsWriter {
   std::string header_;
   std::vector<TensorSpec> tensors_;
   std::vector<uint64_t> bytes_;  // of each tensor
-  size_t current_ = 0;           // the tensor whose turn it is
+  size_t current_ = 0;           // the tensor that is appended to
   uint64_t written_ = 0;         // bytes of it
 };
 

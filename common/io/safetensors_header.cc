@@ -27,8 +27,8 @@ std::string Quoted(absl::string_view name) {
                       "'");
 }
 
-// JSON that is nested no deeper than a header can be and names no key twice; nlohmann's own parser keeps the last of a
-// repeated key, by which two readers could see two different files.
+// Parses JSON that is nested no deeper than a header can be and that repeats no key. nlohmann's parser keeps the last
+// value of a repeated key, so another reader could see a different file.
 absl::StatusOr<json> ParseStrictly(absl::string_view text) {
   std::vector<std::set<std::string>> open_objects;
   absl::Status status;
@@ -54,7 +54,7 @@ absl::StatusOr<json> ParseStrictly(absl::string_view text) {
   try {
     header = json::parse(text.begin(), text.end(), check);
   } catch (const json::parse_error& error) {
-    RETURN_IF_ERROR(status);  // what `check` refused came first
+    RETURN_IF_ERROR(status);  // `check` found an error earlier in the text
     return absl::DataLossError(absl::StrCat("the header is not valid JSON at its byte ", error.byte));
   } catch (const json::out_of_range&) {  // a number such as 1e999
     return absl::DataLossError("the header holds a number that is out of range");
@@ -113,7 +113,7 @@ absl::StatusOr<Entry> ParseEntry(const json& value) {
   return entry;
 }
 
-// Every byte of the data belongs to one tensor.
+// Checks that every byte of the data belongs to exactly one tensor.
 absl::Status CheckLayout(const std::map<std::string, Entry>& entries, uint64_t data_bytes) {
   std::vector<std::pair<const std::string*, const Entry*>> order;
   for (const auto& [name, entry] : entries) order.emplace_back(&name, &entry);
@@ -152,7 +152,7 @@ absl::StatusOr<uint64_t> TensorBytes(TensorDtype dtype, const std::vector<int64_
 }
 
 absl::StatusOr<Header> ParseHeader(absl::string_view text, uint64_t data_bytes) {
-  // The format wants '{' first: no byte order mark, no blanks.
+  // The format requires '{' first: no byte order mark and no blanks.
   if (text.empty() || text.front() != '{') return absl::DataLossError("the header does not begin with '{'");
   ASSIGN_OR_RETURN(const json value, ParseStrictly(text));
   Header header;
@@ -173,7 +173,7 @@ absl::StatusOr<Header> ParseHeader(absl::string_view text, uint64_t data_bytes) 
 
 absl::StatusOr<std::string> FormatHeader(const std::vector<TensorSpec>& tensors, const std::vector<uint64_t>& bytes,
                                          const SafetensorsMetadata& metadata) {
-  json header = json::object();  // sorted by name; readers go by data_offsets
+  json header = json::object();  // sorted by name, not by position: data_offsets tell where a tensor is
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "common/io/safetensors.h"
 
-// The JSON header of a safetensors file, apart from any file.
+// The JSON header of a safetensors file, without the file.
 namespace arcshard::safetensors_internal {
 
 struct Header {
@@ -20,15 +20,15 @@ struct Header {
 
 inline constexpr uint64_t kLargestHeader = 100'000'000;  // bytes; the limit of Python's safetensors
 
-// Product of the dimensions times the element's size. InvalidArgument: a negative dimension, or more than 2^63 - 1
-// bytes.
+// Product of the dimensions times the element's size. InvalidArgument: a dimension is negative, or the product exceeds
+// 2^63 - 1 bytes.
 absl::StatusOr<uint64_t> TensorBytes(TensorDtype dtype, const std::vector<int64_t>& shape);
 
-// Checks everything that can be checked, given that `data_bytes` bytes follow the header. DataLoss otherwise.
+// Parses a header that `data_bytes` bytes follow, and checks it completely. DataLoss: something is wrong with it.
 absl::StatusOr<Header> ParseHeader(absl::string_view json, uint64_t data_bytes);
 
-// The header with its length before it, padded so that the data begins at a multiple of 8. InvalidArgument: names or
-// metadata that are not UTF-8.
+// The header preceded by its length, padded so that the data begin at a multiple of 8. InvalidArgument: a name or the
+// metadata are not UTF-8.
 absl::StatusOr<std::string> FormatHeader(const std::vector<TensorSpec>& tensors, const std::vector<uint64_t>& bytes,
                                          const SafetensorsMetadata& metadata);
 

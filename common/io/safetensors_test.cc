@@ -30,7 +30,7 @@ class SafetensorsTest : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  // Opens a file of this header, as it is, and that many bytes of data.
+  // Opens a file that consists of this header, unchanged, and so many bytes of data.
   absl::Status OpenWithHeader(const std::string& header, size_t data_bytes = 0) {
     const uint64_t length = header.size();
     std::string contents(sizeof(length), '\0');
@@ -46,7 +46,7 @@ class SafetensorsTest : public ::testing::Test {
     EXPECT_THAT(std::string(status.message()), HasSubstr(reason)) << header.substr(0, 200);
   }
 
-  // As Open of a file that holds `contents`; nothing waits for a disk.
+  // Opens `contents` as a file, without a disk.
   absl::StatusOr<SafetensorsFile> OpenContents(absl::string_view contents) {
     memory_.SetContents(path_, contents);
     auto source = memory_.Open(path_);
@@ -112,7 +112,7 @@ TEST_F(SafetensorsTest, RowsAreReadByRange) {
               absl::StatusCode::kInvalidArgument);
   }
   EXPECT_EQ(file.ReadRows<float>("floats", 0, 1, absl::MakeSpan(rows)).code(), absl::StatusCode::kInvalidArgument);
-  std::vector<uint8_t> bytes(2);  // of a vector a row is an element
+  std::vector<uint8_t> bytes(2);  // a row of a vector is one element
   ASSERT_TRUE(file.ReadRows<uint8_t>("bytes", 1, 3, absl::MakeSpan(bytes)).ok());
   EXPECT_THAT(bytes, ElementsAre(8, 9));
 }
@@ -155,7 +155,8 @@ TEST_F(SafetensorsTest, AnyDamagedHeaderByteIsRefusedOrHarmless) {
         ++refused;
         continue;
       }
-      // A name, a text, or a dtype or shape of the same size: what the header now says must still lie inside the file.
+      // The change hit a name, a text, or a dtype or shape without changing the size. The entries must lie inside the
+      // file all the same.
       for (const auto& [name, entry] : file->entries()) {
         EXPECT_LE(entry.offset + entry.bytes, whole.size());
         (void)file->Read<float>(name).ok();

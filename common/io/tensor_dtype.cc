@@ -10,7 +10,7 @@ struct Description {
   size_t size;
 };
 
-// In the order of TensorDtype.
+// Indexed by TensorDtype.
 constexpr std::array<Description, 15> kDescriptions = {{{"BOOL", 1},
                                                         {"U8", 1},
                                                         {"I8", 1},

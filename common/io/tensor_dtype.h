@@ -11,7 +11,7 @@ namespace arcshard {
 
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
 
-// The element types that a safetensors file may hold. Only those with a kDtypeOf are read and written as values.
+// The element types of safetensors files. Values of those with a kDtypeOf can be read and written.
 enum class TensorDtype {
   kBool,
   kU8,
@@ -30,9 +30,9 @@ enum class TensorDtype {
   kU64
 };
 
-absl::string_view DtypeName(TensorDtype dtype);                    // as files spell it: "F32"
+absl::string_view DtypeName(TensorDtype dtype);                    // as files spell it, "F32"
 size_t DtypeSize(TensorDtype dtype);                               // bytes of an element
-std::optional<TensorDtype> DtypeFromName(absl::string_view name);  // nullopt: no such type
+std::optional<TensorDtype> DtypeFromName(absl::string_view name);  // nullopt: there is no such type
 
 template <typename T>
 inline constexpr TensorDtype kDtypeOf = [] {

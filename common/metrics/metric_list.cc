@@ -8,7 +8,7 @@
 namespace arcshard {
 namespace {
 
-// Of the file system that `folder` lies in, or will: the deepest folder of its path that exists.
+// The space of the file system that `folder` is or will be in: that of the deepest folder of its path that exists.
 std::filesystem::space_info SpaceUnder(std::filesystem::path folder) {
   std::error_code error;
   while (folder.has_relative_path() && !std::filesystem::exists(folder, error)) folder = folder.parent_path();

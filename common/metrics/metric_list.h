@@ -2,12 +2,12 @@
 
 #include "common/metrics/metrics.h"
 
-// Every metric of arcshard, by the process that serves it: name, unit, help, and the label by whose values it is split.
-// A process makes the one struct of its kind, once, and keeps it as long as its MetricsServer.
+// All metrics of arcshard, by the process that serves them: name, unit, help text, and the label that splits it into
+// several series. A process creates the struct of its kind once and keeps it as long as its MetricsServer.
 namespace arcshard {
 
-// Values of labels. One that never occurred is shown as 0 rather than missing, so that a rate over it is defined.
-inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";  // outcome, of a step
+// Values of labels. All of them are served from the start, with 0, so that a rate over them is defined.
+inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";                        // outcome of a step
 inline constexpr absl::string_view kCheckpointComplete = "complete", kCheckpointFailed = "failed";  // outcome
 inline constexpr absl::string_view kSent = "sent", kReceived = "received";                          // direction
 inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";                    // role
@@ -16,26 +16,27 @@ inline constexpr absl::string_view kRefusals[] = {                              
     "ABORTED",   "ALREADY_EXISTS",     "DATA_LOSS",       "FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND",
     "CANCELLED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED",   "UNAVAILABLE"};
 
-// Queues. Shard: pass_1 (micro-batches that wait for it), early (messages before the decision they follow). Worker:
-// decoded (micro-batches that the loader has ready).
+// Queues. Shard: pass_1 (micro-batches that wait for pass 1), early (messages that wait for the decision before them).
+// Worker: decoded (micro-batches that the loader has ready).
 inline constexpr absl::string_view kPass1Queue = "pass_1", kEarlyQueue = "early", kDecodedQueue = "decoded";
 
-// Parts of a step, values of `phase`; each belongs to one role. Worker: data_wait (for a decoded micro-batch), forward,
-// wait_for_shards (for statistics), loss, backward, all_reduce, vote (from ready to the decision), optimizer (its
-// step), evaluation (a verification). Shard: begin (which classes take part), pass_1, pass_2. Coordinator: decision
-// (from the first ready vote to the last).
+// Parts of a step, the values of `phase`; each belongs to one role. Worker: data_wait (for a decoded micro-batch),
+// forward, wait_for_shards (for statistics), loss, backward, all_reduce, vote (from ready to the decision), optimizer
+// (its step), evaluation (a verification). Shard: begin (chooses the classes that take part), pass_1, pass_2.
+// Coordinator: decision (from the first ready vote to the last).
 inline constexpr absl::string_view kDataWait = "data_wait", kForward = "forward", kWaitForShards = "wait_for_shards",
                                    kLossPhase = "loss", kBackward = "backward", kAllReduce = "all_reduce",
                                    kVote = "vote", kBegin = "begin", kPass1 = "pass_1", kPass2 = "pass_2",
                                    kDecision = "decision", kOptimizer = "optimizer", kEvaluation = "evaluation";
 
-// What every process serves.
+// The metrics that every process serves.
 struct ProcessMetrics {
   explicit ProcessMetrics(MetricRegistry* registry_for_all);
   ProcessMetrics(const ProcessMetrics&) = delete;
   ProcessMetrics& operator=(const ProcessMetrics&) = delete;
 
-  // From now on a scrape also tells of the disk under `folder`, or under the part of that path which exists.
+  // From now on disk_free and disk_size are those of the disk under `folder`, or under the part of its path that
+  // exists.
   void WatchDisk(const std::string& folder);
 
   MetricRegistry* const registry;
@@ -48,7 +49,7 @@ struct ProcessMetrics {
        "finite.",
        "outcome"});
   Gauge& incarnation = registry->AddGauge(
-      {"arcshard_view_incarnation", "", "Starts of the coordinator that this process's view belongs to."});
+      {"arcshard_view_incarnation", "", "Incarnation of this process's view: the number of the coordinator's start."});
   Gauge& view = registry->AddGauge(
       {"arcshard_view", "", "Number of this process's view (membership and class ranges) within its incarnation."});
   LabelledMetric<Counter> messages = registry->AddCounters(
@@ -66,7 +67,7 @@ struct ProcessMetrics {
                               ExponentialBuckets(0.0005, 2, 18));
   LabelledMetric<Gauge> device_memory = registry->AddGauges(
       {"arcshard_device_memory_bytes", "bytes",
-       "Memory in use: cpu, what of this process is resident; cuda, of its GPU, by all processes there.", "device"});
+       "Memory in use: cpu, this process's resident memory; cuda, its GPU's, by all processes on it.", "device"});
   Gauge& disk_free = registry->AddGauge(
       {"arcshard_disk_free_bytes", "bytes",
        "Space left for this process on the disk that holds run.folder; 0 of 0 until the folder is known."});
@@ -76,7 +77,7 @@ struct ProcessMetrics {
   Histogram& checkpoint_write =
       registry->AddHistogram({"arcshard_checkpoint_write_seconds", "seconds",
                               "Time from the decision to take a checkpoint until this process's part of it was on the "
-                              "disk; parts that failed are not in it."},
+                              "disk; failed parts are not counted."},
                              ExponentialBuckets(0.01, 2, 20));
   Counter& checkpoint_write_bytes =
       registry->AddCounter({"arcshard_checkpoint_write_bytes_total", "bytes",
@@ -109,30 +110,33 @@ struct CoordinatorMetrics : ProcessMetrics {
       {"arcshard_samples_per_second", "", "Samples of committed steps per second, over the last steps."});
   LabelledMetric<Counter> checkpoints = registry->AddCounters(
       {"arcshard_checkpoints_total", "checkpoints",
-       "Checkpoints that are complete, or that failed and left nothing; the training went on.", "outcome"});
+       "Checkpoints that became complete, or that failed and left nothing, which does not stop the training.",
+       "outcome"});
   Gauge& checkpoint_timestamp = registry->AddGauge(
       {"arcshard_checkpoint_timestamp_seconds", "seconds",
        "When the newest complete checkpoint was complete, since 1970 (UTC); 0 while there is none."});
   Gauge& checkpoint_step = registry->AddGauge(
       {"arcshard_checkpoint_step", "steps", "Step of the newest complete checkpoint; 0 while there is none."});
-  Gauge& checkpoint_bytes = registry->AddGauge(
-      {"arcshard_checkpoint_bytes", "bytes", "Size of all files of the newest checkpoint that this life has made."});
+  Gauge& checkpoint_bytes =
+      registry->AddGauge({"arcshard_checkpoint_bytes", "bytes",
+                          "Size of all files of the newest checkpoint that was taken since the coordinator started."});
   Gauge& checkpoint_interval = registry->AddGauge(
       {"arcshard_checkpoint_interval_seconds", "seconds",
        "checkpoint.every_minutes: the most time between two checkpoints; 0: none are taken by the clock."});
   // 10 ms to 1.5 h.
-  Histogram& checkpoint_duration = registry->AddHistogram(
-      {"arcshard_checkpoint_duration_seconds", "seconds",
-       "From the decision to take a checkpoint until it was complete on the disk, the training going on meanwhile."},
-      ExponentialBuckets(0.01, 2, 20));
+  Histogram& checkpoint_duration =
+      registry->AddHistogram({"arcshard_checkpoint_duration_seconds", "seconds",
+                              "From the decision to take a checkpoint until it was complete on the disk; the training "
+                              "continues in the meantime."},
+                             ExponentialBuckets(0.01, 2, 20));
   LabelledMetric<Gauge> verification_accuracy =
       registry->AddGauges({"arcshard_verification_accuracy", "",
-                           "Share of pairs told apart rightly in the last verification, from 0 to 1, by set.", "set"});
-  LabelledMetric<Gauge> verification_tar = registry->AddGauges(
-      {"arcshard_verification_true_accept_rate", "",
-       "Share of the pairs of one class accepted where at most 1 of 1000 pairs of two classes is, in the last "
-       "verification, by set.",
-       "set"});
+                           "Share of pairs judged correctly in the last verification, from 0 to 1, by set.", "set"});
+  LabelledMetric<Gauge> verification_tar =
+      registry->AddGauges({"arcshard_verification_true_accept_rate", "",
+                           "Share of the pairs of one class accepted at a threshold that accepts at most 1 of 1000 "
+                           "pairs of two classes, in the last verification, by set.",
+                           "set"});
 };
 
 struct ShardMetrics : ProcessMetrics {
@@ -147,10 +151,10 @@ struct ShardMetrics : ProcessMetrics {
       {"arcshard_queue_depth", "", "Entries that wait: micro-batches for pass 1, messages for a decision.", "queue"});
   Gauge& replay_log =
       registry->AddGauge({"arcshard_replay_log_bytes", "bytes",
-                          "Inputs (labels, embeddings, r, t) held of the steps that this shard could compute again."});
-  Counter& repeated_messages = registry->AddCounter(
-      {"arcshard_repeated_messages_total", "messages",
-       "Messages that a worker sent again; they change nothing and are answered from what was kept."});
+                          "Inputs (labels, embeddings, r, t) kept for the steps that this shard could recompute."});
+  Counter& repeated_messages =
+      registry->AddCounter({"arcshard_repeated_messages_total", "messages",
+                            "Messages that a worker sent again; they change nothing and are answered from memory."});
   Counter& checkpoint_stalls = registry->AddCounter({"arcshard_checkpoint_stall_seconds_total", "seconds",
                                                      "Time that the threads of this shard's updates waited for a "
                                                      "checkpoint's file: checkpoint.buffer_mb was used up."});
@@ -159,14 +163,14 @@ struct ShardMetrics : ProcessMetrics {
 struct WorkerMetrics : ProcessMetrics {
   explicit WorkerMetrics(MetricRegistry* registry_for_all);
 
-  Gauge& micro_batches_in_flight = registry->AddGauge(
-      {"arcshard_micro_batches_in_flight", "micro-batches", "Micro-batches sent whose statistics have not yet come."});
+  Gauge& micro_batches_in_flight = registry->AddGauge({"arcshard_micro_batches_in_flight", "micro-batches",
+                                                       "Micro-batches sent whose statistics have not yet arrived."});
   LabelledMetric<Gauge> queue_depth =
       registry->AddGauges({"arcshard_queue_depth", "",
                            "Micro-batches that the loader had ready when the last step was computed.", "queue"});
   Counter& loader_stalls = registry->AddCounter(
       {"arcshard_loader_stalls_total", "micro-batches",
-       "Micro-batches that training had to wait for because they were not decoded yet; the first of all always is."});
+       "Micro-batches that training had to wait for because they were not decoded yet; the very first always is one."});
   Counter& corrupt_records = registry->AddCounter(
       {"arcshard_corrupt_records_total", "records", "Records that could not be decoded and were replaced."});
 };

@@ -18,9 +18,9 @@
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 
-// What metrics are made of; which there are says metric_list.h. A process makes one MetricRegistry and hands it on.
-// Adding happens at the start, on one thread; all else is thread-safe, and a handle (Counter&, Gauge&, Histogram&)
-// costs an atomic or a short lock each time it is used.
+// The building blocks of metrics; metric_list.h lists the metrics. A process creates one MetricRegistry and passes it
+// on. Metrics are added at the start, on one thread. All other calls are thread-safe; using a handle (Counter&, Gauge&,
+// Histogram&) costs an atomic operation or a short lock.
 namespace arcshard {
 
 using prometheus::Counter;
@@ -31,11 +31,11 @@ struct MetricDescription {
   std::string name;  // by Prometheus' rules: arcshard_ first, base units, _total for counters
   std::string unit;  // "seconds", "bytes", "steps"; empty: a bare number
   std::string help;
-  std::string label = {};  // by whose values it is split; empty: it is one metric
+  std::string label = {};  // splits it into one series per value; empty: a single series
 };
 
-// The metrics of one name, one for each value of its label. With(value) looks it up and is thread-safe: keep the
-// reference, which lives as long as the registry, where it is hot.
+// The metrics of one name, one for each value of its label. With(value) is a thread-safe lookup; hot code keeps the
+// reference, which is valid as long as the registry lives.
 template <typename T>
 class LabelledMetric {
  public:
@@ -56,7 +56,7 @@ class LabelledMetric {
   const Histogram::BucketBoundaries buckets_;  // of histograms
 };
 
-// What a scrape gets: a registry's metrics, after those that change by themselves were brought up to date. Thread-safe.
+// Serves a registry's metrics to scrapes, after running the updates of BeforeScrape. Thread-safe.
 class ScrapedMetrics final : public prometheus::Collectable {
  public:
   explicit ScrapedMetrics(std::shared_ptr<prometheus::Registry> registry) : registry_(std::move(registry)) {}
@@ -86,11 +86,12 @@ class MetricRegistry {
   Histogram& AddHistogram(MetricDescription description, const Histogram::BucketBoundaries& buckets);
   LabelledMetric<Histogram> AddHistograms(MetricDescription description, Histogram::BucketBoundaries buckets);
 
-  // Calls `update` before each scrape, one at a time, by the threads that serve them: for what is cheaper to look at
-  // then than to follow. What it uses outlives every MetricsServer of this registry. Any thread may add one.
+  // Calls `update` before each scrape, for values that are cheaper to read then than to track. The updates run one at a
+  // time, on the threads that serve scrapes. Whatever `update` uses must outlive every MetricsServer of this registry.
+  // Thread-safe.
   void BeforeScrape(std::function<void()> update) { scraped_->Before(std::move(update)); }
 
-  // What was added.
+  // The metrics that were added, in order.
   const std::vector<MetricDescription>& descriptions() const { return descriptions_; }
   const std::shared_ptr<ScrapedMetrics>& scraped() const { return scraped_; }
 
@@ -100,10 +101,10 @@ class MetricRegistry {
   std::vector<MetricDescription> descriptions_;
 };
 
-// Bounds of a histogram: `first`, and each `factor` times the one before.
+// The bounds of a histogram's buckets: `first`, and each `factor` times the one before.
 Histogram::BucketBoundaries ExponentialBuckets(double first, double factor, int count);
 
-// Observes the seconds between its construction and its end.
+// Observes the seconds between its construction and its destruction.
 class ScopedTimer {
  public:
   ScopedTimer(Histogram* histogram, const Clock* clock) : histogram_(histogram), clock_(clock), begin_(clock->Now()) {}

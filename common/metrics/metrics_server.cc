@@ -22,9 +22,8 @@
 namespace arcshard {
 namespace {
 
-// The host of host:port, without brackets; nullopt: it is not that. civetweb takes lists of addresses with flags
-// ("80,443s",
-// "+80"): only a plain host:port may reach it.
+// The host of host:port, without brackets; nullopt if `address` is not of that form. civetweb accepts lists of
+// addresses with flags ("80,443s", "+80"), so only a plain host:port may be passed to it.
 std::optional<std::string> HostOf(absl::string_view address) {
   const size_t colon = address.rfind(':');
   if (colon == absl::string_view::npos || colon == 0) return std::nullopt;
@@ -45,8 +44,8 @@ std::optional<std::string> HostOf(absl::string_view address) {
   return std::string(host);
 }
 
-// Connects once, and hangs up.
-void Knock(const std::string& host, int port) {
+// Connects to host:port and closes the connection at once.
+void ConnectOnce(const std::string& host, int port) {
   addrinfo hints = {};
   hints.ai_flags = AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -67,18 +66,18 @@ MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::
     : metrics_(std::move(metrics)), exposer_(std::move(exposer)), host_(std::move(host)), port_(port) {}
 
 MetricsServer::~MetricsServer() {
-  // civetweb sees that it is to stop when somebody connects, or else only within two seconds, by which every process
-  // would leave later. It has no word for that, so a thread knocks until it is gone.
-  std::atomic<bool> gone{false};
-  std::thread visitor([&] {
-    while (!gone) {
-      Knock(host_, port_);
+  // civetweb's accepting thread notices that it has to stop only when a client connects, or after up to two seconds,
+  // which would delay the exit of every process. So a thread keeps connecting until the exposer is destroyed.
+  std::atomic<bool> destroyed{false};
+  std::thread connector([&] {
+    while (!destroyed) {
+      ConnectOnce(host_, port_);
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   });
   exposer_.reset();
-  gone = true;
-  visitor.join();
+  destroyed = true;
+  connector.join();
 }
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(const MetricRegistry& registry,

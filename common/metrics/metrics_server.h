@@ -18,8 +18,7 @@ namespace arcshard {
 class MetricsServer {
  public:
   // `address`: host:port, an IPv6 host in brackets; port 0 takes a free one.
-  // InvalidArgument: not an address. Unavailable: nothing can listen there (in use, or no such host); the message names
-  // it.
+  // InvalidArgument: it is not an address. Unavailable: the address is in use or not of this host. Messages name it.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Create(const MetricRegistry& registry,
                                                                absl::string_view address);
   ~MetricsServer();
@@ -30,7 +29,7 @@ class MetricsServer {
   MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::shared_ptr<ScrapedMetrics> metrics, std::string host,
                 int port);
 
-  std::shared_ptr<ScrapedMetrics> metrics_;  // the exposer holds no share of it
+  std::shared_ptr<ScrapedMetrics> metrics_;  // the exposer does not own it
   std::unique_ptr<prometheus::Exposer> exposer_;
   std::string host_;  // without brackets
   int port_;

@@ -26,7 +26,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// What GET /metrics answers, head and body.
+// The answer to GET /metrics, headers and body.
 std::string Scrape(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address = {};
@@ -145,7 +145,7 @@ TEST(MetricsServerTest, AScrapeBringsMemoryAndDiskUpToDate) {
 TEST(MetricsServerTest, ScrapesAtTheSameTimeUpdateOneAfterTheOther) {
   MetricRegistry registry;
   ShardMetrics metrics(&registry);
-  int updates = 0;  // would be a race
+  int updates = 0;  // a data race, unless updates run one at a time
   registry.BeforeScrape([&] { metrics.classes.Set(++updates); });
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {

@@ -8,8 +8,8 @@
 
 namespace arcshard {
 
-// What a process says of itself in its heartbeats: its resident memory, and what `phases` (names of metric_list.h)
-// have summed up in its metrics. Thread-safe.
+// The statistics that a process reports in its heartbeats: its resident memory, and the sums of `phases` (names of
+// metric_list.h) in its metrics. Thread-safe.
 ParticipantStats StatsOf(ProcessMetrics* metrics, std::initializer_list<absl::string_view> phases);
 
 }  // namespace arcshard

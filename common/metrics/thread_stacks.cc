@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-// In the place of libc's, which it calls.
+// Replaces libc's function, which it calls.
 extern "C" __attribute__((visibility("default"))) int pthread_attr_setstacksize(pthread_attr_t* attr,
                                                                                 size_t size) noexcept {
   using Function = int (*)(pthread_attr_t*, size_t);

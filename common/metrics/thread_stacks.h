@@ -4,13 +4,13 @@
 
 namespace arcshard {
 
-// What a thread gets at least, whatever stack it asks for.
+// The smallest stack of a thread, whatever size is requested.
 inline constexpr size_t kLeastThreadStack = size_t{1} << 20;
 
-// In a process that links this file pthread_attr_setstacksize gives kLeastThreadStack at least; the call itself does
-// nothing. glibc takes the thread-local variables of every library that was loaded at the start out of a thread's
-// stack: cuBLAS and its like have 100 KB of them, as much as civetweb's threads, which serve /metrics, ask for in all.
-// Then pthread_create fails with EINVAL.
+// Links this file's pthread_attr_setstacksize into the process, which sets at least kLeastThreadStack; the call itself
+// does nothing. Reason: glibc places the thread-local variables of all libraries that were loaded at the start in a
+// thread's stack. Those of cuBLAS and similar libraries take 100 KB, which is all that civetweb requests for the
+// threads that serve /metrics, and pthread_create then fails with EINVAL.
 void KeepThreadStacksLarge();
 
 }  // namespace arcshard

@@ -4,10 +4,11 @@
 
 namespace arcshard {
 
-// Counts the messages of one direction. Thread-safe.
+// Counts the messages that a process sends or receives over gRPC, and their bytes. Every stream counts with this class.
+// Thread-safe.
 class Traffic {
  public:
-  // `metrics` outlives it; null: nobody counts.
+  // direction: kSent or kReceived. `metrics` outlives this object; null: no counting.
   Traffic(ProcessMetrics* metrics, absl::string_view direction) {
     if (metrics == nullptr) return;
     messages_ = &metrics->messages.With(direction);

@@ -6,8 +6,8 @@
 
 namespace arcshard {
 
-// All opcodes of Python's pickle protocols 0 to 5, with their names there (Lib/pickletools.py). What is marked is read.
-// A list, which the formatter would indent deeper with every line.
+// All opcodes of Python's pickle protocols 0 to 5, with their names from Lib/pickletools.py: READ or REFUSED here. The
+// formatter is off because it would indent every line further.
 // clang-format off
 #define ARCSHARD_PICKLE_OPCODES(READ, REFUSED) \
   READ(MARK, '(') READ(STOP, '.') READ(POP, '0') READ(POP_MARK, '1') READ(DUP, '2') \
@@ -30,12 +30,12 @@ namespace arcshard {
 
 #define ARCSHARD_PICKLE_ENUMERATOR(name, code) name = code,
 #define ARCSHARD_PICKLE_NOTHING(name, code)
-// Those that are read.
+// The opcodes that are read.
 enum class PickleOpcode : uint8_t { ARCSHARD_PICKLE_OPCODES(ARCSHARD_PICKLE_ENUMERATOR, ARCSHARD_PICKLE_NOTHING) };
 #undef ARCSHARD_PICKLE_ENUMERATOR
 #undef ARCSHARD_PICKLE_NOTHING
 
-// Empty for a byte that is no opcode.
+// The opcode's name; empty if the byte is not an opcode.
 constexpr absl::string_view PickleOpcodeName(uint8_t byte) {
 #define ARCSHARD_PICKLE_CASE(name, code) \
   case code:                             \

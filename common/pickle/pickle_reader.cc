@@ -47,7 +47,7 @@ absl::string_view PickleKindName(Kind kind) {
   return "";
 }
 
-// The stack machine that a pickle is a program for.
+// A pickle is a program for a stack machine; this is the machine.
 class PickleMachine : private PickleStack {
  public:
   PickleMachine(PickleDocument* document, absl::Span<const absl::string_view> globals)
@@ -69,7 +69,7 @@ class PickleMachine : private PickleStack {
   }
 
  private:
-  // What follows in the file.
+  // Returns the next bytes.
   absl::StatusOr<absl::string_view> Take(uint64_t count) {
     if (count > bytes_.size() - at_) {
       return absl::InvalidArgumentError(
@@ -86,7 +86,7 @@ class PickleMachine : private PickleStack {
     at_ = end + 1;
     return line;
   }
-  // A little-endian number of `width` bytes.
+  // Reads a little-endian number of `width` bytes.
   absl::StatusOr<uint64_t> TakeNumber(int width) {
     ASSIGN_OR_RETURN(const absl::string_view raw, Take(width));
     uint64_t number = 0;
@@ -94,7 +94,7 @@ class PickleMachine : private PickleStack {
     return number;
   }
 
-  // A text behind its length.
+  // Reads a length and a text of that length.
   absl::Status PushCounted(Kind kind, int width) {
     ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(width));
     ASSIGN_OR_RETURN(const absl::string_view text, Take(length));

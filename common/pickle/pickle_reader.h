@@ -14,8 +14,8 @@
 
 namespace arcshard {
 
-// One value of a pickle. Values refer to one another as the pickle says, shared and possibly in circles: whoever walks
-// them must bound its depth.
+// One value of a pickle. Values may be shared and may refer to one another in circles, so code that walks them must
+// bound its depth.
 struct PickleValue {
   enum class Kind : uint8_t {
     kNone,
@@ -28,43 +28,44 @@ struct PickleValue {
     kTuple,   // items
     kDict,    // entries
     kGlobal,  // text: "module name"
-    kObject,  // items: the global that was called, the tuple of its arguments, and, if it has one, its state; entries
-              // that were set in it
-    kPersistent,  // items: the id of something that lies outside the pickle
+    kObject,  // items: the called global, the tuple of its arguments, and its state, if any; entries: those set in it
+    kPersistent,  // items: the id of an object outside the pickle
   };
   Kind kind = Kind::kNone;
   int64_t integer = 0;
   double real = 0.0;
   absl::string_view text;
   std::vector<const PickleValue*> items;
-  std::vector<std::pair<const PickleValue*, const PickleValue*>> entries;  // key, value: of equal keys the last counts
+  std::vector<std::pair<const PickleValue*, const PickleValue*>> entries;  // key, value; the last of equal keys counts
 };
 
 // "None", "a list", ...
 absl::string_view PickleKindName(PickleValue::Kind kind);
 
-// A pickle (protocols 0 to 5, of Python 2 and 3), read and never executed: calls of the allowed globals are kept as
-// objects for the caller to interpret, everything else is refused.
+// A pickle (protocols 0 to 5, of Python 2 and 3) that is parsed and never executed. Calls of allowed globals become
+// objects that the caller interprets; everything else is refused.
 class PickleDocument {
  public:
-  // Opcodes that a pickle may have. Each makes at most one value: this bounds the memory, together with the file's
-  // size.
+  // The largest number of opcodes. Each creates at most one value, so this and the file's size bound the memory.
   static constexpr int64_t kMaxOpcodes = int64_t{1} << 22;
 
-  // `bytes`: all of it is one pickle; the document keeps it, and texts point into it. `globals`: what the pickle may
-  // name, as "module name". InvalidArgument: no pickle, cut off, an opcode that is not read here or a global that is
-  // not allowed; the message says which, and at which offset. ResourceExhausted: more than kMaxOpcodes.
+  // Parses `bytes`, all of which must be a single pickle. The document keeps them, and its texts point into them.
+  // `globals`: those that the pickle may name, as "module name". InvalidArgument: the bytes are not a pickle, are cut
+  // off, or contain an unsupported opcode or a global that is not allowed; the message names it and its offset.
+  // ResourceExhausted: more than kMaxOpcodes.
   static absl::StatusOr<std::unique_ptr<PickleDocument>> Parse(std::string bytes,
                                                                absl::Span<const absl::string_view> globals);
-  // The pickle that `bytes` begins with; what follows it is not looked at.
+  // Parses the pickle at the beginning of `bytes` and ignores what follows it.
   static absl::StatusOr<std::unique_ptr<PickleDocument>> ParsePrefix(std::string bytes,
                                                                      absl::Span<const absl::string_view> globals);
   PickleDocument(const PickleDocument&) = delete;
   PickleDocument& operator=(const PickleDocument&) = delete;
 
   const PickleValue& root() const { return *root_; }
-  const std::deque<PickleValue>& values() const { return values_; }  // all, reachable from the root or not
-  size_t length() const { return length_; }                          // bytes of the pickle itself
+  const std::deque<PickleValue>& values() const {
+    return values_;
+  }                                          // all, including those that the root does not refer to
+  size_t length() const { return length_; }  // of the pickle, in bytes
 
  private:
   friend class PickleMachine;
@@ -73,7 +74,7 @@ class PickleDocument {
 
   const std::string bytes_;
   std::deque<PickleValue> values_;  // stable addresses
-  std::deque<std::string> texts_;   // what had to be unescaped
+  std::deque<std::string> texts_;   // texts that had to be unescaped
   const PickleValue* root_ = nullptr;
   size_t length_ = 0;
 };

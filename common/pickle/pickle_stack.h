@@ -17,8 +17,8 @@
 
 namespace arcshard {
 
-// What the machine that a pickle is a program for works on: values on a stack with marks, and a memo. Refusals name the
-// opcode that is being executed.
+// The state of the stack machine that executes a pickle's opcodes: values on a stack with marks, and a memo. Errors
+// name the opcode that is being executed.
 class PickleStack {
  public:
   using Kind = PickleValue::Kind;
@@ -76,7 +76,7 @@ class PickleStack {
     if (stack_.size() <= floor()) return Refuse("finds nothing on the stack");
     return stack_.back();
   }
-  // Everything above the last mark, and the mark.
+  // Pops the values above the last mark, and the mark.
   absl::StatusOr<std::vector<const PickleValue*>> PopToMark() {
     if (marks_.empty()) return Refuse("finds no mark on the stack");
     std::vector<const PickleValue*> items(stack_.begin() + static_cast<ptrdiff_t>(marks_.back()), stack_.end());
@@ -105,7 +105,7 @@ class PickleStack {
     return absl::OkStatus();
   }
 
-  // Keys and values in turn; an object may be a dict too (collections.OrderedDict).
+  // Sets entries from alternating keys and values. An object may be a dict too (collections.OrderedDict).
   absl::Status SetIn(const std::vector<const PickleValue*>& items) {
     ASSIGN_OR_RETURN(PickleValue * dict, Top());
     if (dict->kind != Kind::kDict && dict->kind != Kind::kObject) {
@@ -155,7 +155,7 @@ class PickleStack {
   size_t memo_size() const { return memo_.size(); }
 
  private:
-  // What lies above the last mark, or on the whole stack, may be popped.
+  // Values below this height must not be popped: the height at the last mark.
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
 
   PickleDocument* const document_;

@@ -8,7 +8,7 @@
 namespace arcshard {
 namespace {
 
-// The value of the `count` hexadecimal digits that `text` begins with; -1: it doesn't.
+// The value of the `count` hexadecimal digits at the beginning of `text`; -1 if they are not there.
 int64_t HexDigits(absl::string_view text, size_t count) {
   if (text.size() < count) return -1;
   int64_t value = 0;
@@ -82,7 +82,7 @@ absl::StatusOr<std::string> UnquotePythonString(absl::string_view quoted) {
       case '"':
         out.push_back(text[i]);
         break;
-      default:  // Python's repr writes no other
+      default:  // Python's repr writes no others
         return absl::InvalidArgumentError(absl::StrCat("the unknown escape \\", text.substr(i, 1)));
     }
   }
@@ -93,7 +93,7 @@ absl::StatusOr<std::string> DecodeRawUnicodeEscape(absl::string_view escaped) {
   std::string out;
   out.reserve(escaped.size());
   for (size_t i = 0; i < escaped.size(); ++i) {
-    // Python's pickler writes a backslash itself as \u005c, so that each one begins an escape.
+    // Python's pickler writes a backslash as \u005c, so every backslash begins an escape.
     if (escaped[i] != '\\') {
       AppendUtf8(static_cast<uint8_t>(escaped[i]), &out);
       continue;

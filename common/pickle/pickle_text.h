@@ -7,16 +7,16 @@
 
 namespace arcshard {
 
-// How pickles write texts. Every result is at most twice as long as what it was made from. InvalidArgument: the text is
-// not of that form; the message reads on after "has".
+// Decodes the forms in which pickles write texts. A result is at most twice as long as its source. InvalidArgument: the
+// text is not of that form. The message lacks its subject: it continues "... has ".
 
-// Python 2's repr of a str, as opcode STRING has it: 'a\x00\'b' with its quotes.
+// Python 2's repr of a str with its quotes, as in opcode STRING: 'a\x00\'b'.
 absl::StatusOr<std::string> UnquotePythonString(absl::string_view quoted);
 
 // Opcode UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX. The result is UTF-8.
 absl::StatusOr<std::string> DecodeRawUnicodeEscape(absl::string_view escaped);
 
-// UTF-8 in which every character is below U+0100, one byte for each.
+// Converts UTF-8 whose characters are all below U+0100 to one byte for each.
 absl::StatusOr<std::string> Utf8ToLatin1(absl::string_view utf8);
 
 }  // namespace arcshard

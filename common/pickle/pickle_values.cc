@@ -14,7 +14,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-// Of the Python 2 and 3 names, and NumPy's before and since 2.0.
+// The names of Python 2 and 3, and of NumPy before and since 2.0.
 constexpr std::array<absl::string_view, 13> kGlobals = {
     "_codecs encode",
     "__builtin__ bytes",
@@ -60,8 +60,7 @@ absl::StatusOr<absl::string_view> PickleInterpreter::Latin1(const PickleValue& t
 
 absl::StatusOr<absl::string_view> PickleInterpreter::PlainBytes(const PickleValue& value) {
   const PickleValue* inner = &value;
-  for (int depth = 0; depth < 3;
-       ++depth) {  // bytearray(_codecs.encode(text, 'latin1')) is the deepest that Python writes
+  for (int depth = 0; depth < 3; ++depth) {  // Python nests no deeper than bytearray(_codecs.encode(text, 'latin1'))
     if (inner->kind == Kind::kBytes) return inner->text;
     if (inner->kind != Kind::kObject) break;
     const auto& arguments = Arguments(*inner);
@@ -86,7 +85,7 @@ absl::StatusOr<absl::string_view> PickleInterpreter::Elements(const PickleValue&
   const PickleValue* data = nullptr;
   const PickleValue* shape = nullptr;
   if (absl::EndsWith(Callee(value), " _reconstruct")) {
-    // The state: version, shape, type, whether in Fortran's order, bytes.
+    // The state: version, shape, type, whether the order is Fortran's, bytes.
     if (value.items.size() != 3 || value.items[2]->kind != Kind::kTuple || value.items[2]->items.size() != 5) {
       return absl::InvalidArgumentError("an array without its state");
     }

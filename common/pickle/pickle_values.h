@@ -13,11 +13,11 @@
 
 namespace arcshard {
 
-// The globals by which Python and NumPy write bytes, arrays and scalars, as "module name".
+// The globals with which Python and NumPy write bytes, arrays and scalars, as "module name".
 absl::Span<const absl::string_view> BytesAndArrayGlobals();
 
-// What the objects of a pickle mean that is made of those globals. Keeps what had to be decoded; what it returns is
-// valid as long as it and the document live. Errors (all InvalidArgument) read on after "image 3 is " or the like.
+// Interprets the objects of a pickle that uses those globals. Keeps decoded texts; results are valid as long as it and
+// the document live. Errors are InvalidArgument; their messages lack the subject: they continue "image 3 is ".
 class PickleInterpreter {
  public:
   // bytes, str of Python 2, bytearray, `_codecs.encode(text, 'latin1')`, an array of uint8.
@@ -26,15 +26,15 @@ class PickleInterpreter {
   // A bool, 0 or 1, a NumPy bool.
   absl::StatusOr<bool> Bool(const PickleValue& value);
 
-  // Those of a list, a tuple or a NumPy array.
+  // The bools in a list, a tuple or a NumPy array.
   absl::StatusOr<std::vector<bool>> Bools(const PickleValue& value);
 
  private:
-  // All but arrays.
+  // Bytes in all forms but arrays.
   absl::StatusOr<absl::string_view> PlainBytes(const PickleValue& value);
-  // Latin-1 of a text, decoded once however often it is asked for.
+  // A text as Latin-1, which is decoded only once.
   absl::StatusOr<absl::string_view> Latin1(const PickleValue& text);
-  // The elements of a NumPy array or scalar whose type is one of `types`, a byte each.
+  // The elements, of one byte each, of a NumPy array or scalar whose type is one of `types`.
   absl::StatusOr<absl::string_view> Elements(const PickleValue& value, absl::Span<const absl::string_view> types);
 
   std::deque<std::string> decoded_;

@@ -24,7 +24,8 @@ using Archive = std::unique_ptr<zip_t, CloseArchive>;
 
 constexpr absl::string_view kPickleName = "data.pkl";
 
-// PyTorch writes all its entries as they are, so that they can be mapped. A size that the file cannot hold is a lie.
+// Finds an entry. PyTorch stores all entries uncompressed, so that they can be mapped into memory; and no entry can be
+// larger than the file.
 absl::StatusOr<zip_stat_t> StatStored(zip_t* archive, const std::string& path, const std::string& name,
                                       uint64_t file_bytes) {
   zip_stat_t info;
@@ -61,20 +62,20 @@ class ZipStorages final : public TorchStorages {
     const zip_int64_t got = zip_fread(entry_.get(), out.data(), out.size());
     if (got < 0 || static_cast<uint64_t>(got) != out.size()) return Failed();
     at_ += out.size();
-    // At its end the library compares the checksum, where it saw every byte: with the read that finds nothing more.
+    // If libzip has read every byte of the entry, it compares the checksum in the read that finds the end.
     std::byte beyond;
     if (at_ == size_ && zip_fread(entry_.get(), &beyond, 1) < 0) return Failed();
     return absl::OkStatus();
   }
 
-  // The pickle, which lies beside the storages.
+  // Reads the pickle of the objects.
   absl::StatusOr<std::string> ReadPickle() {
     const std::string name = absl::StrCat(folder_, kPickleName);
     ASSIGN_OR_RETURN(const zip_stat_t info, StatStored(archive_.get(), path_, name, file_bytes_));
     return ReadEntry(info, name, info.size);
   }
 
-  // Absent: before PyTorch 2.1, whose files were of the machine's own order.
+  // Before PyTorch 2.1 there was no such entry; files had the machine's byte order.
   absl::Status CheckByteOrder() {
     const std::string name = absl::StrCat(folder_, "byteorder");
     if (zip_name_locate(archive_.get(), name.c_str(), 0) < 0) return absl::OkStatus();
@@ -121,7 +122,7 @@ class ZipStorages final : public TorchStorages {
   const Archive archive_;
   const std::string folder_;  // inside the archive, "archive/"
 
-  // What is being read.
+  // The entry that is being read.
   std::unique_ptr<zip_file_t, CloseEntry> entry_;
   std::string key_;
   uint64_t size_ = 0, at_ = 0;
@@ -130,7 +131,7 @@ class ZipStorages final : public TorchStorages {
 }  // namespace
 
 absl::StatusOr<TorchContents> OpenTorchArchive(const std::string& path) {
-  ASSIGN_OR_RETURN(const ReadableFile file, ReadableFile::Open(path));  // says why, if it cannot be opened
+  ASSIGN_OR_RETURN(const ReadableFile file, ReadableFile::Open(path));  // reports why the file cannot be opened
   int error = 0;
   Archive archive(zip_open(path.c_str(), ZIP_RDONLY, &error));
   if (archive == nullptr) {

@@ -16,7 +16,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr int64_t kBlock = 4096;  // values that are converted together
-constexpr size_t kMaxDims = 64;   // as PyTorch
+constexpr size_t kMaxDims = 64;   // PyTorch's limit
 
 absl::string_view Callee(const PickleValue& object) { return object.items[0]->text; }
 
@@ -72,7 +72,7 @@ float ToFloat(TensorDtype dtype, const std::byte* bytes) {
 }  // namespace
 
 int64_t TorchTensor::elements() const {
-  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;  // whatever the others are
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;  // even if the others' product overflows
   int64_t product = 1;
   for (const int64_t size : shape) product *= size;
   return product;
@@ -128,7 +128,7 @@ absl::StatusOr<TorchTensor> TorchFile::Tensor(const PickleValue& value, absl::st
 }
 
 absl::StatusOr<TorchTensor> TorchFile::Rebuild(const PickleValue& object, absl::string_view what) const {
-  // (storage, offset, shape, strides), and what does not matter here.
+  // The arguments are (storage, offset, shape, strides, ...); the others do not matter here.
   const std::vector<const PickleValue*>& arguments = object.items[1]->items;
   if (arguments.size() < 4 || arguments[1]->kind != Kind::kInt || arguments[1]->integer < 0) {
     return Refuse(what, " is no tensor such as PyTorch writes");
@@ -152,7 +152,8 @@ absl::Status TorchFile::CheckBounds(const TorchTensor& tensor, int64_t storage_e
       absl::StrCat(path_, ": ", what, " reaches beyond its storage ", tensor.storage, " of ", held, " bytes"));
   if (storage_elements > fits) return beyond;
   if (std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end()) return absl::OkStatus();
-  // The last element, and how many there are: more than the storage's would be a broadcast, which nobody saves.
+  // Checks the last element, and the number of elements: more than the storage has would be a broadcast tensor, which
+  // is never saved.
   int64_t last = tensor.offset, elements = 1, step;
   for (size_t d = 0; d < tensor.shape.size(); ++d) {
     if (__builtin_mul_overflow(tensor.shape[d] - 1, tensor.strides[d], &step) ||

@@ -16,23 +16,23 @@
 
 namespace arcshard {
 
-// A tensor as a file of PyTorch describes it. It lies within its storage: that was checked.
+// A tensor as a file of PyTorch describes it. It is known to lie within its storage.
 struct TorchTensor {
   TensorDtype dtype = TensorDtype::kF32;
   std::vector<int64_t> shape, strides;  // in elements
   std::string storage;                  // key
-  int64_t offset = 0;                   // of its first element in the storage
+  int64_t offset = 0;                   // position of its first element in the storage, in elements
 
   int64_t elements() const;
   bool contiguous() const;
 };
 
-// A file that PyTorch's torch.save wrote (since 1.6 a zip archive, before it a stream of pickles), read without
-// PyTorch and never executed: tensors, storages, parameters and collections.OrderedDict are understood; a file that
+// Reads a file of PyTorch's torch.save (since 1.6 a zip archive, before that a stream of pickles) without PyTorch and
+// without executing anything. Tensors, storages, parameters and collections.OrderedDict are understood; a file that
 // names any other global is refused. Tensors are read in pieces, so a file may be larger than memory.
 //
 // Not thread-safe. Errors begin with the file's path. NotFound: no such file. DataLoss: it is damaged. InvalidArgument:
-// it is none of PyTorch's, names another global, or holds something else than the caller asks for.
+// it is not one of PyTorch's, names another global, or holds something else than the caller asks for.
 class TorchFile {
  public:
   static absl::StatusOr<std::unique_ptr<TorchFile>> Open(const std::string& path);
@@ -40,17 +40,17 @@ class TorchFile {
   const std::string& path() const { return path_; }
   const PickleValue& root() const { return document_->root(); }
 
-  // The value of a key of a dict, or nullptr. Null too for what is no dict.
+  // The value of a key in a dict. nullptr if the dict has no such key, or `dict` is not a dict.
   static const PickleValue* Find(const PickleValue& dict, absl::string_view key);
   static bool IsDict(const PickleValue& value);    // or an OrderedDict
   static bool IsTensor(const PickleValue& value);  // or a parameter
 
-  // `what` names it in messages. InvalidArgument: `value` is no tensor, or one of a type that is not read here.
-  // DataLoss: it does not lie within its storage.
+  // Describes the tensor `value`; `what` names it in messages. InvalidArgument: `value` is not a tensor, or has a type
+  // that is not supported. DataLoss: it does not lie within its storage.
   absl::StatusOr<TorchTensor> Tensor(const PickleValue& value, absl::string_view what) const;
 
-  // Elements [begin, begin + count) in row-major order, in the tensor's own type. Of a tensor that is not contiguous
-  // the storage is held in memory.
+  // Reads elements in row-major order, beginning with number `begin`, in the tensor's own type. If the tensor is not
+  // contiguous, its storage is kept in memory.
   absl::Status ReadBytes(const TorchTensor& tensor, int64_t begin, absl::Span<std::byte> out) const;
   // The same, converted to float32. InvalidArgument: integers.
   absl::Status ReadFloats(const TorchTensor& tensor, int64_t begin, absl::Span<float> out) const;
@@ -69,7 +69,7 @@ class TorchFile {
   const std::unique_ptr<const PickleDocument> document_;
   const std::unique_ptr<TorchStorages> storages_;
   mutable std::string held_;              // key of the storage in memory
-  mutable std::vector<std::byte> bytes_;  // of it
+  mutable std::vector<std::byte> bytes_;  // its bytes
 };
 
 }  // namespace arcshard

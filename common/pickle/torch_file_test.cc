@@ -22,7 +22,7 @@ using std::string_literals::operator""s;
 
 const std::string kData = ARCSHARD_SOURCE_DIR "/tests/data/insightface";
 
-// Nothing else's, though other tests of this file run at the same time.
+// A file name of this test alone: tests of this file may run at the same time.
 std::string TemporaryPath(absl::string_view name) {
   return absl::StrCat(::testing::TempDir(), "torch_file_test_", getpid(), name);
 }
@@ -37,7 +37,7 @@ std::vector<float> Floats(const TorchFile& file, const PickleValue& value, absl:
   return values;
 }
 
-// In both formats that PyTorch writes.
+// Tests of both formats that PyTorch writes.
 class TorchFormatTest : public ::testing::TestWithParam<const char*> {
  protected:
   TorchFormatTest() : path_(kData + "/" + GetParam()) {
@@ -88,7 +88,7 @@ TEST_P(TorchFormatTest, WhatIsNotWhatWasAskedForIsRefusedByName) {
   EXPECT_EQ(TorchFile::Find(file_->root(), "none"), nullptr);
 }
 
-// The file, changed, under a temporary name.
+// Opens a changed copy of a file.
 class TorchDamageTest : public TorchFormatTest {
  protected:
   ~TorchDamageTest() override { std::filesystem::remove(changed_); }
@@ -142,7 +142,7 @@ class TorchFileTest : public ::testing::Test {
   const std::string path_ = TemporaryPath("_other.pt");
 };
 
-// The stream format, whose objects are `pickle`.
+// A file in the stream format whose objects are `pickle`.
 std::string Stream(const std::string& pickle) {
   const std::string odd = *ReadFile(kData + "/odd_stream.pt");
   return odd.substr(0, 21) + "}." + pickle;  // the magic number and the version

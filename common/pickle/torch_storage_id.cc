@@ -29,7 +29,7 @@ constexpr absl::string_view kGlobals[] = {
     kStorageTypes[9].global,
 };
 
-absl::Status NoStorage() { return absl::InvalidArgumentError("no storage such as PyTorch writes"); }
+absl::Status NoStorage() { return absl::InvalidArgumentError("not a storage such as PyTorch writes"); }
 
 }  // namespace
 
@@ -37,7 +37,7 @@ absl::Span<const absl::string_view> TorchGlobals() { return kGlobals; }
 
 absl::StatusOr<TorchStorageId> ParseTorchStorageId(const PickleValue& value) {
   if (value.kind != Kind::kPersistent || value.items[0]->kind != Kind::kTuple) return NoStorage();
-  // ("storage", its type, key, device, elements), and before 1.6 what it is a view of.
+  // ("storage", its type, key, device, elements), and before 1.6 the storage that it is a view of.
   const std::vector<const PickleValue*>& parts = value.items[0]->items;
   if (parts.size() < 5 || parts.size() > 6 || parts[0]->text != "storage" || parts[1]->kind != Kind::kGlobal ||
       parts[2]->kind != Kind::kText || parts[4]->kind != Kind::kInt || parts[4]->integer < 0) {

@@ -12,20 +12,21 @@
 #include "common/io/tensor_dtype.h"
 #include "common/pickle/pickle_reader.h"
 
-// What torch.save writes, apart from any meaning: a pickle of the objects, and the bytes of the storages that the
-// pickle names by keys.
+// The two parts of a file of torch.save, uninterpreted: a pickle of the objects, and the bytes of the storages, which
+// the pickle refers to by keys.
 namespace arcshard {
 
-// Of one file. Not thread-safe. Errors begin with the file's path.
+// The storages of one file. Not thread-safe. Errors begin with the file's path.
 class TorchStorages {
  public:
   virtual ~TorchStorages() = default;
 
-  // Its bytes. DataLoss: a storage of that key is not there, or is not wholly in the file.
+  // The storage's size in bytes. DataLoss: there is no storage with that key, or it passes the end of the file.
   virtual absl::StatusOr<uint64_t> Size(const std::string& key) = 0;
 
-  // Fills `out` from byte `offset` of a storage. Fast where it goes on from the call before. DataLoss: that is past the
-  // end; of an archive, read from beginning to end, also where the bytes are not those that were written.
+  // Fills `out`, beginning at byte `offset` of a storage. Fast if it continues where the last call ended. DataLoss: the
+  // range passes the storage's end; or the storage of an archive was read from beginning to end, and its checksum is
+  // wrong.
   virtual absl::Status Read(const std::string& key, uint64_t offset, absl::Span<std::byte> out) = 0;
 };
 
@@ -34,24 +35,24 @@ struct TorchContents {
   std::unique_ptr<TorchStorages> storages;
 };
 
-// PyTorch's format since 1.6. FailedPrecondition: the file is no zip archive. DataLoss: it is one, but is damaged, or
-// PyTorch wrote none such. InvalidArgument: as of PickleDocument.
+// Opens a file in PyTorch's format since 1.6. FailedPrecondition: the file is not a zip archive. DataLoss: the archive
+// is damaged, or PyTorch never writes such. InvalidArgument: as PickleDocument.
 absl::StatusOr<TorchContents> OpenTorchArchive(const std::string& path);
 
-// PyTorch's format before 1.6, pickles and storages one behind the other. FailedPrecondition: it does not begin like
-// that. Else likewise.
+// Opens a file in PyTorch's format before 1.6: pickles, then storages. FailedPrecondition: the file does not begin like
+// that. Other errors are those of OpenTorchArchive.
 absl::StatusOr<TorchContents> OpenTorchStream(const std::string& path);
 
-// What the pickles of both may name.
+// The globals that pickles of both formats may name.
 absl::Span<const absl::string_view> TorchGlobals();
 
-// What a persistent id of them says.
+// A storage as a persistent id in those pickles describes it.
 struct TorchStorageId {
   TensorDtype dtype = TensorDtype::kF32;
   std::string key;
   int64_t elements = 0;
 };
-// InvalidArgument: it is none of PyTorch's; the message reads on after "is ".
+// InvalidArgument: PyTorch does not write such an id. The message lacks its subject: it continues "... is ".
 absl::StatusOr<TorchStorageId> ParseTorchStorageId(const PickleValue& value);
 
 }  // namespace arcshard

@@ -16,7 +16,7 @@ namespace {
 using Kind = PickleValue::Kind;
 using std::string_literals::operator""s;
 
-// The pickles of a magic number and of the format's version.
+// The first two pickles: a magic number and the format's version.
 const std::string& Preamble() {
   static const std::string preamble = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03."s;
   return preamble;
@@ -52,7 +52,7 @@ class StreamStorages final : public TorchStorages {
   const std::map<std::string, Place> places_;
 };
 
-// Reads a file's parts one behind the other.
+// Reads the parts of a file in their order.
 class StreamReader {
  public:
   explicit StreamReader(ReadableFile file) : file_(std::move(file)) {}
@@ -64,7 +64,7 @@ class StreamReader {
     return absl::FailedPreconditionError(absl::StrCat(file_.path(), ": is no file of PyTorch's torch.save"));
   }
 
-  // A pickle does not say how long it is: what is read is made larger until it is in.
+  // A pickle does not contain its length, so read more and more bytes until they contain all of it.
   absl::StatusOr<std::unique_ptr<PickleDocument>> TakePickle() {
     const uint64_t begin = at_;
     for (uint64_t window = kFirstWindow;; window *= 16) {
@@ -83,7 +83,7 @@ class StreamReader {
     }
   }
 
-  // The storages that `objects` names, in the order of `keys`.
+  // The places of the storages that `objects` names; they are stored in the order of `keys`.
   absl::StatusOr<std::map<std::string, StreamStorages::Place>> TakePlaces(const PickleDocument& objects,
                                                                           const PickleDocument& keys) {
     std::map<std::string, size_t> element_bytes;
@@ -133,7 +133,7 @@ absl::StatusOr<TorchContents> OpenTorchStream(const std::string& path) {
   ASSIGN_OR_RETURN(ReadableFile file, ReadableFile::Open(path));
   StreamReader reader(std::move(file));
   RETURN_IF_ERROR(reader.SkipPreamble());
-  ASSIGN_OR_RETURN(const auto system, reader.TakePickle());  // of the machine that wrote it
+  ASSIGN_OR_RETURN(const auto system, reader.TakePickle());  // describes the machine that wrote the file
   for (const auto& [key, value] : system->root().entries) {
     if (key->text == "little_endian" && value->integer != 1) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": was written on a machine that is not little-endian"));

@@ -11,9 +11,10 @@
 
 namespace arcshard {
 
-inline constexpr int kUsageError = 2;  // exit code for an argument that is wrong
+inline constexpr int kUsageError = 2;  // exit code for wrong arguments
 
-// Parses a program's arguments. A number: the program ends with it, having said why (one sentence) or printed its help.
+// Parses a program's arguments. A result is the exit code with which the program must end: the function has printed the
+// help, or logged in one sentence what is wrong.
 inline std::optional<int> ParseCommandLine(CLI::App* app, int argc, char** argv) {
   try {
     app->parse(argc, argv);
@@ -25,7 +26,7 @@ inline std::optional<int> ParseCommandLine(CLI::App* app, int argc, char** argv)
   return std::nullopt;
 }
 
-// The value of an option such as --connect-timeout. A number: as of ParseCommandLine.
+// Parses the value of an option such as --connect-timeout. A result is an exit code, as in ParseCommandLine.
 inline std::optional<int> ParseDurationOption(absl::string_view option, const std::string& text,
                                               absl::Duration* value) {
   if (absl::ParseDuration(text, value)) return std::nullopt;
@@ -33,7 +34,7 @@ inline std::optional<int> ParseDurationOption(absl::string_view option, const st
   return kUsageError;
 }
 
-// The value of --device and its like. A number: as of ParseCommandLine.
+// Parses the value of an option such as --device. A result is an exit code, as in ParseCommandLine.
 inline std::optional<int> ParseDeviceOption(absl::string_view option, const std::string& text, DeviceName* value) {
   const absl::StatusOr<DeviceName> parsed = ParseDeviceName(text);
   if (parsed.ok()) {

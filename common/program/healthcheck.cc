@@ -39,7 +39,7 @@ absl::Status CheckHealth(const std::string& address, CertifiedRole role, const S
 
 std::optional<int> HealthcheckCommand(CertifiedRole role, const std::string& default_address, int argc, char** argv) {
   if (argc < 2 || absl::string_view(argv[1]) != "healthcheck") return std::nullopt;
-  CLI::App app("Exits with 0 if this program, running on this machine, serves; else with 1 and the reason.");
+  CLI::App app("Exits with 0 if this program serves on this machine, otherwise with 1 and the reason.");
   std::string address = default_address;
   std::string timeout_text = "5s";
   SecurityOptions security_options;

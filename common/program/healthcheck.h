@@ -10,16 +10,17 @@
 
 namespace arcshard {
 
-// Asks grpc.health.v1 of the server at host:port, which has to be `role`. OK: it serves. FailedPrecondition: it answers
-// that it does not. Else: why there was no answer within `timeout`.
+// Asks the server at host:port, which must have the role `role`, by grpc.health.v1 whether it serves. OK: it does.
+// FailedPrecondition: it answers that it does not. Other errors tell why there was no answer within `timeout`;
+// Unavailable: no connection.
 absl::Status CheckHealth(const std::string& address, CertifiedRole role, const Security& security,
                          absl::Duration timeout);
 
-// `PROGRAM healthcheck [--address host:port] [--timeout 5s] [--tls-...]`, for containers. A number: the first argument
-// was healthcheck, and the program ends with it: 0 serving, 1 not (in one sentence), 2 wrong usage. nullopt: it was
-// not.
+// Runs `PROGRAM healthcheck [--address host:port] [--timeout 5s] [--tls-...]`, for containers. nullopt: the first
+// argument is not `healthcheck`. Otherwise the exit code with which the program must end: 0 it serves, 1 it does not
+// (the reason is logged), 2 wrong usage.
 //
-// role: of the program that asks about itself, with its own certificate or any other.
+// role: the program's own, since it asks about itself; its certificate may have any role.
 std::optional<int> HealthcheckCommand(CertifiedRole role, const std::string& default_address, int argc, char** argv);
 
 }  // namespace arcshard

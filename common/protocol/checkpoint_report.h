@@ -10,14 +10,15 @@
 
 namespace arcshard {
 
-// A file of a checkpoint as it was written: what its bytes must be when they are read again.
+// Describes a checkpoint's file as it was written, so that its bytes can be checked when they are read again.
 struct FileRecord {
   static constexpr uint64_t kBlockBytes = uint64_t{1} << 20;
 
   std::string name;  // within the checkpoint's folder
   uint64_t bytes = 0;
-  uint32_t crc32c = 0;                      // of the whole
-  std::vector<uint32_t> block_crc32c = {};  // of each kBlockBytes, the last may be shorter: rows can be read alone
+  uint32_t crc32c = 0;  // of the whole file
+  std::vector<uint32_t> block_crc32c =
+      {};  // of each block of kBlockBytes (the last may be shorter), to check single rows
   friend bool operator==(const FileRecord&, const FileRecord&) = default;
 };
 
@@ -26,7 +27,7 @@ struct CheckpointReport {
   View view = {};
   uint64_t step = 0;
   std::vector<FileRecord> files = {};          // durable
-  absl::Status status = absl::OkStatus();      // else: there are none, and why
+  absl::Status status = absl::OkStatus();      // if not OK there are no files
   absl::Duration took = absl::ZeroDuration();  // from the decision to the last fsync
   friend bool operator==(const CheckpointReport&, const CheckpointReport&) = default;
 };

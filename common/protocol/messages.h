@@ -13,16 +13,16 @@
 #include "common/protocol/types.h"
 #include "common/protocol/verification_report.h"
 
-// What participants and coordinator say to each other (proto/arcshard/v1/coordinator.proto), without protobuf.
+// The messages between participants and coordinator (proto/arcshard/v1/coordinator.proto), without protobuf.
 namespace arcshard {
 
 enum class Role { kShard, kWorker };
 
 // A GPU that a shard may compute on.
 struct VisibleDevice {
-  std::string uuid;             // as the driver says
+  std::string uuid;             // the driver's
   std::string name = {};        // of the model
-  uint64_t capacity_bytes = 0;  // the registration's, on this one; 0: as it stands there
+  uint64_t capacity_bytes = 0;  // replaces Registration::capacity_bytes on this GPU; 0: does not replace it
   friend bool operator==(const VisibleDevice&, const VisibleDevice&) = default;
 };
 
@@ -31,18 +31,18 @@ struct DeviceRequest {
   std::string machine;                 // the same for all containers of one machine
   std::string replica;                 // the same after a restart
   std::vector<VisibleDevice> devices;  // the preferred one first
-  std::string held = {};               // uuid of the one that holds the shard's state; empty: none does
-  bool share = false;                  // may be leased to others who say so too
+  std::string held = {};               // uuid of the GPU that holds the shard's state; empty: none does
+  bool share = false;                  // may be shared with others that set it too
   friend bool operator==(const DeviceRequest&, const DeviceRequest&) = default;
 };
 
 struct Registration {
   Role role = Role::kShard;
   std::string address;             // host:port where it listens
-  std::string host;                // for messages to people
-  int64_t pid = 0;                 // likewise
+  std::string host;                // for messages
+  int64_t pid = 0;                 // for messages
   uint64_t capacity_bytes = 0;     // shards
-  uint64_t last_decided_step = 0;  // 0: fresh
+  uint64_t last_decided_step = 0;  // 0: none
   uint64_t lineage = 0;
   View last_view = {};
   std::optional<DeviceRequest> device_request = std::nullopt;  // shards on a GPU
@@ -60,14 +60,14 @@ struct JoinedReport {
   View view = {};
 };
 
-// A vote about a step (coordinator.proto, Ready).
+// A member's vote about a step (coordinator.proto, Ready).
 struct ReadyVote {
   View view = {};
   uint64_t step = 0;
   bool finite = true;
-  double loss = 0.0;           // workers, equal for all of them
-  double target_cosine = 0.0;  // likewise
-  std::string reason = {};     // when not finite
+  double loss = 0.0;           // workers only; equal for all of them
+  double target_cosine = 0.0;  // workers only; equal for all of them
+  std::string reason = {};     // if not finite
   uint64_t corrupt_records = 0;
   friend bool operator==(const ReadyVote&, const ReadyVote&) = default;
 };
@@ -90,24 +90,24 @@ struct FailureReport {
 
 struct FinishedReport {};
 
-// How often and how long one part of a step (metric_list.h) happened.
+// The number and total time of one phase of a step (metric_list.h).
 struct PhaseTime {
   std::string name;
   uint64_t count = 0;
-  double seconds = 0.0;  // of all of them
+  double seconds = 0.0;  // in total
   friend bool operator==(const PhaseTime&, const PhaseTime&) = default;
 };
 
-// What a participant says of itself.
+// What a participant reports about itself.
 struct ParticipantStats {
   uint64_t resident_bytes = 0;
-  uint64_t held_bytes = 0;             // shards: of the range
-  std::vector<PhaseTime> phases = {};  // since the process began
+  uint64_t held_bytes = 0;             // shards: for their range
+  std::vector<PhaseTime> phases = {};  // since the process started
   friend bool operator==(const ParticipantStats&, const ParticipantStats&) = default;
 };
 
 struct HeartbeatReport {
-  std::optional<ParticipantStats> stats = std::nullopt;  // nothing: no news
+  std::optional<ParticipantStats> stats = std::nullopt;  // no value: nothing new
 };
 
 using ParticipantMessage = std::variant<Registration, DatasetReport, JoinedReport, ReadyVote, EvaluationReport,
@@ -117,9 +117,9 @@ struct Welcome {
   uint32_t id = 0;
   std::string config_yaml;
   uint64_t incarnation = 0;
-  absl::Duration heartbeat_interval = absl::ZeroDuration();  // zero: as the participant likes
-  std::string device = {};  // uuid of the GPU that is leased; empty: none was asked for
-  std::string token = {};   // tells this participant from others of its role
+  absl::Duration heartbeat_interval = absl::ZeroDuration();  // zero: the participant chooses
+  std::string device = {};                                   // uuid of the leased GPU; empty: none was requested
+  std::string token = {};                                    // distinguishes this participant from others of its role
 };
 
 struct Proceed {

@@ -1,6 +1,7 @@
 #include "common/protocol/sample_plan.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -8,7 +9,7 @@
 namespace arcshard {
 namespace {
 
-constexpr double kMostSteps = 1e15;  // doubles still tell one step from the next
+constexpr double kMostSteps = 1e15;  // doubles still represent every step up to here
 
 }  // namespace
 
@@ -41,6 +42,7 @@ SamplePlan::SamplePlan(const Options& options) : options_(options) {
 }
 
 StepPlan SamplePlan::PlanOf(uint64_t step) const {
+  assert(step >= 1);
   StepPlan plan;
   plan.step = step;
   plan.epoch = (step - 1) / steps_per_epoch_;
@@ -62,7 +64,8 @@ bool SamplePlan::EvaluationDueAfter(uint64_t step) const {
   if (step == 0) return false;
   if (step >= total_steps_) return true;
   if (options_.evaluate_every_epochs == 0.0) return false;
-  // At the steps nearest to whole multiples of the interval; an interval below a step means every step.
+  // Evaluations follow the steps nearest to whole multiples of the interval; an interval below one step means every
+  // step.
   const double interval = std::max(1.0, options_.evaluate_every_epochs * static_cast<double>(steps_per_epoch_));
   const double multiple = std::round(static_cast<double>(step) / interval);
   return multiple >= 1.0 && std::round(multiple * interval) == static_cast<double>(step);

@@ -8,15 +8,15 @@
 
 namespace arcshard {
 
-// Which samples each step of the run takes, and when the run evaluates and ends. Everything is a pure function of the
-// step's number, so nothing of it has to be remembered.
+// Which samples each step of the run takes, and when the run evaluates and ends. All of it is a pure function of the
+// step's number, so a resumed run needs no other state.
 class SamplePlan {
  public:
   struct Options {
-    uint64_t samples = 0;                // of the training set
-    uint32_t batch_size = 0;             // of a step, at least 2
+    uint64_t samples = 0;                // in the training set
+    uint32_t batch_size = 0;             // samples in a step, at least 2
     uint32_t micro_batch_size = 0;       // at least 2
-    bool keep_last_batch = false;        // an epoch's incomplete last batch: kept or dropped
+    bool keep_last_batch = false;        // keep an epoch's incomplete last batch, instead of dropping it
     double epochs = 0.0;                 // length of the run, above 0
     double evaluate_every_epochs = 0.0;  // 0: only after the last step
   };
@@ -24,13 +24,14 @@ class SamplePlan {
   // InvalidArgument: an option is out of range, or the batch is larger than the training set.
   static absl::StatusOr<SamplePlan> Create(const Options& options);
 
-  // The step's slice of its epoch's permutation, cut into micro-batches of micro_batch_size; a last one of a single
-  // sample (which has no variance) joins its predecessor. For the same reason a kept last batch of a single sample is
-  // dropped.
+  // The step's slice of its epoch's permutation, cut into micro-batches of micro_batch_size. A last micro-batch of a
+  // single sample, which has no variance, is joined to the one before; for the same reason an epoch's last batch is
+  // dropped if it is a single sample. Requires step >= 1.
   StepPlan PlanOf(uint64_t step) const;
 
   uint64_t steps_per_epoch() const { return steps_per_epoch_; }
   uint64_t total_steps() const { return total_steps_; }
+  // Whether an evaluation follows step `step`; 0 is the state before the first step.
   bool EvaluationDueAfter(uint64_t step) const;
   double EpochsAfter(uint64_t step) const { return static_cast<double>(step) / static_cast<double>(steps_per_epoch_); }
 
@@ -42,8 +43,8 @@ class SamplePlan {
   uint64_t total_steps_ = 0;
 };
 
-// The plan of the run that `config` describes, over a training set of `samples` samples: the coordinator decides by it
-// and workers load ahead by it. Errors are those of SamplePlan::Create.
+// The plan of the run that `config` describes, over a training set of `samples` samples. The coordinator and the
+// workers, which load ahead, use the same plan. Errors are those of SamplePlan::Create.
 absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t samples);
 
 }  // namespace arcshard

@@ -24,7 +24,7 @@ TEST(SamplePlan, OfAConfigurationIsWhatItsKeysSay) {
     config.data.last_batch = keep ? "keep" : "drop";
     const auto plan = SamplePlanOf(config, 20);
     ASSERT_TRUE(plan.ok()) << plan.status();
-    const uint64_t steps = keep ? 3 : 2;  // of an epoch
+    const uint64_t steps = keep ? 3 : 2;  // in an epoch
     EXPECT_EQ(plan->steps_per_epoch(), steps);
     EXPECT_EQ(plan->total_steps(), 2 * steps);
     EXPECT_TRUE(plan->EvaluationDueAfter(steps));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -8,10 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/class_range.h"
 
-// The protocol's values without protobuf: what coordinator, shard and worker decide with. common/rpc converts them.
+// The protocol's values, without protobuf. Coordinator, shards and workers make their decisions with them; common/rpc
+// converts them to and from messages.
 namespace arcshard {
 
-// A membership and its class ranges (DESIGN §3). Ordered: the incarnation counts the coordinator's starts.
+// Identifies a membership and its class ranges (DESIGN §3). Views are ordered; the incarnation counts the coordinator's
+// starts.
 struct View {
   uint64_t incarnation = 0;
   uint64_t counter = 0;
@@ -19,7 +22,7 @@ struct View {
   friend bool operator==(const View&, const View&) = default;
 };
 
-// What every mutating message carries. Steps count from 1, micro-batches of a step and attempts from 0.
+// Every message that changes state carries a Key. Steps count from 1; a step's micro-batches and attempts from 0.
 struct Key {
   View view;
   uint64_t step = 0;
@@ -48,25 +51,25 @@ struct StepPlan {
   friend bool operator==(const StepPlan&, const StepPlan&) = default;
 };
 
-// What follows a decision (or an evaluation).
+// What the members do after a decision, or after an evaluation.
 enum class NextAction { kStep, kEvaluate, kStop };
 
 struct Next {
   NextAction action = NextAction::kStop;
   StepPlan plan;            // of the next step, with kStep
-  bool checkpoint = false;  // before that: the state as it is now becomes a checkpoint
+  bool checkpoint = false;  // before the action, the current state is copied for a checkpoint
   friend bool operator==(const Next&, const Next&) = default;
 };
 
 enum class Outcome { kCommit, kSkip };
 
-// The coordinator's word about step `step`: everybody applies it or nobody does. That of the view's last_decided_step,
-// a commit of nothing, starts the run.
+// The coordinator's decision about step `step`, which all members carry out. The first decision of a view repeats its
+// last_decided_step and commits nothing; it starts the run.
 struct Decision {
   View view;
   uint64_t step = 0;
   Outcome outcome = Outcome::kCommit;
-  double lr = 0.0;  // of `step`
+  double lr = 0.0;  // learning rate of `step`
   Next next;
   friend bool operator==(const Decision&, const Decision&) = default;
 };
@@ -81,11 +84,11 @@ struct ShardMember {
 struct WorkerMember {
   uint32_t id = 0;
   std::string rendezvous;  // host:port of its TCPStore; the lowest-numbered worker's is the group's
-  std::string token = {};  // of the worker; told to shards alone
+  std::string token = {};  // the worker's; sent only to shards
   friend bool operator==(const WorkerMember&, const WorkerMember&) = default;
 };
 
-// The (worker, attempt) that stands for a micro-batch of the undecided step.
+// The worker and attempt whose result counts for a micro-batch of the undecided step.
 struct Standing {
   uint32_t micro_batch = 0;
   uint32_t worker = 0;
@@ -100,11 +103,14 @@ struct ViewAnnouncement {
   std::vector<WorkerMember> workers;  // by id ascending
   std::vector<Standing> standing;     // of the undecided step; empty in a run's first view
   uint64_t last_decided_step = 0;
-  std::string checkpoint = {};  // folder that everybody restores the state after that step from; empty: step 0
+  std::string checkpoint = {};  // folder from which all members restore the state after that step; empty: step 0
   friend bool operator==(const ViewAnnouncement&, const ViewAnnouncement&) = default;
 };
 
-// Who computes a micro-batch: position in `workers` of a view, a pure function of (view, micro-batch).
-inline size_t WorkerOfMicroBatch(uint32_t micro_batch, size_t num_workers) { return micro_batch % num_workers; }
+// The worker that computes a micro-batch, as a position in the view's `workers`. Requires num_workers > 0.
+inline size_t WorkerOfMicroBatch(uint32_t micro_batch, size_t num_workers) {
+  assert(num_workers > 0);
+  return micro_batch % num_workers;
+}
 
 }  // namespace arcshard

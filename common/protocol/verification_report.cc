@@ -6,7 +6,7 @@
 namespace arcshard {
 namespace {
 
-constexpr uint64_t kFew = 10;  // false accepts that a rate rests on
+constexpr uint64_t kFew = 10;  // false accepts; a rate measured at fewer is imprecise
 
 // 0.001 -> "1e-3", 0.05 -> "0.05".
 std::string ShortRate(double rate) {

@@ -151,7 +151,7 @@ absl::StatusOr<ViewAnnouncement> FromProto(const v1::ViewAnnouncement& announcem
     const ClassRange range{shard.range().begin(), shard.range().end()};
     if (range.begin != covered || range.end < range.begin) {
       return absl::InvalidArgumentError(absl::StrCat("the class range [", range.begin, ", ", range.end, ") of shard ",
-                                                     shard.id(), " does not go on at ", covered));
+                                                     shard.id(), " does not begin at ", covered));
     }
     covered = range.end;
     out.shards.push_back({shard.id(), shard.address(), range});

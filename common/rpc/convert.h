@@ -5,8 +5,9 @@
 #include "arcshard/v1/shared.pb.h"
 #include "common/protocol/types.h"
 
-// Between the protocol's values and their messages; convert_messages.h has what is said. The From... functions check
-// what the message alone can tell: InvalidArgument names the field.
+// Converts the protocol's values to and from protobuf; convert_messages.h does so for whole messages. FromProto checks
+// everything that can be checked without other state. InvalidArgument: a field is missing or out of range; the message
+// names it.
 namespace arcshard {
 
 v1::View ToProto(const View& view);

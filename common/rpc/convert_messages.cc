@@ -87,7 +87,7 @@ absl::StatusOr<CoordinatorMessage> FromWelcome(const v1::Welcome& message) {
                  .token = message.token()};
 }
 
-// Puts one alternative of ParticipantMessage where it belongs.
+// Stores an alternative of ParticipantMessage in its field of the protobuf.
 struct ParticipantPacker {
   v1::ParticipantMessage* out;
 
@@ -150,7 +150,7 @@ struct ParticipantPacker {
   void operator()(const CheckpointReport& report) const { *out->mutable_checkpoint() = ToProto(report); }
 };
 
-// The same of CoordinatorMessage.
+// Stores an alternative of CoordinatorMessage in its field of the protobuf.
 struct CoordinatorPacker {
   v1::CoordinatorMessage* out;
 

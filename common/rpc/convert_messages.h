@@ -5,14 +5,14 @@
 #include "common/protocol/messages.h"
 #include "common/rpc/convert_reports.h"
 
-// Between what participants and coordinator say and their messages; convert.h and
-// convert_reports.h have what these are made of.
+// Converts the messages between participants and coordinator to and from protobuf. convert.h and convert_reports.h
+// convert their parts.
 namespace arcshard {
 
 v1::ParticipantMessage ToProto(const ParticipantMessage& message);
 v1::CoordinatorMessage ToProto(const CoordinatorMessage& message);
 
-// InvalidArgument: names the field that is missing or out of range.
+// InvalidArgument: a field is missing or out of range; the message names it.
 absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& message);
 absl::StatusOr<CoordinatorMessage> FromProto(const v1::CoordinatorMessage& message);
 

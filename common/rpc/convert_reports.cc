@@ -15,7 +15,7 @@ namespace {
 constexpr int kMostAcceptRates = 16;
 constexpr int kMostPhases = 32;
 constexpr size_t kLongestPhaseName = 32;  // bytes
-constexpr int kMostFiles = 16;            // of a participant's part of a checkpoint
+constexpr int kMostFiles = 16;            // in a participant's part of a checkpoint
 constexpr size_t kLongestFileName = 255;  // bytes
 
 bool IsPhaseName(const std::string& name) {
@@ -26,7 +26,7 @@ bool IsPhaseName(const std::string& name) {
   return true;
 }
 
-// Of a file that lies in the checkpoint's folder, whatever the sender thinks.
+// Whether `name` can only be that of a file in the checkpoint's own folder; the sender is not trusted.
 bool IsFileName(const std::string& name) {
   if (name.empty() || name.size() > kLongestFileName || name.front() == '.') return false;
   for (const unsigned char c : name) {

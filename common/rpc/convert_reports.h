@@ -4,7 +4,7 @@
 #include "arcshard/v1/coordinator.pb.h"
 #include "common/protocol/messages.h"
 
-// Between reports and their messages: verifications, what a process says of itself, its part of a checkpoint.
+// Converts reports to and from protobuf: verifications, a process's statistics, its part of a checkpoint.
 namespace arcshard {
 
 v1::Verification ToProto(const VerificationReport& report);
@@ -12,7 +12,8 @@ v1::ParticipantStats ToProto(const ParticipantStats& stats);
 v1::PhaseTime ToProto(const PhaseTime& phase);
 v1::CheckpointReport ToProto(const CheckpointReport& report);
 
-// InvalidArgument: more than coordinator.proto allows, or a number or name that cannot be; names the field.
+// InvalidArgument: more entries than coordinator.proto allows, or an impossible number or name; the message names the
+// field.
 absl::StatusOr<VerificationReport> FromProto(const v1::Verification& message);
 absl::StatusOr<ParticipantStats> FromProto(const v1::ParticipantStats& message);
 absl::StatusOr<CheckpointReport> FromProto(const v1::CheckpointReport& message);

@@ -44,7 +44,7 @@ TEST(ConvertTest, WhatAMessageLacksIsNamed) {
 TEST(ConvertTest, RangesWithAGapOrShortOfAllClassesAreRefused) {
   v1::ViewAnnouncement gap = ToProto(Announcement());
   gap.mutable_shards(2)->mutable_range()->set_begin(400);
-  EXPECT_EQ(FromProto(gap).status().message(), "the class range [400, 964) of shard 2 does not go on at 322");
+  EXPECT_EQ(FromProto(gap).status().message(), "the class range [400, 964) of shard 2 does not begin at 322");
   v1::ViewAnnouncement missing = ToProto(Announcement());
   missing.set_num_classes(1000);
   EXPECT_EQ(FromProto(missing).status().message(), "the shards' ranges cover 964 of 1000 classes");

@@ -24,11 +24,11 @@
 namespace arcshard {
 namespace {
 
-constexpr absl::Duration kSayAgain = absl::Seconds(5);  // while a channel is waited for
-constexpr absl::Duration kAskWhy = absl::Milliseconds(500);
+constexpr absl::Duration kLogEvery = absl::Seconds(5);  // while AwaitConnected waits
+constexpr absl::Duration kProbeTimeout = absl::Milliseconds(500);
 
-// gRPC 1.51 takes its callback threads down with the last channel or server, and breaks when it is one of those threads
-// that drops it, as the end of a stream may. So a channel is never dropped: a process makes one for each of its peers.
+// gRPC 1.51 stops its callback threads with the last channel or server, and crashes if one of those threads drops it,
+// which can happen at the end of a stream. So channels are never destroyed: a process makes only one for each peer.
 void KeepForever(const std::shared_ptr<grpc::Channel>& channel) {
   static Mutex* const mutex = new Mutex;
   static auto* const channels = new std::vector<std::shared_ptr<grpc::Channel>>;
@@ -36,11 +36,12 @@ void KeepForever(const std::shared_ptr<grpc::Channel>& channel) {
   channels->push_back(channel);
 }
 
-// What stands between a channel and its peer, in gRPC's words, which it says to calls alone. Empty: nothing does.
+// Why a channel is not connected, in gRPC's words; empty if it is. gRPC tells the reason only to calls, so this makes
+// one.
 std::string WhyNotConnected(grpc::Channel* channel) {
   const std::shared_ptr<grpc::Channel> borrowed(channel, [](grpc::Channel*) {});
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kAskWhy));
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kProbeTimeout));
   grpc::health::v1::HealthCheckResponse response;
   const grpc::Status status =
       grpc::health::v1::Health::NewStub(borrowed)->Check(&context, grpc::health::v1::HealthCheckRequest(), &response);
@@ -111,7 +112,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
 absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   std::string reason;
-  while (!channel->WaitForConnected(absl::ToChronoTime(std::min(deadline, absl::Now() + kSayAgain)))) {
+  while (!channel->WaitForConnected(absl::ToChronoTime(std::min(deadline, absl::Now() + kLogEvery)))) {
     const std::string before = std::exchange(reason, WhyNotConnected(channel));
     if (absl::Now() >= deadline) {
       return absl::UnavailableError(absl::StrCat("waited ", absl::FormatDuration(timeout), " for ", whom,

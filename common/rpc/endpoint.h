@@ -16,21 +16,21 @@
 
 namespace arcshard {
 
-// The limit of a gRPC message on both sides, unless a server takes more: a piece of a tensor (tensor_codec.h) with what
-// travels beside it.
+// The largest gRPC message, for clients and for servers that do not accept more: a piece of a tensor (tensor_codec.h)
+// and the fields beside it.
 inline constexpr int kMaxMessageBytes = (1 << 20) + (64 << 10);
 
-// Keeps gRPC's own lines off stderr (unless GRPC_VERBOSITY is set): what goes wrong there comes back as a status, and a
-// user gets one sentence. Call first thing in main.
+// Keeps gRPC's own log off stderr, unless GRPC_VERBOSITY is set: its failures are returned as a status, so a user gets
+// one sentence. Call it first in main.
 void QuietGrpc();
 
 // A gRPC server with health checking (grpc.health.v1) and reflection.
 class RpcServer {
  public:
-  // listen: host:port; port 0 lets the system choose. The services must outlive the server. A call with a message above
-  // `max_message_bytes` ends with ResourceExhausted.
-  // FailedPrecondition: `security` does not allow it, see Security::CheckListen. Unavailable: the address cannot be
-  // listened on (in use, not of this host); the message names it.
+  // listen: host:port; with port 0 the system chooses one. The services must outlive the server. A call with a message
+  // larger than `max_message_bytes` ends with ResourceExhausted.
+  // InvalidArgument: `listen` is not host:port. FailedPrecondition: `security` does not allow it
+  // (Security::CheckListen). Unavailable: the address is in use or not of this host. Messages name the address.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& listen,
                                                           const std::vector<grpc::Service*>& services,
                                                           const Security& security = Security(),
@@ -38,10 +38,10 @@ class RpcServer {
   ~RpcServer();
 
   int port() const { return port_; }
-  // host:port as others reach it: the host of `listen` with the port that was chosen.
+  // The host of `listen` with the actual port.
   const std::string& address() const { return address_; }
 
-  // Ends all calls: in order until `grace` has passed, then by cancelling them. Idempotent.
+  // Lets calls end by themselves until `grace` has passed, then cancels the others. Idempotent.
   void Shutdown(absl::Duration grace);
 
  private:
@@ -51,13 +51,13 @@ class RpcServer {
   std::string address_;
 };
 
-// A channel to host:port, where `peer` has to be, that notices within seconds when the other host has vanished.
+// A channel to the process with the role `peer` at host:port. It detects within seconds that the other host is gone.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security, CertifiedRole peer);
-// In plaintext.
+// The same in plaintext.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 
-// Waits until the channel is connected, and logs now and then what it waits for. Unavailable: not within `timeout`;
-// "waited 60s for the coordinator at host:port, which does not answer (...)".
+// Waits until the channel is connected, and logs from time to time why it is not. Unavailable: it was not connected
+// within `timeout`: "waited 60s for the coordinator at host:port, which does not answer (...)".
 absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout);
 
 }  // namespace arcshard

@@ -26,7 +26,7 @@ struct FreeAddresses {
 };
 using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
-// Null: the name is not known; *error says why.
+// Null if the name cannot be resolved; *error is the reason.
 Addresses Resolve(const std::string& host, const std::string& port, int type, std::string* error = nullptr) {
   addrinfo hints = {};
   hints.ai_socktype = type;
@@ -46,7 +46,7 @@ bool IsLoopback(const sockaddr& address) {
   return IN6_IS_ADDR_LOOPBACK(&ip) || (IN6_IS_ADDR_V4MAPPED(&ip) && ip.s6_addr[12] == 127);
 }
 
-// The local end of a UDP socket that is connected there: connecting sends nothing.
+// The local address of a UDP socket that is connected to `there`. Connecting it sends nothing.
 absl::StatusOr<std::string> LocalEndTowards(const addrinfo& there) {
   const FileDescriptor socket(::socket(there.ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket.valid() || connect(socket.get(), there.ai_addr, there.ai_addrlen) != 0) {
@@ -57,7 +57,7 @@ absl::StatusOr<std::string> LocalEndTowards(const addrinfo& there) {
   char text[NI_MAXHOST];
   if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&local), &size) != 0 ||
       getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof(text), nullptr, 0, NI_NUMERICHOST) != 0) {
-    return absl::UnavailableError("the local address cannot be told");
+    return absl::UnavailableError("the local address cannot be determined");
   }
   return std::string(text);
 }
@@ -108,7 +108,7 @@ absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port, ab
     absl::SleepFor(kRetry);
   } while (true);
   return absl::UnavailableError(
-      absl::StrCat("cannot tell by which address of this machine ", host_port, " reaches it: ", reason));
+      absl::StrCat("cannot determine the address under which ", host_port, " reaches this machine: ", reason));
 }
 
 absl::StatusOr<std::string> AdvertisedAddress(const std::string& advertise, const std::string& listening,

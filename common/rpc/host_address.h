@@ -7,25 +7,26 @@
 
 namespace arcshard {
 
-// The host of host:port, without the brackets of an IPv6 address. InvalidArgument: it is not that.
+// The host of host:port, without the brackets of an IPv6 address. InvalidArgument: the text is not host:port.
 absl::StatusOr<std::string> HostOf(const std::string& host_port);
 
 // host:port, with brackets where the host is an IPv6 address.
 std::string JoinHostPort(const std::string& host, int port);
 
-// Whether only this machine reaches `host`: every address that it stands for is a loopback one. False when it stands
-// for none.
+// Whether only this machine can reach `host`: all its addresses are loopback addresses. False if it has none.
 bool IsLoopback(const std::string& host);
 
-// Whether it stands for all of this machine's addresses: 0.0.0.0 or ::. Nobody can connect to that from elsewhere.
+// Whether `host` means all of this machine's addresses: 0.0.0.0 or ::. Other machines cannot connect to that.
 bool IsWildcard(const std::string& host);
 
-// The address of this machine that packets to host:port leave from: where whoever is there can reach us. Tries for at
-// most `timeout`, since the name may not be known yet. Unavailable: it stayed unknown, or no route leads there.
+// The address of this machine from which packets to host:port are sent, and which that host can therefore reach.
+// Retries for at most `timeout`, since the name may not be known yet. InvalidArgument: not host:port. Unavailable: the
+// name stayed unknown, or there is no route.
 absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port, absl::Duration timeout);
 
-// What others are told to connect to: `advertise` with the port of `listening`, which is host:port. "auto":
-// LocalAddressTowards(towards). Empty: `listening` itself, or auto where its host is a wildcard.
+// The address that others are told to connect to: the host `advertise` with the port of `listening`, which is
+// host:port. If `advertise` is "auto", the host is LocalAddressTowards(towards); if it is empty, `listening` itself, or
+// auto if its host is a wildcard. Errors are those of LocalAddressTowards.
 absl::StatusOr<std::string> AdvertisedAddress(const std::string& advertise, const std::string& listening,
                                               const std::string& towards, absl::Duration timeout);
 

@@ -6,7 +6,8 @@
 
 namespace arcshard {
 
-// The one place where errors cross between Abseil and gRPC. Codes are the same numbers; the message travels as it is.
+// The only place that converts errors between Abseil and gRPC. The codes have the same numbers, and the message is
+// unchanged. Payloads (failure_details.h) are lost: messages of the protocol carry them.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 absl::Status FromGrpcStatus(const grpc::Status& status);
 

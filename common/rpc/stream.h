@@ -4,34 +4,34 @@
 
 #include "absl/status/status.h"
 
-// The two ends of a long-lived stream as the rest of arcshard sees it. server_stream.h and client_stream.h are what
-// they are made of; nothing else includes a gRPC reactor.
+// Interfaces to the two ends of a long-lived stream. server_stream.h and client_stream.h implement them; no other file
+// includes a gRPC reactor.
 namespace arcshard {
 
-// The receiving end. Called by gRPC threads, one call at a time for a stream; must not block.
+// The receiving end. gRPC's threads call it, one call at a time for a stream. It must not block.
 template <typename In>
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
-  // In the order of sending. On a server a status that is not OK ends the stream with it; on a client it cancels the
-  // call.
+  // Called for each message in the order of sending. If the result is not OK, a server ends the stream with it and a
+  // client cancels the call.
   virtual absl::Status OnMessage(const In& message) = 0;
-  // Exactly once, after the last OnMessage. Server: OK when the client half-closed in order, Cancelled when the stream
-  // broke, the status of Close or OnMessage where that ended it. Client: the server's status, Unavailable when it
-  // broke.
+  // Called exactly once, after the last OnMessage. Server: OK if the client half-closed, Cancelled if the stream broke,
+  // or the status of Close or OnMessage that ended it. Client: the status that OnMessage returned, else the server's;
+  // Unavailable if the stream broke.
   virtual void OnClosed(const absl::Status& status) = 0;
 };
 
-// The sending end. Thread-safe, never blocks: messages queue up and are sent in order. May be kept beyond the stream's
-// end.
+// The sending end. Thread-safe and never blocks: messages are queued and sent in order. It may be kept after the stream
+// has ended.
 template <typename Out>
 class StreamSender {
  public:
   virtual ~StreamSender() = default;
-  // False when the stream is closed or closing: the message is dropped.
+  // False if the stream is closed or closing: the message was dropped.
   virtual bool Send(Out message) = 0;
-  // Ends the stream once what was sent before has left. Server: with this status. Client: OK half-closes, anything else
-  // cancels the call at once.
+  // Ends the stream after the queued messages were sent. Server: with this status. Client: OK half-closes the stream,
+  // any other status cancels the call at once.
   virtual void Close(const absl::Status& status) = 0;
 };
 

@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 using Sender = std::shared_ptr<StreamSender<v1::ShardMessage>>;
 
-// Answers every message with its step; refuses step 13 and closes in order at step 99.
+// Answers every message with its step. Refuses step 13, and closes the stream with OK at step 99.
 class EchoHandler final : public StreamHandler<v1::WorkerMessage> {
  public:
   EchoHandler(Sender sender, std::function<void(absl::Status)> on_closed)
@@ -40,7 +40,7 @@ class EchoHandler final : public StreamHandler<v1::WorkerMessage> {
   const std::function<void(absl::Status)> on_closed_;
 };
 
-// A status that somebody waits for.
+// A status that a test waits for.
 class Promise {
  public:
   void Set(absl::Status status) {
@@ -109,7 +109,7 @@ class StreamTest : public ::testing::Test {
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<v1::Shard::Stub> stub_;
   std::vector<uint64_t> steps_;
-  Promise heard_;  // the first answer has come
+  Promise heard_;  // set by the first answer
   Promise closed_;
   std::shared_ptr<StreamSender<v1::WorkerMessage>> client_;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -10,7 +11,8 @@
 #include "absl/types/span.h"
 #include "arcshard/v1/shared.pb.h"
 
-// Tensors on the wire: little-endian bytes with dtype and shape, in pieces (arcshard/v1/shared.proto, Tensor).
+// Encodes and decodes tensors on the wire: little-endian bytes with dtype and shape, in pieces
+// (arcshard/v1/shared.proto, Tensor).
 namespace arcshard {
 
 inline constexpr int64_t kMaxPieceBytes = int64_t{1} << 20;
@@ -26,21 +28,23 @@ constexpr v1::DType DTypeOf<int64_t>() {
   return v1::DTYPE_INT64;
 }
 
-// How many pieces a tensor of `bytes` has; at least one, so that an empty tensor is sent too.
+// The number of pieces of a tensor of `bytes` bytes; at least one, so that an empty tensor is sent too.
 constexpr int64_t NumPieces(int64_t bytes) { return bytes == 0 ? 1 : (bytes + kMaxPieceBytes - 1) / kMaxPieceBytes; }
 
-// Fills `out` with piece number `piece` of the row-major tensor of `shape` at `data`.
+// Fills `out` with piece number `piece` of the row-major tensor of `shape` at `data`. Requires 0 <= piece <
+// NumPieces(size of the data).
 template <typename T>
 void EncodePiece(absl::Span<const int64_t> shape, absl::Span<const T> data, int64_t piece, v1::Tensor* out) {
   out->set_dtype(DTypeOf<T>());
   out->mutable_shape()->Add(shape.begin(), shape.end());
   const int64_t bytes = static_cast<int64_t>(data.size() * sizeof(T));
   const int64_t offset = piece * kMaxPieceBytes;
+  assert(piece >= 0 && piece < NumPieces(bytes));
   out->set_offset(offset);
   out->set_data(reinterpret_cast<const char*>(data.data()) + offset, std::min(kMaxPieceBytes, bytes - offset));
 }
 
-// A tensor of at most one piece.
+// Encodes a tensor of at most kMaxPieceBytes, as one piece.
 template <typename T>
 v1::Tensor EncodeTensor(absl::Span<const int64_t> shape, absl::Span<const T> data) {
   v1::Tensor out;
@@ -48,18 +52,18 @@ v1::Tensor EncodeTensor(absl::Span<const int64_t> shape, absl::Span<const T> dat
   return out;
 }
 
-// Puts the pieces of one tensor together in memory of the caller, whose size the expected shape decides: nothing is
-// allocated because a message says so. Thread-compatible.
+// Assembles the pieces of one tensor in the caller's memory. The expected shape determines its size: nothing is
+// allocated because of what a message says. Thread-compatible.
 class TensorReceiver {
  public:
-  // For pieces of a tensor of `shape` with elements T, into `out` (as many elements as the shape has). `name` is for
-  // errors.
+  // For a tensor of `shape` with elements T. `out` has as many elements as the shape. Errors name the tensor `name`.
   template <typename T>
   TensorReceiver(const char* name, std::vector<int64_t> shape, absl::Span<T> out)
       : TensorReceiver(name, DTypeOf<T>(), std::move(shape), reinterpret_cast<char*>(out.data()),
                        out.size() * sizeof(T)) {}
 
-  // InvalidArgument: dtype or shape is not the expected one, a gap, a piece too large or past the end.
+  // InvalidArgument: dtype or shape is not the expected one, the piece does not follow the one before, is too large or
+  // passes the end.
   absl::Status Add(const v1::Tensor& piece);
   bool complete() const { return started_ && received_ == size_; }
 
@@ -72,10 +76,10 @@ class TensorReceiver {
   char* data_;
   size_t size_;
   size_t received_ = 0;
-  bool started_ = false;  // an empty tensor is complete after its one piece, not before
+  bool started_ = false;  // an empty tensor is complete only after its single piece
 };
 
-// A tensor of one piece: checks dtype, shape and size, and copies it to `out`.
+// Decodes a tensor of one piece into `out`. InvalidArgument: as TensorReceiver::Add, or the tensor is incomplete.
 template <typename T>
 absl::Status DecodeTensor(const char* name, std::vector<int64_t> shape, const v1::Tensor& tensor, absl::Span<T> out) {
   TensorReceiver receiver(name, std::move(shape), out);

@@ -8,7 +8,7 @@
 
 namespace arcshard {
 
-// A folder of certificates for a test, gone with it, and what processes of each role make of them.
+// A test's folder with certificates, which the destructor deletes, and the Security of each role.
 class TestCertificates {
  public:
   TestCertificates();
@@ -19,16 +19,16 @@ class TestCertificates {
   Security SecurityOf(CertifiedRole role) const;
   cli::Identity authority() const;
 
-  // The files under a new name, with `identity` instead of a role's.
+  // Writes the files of `identity`, which need not have a role, under a new name.
   TlsFiles Write(const std::string& name, const cli::Identity& identity, const std::string& trusted) const;
-  // As `arcshard certs renew`.
+  // Does the same as `arcshard certs renew`.
   void Renew() const;
 
  private:
   std::string folder_;
 };
 
-// The certificate, in PEM, that the server at host:port shows on a new connection. Empty: the connection fails.
+// The certificate, in PEM, that the server at host:port presents on a new connection; empty if the connection fails.
 std::string CertificateShownBy(const std::string& address, const Security& security, CertifiedRole server);
 
 }  // namespace arcshard

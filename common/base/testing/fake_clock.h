@@ -7,7 +7,7 @@
 
 namespace arcshard {
 
-// For tests: stands still until it is advanced. Thread-safe.
+// For tests: the time changes only by Advance. Thread-safe.
 class FakeClock final : public Clock {
  public:
   absl::Time Now() const override { return absl::FromUnixNanos(nanos_.load()); }

@@ -17,7 +17,7 @@ namespace {
 constexpr char kWeight[] = "output_layer.weight";
 constexpr char kMomentum[] = "momentum.output_layer.weight";
 
-// Values of `rows` rows from row `begin` on. Integers below 256: bfloat16 holds them too.
+// The values of the rows in `rows`: integers below 256, which bfloat16 represents exactly.
 std::vector<float> Values(uint64_t step, uint64_t tensor, ClassRange rows) {
   std::vector<float> values;
   for (int64_t i = rows.begin * kTestDim; i < rows.end * kTestDim; ++i) {

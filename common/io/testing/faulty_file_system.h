@@ -14,23 +14,23 @@ namespace arcshard {
 
 enum class FaultKind {
   kNone,
-  kShortWrite,  // of an Append half is written, then the disk is full
-  kNoSpace,     // nothing of what would take space is done
-  kIoError,     // nothing is done; any call
-  kSyncFails,   // of a file or a folder
+  kShortWrite,  // an Append writes half of its data, then the disk is full
+  kNoSpace,     // a call that takes space fails without effect
+  kIoError,     // any call fails without effect
+  kSyncFails,   // Sync or SyncFolder fails
   kRenameFails,
-  kCrash,  // the process dies there: of an Append half is done, of other calls, and all later ones, nothing
+  kCrash,  // the process dies: an Append writes half of its data; other calls, and all later ones, have no effect
 };
 
-// For tests: another file system of which one call fails. Calls are counted over it and the files that it opened, which
-// it outlives. Thread-safe.
+// For tests: forwards to another file system and makes one call fail. Calls to it and to the files that it has opened
+// are counted together. It outlives those files. Thread-safe.
 class FaultyFileSystem final : public FileSystem {
  public:
-  // The call number `at`, from 0, suffers `kind`, if it is one that can.
+  // Call number `at`, counted from 0, suffers the fault `kind` if that fault applies to it.
   FaultyFileSystem(FileSystem* files, FaultKind kind, int64_t at) : files_(files), kind_(kind), at_(at) {}
 
   int64_t calls() const;
-  bool injected() const;  // the fault has happened
+  bool injected() const;  // whether the fault has happened
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path) override;
@@ -47,7 +47,8 @@ class FaultyFileSystem final : public FileSystem {
   class Source;
 
   bool Suffers(Call call) const;
-  // Counts the call; an error: that is its result, and it is not to be done. first_failure: the fault is this call's.
+  // Counts the call. An error is the call's result, and the call must have no effect. `first_failure` becomes true if
+  // this call is the one that suffers the fault.
   absl::Status Begin(Call call, const std::string& path, bool* first_failure = nullptr);
 
   FileSystem* const files_;

@@ -25,7 +25,7 @@ struct MemoryFileSystem::Node {
   Names names;
   Names synced_names;
 
-  // A node that has two names, or one of old and one of now, is one in the copy too.
+  // A node with two names, or with a current and a synced name, is a single node in the copy too.
   std::shared_ptr<Node> Copy(std::map<const Node*, std::shared_ptr<Node>>* copied) const {
     std::shared_ptr<Node>& copy = (*copied)[this];
     if (copy != nullptr) return copy;
@@ -79,7 +79,7 @@ class MemoryFileSystem::File final : public WritableFile {
   const std::shared_ptr<Node> node_;
 };
 
-// The bytes as they were when it was opened.
+// Reads the bytes that the file had when it was opened.
 class MemoryFileSystem::Source final : public ByteSource {
  public:
   Source(std::string path, std::string bytes) : path_(std::move(path)), bytes_(std::move(bytes)) {}

@@ -12,13 +12,13 @@
 
 namespace arcshard {
 
-// For tests: a disk in memory that knows what of it was synced, so that a power cut can be had at any moment. It keeps
-// no more than POSIX promises: a file's bytes from their last Sync on, a folder's names from its last SyncFolder on.
+// For tests: a disk in memory that tracks what was synced, so that a test can cut its power at any moment. After that
+// it holds only what POSIX promises: a file's bytes as of its last Sync, a folder's names as of its last SyncFolder.
 // Thread-safe.
 class MemoryFileSystem final : public FileSystem {
  public:
   MemoryFileSystem();
-  MemoryFileSystem(const MemoryFileSystem& other);  // as it is, what is not synced included
+  MemoryFileSystem(const MemoryFileSystem& other);  // copies unsynced changes too
   MemoryFileSystem& operator=(const MemoryFileSystem&) = delete;
   ~MemoryFileSystem() override;
 
@@ -31,16 +31,16 @@ class MemoryFileSystem final : public FileSystem {
   absl::Status SyncFolder(const std::string& path) override;
   absl::StatusOr<std::vector<Entry>> List(const std::string& path) override;
 
-  // The chance that a change which was not synced survives a power cut: disks do any of it.
+  // The chance that an unsynced change survives a power cut: real disks keep some, all or none.
   struct Survival {
-    double names = 0.0;  // of each name in a folder: created, renamed or removed; 1: of all, 0: of none
-    double bytes = 0.0;  // of each file's bytes
+    double names = 0.0;  // for each name that was created, renamed or removed in a folder; from 0 to 1
+    double bytes = 0.0;  // for each file's bytes
     uint32_t seed = 0;
   };
-  // Files that are open are gone.
+  // Open files become unusable.
   void CutPower(const Survival& survival);
 
-  // A file's bytes, as they are and synced. The file must exist.
+  // Gets or sets a file's bytes, which SetContents also syncs. Requires that the file exists.
   std::string Contents(const std::string& path) const;
   void SetContents(const std::string& path, absl::string_view contents);
 
@@ -49,9 +49,10 @@ class MemoryFileSystem final : public FileSystem {
   class File;
   class Source;
 
-  // nullptr: no such path.
+  // nullptr if the path does not exist.
   std::shared_ptr<Node> Find(absl::string_view path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The folder that a last name of `path` is or would be in, and that name. An error: there is none.
+  // The folder that contains the last name of `path`, or would contain it, and that name. An error if there is no such
+  // folder.
   struct Place {
     std::shared_ptr<Node> folder;
     std::string name;
