@@ -7,12 +7,12 @@
 
 namespace arcshard::bench {
 
-// What head_bench measures: one step of one shard that holds all classes.
+// What the benchmarks measure: a shard that holds all classes.
 struct BenchOptions {
   int64_t batch = 256;
   int64_t dim = 512;
   int64_t classes = 100000;
-  std::string compute = "float32";  // float32 | bfloat16, also of the next two
+  std::string compute = "float32";  // float32 | bfloat16; also for the next two
   std::string weights = "float32";
   std::string moments = "float32";
   std::string optimizer = "sgd";  // sgd | adamw
@@ -23,7 +23,7 @@ struct BenchOptions {
   int repeats = 9;
 };
 
-// InvalidArgument: the device is not one.
+// InvalidArgument: `device` is not a device's name.
 absl::StatusOr<head::HeadOptions> HeadOptionsOf(const BenchOptions& options);
 
 }  // namespace arcshard::bench

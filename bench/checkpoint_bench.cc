@@ -1,15 +1,18 @@
-// What a shard's part of a checkpoint costs.
+// Measures the cost of a shard's part of a checkpoint.
 //
 //   checkpoint_bench --classes 200000 --dim 512 --threads 2 --folder runs/bench
 //
-// Written alone, against a plain sequential write with fsync of as many bytes to the same folder, alternately; medians:
-// write_mb_per_s, plain_mb_per_s (MB of 10^6 bytes, the fsync included), write_ratio = write/plain.
+// First it writes checkpoints while nothing else runs, alternately with a plain sequential write and fsync of as many
+// bytes to the same folder, and prints medians: write_mb_per_s, plain_mb_per_s (in 10^6 bytes, including the fsync) and
+// write_ratio = write/plain.
 //
-// And while the head trains, with as many threads as it is given, so that nothing is idle: step_ms, the mean of steps
-// without a checkpoint; step_during_ms, of those that overlap the writing of one; step_ratio = during/without.
-// extra_s: by how much a checkpoint makes the steps that it overlaps longer, all of them together; share_percent: of
-// the training time, at one checkpoint every ten minutes. stall_s: thread time of updates that waited for the file, a
-// checkpoint. steps_during: the steps that a checkpoint overlaps.
+// Then it writes checkpoints while the head trains, and prints:
+//   step_ms, step_during_ms   mean time of a step without a checkpoint, and while one is written
+//   step_ratio                step_during_ms/step_ms
+//   steps_during              steps during a checkpoint
+//   extra_s                   time that one checkpoint adds to the steps that it overlaps, in total
+//   share_percent             extra_s as a share of the training time, with a checkpoint every ten minutes
+//   stall_s                   time per checkpoint that updates waited for the file, summed over threads
 
 #include <iostream>
 #include <memory>
@@ -45,7 +48,7 @@ absl::StatusOr<ordered_json> Measure(const Options& options) {
 
   std::vector<double> write_s, plain_s;
   uint64_t bytes = 0;
-  for (int repeat = -1; repeat < options.head.repeats; ++repeat) {  // the first is a warm-up: pages, the folder
+  for (int repeat = -1; repeat < options.head.repeats; ++repeat) {  // the first one only warms up
     ASSIGN_OR_RETURN(const CheckpointRun::Written written, run->Write());
     ASSIGN_OR_RETURN(const double plain, run->WritePlainly(written.bytes));
     bytes = written.bytes;
@@ -57,7 +60,7 @@ absl::StatusOr<ordered_json> Measure(const Options& options) {
   double without_s = 0.0, during_s = 0.0, stall_s = 0.0;
   int without = 0, during = 0;
   for (int i = 0; i < 2; ++i) RETURN_IF_ERROR(run->Step().status());
-  for (int checkpoint = -1; checkpoint < options.checkpoints; ++checkpoint) {  // likewise: memory for copies
+  for (int checkpoint = -1; checkpoint < options.checkpoints; ++checkpoint) {  // the first one only warms up
     ASSIGN_OR_RETURN(const CheckpointRun::Overlap overlap, run->StepsDuringOne());
     if (checkpoint >= 0) {
       during_s += overlap.seconds;
@@ -109,27 +112,27 @@ int Main(int argc, char** argv) {
   const auto add = [&app](const char* name, auto& value, const char* help) {
     return app.add_option(name, value, help)->capture_default_str()->take_last();
   };
-  add("--folder", options.run.folder, "Folder on the disk that is measured; what is written is removed");
-  add("--buffer-mb", options.run.buffer_mb, "MiB for rows copied aside, as checkpoint.buffer_mb")
+  add("--folder", options.run.folder, "Folder on the disk to measure; all files written there are removed");
+  add("--buffer-mb", options.run.buffer_mb, "MiB for copies of rows, as checkpoint.buffer_mb")
       ->check(CLI::Range(1, 1 << 20));
   add("--checkpoints", options.checkpoints, "Checkpoints taken while the head trains")->check(CLI::Range(1, 1000));
-  add("--steps-between", options.steps_between, "Steps between two of them")->check(CLI::Range(1, 1000));
+  add("--steps-between", options.steps_between, "Steps between two checkpoints")->check(CLI::Range(1, 1000));
   add("--batch", options.head.batch, "Samples of a step")->check(CLI::Range(1, 1 << 20));
   add("--dim", options.head.dim, "Dimensions")->check(CLI::Range(1, 65536));
   add("--classes", options.head.classes, "Classes of the shard")->check(CLI::Range(1, 1 << 30));
-  add("--compute", options.head.compute, "Type of the products' factors")->check(types);
-  add("--weights", options.head.weights, "Type that class centers are held in")->check(types);
-  add("--moments", options.head.moments, "Type that the optimizer's moments are held in")->check(types);
+  add("--compute", options.head.compute, "Type of the factors of matrix products")->check(types);
+  add("--weights", options.head.weights, "Stored type of class centers")->check(types);
+  add("--moments", options.head.moments, "Stored type of the optimizer's moments")->check(types);
   add("--optimizer", options.head.optimizer, "sgd or adamw")->check(CLI::IsMember({"sgd", "adamw"}));
-  add("--sample-rate", options.head.sample_rate, "Share of the classes that take part beside the targets")
+  add("--sample-rate", options.head.sample_rate, "Share of the classes that take part in addition to the targets")
       ->check(CLI::Range(1e-9, 1.0));
   add("--exp-budget-mb", options.head.exp_budget_mb, "MiB for exponentials kept from pass 1")
       ->check(CLI::Range(0, 1 << 20));
   add("--threads", options.head.threads, "Threads of the head")->check(CLI::Range(1, 1024));
   add("--device", options.head.device, "cpu or cuda[:N]");
-  add("--repeats", options.head.repeats, "Files written alone, of which the medians are told")
+  add("--repeats", options.head.repeats, "Checkpoints written alone, whose median is printed")
       ->check(CLI::Range(1, 1000));
-  app.add_option("--json", options.json_file, "File to write everything to as one JSON object");
+  app.add_option("--json", options.json_file, "File for all results as a JSON object");
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = Run(options);
   if (status.ok()) return 0;

@@ -1,4 +1,4 @@
-// checkpoint_bench runs, says what its header promises, and leaves nothing: on a shard so small that the figures mean
+// checkpoint_bench runs, prints all its figures, and removes its files. The shard is so small that the figures mean
 // nothing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class CheckpointBench : public testing::TestWithParam<const char*> {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  // What the program writes with these options; an empty object when it fails.
+  // The program's results with these options; an empty object if it fails.
   json Bench(const std::string& options) {
     std::filesystem::create_directories(folder_);
     const std::string file = folder_ + "/result.json";

@@ -73,7 +73,7 @@ absl::StatusOr<CheckpointRun::Written> CheckpointRun::Write() {
 }
 
 absl::StatusOr<double> CheckpointRun::WritePlainly(uint64_t bytes) {
-  // Of the rows themselves: a disk that compresses finds the same in both.
+  // Writes rows of the head, so that a file system with compression has the same data as for a checkpoint.
   const head::HeadOptions& options = step_->head()->options();
   const ClassRange rows{
       options.range.begin,

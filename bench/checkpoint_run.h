@@ -15,7 +15,7 @@
 
 namespace arcshard::bench {
 
-// A shard that trains and takes checkpoints, as the real one does. Calls come one at a time; an error ends it.
+// A shard that trains and takes checkpoints as a shard server does. Thread-compatible; it can't be used after an error.
 class CheckpointRun {
  public:
   struct Options {
@@ -24,35 +24,35 @@ class CheckpointRun {
   };
   struct Written {
     uint64_t bytes = 0;
-    double seconds = 0.0;  // to the last fsync
+    double seconds = 0.0;  // including the last fsync
   };
   struct Overlap {
     int steps = 0;
-    double seconds = 0.0;        // of them
-    double stall_seconds = 0.0;  // that threads waited for the file
+    double seconds = 0.0;        // for all steps
+    double stall_seconds = 0.0;  // that threads waited for the file, summed over threads
   };
 
-  // Creates `folder`. Errors as of Head::Create and FileSystem.
+  // Creates `folder`. Errors as for Head::Create and FileSystem.
   static absl::StatusOr<std::unique_ptr<CheckpointRun>> Create(const head::HeadOptions& head, int64_t batch,
                                                                const Options& options);
 
-  // Seconds of one step.
+  // Makes a step; returns its seconds.
   absl::StatusOr<double> Step();
 
-  // A checkpoint while nothing else runs.
+  // Writes a checkpoint while nothing else runs.
   absl::StatusOr<Written> Write();
 
-  // As many bytes by write and fsync, 1 MiB a call. Seconds.
+  // Writes `bytes` bytes in calls of 1 MiB, followed by fsync; returns the seconds.
   absl::StatusOr<double> WritePlainly(uint64_t bytes);
 
-  // A checkpoint, and steps until it is written: those that began before it was.
+  // Takes a checkpoint, and makes steps until it is written. The last of them may end after that.
   absl::StatusOr<Overlap> StepsDuringOne();
 
  private:
   CheckpointRun(std::string folder, std::unique_ptr<HeadStep> step, int64_t buffer_mb);
 
   bool IsWritten();
-  // Waits for the report, and removes what was written.
+  // Waits for the report, and removes the files of the checkpoint.
   absl::StatusOr<CheckpointReport> TakeReport();
 
   const std::string folder_;
@@ -64,9 +64,9 @@ class CheckpointRun {
 
   Mutex mutex_;
   CondVar changed_;
-  std::vector<CheckpointReport> reports_ ABSL_GUARDED_BY(mutex_);  // the latest, until it is taken
+  std::vector<CheckpointReport> reports_ ABSL_GUARDED_BY(mutex_);  // the latest, until TakeReport
 
-  shard::ShardCheckpointer checkpointer_;  // last: it reports
+  shard::ShardCheckpointer checkpointer_;  // last, because it calls back until it is destroyed
 };
 
 }  // namespace arcshard::bench

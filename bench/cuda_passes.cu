@@ -6,17 +6,19 @@ namespace {
 using head::Bfloat16;
 using head::DataType;
 using head::Nearest;
-using head::Values;
 using head::Widen;
 
 constexpr int kThreads = 256;
 constexpr int64_t kMostBlocks = 1 << 16;
 
 template <typename W, typename M>
-__global__ void Pass(int64_t size, W* w, M* v, M* second, const float* g, int64_t gradients) {
+__global__ void Pass(StreamPassArguments a) {
+  W* const w = static_cast<W*>(a.w.data);
+  M* const v = static_cast<M*>(a.v.data);
+  M* const second = static_cast<M*>(a.second.data);
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += step) {
-    const float gradient = g[i % gradients];
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < a.size; i += step) {
+    const float gradient = a.g[i % a.gradients];
     const float moment = 0.9f * Widen(v[i]) + gradient;
     v[i] = Nearest<M>(moment);
     if (second != nullptr) second[i] = Nearest<M>(0.9f * Widen(second[i]) + gradient * gradient);
@@ -25,24 +27,22 @@ __global__ void Pass(int64_t size, W* w, M* v, M* second, const float* g, int64_
 }
 
 template <typename W, typename M>
-cudaError_t Launch(int64_t size, Values w, Values v, Values second, const float* g, int64_t gradients,
-                   cudaStream_t stream) {
-  const int64_t wanted = (size + kThreads - 1) / kThreads;
+cudaError_t Launch(const StreamPassArguments& arguments, cudaStream_t stream) {
+  const int64_t wanted = (arguments.size + kThreads - 1) / kThreads;
   const int blocks = static_cast<int>(wanted < kMostBlocks ? wanted : kMostBlocks);
   if (blocks == 0) return cudaSuccess;
-  Pass<W, M><<<blocks, kThreads, 0, stream>>>(size, static_cast<W*>(w.data), static_cast<M*>(v.data),
-                                              static_cast<M*>(second.data), g, gradients);
+  Pass<W, M><<<blocks, kThreads, 0, stream>>>(arguments);
   return cudaGetLastError();
 }
 
 }  // namespace
 
-cudaError_t StreamPass(int64_t size, Values w, Values v, Values second, const float* g, int64_t gradients,
-                       cudaStream_t stream) {
-  const auto launch = w.type == DataType::kFloat32
-                          ? (v.type == DataType::kFloat32 ? Launch<float, float> : Launch<float, Bfloat16>)
-                          : (v.type == DataType::kFloat32 ? Launch<Bfloat16, float> : Launch<Bfloat16, Bfloat16>);
-  return launch(size, w, v, second, g, gradients, stream);
+cudaError_t StreamPass(const StreamPassArguments& arguments, cudaStream_t stream) {
+  const bool wide_moments = arguments.v.type == DataType::kFloat32;
+  const auto launch = arguments.w.type == DataType::kFloat32
+                          ? (wide_moments ? Launch<float, float> : Launch<float, Bfloat16>)
+                          : (wide_moments ? Launch<Bfloat16, float> : Launch<Bfloat16, Bfloat16>);
+  return launch(arguments, stream);
 }
 
 }  // namespace arcshard::bench

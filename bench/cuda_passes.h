@@ -8,9 +8,17 @@
 
 namespace arcshard::bench {
 
-// v <- momentum·v + g, w <- w - lr·v over `size` values of the device, in the types they are held in; `second`, where
-// it has data, is a second moment of g^2. g: `gradients` values of the device, read over and over. Queued on `stream`.
-cudaError_t StreamPass(int64_t size, head::Values w, head::Values v, head::Values second, const float* g,
-                       int64_t gradients, cudaStream_t stream);
+// v <- momentum·v + g, w <- w - lr·v for `size` values on the device.
+struct StreamPassArguments {
+  int64_t size = 0;
+  head::Values w;
+  head::Values v;
+  head::Values second;       // a second moment, of g^2, where it has data; in v's type
+  const float* g = nullptr;  // read again from the beginning after its end
+  int64_t gradients = 0;     // values of g
+};
+
+// Queues the pass on `stream`.
+cudaError_t StreamPass(const StreamPassArguments& arguments, cudaStream_t stream);
 
 }  // namespace arcshard::bench

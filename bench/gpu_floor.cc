@@ -7,24 +7,23 @@
 #include "bench/measure.h"
 #include "common/base/status_macros.h"
 #include "shard_server/head/cuda/cuda_blas.h"
-#include "shard_server/head/cuda/cuda_memory.h"
+#include "shard_server/head/cuda/cuda_buffer.h"
 #include "shard_server/head/cuda/cuda_stream.h"
 
 namespace arcshard::bench {
 namespace {
 
+using head::BytesOf;
 using head::ConstValues;
 using head::CudaBlas;
+using head::CudaBlockShape;
+using head::CudaBuffer;
 using head::CudaStream;
 using head::DataType;
-using head::DeviceMemory;
 using head::HeadOptions;
-using head::Values;
 
 constexpr int64_t kBlockRows[] = {4096, 16384, 65536};
 constexpr int64_t kMostBlockRows = 65536;
-
-int64_t BytesOf(DataType type) { return type == DataType::kFloat32 ? 4 : 2; }
 
 class GpuFloor final : public HeadFloor {
  public:
@@ -34,7 +33,7 @@ class GpuFloor final : public HeadFloor {
     recomputed_share_ = needed > 0 ? 1.0 - std::min(1.0, static_cast<double>(options.exp_budget_bytes) / needed) : 0.0;
   }
 
-  // Zeros everywhere: a product of a GPU takes its time whatever the factors.
+  // All buffers hold zeros: the time of a product on a GPU doesn't depend on the values.
   absl::Status Start() {
     RETURN_IF_ERROR(CUDA_STATUS(cudaSetDevice(options_.device_index)));
     ASSIGN_OR_RETURN(stream_, CudaStream::Create());
@@ -59,22 +58,25 @@ class GpuFloor final : public HeadFloor {
     for (int64_t row = 0; row < rows_; row += block_rows_) {
       const int64_t n = std::min(block_rows_, rows_ - row);
       RETURN_IF_ERROR(Cosines(row, n));
-      RETURN_IF_ERROR(blas_->AddWeightedCenters(n, batch_, dim_, Computed(q_), batch_, BlockOf(row), u_.as<float>()));
+      RETURN_IF_ERROR(blas_->AddWeightedCenters(ShapeOf(n), Computed(q_), BlockOf(row), u_.as<float>()));
     }
     for (int64_t row = 0; row < rows_; row += block_rows_) {
       const int64_t n = std::min(block_rows_, rows_ - row);
       if (row + n > recomputed_from) RETURN_IF_ERROR(Cosines(row, n));
-      RETURN_IF_ERROR(
-          blas_->ProductOfGradient(n, batch_, dim_, Computed(q_), batch_, Computed(embedding_), false, h_.as<float>()));
+      RETURN_IF_ERROR(blas_->ProductOfGradient(ShapeOf(n), Computed(q_), Computed(embedding_), false, h_.as<float>()));
     }
     return stream_.Synchronize();
   }
 
   absl::Status Stream() override {
-    const Values second{second_.data(), options_.moments};
-    RETURN_IF_ERROR(
-        CUDA_STATUS(StreamPass(rows_ * dim_, {weights_.data(), options_.weights}, {first_.data(), options_.moments},
-                               second, h_.as<float>(), dim_, stream_.get())));
+    StreamPassArguments pass;
+    pass.size = rows_ * dim_;
+    pass.w = {weights_.data(), options_.weights};
+    pass.v = {first_.data(), options_.moments};
+    pass.second = {second_.data(), options_.moments};
+    pass.g = h_.as<float>();
+    pass.gradients = dim_;
+    RETURN_IF_ERROR(CUDA_STATUS(StreamPass(pass, stream_.get())));
     return stream_.Synchronize();
   }
 
@@ -93,7 +95,7 @@ class GpuFloor final : public HeadFloor {
   double recomputed_share() const override { return recomputed_share_; }
 
  private:
-  absl::Status Zeros(DeviceMemory* memory, int64_t bytes, const char* what) {
+  absl::Status Zeros(CudaBuffer* memory, int64_t bytes, const char* what) {
     RETURN_IF_ERROR(memory->Reserve(std::max<int64_t>(bytes, 1), what));
     return stream_.Zero(memory->data(), bytes);
   }
@@ -118,10 +120,12 @@ class GpuFloor final : public HeadFloor {
   }
 
   absl::Status Cosines(int64_t row, int64_t n) {
-    return blas_->ProductOfCosines(n, batch_, dim_, BlockOf(row), Computed(embedding_), s_.as<float>(), batch_);
+    return blas_->ProductOfCosines(ShapeOf(n), BlockOf(row), Computed(embedding_), s_.as<float>());
   }
-  ConstValues Computed(const DeviceMemory& memory) const { return {memory.data(), options_.compute}; }
-  // Weights as the products take them: where they are held otherwise, a block that Read pays for.
+  CudaBlockShape ShapeOf(int64_t rows) const { return {rows, batch_, dim_, batch_}; }
+  ConstValues Computed(const CudaBuffer& memory) const { return {memory.data(), options_.compute}; }
+  // The weights of a block in the compute type. Where they are stored in another type, this is a converted block; Read
+  // measures the conversion.
   ConstValues BlockOf(int64_t row) const {
     if (options_.compute != options_.weights) return Computed(block_);
     return {weights_.as<char>() + row * dim_ * BytesOf(options_.weights), options_.weights};
@@ -133,9 +137,9 @@ class GpuFloor final : public HeadFloor {
   int64_t block_rows_ = kMostBlockRows;
   CudaStream stream_;
   std::unique_ptr<CudaBlas> blas_;
-  DeviceMemory weights_, first_, second_;  // rows×D, as held
-  DeviceMemory block_, embedding_, q_;     // as computed with
-  DeviceMemory s_, u_, h_;                 // float32
+  CudaBuffer weights_, first_, second_;  // rows×D, in the stored type
+  CudaBuffer block_, embedding_, q_;     // in the compute type
+  CudaBuffer s_, u_, h_;                 // float32
 };
 
 }  // namespace

@@ -8,8 +8,8 @@
 
 namespace arcshard::bench {
 
-// HeadFloor on GPU options.device_index: products by cuBLAS, in float32 without TF32; every part waits for the device
-// at its end. The active rows lie one after the other. Unimplemented: a build without GPU code.
+// A HeadFloor on GPU options.device_index: products by cuBLAS, without TF32. Every part waits for the device at its
+// end. The active rows are contiguous. Unimplemented: this build has no GPU code.
 absl::StatusOr<std::unique_ptr<HeadFloor>> CreateGpuFloor(const head::HeadOptions& options, int64_t batch,
                                                           int64_t active_rows);
 

@@ -1,14 +1,20 @@
-// What a step of the head costs over what no head can avoid: its matrix products, one pass over weights and moments,
-// and, where weights are not held as the products take them, one conversion. Step and floor are measured alternately in
-// this process, with the same threads; medians.
+// Compares a step of the head with the least that any head has to do (the floor, head_floor.h): its matrix products,
+// one pass over weights and moments, and, where weights are not stored in the compute type, one conversion. The step
+// and the parts of the floor are measured alternately in this process with the same number of threads; medians are
+// printed.
 //
 //   head_bench --batch 256 --dim 512 --classes 100000 --exp-budget-mb 128 --threads 2
 //
-// step_ms (Begin, Forward and Update of one micro-batch), products_ms, stream_ms and read_ms are CPU time per thread,
-// which a busy machine disturbs least, or, on a GPU, the clock's, as step_wall_ms is anyway. The products are the
-// routine and block size that were fastest of those tried. floor_ratio = step/(products + stream + read); ratio =
-// step/products. peak_extra_mb: resident memory at its highest during the first steps, beyond what was there before the
-// head and the head's weights, moments and step counts; kept exponentials included.
+//   step_ms                         Begin, Forward and Update of one micro-batch
+//   products_ms, stream_ms, read_ms the parts of the floor; the products use the fastest routine and block size found
+//   step_wall_ms                    wall time of the step
+//   floor_ratio, ratio              step/(products + stream + read), step/products
+//   peak_extra_mb                   peak of the resident memory in the first steps, minus what was resident before the
+//                                   head was created and minus weights, moments and step counts; kept exponentials
+//                                   count
+//
+// All times but step_wall_ms are CPU time per thread, on which other processes have the least influence; on a GPU they
+// are wall time.
 
 #include <iostream>
 #include <memory>
@@ -33,7 +39,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Memory of the device that is in use, by this process or, on a GPU, by all.
+// Memory in use: resident memory of this process, or, on a GPU, the negative of the free memory, since only differences
+// matter.
 absl::StatusOr<double> HeldMb(const head::HeadOptions& options) {
   if (options.device == head::Device::kCpu) return ResidentMb();
   ASSIGN_OR_RETURN(const int64_t free_bytes, head::FreeGpuBytes(options.device_index));
@@ -104,18 +111,19 @@ int Main(int argc, char** argv) {
   add("--batch", options.batch, "Samples of the step")->check(CLI::Range(1, 1 << 20));
   add("--dim", options.dim, "Dimensions")->check(CLI::Range(1, 65536));
   add("--classes", options.classes, "Classes of the shard")->check(CLI::Range(1, 1 << 30));
-  add("--compute", options.compute, "Type of the products' factors")->check(types);
-  add("--weights", options.weights, "Type that class centers are held in")->check(types);
-  add("--moments", options.moments, "Type that the optimizer's moments are held in")->check(types);
+  add("--compute", options.compute, "Type of the factors of matrix products")->check(types);
+  add("--weights", options.weights, "Stored type of class centers")->check(types);
+  add("--moments", options.moments, "Stored type of the optimizer's moments")->check(types);
   add("--optimizer", options.optimizer, "sgd or adamw")->check(CLI::IsMember({"sgd", "adamw"}));
-  add("--sample-rate", options.sample_rate, "Share of the classes that take part beside the targets")
+  add("--sample-rate", options.sample_rate, "Share of the classes that take part in addition to the targets")
       ->check(CLI::Range(1e-9, 1.0));
-  add("--exp-budget-mb", options.exp_budget_mb, "MiB for exponentials kept from pass 1; 0: computed again")
+  add("--exp-budget-mb", options.exp_budget_mb,
+      "MiB for exponentials kept from pass 1; 0: all are computed again in pass 2")
       ->check(CLI::Range(0, 1 << 20));
   add("--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
   add("--device", options.device, "cpu or cuda[:N]");
-  add("--repeats", options.repeats, "Measurements, of which the medians are told")->check(CLI::Range(1, 1000));
-  app.add_option("--json", json_file, "File to write everything to as one JSON object");
+  add("--repeats", options.repeats, "Measurements, whose median is printed")->check(CLI::Range(1, 1000));
+  app.add_option("--json", json_file, "File for all results as a JSON object");
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = Run(options, json_file);
   if (status.ok()) return 0;

@@ -1,4 +1,4 @@
-// head_bench runs, and says what its header promises: on shapes so small that the figures mean nothing.
+// head_bench runs and prints all its figures. The shapes are so small that the figures mean nothing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// Small, where the options do not say otherwise.
+// Options for a small shape, where `options` does not set them.
 std::string Shape(const std::string& options) {
   std::string shape;
   for (const char* dimension : {"--batch 6 ", "--dim 16 ", "--classes 300 "}) {
@@ -24,7 +24,7 @@ std::string Shape(const std::string& options) {
   return shape;
 }
 
-// What the program writes with these options; an empty object when it fails.
+// The program's results with these options; an empty object if it fails.
 json Bench(const std::string& options) {
   const std::string file = absl::StrCat(testing::TempDir(), "/head_bench_test_", ::getpid(), ".json");
   const std::string command = absl::StrCat(ARCSHARD_BIN_DIR "/head_bench --repeats 1 ", Shape(options), options,

@@ -10,7 +10,7 @@
 #include "bench/products.h"
 #include "common/base/status_macros.h"
 #include "shard_server/head/cpu/buffer.h"
-#include "shard_server/head/cpu/vectorised.h"
+#include "shard_server/head/cpu/kernels/vectorised.h"
 #include "shard_server/head/cpu/worker_pool.h"
 
 namespace arcshard::bench {
@@ -24,9 +24,9 @@ using head::Widen;
 
 constexpr int64_t kBlockRows[] = {256, 512, 1024};
 constexpr int64_t kMostBlockRows = 1024;
-constexpr int64_t kTrialRows = 4096;  // for each thread, while routines are tried
+constexpr int64_t kTrialRows = 4096;  // rows for each thread while routines are compared
 
-// C: what products compute with; W, M: as weights and moments are held.
+// C: compute type; W, M: stored types of weights and moments.
 template <typename C, typename W, typename M>
 class TypedFloor final : public HeadFloor {
  public:
@@ -68,7 +68,7 @@ class TypedFloor final : public HeadFloor {
         for (int repeat = 0; repeat < 4; ++repeat) {
           const double time =
               Time(options_.threads, [&] { RunProducts(kTrialRows * options_.threads); }).cpu_per_thread;
-          if (repeat > 0) times.push_back(time);  // the first one warms up
+          if (repeat > 0) times.push_back(time);  // the first one only warms up
         }
         if (fastest.second == 0 || Median(times) < best) {
           best = Median(times);
@@ -138,7 +138,7 @@ class TypedFloor final : public HeadFloor {
     return {rows * thread / options_.threads, rows * (thread + 1) / options_.threads};
   }
 
-  // Over `rows` classes, at most as many as take part.
+  // The products over the first `rows` classes that take part, or all if there are fewer.
   void RunProducts(int64_t rows) {
     rows = std::min<int64_t>(rows, static_cast<int64_t>(rows_.size()));
     pool_.Run([this, rows](int thread) {
@@ -171,8 +171,8 @@ class TypedFloor final : public HeadFloor {
     routine_.multiply(product, routine_.rows_of_call, a, b, c);
   }
 
-  // Weights as the products take them: from the whole array where they are held so, else of a block that was converted
-  // into cache, which Read pays for.
+  // The weights of a block in the compute type: in place where they are stored in it. Otherwise this is a converted
+  // block in cache; Read measures the conversion.
   const C* BlockOf(int64_t row, const Scratch& own) const {
     if constexpr (std::is_same_v<C, W>) {
       if (dim_ == options_.dim && row + kMostBlockRows < options_.num_classes) return weights_.data() + row * dim_;

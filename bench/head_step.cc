@@ -4,7 +4,7 @@
 #include <random>
 
 #include "common/base/status_macros.h"
-#include "shard_server/head/random_draws.h"
+#include "shard_server/head/arithmetic/random_draws.h"
 
 namespace arcshard::bench {
 

@@ -10,14 +10,14 @@
 
 namespace arcshard::bench {
 
-// A head, and whole steps of it: one micro-batch of normal embeddings with random labels, and gradients of the size
-// that a loss gives. Single-threaded but for the head's own threads.
+// Whole steps of a head: one micro-batch of normally distributed embeddings with random labels, and gradients as large
+// as those of a loss. Thread-compatible.
 class HeadStep {
  public:
-  // Errors as of Head::Create.
+  // Errors as for Head::Create.
   static absl::StatusOr<std::unique_ptr<HeadStep>> Create(const head::HeadOptions& options, int64_t batch);
 
-  // Begin, Forward and Update of the next step, on the same inputs each time.
+  // Calls Begin, Forward and Update for the next step, always with the same inputs.
   absl::Status Run();
 
   head::Head* head() const { return head_.get(); }

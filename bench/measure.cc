@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <fstream>
 
 #include "absl/strings/match.h"
@@ -29,6 +30,7 @@ Milliseconds Time(int threads, absl::FunctionRef<void()> work) {
 }
 
 double Median(std::vector<double> values) {
+  assert(!values.empty());
   std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
   return values[values.size() / 2];
 }

@@ -5,19 +5,19 @@
 
 #include "absl/functional/function_ref.h"
 
-// Clocks, memory and names of this machine, for benchmarks.
+// Time, memory and names of this machine, for benchmarks.
 namespace arcshard::bench {
 
 struct Milliseconds {
-  double cpu_per_thread = 0.0;  // CPU time of the whole process over `threads`: what a busy machine disturbs least
+  double cpu_per_thread = 0.0;  // CPU time of the process divided by `threads`; other processes influence it least
   double wall = 0.0;
 };
 Milliseconds Time(int threads, absl::FunctionRef<void()> work);
 
-double Median(std::vector<double> values);  // of at least one
+double Median(std::vector<double> values);  // requires at least one value
 
 double ResidentMb();      // now, in MiB
-double PeakResidentMb();  // since the process began
+double PeakResidentMb();  // since the process started, in MiB
 
 std::string ProcessorName();
 std::string CompilerName();

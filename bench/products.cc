@@ -15,7 +15,7 @@ namespace {
 
 namespace cpublas = at::native::cpublas;
 
-// --- BLAS, column-major: the transpose of c is that of b times that of a
+// --- BLAS, column-major: c^T = b^T·a^T
 
 void MultiplyBySgemm(const Product& product, int64_t, const float* a, const float* b, float* c) {
   const int m = static_cast<int>(product.n), n = static_cast<int>(product.m), k = static_cast<int>(product.k);
@@ -25,7 +25,7 @@ void MultiplyBySgemm(const Product& product, int64_t, const float* a, const floa
          &beta, c, &m);
 }
 
-// MKL's cblas_gemm_bf16bf16f32, where LibTorch carries it.
+// MKL's cblas_gemm_bf16bf16f32; null where LibTorch was built without it.
 using GemmBf16 = void(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha, const Bfloat16* a,
                       int lda, const Bfloat16* b, int ldb, float beta, float* c, int ldc);
 GemmBf16* LoadedGemmBf16() {
@@ -56,7 +56,7 @@ void MultiplyByBrgemm(const Product& product, int64_t rows_of_call, const T* a, 
   }
 }
 
-// Whether LibTorch has it for this processor: it throws where not.
+// Whether LibTorch has these products for this processor; it throws if not.
 template <typename T>
 bool HasBrgemm() {
   std::vector<T> factor(16 * 16);

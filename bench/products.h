@@ -4,20 +4,21 @@
 #include <string>
 #include <vector>
 
-#include "shard_server/head/bfloat16.h"
+#include "shard_server/head/arithmetic/bfloat16.h"
 
-// Matrix products as this machine's libraries have them, whatever the head uses: what its step is held against.
+// All matrix products that this machine's libraries offer, whichever of them the head uses.
 namespace arcshard::bench {
 
 using head::Bfloat16;
 
-// c (m×n, float32) <- a (m×k) · b (k×n), or c + that; row-major. A factor may lie transposed.
+// c (m×n, float32) <- a (m×k) · b (k×n), or c + a·b; row-major. A factor may be stored transposed.
 struct Product {
   int64_t m = 0, n = 0, k = 0;
   bool a_transposed = false, b_transposed = false, accumulate = false;
 };
 
-// One way to multiply, by the calling thread alone. `rows_of_call`: c is made in pieces of so many rows; 0: at once.
+// A routine that multiplies in the calling thread alone. `rows_of_call`: it computes this many rows of c at a time; 0:
+// all at once.
 template <typename T>
 struct Routine {
   std::string name;
@@ -25,12 +26,13 @@ struct Routine {
   int64_t rows_of_call = 0;
 };
 
-// Those that this processor and this LibTorch have; T: float or Bfloat16. A routine that needs a factor in an order of
-// its own takes it as if it were in it already: putting it there is no part of a bare product. k must be even.
+// The routines that this processor and this LibTorch have; T: float or Bfloat16. A routine that needs a special layout
+// of a factor assumes it without converting the factor, because the conversion is no part of the product. Requires an
+// even k.
 template <typename T>
 std::vector<Routine<T>> Routines();
 
-// Call in each thread after its last product of a pass: gives back what the processor lends (AMX's tiles).
+// Call in each thread after its last product of a pass: releases the processor's AMX tiles.
 void ReleaseProducts();
 
 }  // namespace arcshard::bench

@@ -6,15 +6,15 @@
 #include "absl/status/status.h"
 #include "bench/bench_options.h"
 
-// How a benchmark tells what it found.
+// The output of a benchmark's results.
 namespace arcshard::bench {
 
 nlohmann::ordered_json ToJson(const BenchOptions& options);
 
-// A line for each figure, and for what else the result holds but its options.
+// Prints a line for each entry of the result except its options.
 void PrintFigures(const nlohmann::ordered_json& result);
 
-// Nothing where `path` is empty. Unavailable: it cannot be written.
+// Does nothing if `path` is empty. Unavailable: the file can't be written.
 absl::Status WriteJson(const nlohmann::ordered_json& result, const std::string& path);
 
 }  // namespace arcshard::bench

@@ -1,4 +1,4 @@
-// The head's AdamW against torch.optim.AdamW: tests/reference/make_adamw_case.py recorded what PyTorch does.
+// The head's AdamW against results of torch.optim.AdamW that tests/reference/make_adamw_case.py recorded.
 
 #include <string>
 #include <vector>
@@ -61,10 +61,10 @@ TEST(AdamWTest, WeightsMomentsAndCountsArePyTorchsAndAClassThatTakesNoPartPauses
     int pauses = 0;
     for (int step = 1; step <= static_cast<int>(recorded.Number("steps")); ++step) {
       SCOPED_TRACE(absl::StrCat(shards, " shards, step ", step));
-      const std::vector<MicroBatchGroup> groups = {
+      const std::vector<LabelledGroup> groups = {
           {{recorded.Floats("E", step), recorded.Tensor<int64_t>("labels", step)}}};
       const HeadState before = head.State();
-      const Sums sums = head.Forward(groups);
+      const SummedOutputs sums = head.Forward(groups);
       std::vector<float> r = recorded.Floats("alpha", step);
       for (size_t i = 0; i < r.size(); ++i) r[i] = static_cast<float>(r[i] * options.scale / sums.z[i]);
       head.Update(groups, r, recorded.Floats("t", step), static_cast<float>(recorded.Number("lr")));

@@ -1,5 +1,5 @@
-// A binary of its own: it counts every operator new but the smallest, since a product of oneDNN asks for 56 bytes and
-// gives them back.
+// A separate program, because it replaces operator new to count allocations. It ignores small ones: a product of oneDNN
+// allocates 56 bytes and frees them again.
 
 #include <atomic>
 #include <cstdlib>
@@ -46,7 +46,7 @@ HeadOptions SmallOptions() {
   return options;
 }
 
-// What each of some steps allocates.
+// The number of allocations in each of some steps.
 std::vector<int64_t> AllocationsOfSteps(const HeadOptions& options, int steps) {
   const auto head = Head::Create(options, int64_t{1} << 30);
   EXPECT_TRUE(head.ok());
@@ -57,8 +57,8 @@ std::vector<int64_t> AllocationsOfSteps(const HeadOptions& options, int steps) {
       {absl::MakeSpan(z), {u.data(), kSamples, dim}, {own.data(), kSamples, dim}}};
   std::vector<int64_t> counts;
   for (int step = 1; step <= steps; ++step) {
-    MicroBatch batch = RandomMicroBatch(static_cast<uint64_t>(step), kSamples, dim, options.num_classes);
-    // All samples of one class, then of many: how many targets a block has must not matter.
+    LabelledBatch batch = RandomBatch(static_cast<uint64_t>(step), kSamples, dim, options.num_classes);
+    // In the first step, all samples have the same class: the number of targets in a block must not matter.
     if (step == 1) std::fill(batch.labels.begin(), batch.labels.end(), 2999);
     const std::vector<ForwardInput> inputs = {{{batch.embedding.data(), kSamples, dim}, batch.labels}};
     const std::vector<Group> groups = {{{inputs[0], r, t}}, {{inputs[0], r, t}}};
@@ -73,7 +73,7 @@ std::vector<int64_t> AllocationsOfSteps(const HeadOptions& options, int steps) {
 }
 
 void ExpectNoneAfter(const std::vector<int64_t>& counts, size_t first_steps) {
-  EXPECT_GT(counts[0], 0) << "the first step reserves its buffers; else this test counts nothing";
+  EXPECT_GT(counts[0], 0) << "the first step must reserve buffers, or this test counts nothing";
   for (size_t step = first_steps; step < counts.size(); ++step) EXPECT_EQ(counts[step], 0) << "step " << step + 1;
 }
 
@@ -88,8 +88,8 @@ TEST(HeadAllocationTest, NorInBfloat16WithAdamW) {
   ExpectNoneAfter(AllocationsOfSteps(options, 6), 1);
 }
 
-// A sampled step has as many rows as were drawn, and a product of a number of rows not seen before makes itself a
-// kernel: in multiples of kRowUnit there are few.
+// The number of rows of a sampled step is random, and a product of a new number of rows creates a kernel. There are few
+// such numbers, because they are rounded up to kRowUnit.
 TEST(HeadAllocationTest, NorOfASampledStepOnceItsShapesWereSeen) {
   HeadOptions options = SmallOptions();
   options.sample_rate = 0.3;

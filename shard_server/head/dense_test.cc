@@ -26,23 +26,24 @@ HeadOptions OptionsOf(const Shape& shape) {
   return options;
 }
 
-std::vector<MicroBatch> MicroBatches(uint64_t seed, const Shape& shape) {
-  std::vector<MicroBatch> batches;
+std::vector<LabelledBatch> MicroBatches(uint64_t seed, const Shape& shape) {
+  std::vector<LabelledBatch> batches;
   for (int m = 0; m < shape.micro_batches; ++m) {
-    batches.push_back(RandomMicroBatch(seed * 100 + m, shape.samples, shape.dim, shape.classes));
+    batches.push_back(RandomBatch(seed * 100 + m, shape.samples, shape.dim, shape.classes));
   }
   return batches;
 }
 
-// As a worker's loss would: alpha about 1/B.
-std::vector<float> R(const Sums& sums, float scale) {
+// Values like those of a worker's loss: α is about 1/B.
+std::vector<float> R(const SummedOutputs& sums, float scale) {
   std::vector<float> r;
   for (const double z : sums.z)
     r.push_back(static_cast<float>(z == 0 ? 0.0 : scale / z / static_cast<double>(sums.z.size())));
   return r;
 }
 
-void ExpectAgreement(ShardedHead& head, const DenseHead& dense, const Sums& sums, const Sums& expected) {
+void ExpectAgreement(ShardedHead& head, const DenseHead& dense, const SummedOutputs& sums,
+                     const SummedOutputs& expected) {
   EXPECT_LE(RelativeDifference(sums.z, expected.z), kTolerance) << "z";
   EXPECT_LE(RelativeDifference(sums.u, expected.u), kTolerance) << "U";
   EXPECT_LE(RelativeDifference(Widened(sums.own_centers), Widened(expected.own_centers)), kTolerance) << "own centers";
@@ -57,21 +58,21 @@ TEST_P(DenseTest, ThreeStepsAgreeWithTheUnshardedFormulaAndTheBudgetChangesNoBit
   HeadOptions options = OptionsOf(shape);
   const auto ranges = UnevenRanges(shape.classes, shape.shards);
   ShardedHead head(options, ranges);
-  options.exp_budget_bytes = 100 << 10;  // of some of the shapes' exponentials
+  options.exp_budget_bytes = 100 << 10;  // not enough for all exponentials of some shapes
   ShardedHead keeping_some(options, ranges);
   options.exp_budget_bytes = 64 << 20;
   ShardedHead keeping_all(options, ranges);
   DenseHead dense(options, head.Weights());
   for (uint64_t step = 1; step <= 3; ++step) {
     SCOPED_TRACE(absl::StrCat("step ", step));
-    const std::vector<MicroBatchGroup> groups = {MicroBatches(step, shape)};
-    const MicroBatch batch = Joined(groups);
-    const Sums sums = head.Forward(groups);
+    const std::vector<LabelledGroup> groups = {MicroBatches(step, shape)};
+    const LabelledBatch batch = Joined(groups);
+    const SummedOutputs sums = head.Forward(groups);
     EXPECT_EQ(keeping_some.Forward(groups), sums);
     EXPECT_EQ(keeping_all.Forward(groups), sums);
     const std::vector<float> r = R(sums, options.scale);
     std::vector<float> t = RandomNormals(step, static_cast<int64_t>(r.size()));
-    const Sums expected = dense.Forward(batch);
+    const SummedOutputs expected = dense.Forward(batch);
     head.Update(groups, r, t, 0.05f);
     keeping_some.Update(groups, r, t, 0.05f);
     keeping_all.Update(groups, r, t, 0.05f);
@@ -98,14 +99,14 @@ TEST(DenseTest, SeveralGroupsAgreeWithOneGroupAndKeptExponentialsOfAllOfThemGive
   const Shape shape = {1500, 40, 9, 4, 2, 2};
   HeadOptions options = OptionsOf(shape);
   const auto ranges = UnevenRanges(shape.classes, shape.shards);
-  const std::vector<MicroBatch> batches = MicroBatches(1, shape);
-  const std::vector<MicroBatchGroup> one = {batches};
-  const std::vector<MicroBatchGroup> several = {{batches[0]}, {batches[1], batches[2]}, {}, {batches[3]}};
+  const std::vector<LabelledBatch> batches = MicroBatches(1, shape);
+  const std::vector<LabelledGroup> one = {batches};
+  const std::vector<LabelledGroup> several = {{batches[0]}, {batches[1], batches[2]}, {}, {batches[3]}};
   const std::vector<float> t = RandomNormals(5, 36);
   std::vector<double> expected_weights, expected_momentum;
   {
     ShardedHead head(options, ranges);
-    const Sums sums = head.Forward(one);
+    const SummedOutputs sums = head.Forward(one);
     head.Update(one, R(sums, options.scale), t, 0.1f);
     expected_weights = Widened(head.Weights());
     expected_momentum = Widened(head.Momentum());
@@ -114,7 +115,7 @@ TEST(DenseTest, SeveralGroupsAgreeWithOneGroupAndKeptExponentialsOfAllOfThemGive
   for (const int64_t budget : {0, 150000, 1 << 24}) {
     options.exp_budget_bytes = budget;
     ShardedHead head(options, ranges);
-    const Sums sums = head.Forward(several);
+    const SummedOutputs sums = head.Forward(several);
     head.Update(several, R(sums, options.scale), t, 0.1f);
     EXPECT_LE(RelativeDifference(Widened(head.Weights()), expected_weights), 1e-6);
     EXPECT_LE(RelativeDifference(Widened(head.Momentum()), expected_momentum), 1e-5);
@@ -129,16 +130,16 @@ TEST(DenseTest, VectorsOfZerosHaveNoGradientAndLeaveTheOthersRight) {
   ShardedHead head(options, UnevenRanges(shape.classes, shape.shards));
   std::vector<float> weights = head.Weights();
   std::fill_n(weights.begin() + 3 * shape.dim, shape.dim, 0.0f);     // a class center
-  std::fill_n(weights.begin() + 40 * shape.dim, shape.dim, 1e-14f);  // counts as one
+  std::fill_n(weights.begin() + 40 * shape.dim, shape.dim, 1e-14f);  // a norm below 1e-12 counts as 0
   head.SetWeights(weights);
   DenseHead dense(options, weights);
-  MicroBatch batch = RandomMicroBatch(1, shape.samples, shape.dim, shape.classes);
+  LabelledBatch batch = RandomBatch(1, shape.samples, shape.dim, shape.classes);
   std::fill_n(batch.embedding.begin(), shape.dim, 0.0f);
   batch.labels[0] = 7;
   batch.labels[1] = 3;
   batch.labels[2] = 40;
-  const std::vector<MicroBatchGroup> groups = {{batch}};
-  const Sums sums = head.Forward(groups), expected = dense.Forward(batch);
+  const std::vector<LabelledGroup> groups = {{batch}};
+  const SummedOutputs sums = head.Forward(groups), expected = dense.Forward(batch);
   const std::vector<float> r = R(sums, options.scale), t = RandomNormals(9, shape.samples);
   head.Update(groups, r, t, 0.1f);
   dense.Update(batch, r, t, 0.1f);

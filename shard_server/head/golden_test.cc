@@ -1,4 +1,5 @@
-// The head alone on the reference cases of tests/data/golden: fed the case's alpha and t, since it knows no margins.
+// The head alone on the reference cases in tests/data/golden. The test passes alpha and t from the case, because the
+// head knows no margins.
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +14,7 @@
 #include "common/io/safetensors.h"
 #include "common/protocol/logit_shift.h"
 #include "gtest/gtest.h"
-#include "shard_server/head/element_ops.h"
+#include "shard_server/head/arithmetic/element_ops.h"
 #include "shard_server/head/testing/sharded_head.h"
 
 namespace arcshard::head {
@@ -32,7 +33,7 @@ std::vector<double> Minus(const std::vector<double>& x, const std::vector<double
   return difference;
 }
 
-// One file, opened: metadata as numbers, tensors by name and step.
+// An open case file: metadata as numbers, tensors by name and step.
 class GoldenCase {
  public:
   explicit GoldenCase(const std::string& name)
@@ -62,7 +63,7 @@ class GoldenCase {
     return values.ok() ? *values : std::vector<int64_t>();
   }
 
-  // Which classes take part in a step; all, unless the case is sampled.
+  // One flag for each class: whether it takes part in the step. All do unless the case is sampled.
   std::vector<uint8_t> Active(int step) const {
     const std::string name = absl::StrCat("active_", step);
     if (!file_->entries().contains(name)) return std::vector<uint8_t>(Options().num_classes, 1);
@@ -86,12 +87,12 @@ class GoldenCase {
     return options;
   }
 
-  // The micro-batches of a step, all in one group or each in its own.
-  std::vector<MicroBatchGroup> Groups(int step, bool one_group) const {
+  // The micro-batches of a step, all in one group or each in a group of its own.
+  std::vector<LabelledGroup> Groups(int step, bool one_group) const {
     const std::vector<float> embedding = Narrowed(Tensor(standardize() ? "S" : "E", step));
     const std::vector<int64_t> labels = Labels(step);
     const int64_t dim = Options().dim;
-    std::vector<MicroBatchGroup> groups(1);
+    std::vector<LabelledGroup> groups(1);
     int64_t first = 0;
     for (const auto& size : absl::StrSplit(Text("micro_batches"), ',')) {
       int64_t rows = 0;
@@ -109,9 +110,9 @@ class GoldenCase {
   absl::StatusOr<SafetensorsFile> file_;
 };
 
-// dL/dê_i = r_i·U_i + t_i·ŵ_y, then dL/de_i: without what |e_i| adds, which is the loss's.
-std::vector<double> GradientOfEmbeddings(const Sums& sums, const MicroBatch& batch, const std::vector<float>& r,
-                                         const std::vector<float>& t) {
+// dL/de_i from dL/dê_i = r_i·U_i + t_i·ŵ_y, without the term that the loss adds through |e_i| (docs/design.md §1).
+std::vector<double> GradientOfEmbeddings(const SummedOutputs& sums, const LabelledBatch& batch,
+                                         const std::vector<float>& r, const std::vector<float>& t) {
   const int64_t dim = static_cast<int64_t>(batch.embedding.size() / batch.labels.size());
   std::vector<double> gradient(batch.embedding.size());
   for (size_t i = 0; i < batch.labels.size(); ++i) {
@@ -130,8 +131,8 @@ std::vector<double> GradientOfEmbeddings(const Sums& sums, const MicroBatch& bat
   return gradient;
 }
 
-// Without each row's part along e_i: what a loss of |e_i| adds lies there.
-std::vector<double> WithoutRadialPart(std::vector<double> gradient, const MicroBatch& batch) {
+// Removes each row's component along e_i, which contains the term that a loss adds through |e_i|.
+std::vector<double> WithoutRadialPart(std::vector<double> gradient, const LabelledBatch& batch) {
   const int64_t dim = static_cast<int64_t>(batch.embedding.size() / batch.labels.size());
   for (size_t i = 0; i < batch.labels.size(); ++i) {
     const std::vector<double> unit = Unit(&batch.embedding[i * dim], dim);
@@ -142,7 +143,7 @@ std::vector<double> WithoutRadialPart(std::vector<double> gradient, const MicroB
   return gradient;
 }
 
-// From the gradient of standardised embeddings s = (e - mean)/sqrt(var + 2e-5) to that of e.
+// The gradient with respect to e from that with respect to s = (e - mean)/sqrt(var + 2e-5).
 std::vector<double> ThroughStandardization(const std::vector<double>& gradient, const std::vector<double>& e,
                                            int64_t dim) {
   const int64_t samples = static_cast<int64_t>(e.size()) / dim;
@@ -165,7 +166,7 @@ std::vector<double> ThroughStandardization(const std::vector<double>& gradient, 
 }
 
 struct Trace {
-  std::vector<Sums> sums;
+  std::vector<SummedOutputs> sums;
   std::vector<std::vector<float>> weights, momentum;
   friend bool operator==(const Trace&, const Trace&) = default;
 };
@@ -174,7 +175,7 @@ struct Case {
   std::string name;
   DataType compute;
 
-  // Of dE, dW, V and W_i - W_{i-1}: tests/data/golden/README.md.
+  // For dE, dW, V and W_i - W_{i-1}; see tests/data/golden/README.md.
   double Tolerance() const {
     if (compute == DataType::kBfloat16) return name == "softmax" ? 1.5e-1 : 4e-2;
     return name == "near_0_and_pi" ? 2e-3 : 5e-5;
@@ -186,8 +187,8 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class GoldenTest : public testing::TestWithParam<Case> {
  protected:
-  // r = alpha·s/z, with z summed over the shards.
-  static std::vector<float> R(const GoldenCase& golden, int step, const Sums& sums) {
+  // r = α·s/z, with z summed over the shards.
+  static std::vector<float> R(const GoldenCase& golden, int step, const SummedOutputs& sums) {
     std::vector<float> r = Narrowed(golden.Tensor("alpha", step));
     for (size_t i = 0; i < r.size(); ++i) {
       r[i] = sums.z[i] == 0.0 ? 0.0f : static_cast<float>(r[i] * golden.Number("scale") / sums.z[i]);
@@ -195,7 +196,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
     return r;
   }
 
-  static void CheckPass1(const GoldenCase& golden, int step, const Sums& sums, const MicroBatch& batch,
+  static void CheckPass1(const GoldenCase& golden, int step, const SummedOutputs& sums, const LabelledBatch& batch,
                          const std::vector<float>& r, const Case& c) {
     const HeadOptions options = golden.Options();
     const std::vector<double> lse = golden.Tensor("lse", step), cos = golden.Tensor("cos", step);
@@ -218,7 +219,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
     EXPECT_LE(RelativeDifference(gradient, reference), c.Tolerance()) << "dE";
   }
 
-  // Bit for bit. A class that takes part has its weight decayed, unless it is 0.
+  // Compares bit for bit. A class that takes part changes because of weight decay, unless its weights are 0.
   static void ExpectOnlyActiveClassesChanged(const std::vector<double>& before, const std::vector<double>& after,
                                              const std::vector<uint8_t>& active) {
     const size_t dim = before.size() / active.size();
@@ -229,7 +230,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
     }
   }
 
-  // All steps of the case; with `check`, every result of every step against the reference.
+  // Runs all steps of the case. With `check`, compares every result of every step with the reference.
   static Trace Run(const GoldenCase& golden, int shards, bool one_group, int64_t budget, bool check) {
     HeadOptions options = golden.Options();
     options.exp_budget_bytes = budget;
@@ -239,7 +240,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
     const auto ranges = UnevenRanges(options.num_classes, shards);
     const float lr = static_cast<float>(golden.Number("lr"));
     ShardedHead head(options, ranges);
-    options.optimizer = SgdOptions{0.0f, 0.0f};  // its momentum after a step is the gradient
+    options.optimizer = SgdOptions{0.0f, 0.0f};  // the momentum after a step is the gradient
     ShardedHead probe(options, ranges);
     head.SetWeights(Narrowed(golden.Tensor("W", 0)));
     Trace trace;
@@ -249,7 +250,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
       const auto groups = golden.Groups(step, one_group);
       const std::vector<float> t = Narrowed(golden.Tensor("t", step));
       if (step > 1 && options.compute == DataType::kBfloat16) {
-        // Each step by itself: in what follows from a rounded one, differences grow.
+        // Each step starts from the reference, because the differences of rounded steps grow.
         head.SetWeights(Narrowed(golden.Tensor("W", step - 1)));
         head.SetMoment(0, Narrowed(golden.Tensor("V", step - 1)));
         before = Widened(head.Weights());
@@ -257,7 +258,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
       probe.SetWeights(head.Weights());
       probe.SetMoment(0, std::vector<float>(before.size()));
       probe.Forward(groups);
-      const Sums sums = head.Forward(groups);
+      const SummedOutputs sums = head.Forward(groups);
       const std::vector<float> r = R(golden, step, sums);
       probe.Update(groups, r, t, 0.0f);
       head.Update(groups, r, t, lr);
@@ -266,7 +267,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
       trace.momentum.push_back(head.Momentum());
       const std::vector<double> after = Widened(head.Weights());
       if (check) {
-        // A float32 weight is itself rounded to half a unit in its last place: where only weight decay acts, as in
+        // A float32 weight is rounded by up to half a unit in the last place. Where only weight decay changes it, as in
         // one_class, that is 1e-3 of the change.
         const std::vector<double> change = Minus(golden.Tensor("W", step), golden.Tensor("W", step - 1));
         CheckPass1(golden, step, sums, Joined(groups), r, GetParam());

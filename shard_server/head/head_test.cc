@@ -40,14 +40,14 @@ std::vector<float> Weights(const Head& head) {
   return weights;
 }
 
-// A micro-batch with memory for what comes back.
+// A micro-batch with memory for its results.
 struct Exchange {
-  MicroBatch batch;
+  LabelledBatch batch;
   std::vector<float> z, u, own, r, t;
   int64_t dim;
 
   Exchange(int64_t samples, int64_t dim_in, int64_t classes)
-      : batch(RandomMicroBatch(3, samples, dim_in, classes)),
+      : batch(RandomBatch(3, samples, dim_in, classes)),
         z(samples, -1.0f),
         u(samples * dim_in, -1.0f),
         own(samples * dim_in, -7.0f),
@@ -58,7 +58,7 @@ struct Exchange {
   ForwardInput Input() const { return {{batch.embedding.data(), samples(), dim}, batch.labels}; }
   ForwardOutput Output() { return {absl::MakeSpan(z), {u.data(), samples(), dim}, {own.data(), samples(), dim}}; }
   absl::Status Forward(Head& head) {
-    head.Begin(1, batch.labels).IgnoreError();  // the step may be in hand already
+    head.Begin(1, batch.labels).IgnoreError();  // the step may have begun already
     const ForwardInput input = Input();
     const ForwardOutput output = Output();
     return head.Forward({&input, 1}, {&output, 1});
@@ -112,7 +112,7 @@ TEST(HeadTest, OptionsOutOfRangeAreRefusedByName) {
 TEST(HeadTest, ARangeLargerThanTheCapacityIsRefusedWithTheFiguresBeforeAnythingIsAllocated) {
   HeadOptions options = SmallOptions();
   options.num_classes = int64_t{1} << 40;
-  options.range = {0, options.num_classes};  // 8 PiB: allocating it first would fail otherwise than so
+  options.range = {0, options.num_classes};  // 8 PiB: an attempt to allocate it would fail with another message
   options.dim = 1024;
   options.exp_budget_bytes = 4096;
   const absl::Status status = Head::Create(options, int64_t{16} << 30).status();
@@ -205,8 +205,16 @@ TEST(HeadTest, ASampledStepTakesOnlyLabelsThatItWasBegunWith) {
               Refuses(invalid, "micro-batch 0 of the group has label 21, which was not among those that step 1"));
   exchange.batch.labels = {20, 20, 4};
   ASSERT_TRUE(exchange.Forward(*head).ok());
-  exchange.batch.labels = {20, 20, 99};  // another shard's, and not announced either
+  exchange.batch.labels = {20, 20, 99};  // another shard's label, which Begin did not get either
   EXPECT_THAT(exchange.Update(*head, 0.1f), Refuses(invalid, "group 0: micro-batch 0 of the group has label 99"));
+}
+
+TEST(HeadTest, WithoutSamplingAnyLabelOfTheRunIsTakenWhateverTheStepWasBegunWith) {
+  const auto head = MakeHead(SmallOptions());
+  Exchange exchange(3, 8, 100);
+  ASSERT_TRUE(head->Begin(1, {5}).ok());
+  EXPECT_TRUE(exchange.Forward(*head).ok());
+  EXPECT_TRUE(exchange.Update(*head, 0.1f).ok());
 }
 
 TEST(HeadTest, AMomentOrCountThatTheOptimizerDoesNotHaveIsRefused) {
@@ -326,7 +334,7 @@ TEST(HeadTest, AHeadThatTookOverWeightsAndMomentumGoesOnWithTheSameBits) {
   Exchange exchange(20, 8, 100);
   ASSERT_TRUE(exchange.Forward(*first).ok() && exchange.Update(*first, 0.1f).ok());
   std::vector<float> weights(50 * 8), momentum(50 * 8);
-  // By pieces, as a range is copied over a network.
+  // In pieces, as a range is copied over a network.
   for (const ClassRange piece : {ClassRange{10, 27}, ClassRange{27, 60}}) {
     MatrixView<float> w{weights.data() + (piece.begin - 10) * 8, piece.size(), 8};
     MatrixView<float> v{momentum.data() + (piece.begin - 10) * 8, piece.size(), 8};

@@ -11,8 +11,8 @@ namespace {
 constexpr int64_t kMaxClasses = int64_t{1} << 40;
 constexpr int64_t kMaxDim = 65536;
 constexpr int kMaxThreads = 1024;
-constexpr int64_t kMaxSamples = int64_t{1} << 24;  // of a group: BLAS counts in 32 bits
-constexpr float kMaxScale = 80.0f;                 // beyond it a logit's exponential leaves float32
+constexpr int64_t kMaxSamples = int64_t{1} << 24;  // in a group: BLAS counts in 32 bits
+constexpr float kMaxScale = 80.0f;                 // beyond it exp(l - a) leaves the range of float32
 
 template <typename... Pieces>
 absl::Status Invalid(const Pieces&... pieces) {
@@ -188,9 +188,14 @@ absl::Status CheckHeld(const HeadOptions& options, RowPart part, ClassRange rang
                  bytes, " was given");
 }
 
-absl::Status UnannouncedLabel(uint64_t step, size_t micro_batch, int64_t label) {
-  return Invalid("micro-batch ", micro_batch, " of the group has label ", label,
-                 ", which was not among those that step ", step, " was begun with: they say which classes take part");
+absl::Status CheckAnnounced(const LabelSet& announced, uint64_t step, size_t micro_batch,
+                            absl::Span<const int64_t> labels) {
+  for (const int64_t label : labels) {
+    if (announced.Contains(label)) continue;
+    return Invalid("micro-batch ", micro_batch, " of the group has label ", label,
+                   ", which was not among those that step ", step, " was begun with: they say which classes take part");
+  }
+  return absl::OkStatus();
 }
 
 int64_t SamplesOf(absl::Span<const ForwardInput> group) {

@@ -5,7 +5,10 @@
 
 namespace arcshard::head {
 
-// A row-major matrix that somebody else owns. Rows lie one after the other.
+// The smallest multiple of `unit` that is not below `n`.
+constexpr int64_t RoundedUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+// A row-major matrix in memory that the view does not own; rows follow one another without gaps.
 template <typename T>
 struct MatrixView {
   T* data = nullptr;
@@ -15,7 +18,7 @@ struct MatrixView {
   T* row(int64_t i) const { return data + i * cols; }
   int64_t size() const { return rows * cols; }
 
-  // A view that writes is a view that reads.
+  // A view that may write converts to a view that only reads.
   operator MatrixView<const T>() const  // NOLINT(google-explicit-constructor)
       requires(!std::is_const_v<T>) {
     return {data, rows, cols};

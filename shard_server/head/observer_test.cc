@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "shard_server/head/bfloat16.h"
+#include "shard_server/head/arithmetic/bfloat16.h"
 #include "shard_server/head/head.h"
 #include "shard_server/head/testing/sharded_head.h"
 #include "shard_server/head/testing/test_device.h"
@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kSamples = 12;
 
-// Everything that is held, in the order of parts, as bytes.
+// The bytes of all stored parts, in the order of RowPart.
 std::vector<std::vector<std::byte>> Held(const Head& head, ClassRange range) {
   std::vector<std::vector<std::byte>> parts;
   for (const RowPart part : {RowPart::kWeights, RowPart::kMoment0, RowPart::kMoment1, RowPart::kCounts}) {
@@ -27,7 +27,7 @@ std::vector<std::vector<std::byte>> Held(const Head& head, ClassRange range) {
   return parts;
 }
 
-// Writes down what it is told of, as it was then.
+// Records the rows that it is called for, and what they contained at that time.
 class Witness final : public UpdateObserver {
  public:
   explicit Witness(const Head* head) : head_(head) {}
@@ -42,7 +42,7 @@ class Witness final : public UpdateObserver {
   }
 
   std::vector<int64_t> classes;
-  std::vector<std::vector<std::vector<std::byte>>> held;  // of each class
+  std::vector<std::vector<std::vector<std::byte>>> held;  // the parts of each of `classes`
 
  private:
   const Head* const head_;
@@ -62,7 +62,7 @@ HeadOptions Options() {
 class Step {
  public:
   explicit Step(const HeadOptions& options)
-      : dim_(options.dim), batch_(RandomMicroBatch(3, kSamples, options.dim, options.num_classes)) {}
+      : dim_(options.dim), batch_(RandomBatch(3, kSamples, options.dim, options.num_classes)) {}
 
   absl::Status Begin(Head* head, uint64_t step) {
     absl::Status status = head->Begin(step, batch_.labels);
@@ -80,7 +80,7 @@ class Step {
   ForwardInput Input() const { return {{batch_.embedding.data(), kSamples, dim_}, batch_.labels}; }
 
   const int64_t dim_;
-  const MicroBatch batch_;
+  const LabelledBatch batch_;
   std::vector<float> z_ = std::vector<float>(kSamples), u_ = std::vector<float>(kSamples * dim_), own_ = u_;
   const std::vector<float> r_ = std::vector<float>(kSamples, 1e-25f), t_ = std::vector<float>(kSamples, -0.1f);
 };

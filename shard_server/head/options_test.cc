@@ -1,5 +1,5 @@
-// Optimizers, sampling, the filter and the types a head computes in and holds, alone and together, against the plain
-// formula in float64.
+// Optimizers, sampling, the filter, and compute and stored types, alone and in combination, against the plain formula
+// in float64.
 
 #include <cmath>
 #include <string>
@@ -69,25 +69,25 @@ class OptionsTest : public testing::TestWithParam<Choice> {
     return options;
   }
 
-  static std::vector<MicroBatchGroup> GroupsOf(uint64_t step) {
-    std::vector<MicroBatch> batches;
+  static std::vector<LabelledGroup> GroupsOf(uint64_t step) {
+    std::vector<LabelledBatch> batches;
     for (uint64_t m = 0; m < 3; ++m) {
-      batches.push_back(RandomMicroBatch(step * 10 + m, kSamples, kDim, kClasses));
-      batches.back().labels[0] = 5;  // in each micro-batch: a class with several samples
+      batches.push_back(RandomBatch(step * 10 + m, kSamples, kDim, kClasses));
+      batches.back().labels[0] = 5;  // a class with a sample in each micro-batch
     }
     return {{batches[0]}, {batches[1], batches[2]}};
   }
 
-  static std::vector<float> R(const Sums& sums) {
+  static std::vector<float> R(const SummedOutputs& sums) {
     std::vector<float> r;
     for (const double z : sums.z) r.push_back(static_cast<float>(16.0 / z / static_cast<double>(sums.z.size())));
     return r;
   }
 
-  // One step; returns its sums.
-  static Sums Step(ShardedHead& head, uint64_t step) {
+  // Makes one step and returns its summed outputs.
+  static SummedOutputs Step(ShardedHead& head, uint64_t step) {
     const auto groups = GroupsOf(step);
-    const Sums sums = head.Forward(groups);
+    const SummedOutputs sums = head.Forward(groups);
     head.Update(groups, R(sums), RandomNormals(step, static_cast<int64_t>(sums.z.size())), kLr);
     return sums;
   }
@@ -96,14 +96,14 @@ class OptionsTest : public testing::TestWithParam<Choice> {
 TEST_P(OptionsTest, OneStepAgreesWithTheFormula) {
   const Choice& choice = GetParam();
   ShardedHead head(Options(), UnevenRanges(kClasses, 3));
-  // What is held in bfloat16 starts from values that it holds exactly.
+  // Weights stored in bfloat16 are exact in float32, so both heads start from the same values.
   DenseHead dense(Options(), head.Weights());
   const auto groups = GroupsOf(1);
-  const MicroBatch batch = Joined(groups);
+  const LabelledBatch batch = Joined(groups);
   dense.Begin(batch.labels);
-  const Sums sums = head.Forward(groups), expected = dense.Forward(batch);
+  const SummedOutputs sums = head.Forward(groups), expected = dense.Forward(batch);
   const bool narrow = choice.compute == kBf16;
-  // A cosine near the filter may fall on its other side once rounded.
+  // A cosine near the filter can be on its other side after rounding.
   const double products = !narrow ? 5e-5 : choice.filter < 1 ? 2e-1 : 4e-2;
   EXPECT_LE(RelativeDifference(sums.z, expected.z), products) << "z";
   EXPECT_LE(RelativeDifference(sums.u, expected.u), products) << "U";
@@ -111,14 +111,14 @@ TEST_P(OptionsTest, OneStepAgreesWithTheFormula) {
   const std::vector<float> r = R(sums), t = RandomNormals(1, static_cast<int64_t>(r.size()));
   head.Update(groups, r, t, kLr);
   dense.Update(batch, r, t, kLr);
-  // A rounding, up or down, is off by less than 2^-7 of the value.
+  // Stochastic rounding has an error below 2^-7 of the value.
   const double held = products + (choice.moments == kBf16 ? 0x1p-7 : 0.0);
   EXPECT_LE(RelativeDifference(Widened(head.Moment(0)), dense.moment(0)), held);
   if (choice.adamw) {
     EXPECT_LE(RelativeDifference(Widened(head.Moment(1)), dense.moment(1)), 2 * held);
   }
-  // AdamW's first step is lr·sign(gradient), whatever its size: of the smallest ones bfloat16 turns the sign, and even
-  // float32 is off by a part. adamw_test.cc is exact.
+  // AdamW's first step is lr·sign(gradient), whatever the size of the gradient: bfloat16 can change the sign of the
+  // smallest gradients, and even float32 has some error. adamw_test.cc is exact.
   const double step = kLr * (!choice.adamw ? 10 * products : narrow ? 2.0 : 0.05);
   const double weight = choice.weights == kBf16 ? 0x1p-7 * Largest(dense.weights()) : 0.0;
   EXPECT_LE(LargestDifference(Widened(head.Weights()), dense.weights()), step + weight);
@@ -157,7 +157,7 @@ TEST_P(OptionsTest, KeptExponentialsGiveTheBitsOfThoseComputedAgain) {
   options.exp_budget_bytes = 1 << 20;
   ShardedHead keeping_all(options, ranges);
   for (uint64_t step = 1; step <= 3; ++step) {
-    const Sums sums = Step(again, step);
+    const SummedOutputs sums = Step(again, step);
     EXPECT_EQ(Step(keeping_some, step), sums);
     EXPECT_EQ(Step(keeping_all, step), sums);
   }
@@ -174,12 +174,12 @@ TEST_P(OptionsTest, ADiscardedStepLeavesNoTraceAndARangeTakenOverGoesOnWithTheSa
   skipping.Forward(GroupsOf(2));
   skipping.Discard();
   EXPECT_EQ(skipping.State(), state);
-  straight.Forward({});  // a step without a sample, to stay at the same number
+  straight.Forward({});  // a step without samples, to keep the step numbers equal
   straight.Discard();
   ShardedHead taking_over(Options(), ranges);
   for (int step = 1; step <= 2; ++step) taking_over.Forward({}), taking_over.Discard();
   taking_over.SetState(state);
-  EXPECT_EQ(taking_over.State(), state) << "what is held goes through float32 unchanged";
+  EXPECT_EQ(taking_over.State(), state) << "stored values pass through float32 unchanged";
   Step(straight, 3);
   Step(skipping, 3);
   Step(taking_over, 3);
@@ -190,11 +190,11 @@ TEST_P(OptionsTest, ADiscardedStepLeavesNoTraceAndARangeTakenOverGoesOnWithTheSa
 TEST_P(OptionsTest, ANonFiniteEmbeddingSpoilsItsOwnSampleOnly) {
   ShardedHead head(Options(), UnevenRanges(kClasses, 2));
   auto groups = GroupsOf(1);
-  const Sums good = head.Forward(groups);
+  const SummedOutputs good = head.Forward(groups);
   head.Discard();
   groups[0][0].embedding[2 * kDim + 3] = std::nanf("");
   ShardedHead other(Options(), UnevenRanges(kClasses, 2));
-  const Sums bad = other.Forward(groups);
+  const SummedOutputs bad = other.Forward(groups);
   for (size_t i = 0; i < good.z.size(); ++i) {
     EXPECT_EQ(std::isfinite(bad.z[i]), i != 2) << i;
     if (i == 2) continue;

@@ -1,4 +1,4 @@
-// Weights and moments held in bfloat16, rounded stochastically.
+// Weights and moments stored in bfloat16 and rounded stochastically.
 
 #include <cmath>
 #include <vector>
@@ -22,14 +22,14 @@ HeadOptions NarrowOptions(int64_t classes, int64_t dim) {
   return options;
 }
 
-// Weight decay alone moves a weight of 0.03 by 1e-4 of itself a step, a fortieth of what bfloat16 tells apart.
+// Weight decay alone changes a weight of 0.03 by 1e-4 of its value in a step, a fortieth of the resolution of bfloat16.
 TEST(RoundingTest, TenThousandUpdatesOfATenThousandthOfAWeightComeOutRightInTheMean) {
   constexpr int64_t kDim = 512;
   HeadOptions options = NarrowOptions(2, kDim);
   options.optimizer = SgdOptions{.momentum = 0.0f, .weight_decay = 1e-3f};
   ShardedHead head(options, UnevenRanges(2, 1));
   head.SetWeights(std::vector<float>(2 * kDim, 0.03125f));
-  // 10,000 steps halve it about 1.4 times; that is checked at every thousandth.
+  // 10,000 steps multiply the weights by 0.37; every thousandth step is checked.
   for (int step = 1; step <= 10000; ++step) {
     head.Forward({});
     head.Update({}, {}, {}, 0.1f);
@@ -45,7 +45,7 @@ TEST(RoundingTest, RoundedToTheNearestTheSameUpdatesWouldVanish) {
   EXPECT_EQ(Widen(RoundToNearest(0.03125f * (1.0f - 1e-4f))), 0.03125f);
 }
 
-// The update alone, since U and H are float32 sums whose order depends on the block.
+// Only the update, because U and H are float32 sums whose order depends on the blocks.
 HeadState AfterUpdates(const HeadOptions& options, int64_t rows_of_block) {
   HeadOptions own = options;
   own.range = {17, 17 + 90};
@@ -90,7 +90,7 @@ TEST(RoundingTest, NumbersOfShardsAndThreadsChangeNoBit) {
       options.threads = threads;
       ShardedHead head(options, UnevenRanges(kClasses, shards));
       for (uint64_t step = 1; step <= 3; ++step) {
-        const std::vector<MicroBatchGroup> groups = {{RandomMicroBatch(step, kSamples, kDim, kClasses)}};
+        const std::vector<LabelledGroup> groups = {{RandomBatch(step, kSamples, kDim, kClasses)}};
         head.Forward(groups);
         head.Update(groups, std::vector<float>(kSamples, 1e-25f), RandomNormals(step, kSamples), 0.1f);
       }

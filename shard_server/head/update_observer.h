@@ -1,17 +1,17 @@
 #pragma once
 
-#include "shard_server/head/cpu/block_rows.h"
+#include "shard_server/head/block_rows.h"
 
 namespace arcshard::head {
 
-// Who wants to see rows once more before a step changes them.
+// Sees rows before a step changes them; a checkpoint taken during training copies them then.
 class UpdateObserver {
  public:
   virtual ~UpdateObserver() = default;
 
-  // Called before anything of these rows changes, of which an update tells in pieces: each row once. Rows count from
-  // the head's first. Several of the head's threads call at once, of different rows. May wait, and may read any rows
-  // with Head::ReadHeld.
+  // An update calls this before it changes anything of these rows: several times for different rows, once for each row,
+  // and possibly from several of the head's threads at the same time. It may block, and it may read rows with
+  // Head::ReadHeld.
   virtual void BeforeUpdate(const BlockRows& rows) = 0;
 };
 

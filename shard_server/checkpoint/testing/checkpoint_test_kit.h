@@ -33,8 +33,8 @@ class TrainedHeads {
       : options_(options), heads_(options, ranges) {}
 
   void Step() {
-    const std::vector<head::MicroBatchGroup> groups = {
-        {head::RandomMicroBatch(++step_, kSamples, options_.dim, options_.num_classes)}};
+    const std::vector<head::LabelledGroup> groups = {
+        {head::RandomBatch(++step_, kSamples, options_.dim, options_.num_classes)}};
     heads_.Forward(groups);
     const std::vector<float> r(kSamples, 1e-25f), t(kSamples, -0.5f);
     heads_.Update(groups, r, t, 0.1f);

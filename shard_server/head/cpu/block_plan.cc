@@ -1,13 +1,14 @@
 #include "shard_server/head/cpu/block_plan.h"
 
 #include <algorithm>
+#include <cassert>
 
-#include "shard_server/head/cpu/products.h"
+#include "shard_server/head/cpu/kernels/products.h"
 
 namespace arcshard::head {
 namespace {
 
-// A block of W is 512 KiB at most (as float32), and of 1024 rows at most: measured.
+// A block of W has at most 512 KiB (as float32) and at most 1024 rows, which measured fastest.
 int64_t RowsOfBlock(int64_t dim) {
   return std::clamp<int64_t>((int64_t{1} << 17) / dim / kRowUnit * kRowUnit, kRowUnit, 1024);
 }
@@ -27,6 +28,7 @@ BlockPlan BlockPlan::Make(int64_t rows, int64_t dim, int threads) {
 }
 
 void BlockPlan::Set(int64_t rows, int64_t dim, int threads) {
+  assert(rows >= 0 && dim >= 1 && threads >= 1);
   blocks.clear();
   first_block.clear();
   max_rows = 0;

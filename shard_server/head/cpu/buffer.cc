@@ -23,7 +23,7 @@ absl::StatusOr<void*> AllocateAligned(size_t bytes, absl::string_view what) {
     return absl::ResourceExhaustedError(absl::StrCat("no memory for ", what, ": ", bytes, " bytes were refused"));
   }
 #ifdef MADV_HUGEPAGE
-  // A wish: where the system has no huge pages, nothing is lost.
+  // Advice only: a failure does no harm where the system has no huge pages.
   if (alignment == kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
   return memory;

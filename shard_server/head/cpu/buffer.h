@@ -10,12 +10,13 @@
 
 namespace arcshard::head {
 
-// Memory at a 64-byte boundary, or, where it is much, in huge pages. ResourceExhausted, with `what`: there is none.
+// Memory at a 64-byte boundary; large memory is in huge pages where the system has them. ResourceExhausted: no memory;
+// the message names `what`.
 absl::StatusOr<void*> AllocateAligned(size_t bytes, absl::string_view what);
 void FreeAligned(void* memory, size_t bytes);
 
-// Values of T in such memory. Not initialised, never copied; a large one takes memory only where it is written.
-// Thread-compatible.
+// An array of T in such memory. It is not initialised and can't be copied. The system provides the pages of a large
+// buffer when they are first written. Thread-compatible.
 template <typename T>
 class Buffer {
  public:
@@ -30,8 +31,8 @@ class Buffer {
     if (data_ != nullptr) FreeAligned(data_, static_cast<size_t>(size_) * sizeof(T));
   }
 
-  // Room for `size` values at least; what was there is lost when it grows. `what` names the buffer in the message.
-  // ResourceExhausted: there is no such memory.
+  // Makes room for at least `size` values. The contents are lost when the buffer grows. ResourceExhausted: no memory;
+  // the message names `what`.
   absl::Status Reserve(int64_t size, absl::string_view what) {
     if (size <= size_) return absl::OkStatus();
     *this = Buffer();

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "common/base/status_macros.h"
-#include "shard_server/head/cpu/block_ops.h"
-#include "shard_server/head/cpu/operands.h"
-#include "shard_server/head/cpu/products.h"
-#include "shard_server/head/element_ops.h"
-#include "shard_server/head/random_draws.h"
+#include "shard_server/head/arithmetic/element_ops.h"
+#include "shard_server/head/arithmetic/random_draws.h"
+#include "shard_server/head/cpu/kernels/block_ops.h"
+#include "shard_server/head/cpu/kernels/operands.h"
+#include "shard_server/head/cpu/kernels/products.h"
 
 namespace arcshard::head {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 template <typename T>
 constexpr DataType kTypeOf = sizeof(T) == sizeof(float) ? DataType::kFloat32 : DataType::kBfloat16;
 
-// Row by row into rows of `stride` values, and zeros beyond.
+// Copies the rows into rows of `stride` values, and fills the rest, up to a multiple of kRowUnit rows, with zeros.
 template <typename From, typename To>
 void Gather(const RowStore& weights, const BlockRows& rows, int64_t dim, int64_t stride, To* out) {
   for (int64_t i = 0; i < rows.count; ++i, out += stride) {
@@ -97,9 +97,11 @@ void ClassStore::UnitCenter(int64_t row, float* out) const {
 template <typename T>
 const T* ClassStore::Centers(const BlockRows& rows, T* scratch) const {
   const int64_t depth = DepthOf<T>(options_.dim);
-  // The rows after a block that is not a multiple of kRowUnit are the slack of zeros at the shard's end.
-  if (options_.weights == kTypeOf<T> && rows.list == nullptr && depth == options_.dim)
+  // Only the shard's last block can have a number of rows that is no multiple of kRowUnit; zeros follow it in the
+  // store.
+  if (options_.weights == kTypeOf<T> && rows.list == nullptr && depth == options_.dim) {
     return weights_.row<T>(rows.first);
+  }
   if (options_.weights == DataType::kFloat32) {
     Gather<float>(weights_, rows, options_.dim, depth, scratch);
   } else {

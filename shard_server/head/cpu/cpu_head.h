@@ -7,58 +7,45 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "shard_server/head/cpu/block_ops.h"
+#include "shard_server/head/checked_head.h"
+#include "shard_server/head/cpu/active_classes.h"
 #include "shard_server/head/cpu/buffer.h"
 #include "shard_server/head/cpu/class_store.h"
 #include "shard_server/head/cpu/kept_exponentials.h"
+#include "shard_server/head/cpu/kernels/block_ops.h"
 #include "shard_server/head/cpu/prepared_group.h"
 #include "shard_server/head/cpu/update_block.h"
 #include "shard_server/head/cpu/worker_pool.h"
-#include "shard_server/head/head.h"
-#include "shard_server/head/step_plan.h"
 
 namespace arcshard::head {
 
-// The head on the CPU; T is the compute type, float or Bfloat16. Per block of n classes that take part and group of B
-// samples, where Ê and ŵ are unit vectors:
+// The head on the CPU; T is the compute type, float or Bfloat16. For each block of n classes that take part and each
+// group of B samples, with unit vectors Ê (B×D) and ŵ (docs/design.md §1):
 //
 //   pass 1   S = W·Ê^T (n×B)     Q = exp(s·S/|w| - a)/|w|, 0 at own classes     z += sum of Q·|w|     U += Q^T·W
-//   pass 2   H = Q·(r·Ê) + t·ê/|w| at own classes, which is (dL/dŵ)/|w|;   then the optimizer's step in place
+//   pass 2   H = Q·(r·Ê) + t·ê/|w| at own classes, which is (dL/dŵ)/|w|; then the optimizer's step in place
 //
-// W, Ê, Q and r·Ê are T in the products; S, U, H and t·ê/|w| are float32. Row scales are folded into the exponential
-// and into Q, and r into Ê, so Ŵ is never formed. Each thread walks its own blocks with its own U and z; they are added
-// up in the order of threads. Rows of a sampled step are gathered block by block, once in each pass.
+// W, Ê, Q and r·Ê have type T in the products; S, U, H and t·ê/|w| are float32. The scale of a row is folded into the
+// exponential and into Q, and r is folded into Ê, so Ŵ is never formed. Each thread processes its own blocks with its
+// own U and z, and these are added in the order of the threads. The rows of a sampled step are gathered block by block,
+// once in each pass.
 template <typename T>
-class CpuHead final : public Head {
+class CpuHead final : public CheckedHead {
  public:
-  // `options` were checked. ResourceExhausted: no memory.
+  // Requires options that CheckOptions accepts. ResourceExhausted: no memory.
   static absl::StatusOr<std::unique_ptr<CpuHead>> Create(const HeadOptions& options);
 
-  const HeadOptions& options() const override { return store_.options(); }
-  absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) override;
-  absl::Status Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) override;
-  absl::Status Update(absl::Span<const Group> groups, float lr) override;
-  void Discard() override;
-  absl::Status ReadWeights(ClassRange range, MatrixView<float> out) const override;
-  absl::Status ReadMoment(int moment, ClassRange range, MatrixView<float> out) const override;
-  absl::Status WriteWeights(ClassRange range, MatrixView<const float> rows) override;
-  absl::Status WriteMoment(int moment, ClassRange range, MatrixView<const float> rows) override;
-  absl::Status ReadCounts(ClassRange range, absl::Span<uint32_t> out) const override;
-  absl::Status WriteCounts(ClassRange range, absl::Span<const uint32_t> counts) override;
-  absl::Status ReadHeld(RowPart part, ClassRange range, absl::Span<std::byte> out) const override;
-  void Observe(UpdateObserver* observer) override { observer_ = observer; }
-
  private:
-  // What a thread has for itself, of a block but for u and z.
-  struct Worker {
-    Buffer<float> s;              // rows×stride, where Q is not float32
-    Buffer<T> q;                  // rows×stride, where it is not kept
+  // Memory of one thread: for one block, except u and z.
+  struct Scratch {
+    Buffer<float> s;              // rows×stride; unused where Q is float32
+    Buffer<T> q;                  // rows×stride; unused where the block's Q is kept
     Buffer<T> q_transposed;       // stride×rows
-    Buffer<T> centers;            // rows×depth, where they are not used as they lie
-    Buffer<T> paired_centers;     // rows×D, in bfloat16
-    Buffer<float> inverse_norms;  // rows, where they are not used as they lie
+    Buffer<T> centers;            // rows×depth; unused where the stored centers can be used in place
+    Buffer<T> paired_centers;     // rows×D, bfloat16 only
+    Buffer<float> inverse_norms;  // rows; unused where the stored ones can be used in place
     Buffer<float> h;              // rows×D
-    Buffer<uint32_t> randoms;     // of a row
+    Buffer<uint32_t> randoms;     // random bits for one row
     Buffer<float> block_z;        // B
     Buffer<float> u;              // stride×D
     Buffer<double> z;             // B
@@ -67,38 +54,47 @@ class CpuHead final : public Head {
   // Where the results of one sample of the group go.
   struct OutputRow {
     float* z;
-    float* u;
-    float* own_center;
+    float* u;           // D
+    float* own_center;  // D
   };
 
   explicit CpuHead(const HeadOptions& options);
   absl::Status Allocate();
-  absl::Status ReserveWorkers(int64_t samples, bool pass_1);
-  absl::Status CheckLabels(absl::Span<const ForwardInput> group) const;
-  absl::Status CheckUpdate(absl::Span<const Group> groups, float lr) const;
+  absl::Status ReserveScratch(int64_t samples, bool pass_1);
 
-  absl::Span<const float> InverseNorms(const BlockRows& rows, const T* centers, Worker& worker) const;
-  // Q of a block into `q`, from its centers and the group's unit embeddings; worker.block_z gets the block's z.
-  void ComputeExponentials(const Block& block, const T* centers, const PreparedGroup<T>& group, Worker& worker,
+  absl::Status DoBegin(uint64_t step, const LabelSet& labels) override;
+  absl::Status DoForward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) override;
+  absl::Status DoUpdate(absl::Span<const Group> groups, float lr) override;
+  void DoDiscard() override { kept_.Clear(); }
+  absl::Status DoReadWeights(int64_t first, MatrixView<float> out) const override;
+  absl::Status DoReadMoment(int moment, int64_t first, MatrixView<float> out) const override;
+  absl::Status DoWriteWeights(int64_t first, MatrixView<const float> rows) override;
+  absl::Status DoWriteMoment(int moment, int64_t first, MatrixView<const float> rows) override;
+  absl::Status DoReadCounts(int64_t first, absl::Span<uint32_t> out) const override;
+  absl::Status DoWriteCounts(int64_t first, absl::Span<const uint32_t> counts) override;
+  absl::Status DoReadHeld(RowPart part, int64_t first, absl::Span<std::byte> out) const override;
+
+  absl::Span<const float> InverseNorms(const BlockRows& rows, const T* centers, Scratch& scratch) const;
+  // Computes the block's Q into `q` from its centers and the group's unit embeddings, and the block's part of z into
+  // scratch.block_z.
+  void ComputeExponentials(const Block& block, const T* centers, const PreparedGroup<T>& group, Scratch& scratch,
                            T* q) const;
   // The block's centers as a right factor.
-  const T* Paired(const T* centers, int64_t rows, Worker& worker) const;
+  const T* Paired(const T* centers, int64_t rows, Scratch& scratch) const;
   void ForwardBlocks(int thread);
   void AddUpOutputs(int thread);
   void UpdateBlocks(int thread, absl::Span<const PreparedGroup<T>> groups, const UpdateStep& update);
   void AddOwnClasses(const Block& block, const PreparedGroup<T>& group, float* h) const;
 
   ClassStore store_;
-  UpdateObserver* observer_ = nullptr;
-  uint64_t step_ = 0;  // in hand; 0: none
   const NegativeExponential exponential_;
-  StepPlan plan_;
+  ActiveClasses active_;
   WorkerPool pool_;
-  KeptExponentials kept_;        // and how many samples each group since the last Update had
-  std::vector<Worker> workers_;  // one for each thread
+  KeptExponentials kept_;
+  std::vector<Scratch> scratch_;  // one for each thread
   PreparedGroup<T> forward_;
-  std::vector<OutputRow> outputs_;        // of forward_'s samples
-  std::vector<PreparedGroup<T>> update_;  // grows to the most groups of a step
+  std::vector<OutputRow> outputs_;        // for the samples of forward_
+  std::vector<PreparedGroup<T>> update_;  // grows to the largest number of groups of a step
 };
 
 extern template class CpuHead<float>;

@@ -8,24 +8,24 @@
 
 namespace arcshard::head {
 
-// The blocks of Q that pass 1 leaves for pass 2, within a budget of bytes: groups take what is left in the order they
-// come, and where a group's blocks don't all fit, those that do are spread evenly, so that all threads profit alike.
-// Thread-compatible; Slot may be called by all threads at once.
+// The blocks of Q that pass 1 keeps for pass 2, within a budget of bytes. Each group takes what the groups before it
+// have left. Where not all blocks of a group fit, those that are kept are spread evenly, so that all threads benefit
+// equally. Thread-compatible; all threads may call Slot at the same time.
 class KeptExponentials {
  public:
-  // ResourceExhausted: the budget can't be had.
+  // ResourceExhausted: no memory for the budget.
   absl::Status Init(int64_t budget_bytes);
 
-  // The next group: `samples` of it, and `blocks` blocks of `bytes_per_block`, a multiple of 64.
+  // Adds a group with `samples` samples and `blocks` blocks. Requires `bytes_per_block` to be a multiple of 64.
   void AddGroup(int64_t samples, int64_t blocks, int64_t bytes_per_block);
 
-  // All groups are done with.
+  // Forgets all groups.
   void Clear();
 
   int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t samples(int64_t group) const { return groups_[static_cast<size_t>(group)].samples; }
 
-  // Where the block's Q is kept, at a 64-byte boundary; null: it is not.
+  // Where the block's Q is kept, at a 64-byte boundary; null if it is not kept.
   void* Slot(int64_t group, int64_t block) const;
 
  private:

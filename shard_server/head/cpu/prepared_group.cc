@@ -1,10 +1,12 @@
 #include "shard_server/head/cpu/prepared_group.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "common/base/status_macros.h"
-#include "shard_server/head/cpu/operands.h"
-#include "shard_server/head/cpu/products.h"
+#include "shard_server/head/cpu/kernels/block_ops.h"
+#include "shard_server/head/cpu/kernels/operands.h"
+#include "shard_server/head/cpu/kernels/products.h"
 
 namespace arcshard::head {
 
@@ -17,7 +19,7 @@ absl::Status PreparedGroup<T>::Start(int64_t samples, int64_t dim, bool gradient
   r_.clear();
   t_.clear();
   targets_.clear();
-  targets_.reserve(static_cast<size_t>(samples));  // not what this shard happens to own: that varies from step to step
+  targets_.reserve(static_cast<size_t>(samples));  // the most there can be: how many this shard owns varies by step
   RETURN_IF_ERROR(unit_.Reserve(samples * dim, "unit embeddings"));
   RETURN_IF_ERROR(unit_paired_.Reserve(DepthOf<T>(dim) * stride(), "unit embeddings"));
   if (!gradient) return absl::OkStatus();
@@ -27,11 +29,11 @@ absl::Status PreparedGroup<T>::Start(int64_t samples, int64_t dim, bool gradient
 }
 
 template <typename T>
-void PreparedGroup<T>::Append(const ForwardInput& input, ClassRange range, const StepPlan& plan) {
+void PreparedGroup<T>::Append(const ForwardInput& input, ClassRange range, const ActiveClasses& active) {
   for (int64_t i = 0; i < input.embedding.rows; ++i) {
     UnitVector(dim_, input.embedding.row(i), unit_.data() + (appended_ + i) * dim_);
     const int64_t label = input.labels[static_cast<size_t>(i)];
-    if (range.contains(label)) targets_.push_back({plan.PlaceOf(label), appended_ + i});
+    if (range.contains(label)) targets_.push_back({active.PlaceOf(label), appended_ + i});
   }
   appended_ += input.embedding.rows;
 }
@@ -44,8 +46,9 @@ void PreparedGroup<T>::AppendGradient(absl::Span<const float> r, absl::Span<cons
 
 template <typename T>
 void PreparedGroup<T>::Finish() {
-  std::sort(targets_.begin(), targets_.end(),
-            [](const Target& a, const Target& b) { return a.row != b.row ? a.row < b.row : a.sample < b.sample; });
+  assert(appended_ == samples_);
+  assert(!gradient_ || (r_.size() == static_cast<size_t>(samples_) && t_.size() == r_.size()));
+  std::sort(targets_.begin(), targets_.end());
   PairTransposed(samples_, dim_, unit_.data(), stride(), unit_paired_.data());
   if (gradient_) PairScaledRows(samples_, dim_, unit_.data(), r_.data(), stride(), times_r_.data());
 }

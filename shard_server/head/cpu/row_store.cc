@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "common/base/status_macros.h"
-#include "shard_server/head/cpu/operands.h"
+#include "shard_server/head/cpu/kernels/operands.h"
 
 namespace arcshard::head {
 

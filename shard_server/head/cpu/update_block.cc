@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "shard_server/head/cpu/vectorised.h"
-#include "shard_server/head/element_ops.h"
+#include "shard_server/head/arithmetic/element_ops.h"
+#include "shard_server/head/cpu/kernels/vectorised.h"
 
 namespace arcshard::head {
 namespace {
 
-// Octets whose bits are made at once: more than a compiler unrolls, so that it vectorises.
+// Octets for which bits are computed at once: more than the compiler unrolls, so that it vectorises the loops.
 constexpr int64_t kOctets = 32;
 
 ARCSHARD_INLINED void PhiloxOfOctets(uint64_t key, uint64_t low, const uint64_t (&high)[kOctets],
@@ -35,12 +35,18 @@ ARCSHARD_INLINED void PhiloxOfOctets(uint64_t key, uint64_t low, const uint64_t 
   }
 }
 
-// Returns 1/|w| of the new weights. `random`: of the weight, then, `stride` further each, of the moments.
+// Updates the weights, the moments and the inverse norm of a row. `random`: RandomsOfRow(dim) values, a third of them
+// for the weights and a third for each moment.
 template <typename Step, typename W, typename V>
-ARCSHARD_INLINED float UpdateRow(const Step& optimizer, const typename Step::OfClass& of_class, int64_t dim,
-                                 float inverse_norm, const float* __restrict h, W* __restrict w, V* __restrict moment0,
-                                 V* __restrict moment1, const uint32_t* __restrict random, int64_t stride) {
-  const Step step = optimizer;
+ARCSHARD_INLINED void UpdateRow(const Step& optimizer, const typename Step::OfClass& of_class, const ClassStore& store,
+                                int64_t row, const float* __restrict h, const uint32_t* __restrict random) {
+  const Step step = optimizer;  // a copy: its members stay in registers
+  const int64_t dim = store.options().dim;
+  const int64_t stride = RandomsOfRow(dim) / 3;
+  W* __restrict const w = store.weights().template row<W>(row);
+  V* __restrict const moment0 = store.moment(0).template row<V>(row);
+  V* __restrict const moment1 = Step::kMoments == 2 ? store.moment(1).template row<V>(row) : moment0;
+  float& inverse_norm = store.inverse_norms()[row];
   const float radial = Dot(dim, h, w) * inverse_norm * inverse_norm;
   for (int64_t d = 0; d < dim; ++d) {
     RandomOfElement bits;
@@ -49,9 +55,9 @@ ARCSHARD_INLINED float UpdateRow(const Step& optimizer, const typename Step::OfC
       bits.moment0 = random[stride + d];
       if constexpr (Step::kMoments == 2) bits.moment1 = random[2 * stride + d];
     }
-    step(of_class, h[d], radial, w[d], moment0[d], moment1[d], bits);
+    step(of_class, {h[d], radial}, w[d], moment0[d], moment1[d], bits);
   }
-  return InverseNorm(Dot(dim, w, w));
+  inverse_norm = InverseNorm(Dot(dim, w, w));
 }
 
 template <typename Step, typename W, typename V>
@@ -67,7 +73,7 @@ ARCSHARD_INLINED void UpdateRows(const Step& optimizer, const UpdateStep& update
     if constexpr (Step::kMoments == 2) {
       const uint32_t before = count;
       count = ++store.counts()[row];
-      if (count != before) of_class = optimizer.ForClass(count);  // most often it is the class before's
+      if (count != before) of_class = optimizer.ForClass(count);  // usually the same as that of the class before
     }
     if constexpr (!std::is_same_v<W, float>) {
       FillRoundingBits(update.rounding, update.step, j, Rounded::kWeight, dim, randoms);
@@ -78,11 +84,7 @@ ARCSHARD_INLINED void UpdateRows(const Step& optimizer, const UpdateStep& update
         FillRoundingBits(update.rounding, update.step, j, Rounded::kMoment1, dim, randoms + 2 * stride);
       }
     }
-    float& inverse_norm = store.inverse_norms()[row];
-    V* const moment0 = store.moment(0).template row<V>(row);
-    V* const moment1 = Step::kMoments == 2 ? store.moment(1).template row<V>(row) : moment0;
-    inverse_norm = UpdateRow<Step, W, V>(optimizer, of_class, dim, inverse_norm, h, store.weights().row<W>(row),
-                                         moment0, moment1, randoms, stride);
+    UpdateRow<Step, W, V>(optimizer, of_class, store, row, h, randoms);
   }
 }
 

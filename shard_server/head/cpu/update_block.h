@@ -3,36 +3,39 @@
 #include <cstdint>
 #include <variant>
 
-#include "shard_server/head/cpu/block_rows.h"
+#include "shard_server/head/arithmetic/optimizer_steps.h"
+#include "shard_server/head/arithmetic/random_draws.h"
+#include "shard_server/head/block_rows.h"
 #include "shard_server/head/cpu/class_store.h"
-#include "shard_server/head/cpu/products.h"
-#include "shard_server/head/optimizer_steps.h"
-#include "shard_server/head/random_draws.h"
+#include "shard_server/head/cpu/kernels/products.h"
 
 namespace arcshard::head {
 
 using OptimizerStep = std::variant<SgdStep, AdamWStep>;
 
-// The optimizer's step `step` of `options`, with the learning rate `lr`.
+// A step of the optimizer that `options` chooses, with the learning rate `lr`.
 OptimizerStep MakeOptimizerStep(const HeadOptions& options, float lr);
 
-// What a step changes in the classes it updates.
+// A step's update.
 struct UpdateStep {
   OptimizerStep optimizer;
   uint64_t step = 0;  // t
   RoundingBits rounding;
 };
 
-// Random bits that a thread makes for a row: 16 of each dimension, for weights and moments. Words of 32, so that a
-// compiler sees that writing a Bfloat16 leaves them alone.
+// The number of random values that a thread generates for a row: one for each dimension of the weights and of both
+// moments. They have 16 bits but are stored in 32, so that the compiler sees that writing a Bfloat16 doesn't change
+// them.
 constexpr int64_t RandomsOfRow(int64_t dim) { return 3 * (RoundedUp(dim, 256)); }
 
-// The step on the rows of a block, in place in `store`: weights, moments, counts and inverse norms. h: (dL/dw_hat)/|w|,
-// rows.count×D. `randoms`: scratch of RandomsOfRow(D). The inverse norms have the bits of ClassStore's.
+// Applies the step to the rows of a block in `store`: weights, moments, counts and inverse norms. h (rows.count×D):
+// (dL/dŵ)/|w|. `randoms`: scratch of RandomsOfRow(D) values. The inverse norms have the same bits as those that
+// ClassStore::RenewInverseNorms computes.
 void UpdateBlock(const UpdateStep& update, const BlockRows& rows, const float* h, uint32_t* randoms,
                  const ClassStore& store);
 
-// The bits of the dimensions [0, dim) of class j, to the next multiple of 256: vectorised RoundingBits.
+// Fills `randoms` with the bits of the dimensions [0, dim) of class j, dim rounded up to a multiple of 256: a
+// vectorised RoundingBits.
 void FillRoundingBits(const RoundingBits& rounding, uint64_t step, int64_t j, Rounded what, int64_t dim,
                       uint32_t* randoms);
 

@@ -1,10 +1,13 @@
 #include "shard_server/head/cpu/worker_pool.h"
 
-#include "shard_server/head/cpu/blas.h"
+#include <cassert>
+
+#include "shard_server/head/cpu/kernels/blas.h"
 
 namespace arcshard::head {
 
 WorkerPool::WorkerPool(int threads) {
+  assert(threads >= 1);
   others_.reserve(static_cast<size_t>(threads - 1));
   for (int index = 1; index < threads; ++index) others_.emplace_back([this, index] { Loop(index); });
 }

@@ -11,19 +11,19 @@
 
 namespace arcshard::head {
 
-// A fixed number of threads that all run the same function, each with its index: who does what is the caller's static
-// plan, so the order of every sum is the same each time. The calling thread is index 0. BLAS is single-threaded inside.
+// A fixed number of threads that all run the same function, each with its index. The caller divides the work by index,
+// so that the order of every sum is always the same. The calling thread has index 0. BLAS is single-threaded inside.
 // Thread-compatible: one Run at a time.
 class WorkerPool {
  public:
-  explicit WorkerPool(int threads);  // >= 1
+  explicit WorkerPool(int threads);  // requires at least 1
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
   int threads() const { return static_cast<int>(others_.size()) + 1; }
 
-  // Runs work(0) ... work(threads() - 1) and returns when all are done.
+  // Runs work(0) ... work(threads() - 1) in parallel, and returns when all have returned.
   void Run(absl::FunctionRef<void(int)> work);
 
  private:

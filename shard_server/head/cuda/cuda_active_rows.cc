@@ -7,16 +7,11 @@
 
 namespace arcshard::head {
 
-absl::Status CudaActiveRows::Find(const HeadOptions& options, uint64_t step, absl::Span<const int64_t> labels,
+absl::Status CudaActiveRows::Find(const HeadOptions& options, uint64_t step, const LabelSet& labels,
                                   const CudaStream& stream) {
-  labels_.assign(labels.begin(), labels.end());
-  std::sort(labels_.begin(), labels_.end());
-  labels_.erase(std::unique(labels_.begin(), labels_.end()), labels_.end());
-  const auto first = std::lower_bound(labels_.begin(), labels_.end(), options.range.begin);
-  const auto last = std::lower_bound(first, labels_.end(), options.range.end);
-
+  const absl::Span<const int64_t> own_labels = labels.InRange(options.range);
   constexpr int64_t kIndex = sizeof(int64_t);
-  const int64_t num_targets = last - first;
+  const int64_t num_targets = static_cast<int64_t>(own_labels.size());
   const int64_t rows = options.range.size();
   const int64_t chunks = ChunksOf(rows);
   RETURN_IF_ERROR(host_.Reserve((num_targets + chunks) * kIndex, "a sampled step's targets on the host"));
@@ -25,7 +20,8 @@ absl::Status CudaActiveRows::Find(const HeadOptions& options, uint64_t step, abs
   int64_t* const host_targets = reinterpret_cast<int64_t*>(host_.data());
   int64_t* const host_chunks = host_targets + num_targets;
 
-  std::transform(first, last, host_targets, [&](int64_t label) { return label - options.range.begin; });
+  std::transform(own_labels.begin(), own_labels.end(), host_targets,
+                 [&](int64_t label) { return label - options.range.begin; });
   RETURN_IF_ERROR(stream.Copy(targets_.data(), host_targets, num_targets * kIndex));
   const SampledRows sampled = {SamplingDraw(options.seed, options.sample_rate),
                                step,
@@ -47,10 +43,6 @@ absl::Status CudaActiveRows::Find(const HeadOptions& options, uint64_t step, abs
   RETURN_IF_ERROR(stream.Copy(chunks_.data(), host_chunks, chunks * kIndex));
   RETURN_IF_ERROR(CUDA_STATUS(ListSampled(sampled, chunks_.as<int64_t>(), list_.as<int64_t>(), stream.get())));
   return stream.Synchronize();
-}
-
-bool CudaActiveRows::Unannounced(int64_t label) const {
-  return !std::binary_search(labels_.begin(), labels_.end(), label);
 }
 
 }  // namespace arcshard::head

@@ -1,11 +1,12 @@
 #include "shard_server/head/cuda/cuda_batch.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "common/base/status_macros.h"
-#include "shard_server/head/cpu/row_store.h"
 #include "shard_server/head/cuda/cuda_check.h"
+#include "shard_server/head/head_options.h"
 
 namespace arcshard::head {
 namespace {
@@ -18,7 +19,7 @@ BatchLayout BatchLayout::Of(int64_t slots, int64_t dim, bool gradient) {
   BatchLayout layout;
   const auto take = [&layout](int64_t bytes) {
     const int64_t offset = layout.bytes;
-    layout.bytes = (offset + bytes + kBoundary - 1) / kBoundary * kBoundary;
+    layout.bytes = RoundedUp(offset + bytes, kBoundary);
     return offset;
   };
   const int64_t floats = slots * static_cast<int64_t>(sizeof(float));
@@ -46,7 +47,7 @@ absl::Status CudaBatch::Start(absl::Span<const int64_t> samples, int64_t dim, bo
 }
 
 void CudaBatch::StartGroup() {
-  // The slots up to the group's beginning are padding: embeddings of 0 with no class here.
+  // The slots up to the beginning of the group are padding: embeddings of 0 without an own class.
   const int64_t first = StrideOf(next_);
   std::fill_n(OnHost<float>(layout_.embedding) + next_ * dim_, (first - next_) * dim_, 0.0f);
   std::fill_n(OnHost<int64_t>(layout_.own) + next_, first - next_, int64_t{-1});
@@ -76,10 +77,10 @@ void CudaBatch::AppendGradient(absl::Span<const float> r, absl::Span<const float
 }
 
 absl::Status CudaBatch::Finish(DataType compute, const CudaStream& stream) {
-  StartGroup();  // the last group's padding
+  StartGroup();  // fills the padding of the last group
   compute_ = compute;
-  std::sort(targets_.begin(), targets_.end(),
-            [](const Target& a, const Target& b) { return a.row != b.row ? a.row < b.row : a.sample < b.sample; });
+  assert(next_ == slots_);
+  std::sort(targets_.begin(), targets_.end());
   for (size_t k = 0; k < targets_.size(); ++k) {
     OnHost<int64_t>(layout_.target_rows)[k] = targets_[k].row;
     OnHost<int64_t>(layout_.target_slots)[k] = targets_[k].sample;
@@ -97,7 +98,7 @@ absl::Status CudaBatch::Finish(DataType compute, const CudaStream& stream) {
       ScaleRows(slots_, dim_, At<float>(layout_.r), unit(), {unit_times_r_.data(), compute}, stream.get()));
 }
 
-ConstValues CudaBatch::RowsOf(const DeviceMemory& memory, int64_t first) const {
+ConstValues CudaBatch::RowsOf(const CudaBuffer& memory, int64_t first) const {
   return {memory.as<std::byte>() + first * dim_ * BytesOf(compute_), compute_};
 }
 

@@ -6,62 +6,63 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "common/base/class_range.h"
-#include "shard_server/head/cpu/block_ops.h"
+#include "shard_server/head/cuda/cuda_buffer.h"
 #include "shard_server/head/cuda/cuda_kernels.h"
-#include "shard_server/head/cuda/cuda_memory.h"
 #include "shard_server/head/cuda/cuda_stream.h"
 #include "shard_server/head/head.h"
+#include "shard_server/head/target.h"
 
 namespace arcshard::head {
 
-// Where the inputs of a pass lie in one buffer, the same on the host and on the device, so that one copy brings them
-// over. Offsets in bytes, each at a 256-byte boundary. `slots` are samples and the padding between groups.
+// The layout of a pass's inputs in one buffer. It is the same on the host and on the device, so that one copy transfers
+// everything. Offsets are in bytes, at 256-byte boundaries. `slots` counts the samples and the padding between groups.
 struct BatchLayout {
   int64_t embedding = 0;     // slots×dim float
-  int64_t r = 0;             // slots float; with the gradient only
-  int64_t t = 0;             // likewise
+  int64_t r = 0;             // slots float; only with `gradient`
+  int64_t t = 0;             // slots float; only with `gradient`
   int64_t own = 0;           // slots int64: the row of the slot's own class, or -1
-  int64_t target_rows = 0;   // slots int64, of which the first `targets` are filled
-  int64_t target_slots = 0;  // likewise
+  int64_t target_rows = 0;   // slots int64; the first `targets` are filled
+  int64_t target_slots = 0;  // slots int64; the first `targets` are filled
   int64_t bytes = 0;
 
   static BatchLayout Of(int64_t slots, int64_t dim, bool gradient);
 };
 
-// The groups of a pass side by side, in page-locked memory and on the device. Each group begins at a slot that is a
-// multiple of 16: then a product has the same alignment, and so the same bits, wherever its group lies. Memory is kept
-// from step to step. Thread-compatible.
+// The groups of a pass one after the other, in page-locked memory and on the device. Each group begins at a slot that
+// is a multiple of 16, so that a product has the same alignment, and therefore the same bits, wherever its group lies.
+// Memory is kept from step to step. Thread-compatible.
 class CudaBatch {
  public:
-  // Floats between the rows of S for that many samples, and slots of such a group.
-  static int64_t StrideOf(int64_t samples) { return (samples + 15) / 16 * 16; }
+  // The number of floats between rows of S for a group of `samples` samples, and the number of slots it takes.
+  static int64_t StrideOf(int64_t samples) { return RoundedUp(samples, 16); }
 
-  // Starts a pass. `samples`: of each group. With `gradient`, AppendGradient follows each Append.
+  // Starts a pass over groups of these sizes. Requires AppendGradient after each Append if and only if `gradient`.
   // ResourceExhausted: no memory.
   absl::Status Start(absl::Span<const int64_t> samples, int64_t dim, bool gradient);
 
-  // A group, its micro-batches and what the loss says of the one appended last. Labels were checked.
+  // Call StartGroup before the first micro-batch of each group.
   void StartGroup();
   void Append(const ForwardInput& input, ClassRange range);
+  // r and t of the micro-batch appended last (as in UpdateInput).
   void AppendGradient(absl::Span<const float> r, absl::Span<const float> t);
 
-  // Queues the copy, and what all blocks need of it: unit embeddings, and with the gradient those times r.
-  // `compute`: the type of the factors of products.
+  // Queues the copy and the kernels for what all blocks need: unit embeddings, and with `gradient` also r times these.
+  // `compute`: the type of the factors of the products. Errors are the device's.
   absl::Status Finish(DataType compute, const CudaStream& stream);
 
   int64_t slots() const { return slots_; }
   int64_t targets() const { return static_cast<int64_t>(targets_.size()); }
-  // Of the k-th target, in the order of (row, slot).
+  // The slot of the k-th target; targets are sorted by (row, slot).
   int64_t target_slot(int64_t k) const { return targets_[static_cast<size_t>(k)].sample; }
 
-  // Of the device, as BatchLayout says.
+  // Pointers of the device; shapes as in BatchLayout.
   const float* unit() const { return unit_.as<float>(); }  // slots×dim
   const float* t() const { return At<float>(layout_.t); }
   int64_t* own() const { return At<int64_t>(layout_.own); }
   const int64_t* target_rows() const { return At<int64_t>(layout_.target_rows); }
   const int64_t* target_slots() const { return At<int64_t>(layout_.target_slots); }
 
-  // Factors of products from slot `first` on, samples×dim: unit embeddings, and those times r.
+  // Factors of products (samples×dim) from slot `first` on: unit embeddings, and r times unit embeddings.
   ConstValues UnitFactor(int64_t first) const {
     return RowsOf(compute_ == DataType::kFloat32 ? unit_ : narrow_, first);
   }
@@ -76,20 +77,20 @@ class CudaBatch {
   T* OnHost(int64_t offset) const {
     return reinterpret_cast<T*>(host_.data() + offset);
   }
-  ConstValues RowsOf(const DeviceMemory& memory, int64_t first) const;
+  ConstValues RowsOf(const CudaBuffer& memory, int64_t first) const;
 
   BatchLayout layout_;
   int64_t dim_ = 0;
   int64_t slots_ = 0;
-  int64_t next_ = 0;  // slot
+  int64_t next_ = 0;  // the slot that the next sample takes
   bool gradient_ = false;
   DataType compute_ = DataType::kFloat32;
-  std::vector<Target> targets_;  // `sample` is a slot
-  PinnedMemory host_;
-  DeviceMemory device_;
-  DeviceMemory unit_;          // float
-  DeviceMemory narrow_;        // bfloat16, for those products
-  DeviceMemory unit_times_r_;  // in the compute type
+  std::vector<Target> targets_;  // sorted by Finish
+  PinnedBuffer host_;
+  CudaBuffer device_;
+  CudaBuffer unit_;          // float
+  CudaBuffer narrow_;        // unit embeddings in bfloat16, where that is the compute type
+  CudaBuffer unit_times_r_;  // in the compute type
 };
 
 }  // namespace arcshard::head

@@ -1,4 +1,4 @@
-// What of the GPU head needs no GPU: where things lie.
+// The parts of the GPU head that need no GPU: layouts and sizes.
 #include "shard_server/head/cuda/cuda_batch.h"
 
 #include "gtest/gtest.h"

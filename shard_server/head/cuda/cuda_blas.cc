@@ -15,7 +15,7 @@ absl::StatusOr<std::unique_ptr<CudaBlas>> CudaBlas::Create(cudaStream_t stream) 
   RETURN_IF_ERROR(blas->workspace_.Reserve(kWorkspaceBytes, "cuBLAS's workspace"));
   RETURN_IF_ERROR(CUBLAS_STATUS(cublasCreate(&blas->handle_)));
   RETURN_IF_ERROR(CUBLAS_STATUS(cublasSetStream(blas->handle_, stream)));
-  // After the stream: setting that takes the workspace back.
+  // After the stream, because setting the stream resets the workspace.
   RETURN_IF_ERROR(
       CUBLAS_STATUS(cublasSetWorkspace(blas->handle_, blas->workspace_.data(), static_cast<size_t>(kWorkspaceBytes))));
   RETURN_IF_ERROR(CUBLAS_STATUS(cublasSetMathMode(blas->handle_, CUBLAS_DEFAULT_MATH)));
@@ -27,32 +27,32 @@ CudaBlas::~CudaBlas() {
   if (handle_ != nullptr) cublasDestroy(handle_);
 }
 
-absl::Status CudaBlas::Product(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float beta, float* c,
-                               int64_t leading) {
+absl::Status CudaBlas::Product(const Factor& a, const Factor& b, int64_t depth, const Result& c) {
   const float one = 1.0f;
-  return CUBLAS_STATUS(cublasGemmEx(handle_, a.operation, b.operation, static_cast<int>(m), static_cast<int>(n),
-                                    static_cast<int>(k), &one, a.values.data, TypeOf(a.values),
-                                    static_cast<int>(a.leading), b.values.data, TypeOf(b.values),
-                                    static_cast<int>(b.leading), &beta, c, CUDA_R_32F, static_cast<int>(leading),
-                                    CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+  return CUBLAS_STATUS(cublasGemmEx(handle_, a.operation, b.operation, static_cast<int>(c.rows),
+                                    static_cast<int>(c.columns), static_cast<int>(depth), &one, a.values.data,
+                                    TypeOf(a.values), static_cast<int>(a.leading), b.values.data, TypeOf(b.values),
+                                    static_cast<int>(b.leading), &c.beta, c.values, CUDA_R_32F,
+                                    static_cast<int>(c.leading), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 }
 
-// A row-major matrix is the transposed one in column-major order, so each product is that of the transposed factors in
-// the other order.
+// A row-major matrix is its transpose in column-major order, so each product is computed as the product of the
+// transposed factors in reverse order.
 
-absl::Status CudaBlas::ProductOfCosines(int64_t rows, int64_t samples, int64_t dim, ConstValues w, ConstValues e,
-                                        float* s, int64_t stride) {
-  return Product(samples, rows, dim, {e, CUBLAS_OP_T, dim}, {w, CUBLAS_OP_N, dim}, 0.0f, s, stride);
+absl::Status CudaBlas::ProductOfCosines(const CudaBlockShape& shape, ConstValues w, ConstValues e, float* s) {
+  return Product({e, CUBLAS_OP_T, shape.dim}, {w, CUBLAS_OP_N, shape.dim}, shape.dim,
+                 {s, shape.samples, shape.rows, shape.stride, 0.0f});
 }
 
-absl::Status CudaBlas::AddWeightedCenters(int64_t rows, int64_t samples, int64_t dim, ConstValues q, int64_t stride,
-                                          ConstValues w, float* u) {
-  return Product(dim, samples, rows, {w, CUBLAS_OP_N, dim}, {q, CUBLAS_OP_T, stride}, 1.0f, u, dim);
+absl::Status CudaBlas::AddWeightedCenters(const CudaBlockShape& shape, ConstValues q, ConstValues w, float* u) {
+  return Product({w, CUBLAS_OP_N, shape.dim}, {q, CUBLAS_OP_T, shape.stride}, shape.rows,
+                 {u, shape.dim, shape.samples, shape.dim, 1.0f});
 }
 
-absl::Status CudaBlas::ProductOfGradient(int64_t rows, int64_t samples, int64_t dim, ConstValues q, int64_t stride,
-                                         ConstValues e, bool accumulate, float* h) {
-  return Product(dim, rows, samples, {e, CUBLAS_OP_N, dim}, {q, CUBLAS_OP_N, stride}, accumulate ? 1.0f : 0.0f, h, dim);
+absl::Status CudaBlas::ProductOfGradient(const CudaBlockShape& shape, ConstValues q, ConstValues e, bool accumulate,
+                                         float* h) {
+  return Product({e, CUBLAS_OP_N, shape.dim}, {q, CUBLAS_OP_N, shape.stride}, shape.samples,
+                 {h, shape.dim, shape.rows, shape.dim, accumulate ? 1.0f : 0.0f});
 }
 
 }  // namespace arcshard::head

@@ -1,16 +1,16 @@
+#include "shard_server/head/arithmetic/optimizer_steps.h"
+#include "shard_server/head/arithmetic/random_draws.h"
 #include "shard_server/head/cuda/cuda_kernels.h"
 #include "shard_server/head/cuda/cuda_launch.h"
-#include "shard_server/head/optimizer_steps.h"
-#include "shard_server/head/random_draws.h"
 
-// The kernels over one block of classes.
+// The kernels on one block of classes.
 namespace arcshard::head {
 namespace {
 
-constexpr int kSamples = 128;  // columns of S that a block of threads takes, one thread for each
+constexpr int kSamples = 128;  // columns of S for a block of threads, one thread for each column
 
-// blockIdx.x: which samples, blockIdx.y: which tile of rows. A thread walks its column down the tile, so neighbours
-// read neighbouring floats and the tile's sum needs nobody else.
+// blockIdx.x: which samples; blockIdx.y: which tile of rows. A thread processes its column from the top of the tile to
+// the bottom, so that neighbouring threads read neighbouring floats and each thread computes its sum alone.
 template <typename Q>
 __global__ void ExponentialsKernel(NegativeExponential exponential, ExponentialsArguments arguments, Q* q) {
   const int64_t sample = static_cast<int64_t>(blockIdx.x) * kSamples + threadIdx.x;
@@ -37,7 +37,7 @@ __global__ void AddTileSumsKernel(int64_t tiles, int64_t samples, int64_t stride
   sums[sample] = sum;
 }
 
-// One warp for each target; the first of those that share a row adds all of them, in their order.
+// One warp for each target. The first warp of the targets that share a row adds all of them, in their order.
 __global__ void AddTargetsKernel(TargetsArguments a) {
   int64_t target = GlobalWarp();
   if (target >= a.targets) return;
@@ -52,10 +52,10 @@ __global__ void AddTargetsKernel(TargetsArguments a) {
   }
 }
 
-constexpr int kDims =
-    static_cast<int>(RoundingBits::kDims);  // that a lane takes at once: one call of Philox rounds them
+// Dimensions that a lane processes at once: one call of Philox gives the bits to round them.
+constexpr int kDims = static_cast<int>(RoundingBits::kDims);
 
-// The bits that round an octet of a row; none where it is held in float32.
+// The random bits that round eight values of a row (an octet). float32 values need none.
 template <typename T>
 struct OctetBits {
   __device__ OctetBits(const RoundingBits&, uint64_t, int64_t, int64_t, Rounded) {}
@@ -69,7 +69,7 @@ struct OctetBits<Bfloat16> {
   __device__ uint32_t operator[](int i) const { return RoundingBits::Of(words, i); }
 };
 
-// Up to 8 values of a row. Where rows are a multiple of 8 values long they are moved 16 bytes at a time.
+// Loads or stores up to 8 values of a row. Full, aligned octets are moved 16 bytes at a time.
 template <typename T>
 __device__ void LoadOctet(const T* from, int count, T (&to)[kDims]) {
   if (count == kDims && reinterpret_cast<uintptr_t>(from) % sizeof(uint4) == 0) {
@@ -99,7 +99,7 @@ __device__ void StoreOctet(const T (&from)[kDims], int count, T* to) {
   }
 }
 
-// One warp for each row: H·w first, then the step. The second reading finds H and w in the cache.
+// One warp for each row: first H·w, then the optimizer's step, which finds H and w in the cache.
 template <typename Step, typename W, typename V>
 __global__ void UpdateKernel(Step step, RoundingBits bits, UpdateArguments a, W* weights, V* moments0, V* moments1) {
   const int64_t i = GlobalWarp();
@@ -136,7 +136,7 @@ __global__ void UpdateKernel(Step step, RoundingBits bits, UpdateArguments a, W*
 #pragma unroll
     for (int k = 0; k < kDims; ++k) {
       const RandomOfElement random = {of_weight[k], of_moment0[k], of_moment1[k]};
-      step(of_class, h8[k], radial, w8[k], v8[k], second8[k], random);
+      step(of_class, {h8[k], radial}, w8[k], v8[k], second8[k], random);
       if (k < dims) square += Widen(w8[k]) * Widen(w8[k]);
     }
     StoreOctet(w8, dims, w + d);

@@ -8,7 +8,8 @@
 namespace arcshard::head {
 namespace {
 
-// "cudaStreamSynchronize at shard_server/head/cuda/cuda_head.cc:42 on cuda:0": the call without its arguments.
+// "cudaStreamSynchronize at shard_server/head/cuda/cuda_head.cc:42 on cuda:0": the call without its arguments, and its
+// place.
 std::string Place(absl::string_view call, absl::string_view file, int line) {
   int device = -1;
   cudaGetDevice(&device);
@@ -24,7 +25,7 @@ absl::Status CudaStatus(cudaError_t error, const char* call, const char* file, i
   if (error == cudaSuccess) return absl::OkStatus();
   const std::string message =
       absl::StrCat("CUDA: ", cudaGetErrorString(error), " (", cudaGetErrorName(error), "), ", Place(call, file, line));
-  cudaGetLastError();  // an error that the device survives is not to be found again by the next check
+  cudaGetLastError();  // clears the error, or the next check would report it again
   if (error == cudaErrorMemoryAllocation) return absl::ResourceExhaustedError(message);
   return absl::InternalError(message);
 }

@@ -5,11 +5,11 @@
 
 #include "absl/status/status.h"
 
-// Every call into CUDA goes through one of these: a failed one becomes a status that names the call, its place and the
-// device.
+// Every call into CUDA goes through one of these. A failed call becomes a status that names the call, its place in the
+// source and the device.
 namespace arcshard::head {
 
-// ResourceExhausted: the device has no such memory. Internal: anything else.
+// ResourceExhausted: the device has too little memory. Internal: any other error.
 absl::Status CudaStatus(cudaError_t error, const char* call, const char* file, int line);
 absl::Status CublasStatus(cublasStatus_t status, const char* call, const char* file, int line);
 

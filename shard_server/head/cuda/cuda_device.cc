@@ -11,7 +11,7 @@
 namespace arcshard::head {
 namespace {
 
-// "13.0" of CUDA's 13000.
+// "13.0" for 13000, which is CUDA's notation.
 std::string Version(int version) { return absl::StrCat(version / 1000, ".", version % 1000 / 10); }
 
 // "the driver is for CUDA 12.4, this build is for CUDA 13.0".
@@ -36,7 +36,7 @@ absl::StatusOr<GpuMemory> MemoryOf(int index) {
   return memory;
 }
 
-// As nvidia-smi has it: hexadecimal digits, a dash before the bytes 4, 6, 8 and 10.
+// As nvidia-smi prints it: hexadecimal digits with a dash before the bytes 4, 6, 8 and 10.
 std::string UuidOf(const cudaDeviceProp& properties) {
   std::string uuid = "GPU-";
   for (size_t i = 0; i < sizeof(properties.uuid.bytes); ++i) {
@@ -61,7 +61,7 @@ absl::Status CheckGpu(int index) {
   int count = 0;
   if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
     cudaGetLastError();
-    // Without a driver the runtime says that it is too old.
+    // Without a driver the runtime reports cudaErrorInsufficientDriver, as for a driver that is too old.
     const bool installed = error != cudaErrorInsufficientDriver;
     return absl::NotFoundError(absl::StrCat(
         "no CUDA device can be used: ", installed ? absl::StrCat(cudaGetErrorString(error), "; ") : "", Driver()));

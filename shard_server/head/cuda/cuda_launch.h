@@ -4,28 +4,29 @@
 
 #include <cstdint>
 
-#include "shard_server/head/bfloat16.h"
+#include "shard_server/head/arithmetic/bfloat16.h"
 #include "shard_server/head/cuda/cuda_kernels.h"
 
-// What the kernels' files share. Included by .cu files only.
+// Launching and warps. Include this in .cu files only.
 namespace arcshard::head {
 
 constexpr int kWarp = 32;
-constexpr int kThreads = 256;  // of a block of threads
+constexpr int kThreads = 256;  // in a block of threads
 constexpr int kWarps = kThreads / kWarp;
 
 __device__ inline int64_t GlobalThread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ inline int64_t GlobalWarp() { return GlobalThread() / kWarp; }
 __device__ inline int Lane() { return static_cast<int>(threadIdx.x) % kWarp; }
 
-// The sum over a warp, the same in every lane, in an order that never changes.
+// The sum over a warp, the same in every lane, always added in the same order.
 template <typename T>
 __device__ T WarpSum(T value) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
   return value;
 }
 
-// One thread for each item, or one warp. Grids have up to 2^31 - 1 blocks in x: more items than any memory holds.
+// Launch one thread, or one warp, for each item. A grid has up to 2^31 - 1 blocks in x, which is enough for any array
+// that fits in memory.
 template <typename... Parameters, typename... Arguments>
 cudaError_t LaunchThreads(void (*kernel)(Parameters...), int64_t items, cudaStream_t stream, Arguments... arguments) {
   if (items == 0) return cudaSuccess;
@@ -37,7 +38,7 @@ cudaError_t LaunchWarps(void (*kernel)(Parameters...), int64_t items, cudaStream
   return LaunchThreads(kernel, items * kWarp, stream, arguments...);
 }
 
-// Calls `launch` with a pointer of the type held.
+// Calls `launch` with a pointer of the values' type.
 template <typename Launch>
 cudaError_t WithType(Values values, Launch launch) {
   if (values.type == DataType::kBfloat16) return launch(static_cast<Bfloat16*>(values.data));

@@ -1,8 +1,8 @@
+#include "shard_server/head/arithmetic/random_draws.h"
 #include "shard_server/head/cuda/cuda_kernels.h"
 #include "shard_server/head/cuda/cuda_launch.h"
-#include "shard_server/head/random_draws.h"
 
-// The kernels over rows of the shard and over the samples of a pass.
+// The kernels on rows of the shard and on the samples of a pass.
 namespace arcshard::head {
 namespace {
 
@@ -46,7 +46,8 @@ __global__ void GatherKernel(ActiveRows active, PositionRange range, int64_t dim
   for (int64_t d = Lane(); d < dim; d += kWarp) out[i * dim + d] = Nearest<To>(Widen(row[d]));
 }
 
-// One warp for each sample. In double: an embedding's square may leave float32's range where the embedding does not.
+// One warp for each sample. It computes in double because the square of an embedding's value can exceed the range of
+// float32 where the value itself does not.
 __global__ void UnitVectorsKernel(int64_t samples, int64_t dim, const float* e, float* unit, Bfloat16* narrow) {
   const int64_t i = GlobalWarp();
   if (i >= samples) return;
@@ -69,13 +70,12 @@ __global__ void ScaleRowsKernel(int64_t samples, int64_t dim, const float* facto
 
 // One warp for each target.
 template <typename W>
-__global__ void OwnCentersKernel(int64_t targets, int64_t dim, const int64_t* target_rows, const W* w,
-                                 const float* inverse_norms, float* own_centers) {
+__global__ void OwnCentersKernel(OwnCentersArguments a, const W* w) {
   const int64_t target = GlobalWarp();
-  if (target >= targets) return;
-  const int64_t row = target_rows[target];
-  for (int64_t d = Lane(); d < dim; d += kWarp) {
-    own_centers[target * dim + d] = inverse_norms[row] * Widen(w[row * dim + d]);
+  if (target >= a.targets) return;
+  const int64_t row = a.target_rows[target];
+  for (int64_t d = Lane(); d < a.dim; d += kWarp) {
+    a.own_centers[target * a.dim + d] = a.inverse_norms[row] * Widen(w[row * a.dim + d]);
   }
 }
 
@@ -127,11 +127,9 @@ cudaError_t ScaleRows(int64_t samples, int64_t dim, const float* factors, const 
   });
 }
 
-cudaError_t OwnCenters(int64_t targets, int64_t dim, const int64_t* target_rows, ConstValues w,
-                       const float* inverse_norms, float* own_centers, cudaStream_t stream) {
-  return WithType(w, [&]<typename W>(const W* weights) {
-    return LaunchWarps(OwnCentersKernel<W>, targets, stream, targets, dim, target_rows, weights, inverse_norms,
-                       own_centers);
+cudaError_t OwnCenters(const OwnCentersArguments& arguments, cudaStream_t stream) {
+  return WithType(arguments.w, [&]<typename W>(const W* w) {
+    return LaunchWarps(OwnCentersKernel<W>, arguments.targets, stream, arguments, w);
   });
 }
 

@@ -5,7 +5,7 @@
 namespace arcshard::head {
 namespace {
 
-// The first index of sorted values[0, count) whose value is not below `value`.
+// The first index in the sorted values[0, count) at which the value is not below `value`.
 __device__ int64_t LowerBound(const int64_t* values, int64_t count, int64_t value) {
   int64_t begin = 0;
   while (count > 0) {
@@ -27,7 +27,7 @@ __device__ bool TakesPart(const SampledRows& sampled, int64_t row) {
   return place < sampled.num_targets && sampled.targets[place] == row;
 }
 
-// One warp for each chunk.
+// One warp for each chunk of rows.
 __global__ void CountKernel(SampledRows sampled, int64_t chunks, int64_t* counts) {
   const int64_t chunk = GlobalWarp();
   if (chunk >= chunks) return;

@@ -11,7 +11,7 @@
 
 namespace arcshard::head {
 
-// A stream of the current device that does not wait for the legacy default stream.
+// A stream of the current device. It does not synchronise with the legacy default stream.
 class CudaStream {
  public:
   static absl::StatusOr<CudaStream> Create() {
@@ -31,20 +31,20 @@ class CudaStream {
 
   cudaStream_t get() const { return stream_; }
 
-  // Queues a copy between host and device or within the device. The host's side is best page-locked and stays until the
-  // stream was waited for.
+  // Queues a copy between host and device or within the device. Memory of the host should be page-locked and must stay
+  // valid until Synchronize returns.
   absl::Status Copy(void* to, const void* from, int64_t bytes) const {
     if (bytes == 0) return absl::OkStatus();
     return CUDA_STATUS(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDefault, stream_));
   }
 
-  // Queues zeros.
+  // Queues a fill with zeros.
   absl::Status Zero(void* to, int64_t bytes) const {
     if (bytes == 0) return absl::OkStatus();
     return CUDA_STATUS(cudaMemsetAsync(to, 0, static_cast<size_t>(bytes), stream_));
   }
 
-  // Until everything queued is done. Reports what went wrong in a kernel since the last time.
+  // Waits until everything queued is done. Returns any error of a kernel since the last call.
   absl::Status Synchronize() const { return CUDA_STATUS(cudaStreamSynchronize(stream_)); }
 
  private:

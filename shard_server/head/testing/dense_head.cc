@@ -35,10 +35,11 @@ DenseHead::Term DenseHead::TermOf(const std::vector<double>& w, const std::vecto
   return {p, p};
 }
 
-Sums DenseHead::Forward(const MicroBatch& batch) const {
+SummedOutputs DenseHead::Forward(const LabelledBatch& batch) const {
   const int64_t dim = options_.dim;
   const size_t samples = batch.labels.size();
-  Sums sums = {std::vector<double>(samples), std::vector<double>(samples * dim), std::vector<float>(samples * dim)};
+  SummedOutputs sums = {std::vector<double>(samples), std::vector<double>(samples * dim),
+                        std::vector<float>(samples * dim)};
   for (int64_t j = 0; j < options_.num_classes; ++j) {
     if (!active_[j]) continue;
     const std::vector<double> w = Unit(&weights_[j * dim], dim);
@@ -55,7 +56,7 @@ Sums DenseHead::Forward(const MicroBatch& batch) const {
   return sums;
 }
 
-std::vector<double> DenseHead::GradientOf(int64_t j, const MicroBatch& batch, const std::vector<float>& r,
+std::vector<double> DenseHead::GradientOf(int64_t j, const LabelledBatch& batch, const std::vector<float>& r,
                                           const std::vector<float>& t) const {
   const int64_t dim = options_.dim;
   const std::vector<double> w = Unit(&weights_[j * dim], dim);
@@ -94,7 +95,7 @@ void DenseHead::Apply(const AdamWOptions& adamw, int64_t j, const std::vector<do
   }
 }
 
-void DenseHead::Update(const MicroBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr) {
+void DenseHead::Update(const LabelledBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr) {
   for (int64_t j = 0; j < options_.num_classes; ++j) {
     if (!active_[j]) continue;
     const std::vector<double> gradient = GradientOf(j, batch, r, t);

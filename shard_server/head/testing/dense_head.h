@@ -7,17 +7,17 @@
 
 namespace arcshard::head {
 
-// The unsharded head in float64, straight from DESIGN §1's formulas: what every head is tested against. Types are
-// float64 whatever the options say.
+// The unsharded head in float64, written directly from the formulas of docs/design.md §1: the reference for every other
+// head. It ignores the types in the options.
 class DenseHead {
  public:
   DenseHead(const HeadOptions& options, const std::vector<float>& weights);
 
-  // Begins the next step: which classes take part.
+  // Begins the next step: determines which classes take part.
   void Begin(const std::vector<int64_t>& labels);
 
-  Sums Forward(const MicroBatch& batch) const;
-  void Update(const MicroBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr);
+  SummedOutputs Forward(const LabelledBatch& batch) const;
+  void Update(const LabelledBatch& batch, const std::vector<float>& r, const std::vector<float>& t, float lr);
 
   const std::vector<bool>& active() const { return active_; }
   const std::vector<double>& weights() const { return weights_; }
@@ -26,11 +26,11 @@ class DenseHead {
 
  private:
   struct Term {
-    double p;  // in z
-    double q;  // in U and in the gradient
+    double p;  // summand of z
+    double q;  // factor of ŵ in U and of ê in the gradient
   };
   Term TermOf(const std::vector<double>& w, const std::vector<double>& e) const;
-  std::vector<double> GradientOf(int64_t j, const MicroBatch& batch, const std::vector<float>& r,
+  std::vector<double> GradientOf(int64_t j, const LabelledBatch& batch, const std::vector<float>& r,
                                  const std::vector<float>& t) const;
   void Apply(const SgdOptions& sgd, int64_t j, const std::vector<double>& gradient, double lr);
   void Apply(const AdamWOptions& adamw, int64_t j, const std::vector<double>& gradient, double lr);

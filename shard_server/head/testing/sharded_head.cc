@@ -13,7 +13,7 @@ namespace {
 
 void ExpectOk(const absl::Status& status) { ASSERT_TRUE(status.ok()) << status; }
 
-ForwardInput InputOf(const MicroBatch& batch, int64_t dim) {
+ForwardInput InputOf(const LabelledBatch& batch, int64_t dim) {
   return {{batch.embedding.data(), static_cast<int64_t>(batch.labels.size()), dim}, batch.labels};
 }
 
@@ -41,20 +41,21 @@ ShardedHead::ShardedHead(const HeadOptions& options, const std::vector<ClassRang
   }
 }
 
-Sums ShardedHead::Forward(const std::vector<MicroBatchGroup>& groups) {
+SummedOutputs ShardedHead::Forward(const std::vector<LabelledGroup>& groups) {
   const std::vector<int64_t> labels = Joined(groups).labels;
   const int64_t samples = static_cast<int64_t>(labels.size());
   ++step_;
-  Sums sums = {std::vector<double>(samples), std::vector<double>(samples * dim_), std::vector<float>(samples * dim_)};
+  SummedOutputs sums = {std::vector<double>(samples), std::vector<double>(samples * dim_),
+                        std::vector<float>(samples * dim_)};
   for (const auto& head : heads_) {
     ExpectOk(head->Begin(step_, labels));
     int64_t first = 0;
-    for (const MicroBatchGroup& group : groups) {
+    for (const LabelledGroup& group : groups) {
       std::vector<float> z(samples), u(samples * dim_);
       std::vector<ForwardInput> inputs;
       std::vector<ForwardOutput> outputs;
       const int64_t group_begin = first;
-      for (const MicroBatch& batch : group) {
+      for (const LabelledBatch& batch : group) {
         const int64_t rows = static_cast<int64_t>(batch.labels.size());
         inputs.push_back(InputOf(batch, dim_));
         outputs.push_back({absl::MakeSpan(z).subspan(first, rows),
@@ -70,13 +71,13 @@ Sums ShardedHead::Forward(const std::vector<MicroBatchGroup>& groups) {
   return sums;
 }
 
-void ShardedHead::Update(const std::vector<MicroBatchGroup>& groups, const std::vector<float>& r,
+void ShardedHead::Update(const std::vector<LabelledGroup>& groups, const std::vector<float>& r,
                          const std::vector<float>& t, float lr) {
   std::vector<Group> inputs;
   size_t first = 0;
-  for (const MicroBatchGroup& group : groups) {
+  for (const LabelledGroup& group : groups) {
     Group& update = inputs.emplace_back();
-    for (const MicroBatch& batch : group) {
+    for (const LabelledBatch& batch : group) {
       const size_t rows = batch.labels.size();
       update.push_back({InputOf(batch, dim_), absl::MakeConstSpan(r).subspan(first, rows),
                         absl::MakeConstSpan(t).subspan(first, rows)});
@@ -183,10 +184,10 @@ double RelativeDifference(const std::vector<double>& x, const std::vector<double
 
 std::vector<double> Widened(const std::vector<float>& x) { return {x.begin(), x.end()}; }
 
-MicroBatch Joined(const std::vector<MicroBatchGroup>& groups) {
-  MicroBatch all;
-  for (const MicroBatchGroup& group : groups) {
-    for (const MicroBatch& batch : group) {
+LabelledBatch Joined(const std::vector<LabelledGroup>& groups) {
+  LabelledBatch all;
+  for (const LabelledGroup& group : groups) {
+    for (const LabelledBatch& batch : group) {
       all.embedding.insert(all.embedding.end(), batch.embedding.begin(), batch.embedding.end());
       all.labels.insert(all.labels.end(), batch.labels.begin(), batch.labels.end());
     }
@@ -202,10 +203,10 @@ std::vector<float> RandomNormals(uint64_t seed, int64_t count) {
   return values;
 }
 
-MicroBatch RandomMicroBatch(uint64_t seed, int64_t samples, int64_t dim, int64_t num_classes) {
+LabelledBatch RandomBatch(uint64_t seed, int64_t samples, int64_t dim, int64_t num_classes) {
   std::mt19937_64 generator(seed + 1000);
   std::uniform_int_distribution<int64_t> label(0, num_classes - 1);
-  MicroBatch batch = {RandomNormals(seed, samples * dim), std::vector<int64_t>(samples)};
+  LabelledBatch batch = {RandomNormals(seed, samples * dim), std::vector<int64_t>(samples)};
   for (int64_t& value : batch.labels) value = label(generator);
   return batch;
 }

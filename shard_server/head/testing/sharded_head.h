@@ -6,27 +6,29 @@
 
 #include "shard_server/head/head.h"
 
-// For tests: several heads that together hold all classes. dense_head.h has what they must agree with.
+// Test support: several heads that together hold all classes. dense_head.h has the reference for their results.
 namespace arcshard::head {
 
-struct MicroBatch {
+// The embeddings and labels of a micro-batch.
+struct LabelledBatch {
   std::vector<float> embedding;  // B×D
   std::vector<int64_t> labels;   // B
 };
 
-using MicroBatchGroup = std::vector<MicroBatch>;
+using LabelledGroup = std::vector<LabelledBatch>;
 
-// Of all samples of a step, summed over the shards: what a worker has.
-struct Sums {
+// The outputs of pass 1 for all samples of a step, summed over the shards, as a worker computes them.
+struct SummedOutputs {
   std::vector<double> z;           // B
   std::vector<double> u;           // B×D
   std::vector<float> own_centers;  // B×D
-  friend bool operator==(const Sums&, const Sums&) = default;
+  friend bool operator==(const SummedOutputs&, const SummedOutputs&) = default;
 };
 
-// Uneven ranges of N classes over K shards: later shards hold more; where K > N some hold none.
+// Ranges of N classes for K shards. Later shards hold more classes; if K > N, some hold none.
 std::vector<ClassRange> UnevenRanges(int64_t num_classes, int shards);
 
+// Everything that a head stores, in float32.
 struct HeadState {
   std::vector<float> weights;
   std::vector<std::vector<float>> moments;
@@ -34,15 +36,15 @@ struct HeadState {
   friend bool operator==(const HeadState&, const HeadState&) = default;
 };
 
-// Heads on the device of this run (test_device.h). Any error of a head fails the test.
+// Heads on the device of this test run (test_device.h). An error of a head fails the test.
 class ShardedHead {
  public:
   ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges);
 
-  // Begins the next step; each group in one Forward.
-  Sums Forward(const std::vector<MicroBatchGroup>& groups);
-  // r and t are of all samples, in the groups' order.
-  void Update(const std::vector<MicroBatchGroup>& groups, const std::vector<float>& r, const std::vector<float>& t,
+  // Begins the next step, and calls Forward once for each group.
+  SummedOutputs Forward(const std::vector<LabelledGroup>& groups);
+  // r and t have one value for each sample, in the order of the groups.
+  void Update(const std::vector<LabelledGroup>& groups, const std::vector<float>& r, const std::vector<float>& t,
               float lr);
   void Discard();
 
@@ -55,7 +57,6 @@ class ShardedHead {
   void SetWeights(std::vector<float> weights);
   void SetMoment(int moment, std::vector<float> values);
 
-  // Everything that is held.
   HeadState State() const;
   void SetState(const HeadState& state);
 
@@ -70,19 +71,20 @@ class ShardedHead {
 template <typename T>
 std::vector<double> Unit(const T* x, int64_t dim);
 
-// max|x - reference|, and that over max|reference|.
+// max|x - reference|, and the same divided by max|reference|.
 double LargestDifference(const std::vector<double>& x, const std::vector<double>& reference);
 double RelativeDifference(const std::vector<double>& x, const std::vector<double>& reference);
 
+// max|x|.
 double Largest(const std::vector<double>& x);
 
 std::vector<double> Widened(const std::vector<float>& x);
 
-// All micro-batches of all groups as one.
-MicroBatch Joined(const std::vector<MicroBatchGroup>& groups);
+// All micro-batches of all groups, joined into one.
+LabelledBatch Joined(const std::vector<LabelledGroup>& groups);
 
-// Normal embeddings and uniform labels, a function of the seed.
-MicroBatch RandomMicroBatch(uint64_t seed, int64_t samples, int64_t dim, int64_t num_classes);
+// Normally distributed embeddings and uniformly distributed labels; functions of the seed.
+LabelledBatch RandomBatch(uint64_t seed, int64_t samples, int64_t dim, int64_t num_classes);
 std::vector<float> RandomNormals(uint64_t seed, int64_t count);
 
 }  // namespace arcshard::head

@@ -4,9 +4,9 @@
 
 namespace arcshard::head {
 
-// The device that this run of a test program is for: tests are written once and run once for each device. The variable
-// ARCSHARD_TEST_DEVICE says "cpu", which is the default, or "cuda"; ctest sets it (arcshard_test's DEVICES). Where
-// there is no GPU, a run for GPUs skips every test.
+// The device that this run of a test program tests. Tests are written once and run once for each device: the
+// environment variable ARCSHARD_TEST_DEVICE is "cpu" (the default) or "cuda"; ctest sets it (DEVICES of arcshard_test).
+// A run for GPUs skips every test if there is no GPU.
 Device TestDevice();
 
 }  // namespace arcshard::head

@@ -4,8 +4,8 @@
 
 namespace arcshard::head {
 
-// The rows of a shard that one thread walks together: `count` of them from `first` on, or, of a sampled step, those
-// that `list` names.
+// Rows of a shard that are processed together: the `count` rows from `first` on, or, in a sampled step, the `count`
+// rows in `list`. Rows count from the shard's first class.
 struct BlockRows {
   int64_t first = 0;
   int64_t count = 0;

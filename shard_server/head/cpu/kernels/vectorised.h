@@ -2,22 +2,22 @@
 
 #include <cstdint>
 
-#include "shard_server/head/bfloat16.h"
+#include "shard_server/head/arithmetic/bfloat16.h"
 
-// One version of a pass for each level of x86, chosen when the program starts. Clang 14 does not know these names, and
-// a sanitizer's runtime is not up yet when the choice is made.
+// Compiles a function once for each level of x86 and chooses one when the program starts. Clang 14 does not know these
+// names, and a sanitizer's runtime is not initialised yet when the choice is made.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
 #define ARCSHARD_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define ARCSHARD_VECTORISED
 #endif
-// Of a helper: it becomes part of each version.
+// For helpers of such functions, which then become part of each version.
 #define ARCSHARD_INLINED __attribute__((always_inline)) inline
 
 namespace arcshard::head {
 
-// A sum in 16 partial sums, so that it vectorises without letting the compiler reorder anything.
+// A sum is computed as 16 partial sums, so that it can be vectorised without allowing the compiler to reorder it.
 constexpr int64_t kLanes = 16;
 
 ARCSHARD_INLINED float SumOfLanes(const float (&lanes)[kLanes]) {
@@ -26,7 +26,7 @@ ARCSHARD_INLINED float SumOfLanes(const float (&lanes)[kLanes]) {
   return ((pairs[0] + pairs[4]) + (pairs[1] + pairs[5])) + ((pairs[2] + pairs[6]) + (pairs[3] + pairs[7]));
 }
 
-// sum of x[d]·y[d], widened to float32.
+// The sum of x[d]·y[d], computed in float32.
 template <typename X, typename Y>
 ARCSHARD_INLINED float Dot(int64_t dim, const X* x, const Y* y) {
   float lanes[kLanes] = {};

@@ -1,4 +1,4 @@
-#include "shard_server/head/cuda/cuda_memory.h"
+#include "shard_server/head/cuda/cuda_buffer.h"
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -7,7 +7,7 @@
 namespace arcshard::head {
 namespace {
 
-// Buffers that grow with the batch grow by half at least, so that a slowly growing batch does not reallocate each time.
+// A buffer grows by at least half, so that a slowly growing batch doesn't reallocate it each time.
 int64_t GrownSize(int64_t old_bytes, int64_t bytes) { return old_bytes == 0 ? bytes : bytes + bytes / 2; }
 
 absl::Status NoMemory(const absl::Status& status, absl::string_view what, int64_t bytes) {
@@ -16,15 +16,15 @@ absl::Status NoMemory(const absl::Status& status, absl::string_view what, int64_
 
 }  // namespace
 
-DeviceMemory::~DeviceMemory() {
-  // Its error, if any, is that of an earlier call, which was reported; the process of a broken device ends anyway.
+CudaBuffer::~CudaBuffer() {
+  // An error here is one of an earlier call, which has been reported.
   if (data_ != nullptr) cudaFree(data_);
 }
 
-absl::Status DeviceMemory::Reserve(int64_t bytes, absl::string_view what) {
+absl::Status CudaBuffer::Reserve(int64_t bytes, absl::string_view what) {
   if (bytes <= bytes_) return absl::OkStatus();
   const int64_t size = GrownSize(bytes_, bytes);
-  *this = DeviceMemory();
+  *this = CudaBuffer();
   if (const absl::Status status = CUDA_STATUS(cudaMalloc(&data_, static_cast<size_t>(size))); !status.ok()) {
     data_ = nullptr;
     return NoMemory(status, what, size);
@@ -33,14 +33,14 @@ absl::Status DeviceMemory::Reserve(int64_t bytes, absl::string_view what) {
   return absl::OkStatus();
 }
 
-PinnedMemory::~PinnedMemory() {
+PinnedBuffer::~PinnedBuffer() {
   if (data_ != nullptr) cudaFreeHost(data_);
 }
 
-absl::Status PinnedMemory::Reserve(int64_t bytes, absl::string_view what) {
+absl::Status PinnedBuffer::Reserve(int64_t bytes, absl::string_view what) {
   if (bytes <= bytes_) return absl::OkStatus();
   const int64_t size = GrownSize(bytes_, bytes);
-  *this = PinnedMemory();
+  *this = PinnedBuffer();
   if (const absl::Status status = CUDA_STATUS(cudaMallocHost(&data_, static_cast<size_t>(size))); !status.ok()) {
     data_ = nullptr;
     return NoMemory(status, what, size);

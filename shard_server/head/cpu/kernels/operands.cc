@@ -1,9 +1,10 @@
-#include "shard_server/head/cpu/operands.h"
+#include "shard_server/head/cpu/kernels/operands.h"
 
 #include <algorithm>
+#include <cassert>
 
-#include "shard_server/head/cpu/block_ops.h"
-#include "shard_server/head/cpu/vectorised.h"
+#include "shard_server/head/cpu/kernels/block_ops.h"
+#include "shard_server/head/cpu/kernels/vectorised.h"
 
 namespace arcshard::head {
 namespace {
@@ -28,6 +29,7 @@ void Convert(int64_t n, const Bfloat16* __restrict x, float* __restrict y) {
 
 ARCSHARD_VECTORISED
 void PairRows(int64_t rows, int64_t dim, const Bfloat16* x, int64_t stride, Bfloat16* paired) {
+  assert(rows % 2 == 0);
   for (int64_t row = 0; row + 1 < rows; row += 2) {
     const Bfloat16* const __restrict even = x + row * stride;
     const Bfloat16* const __restrict odd = even + stride;
@@ -74,6 +76,7 @@ void PairTransposed(int64_t rows, int64_t dim, const float* x, int64_t columns, 
 
 ARCSHARD_VECTORISED
 void Transpose(int64_t rows, int64_t columns, const float* __restrict x, float* __restrict y) {
+  assert(rows % kLanes == 0 && columns % kLanes == 0);
   for (int64_t row = 0; row < rows; row += kLanes) {
     for (int64_t column = 0; column < columns; column += kLanes) {
       for (int64_t j = 0; j < kLanes; ++j) {
@@ -83,9 +86,10 @@ void Transpose(int64_t rows, int64_t columns, const float* __restrict x, float* 
   }
 }
 
-// Two rows at a time, as one column of pairs.
+// Processes two rows at a time, as pairs of 32 bits.
 ARCSHARD_VECTORISED
 void Transpose(int64_t rows, int64_t columns, const Bfloat16* __restrict x, Bfloat16* __restrict y) {
+  assert(rows % kLanes == 0 && columns % kLanes == 0);
   for (int64_t row = 0; row < rows; row += kLanes) {
     for (int64_t column = 0; column < columns; column += kLanes) {
       uint32_t pairs[kLanes / 2][kLanes];

@@ -3,9 +3,9 @@
 #include <bit>
 #include <cstdint>
 
-#include "shard_server/head/host_device.h"
+#include "shard_server/head/arithmetic/host_device.h"
 
-// bfloat16 is the upper half of a float32: widening loses nothing, narrowing rounds.
+// bfloat16 is the upper half of a float32: the conversion to float32 is exact, the conversion from float32 rounds.
 namespace arcshard::head {
 
 struct Bfloat16 {
@@ -18,8 +18,8 @@ ARCSHARD_HOST_DEVICE inline float Widen(Bfloat16 x) {
 }
 ARCSHARD_HOST_DEVICE inline float Widen(float x) { return x; }
 
-// To the nearest, of two equally near ones to the even one. A NaN stays a NaN; what is beyond the largest finite value
-// by half a step or more becomes infinite, as in float32's own rounding.
+// Rounds to the nearest value, ties to even. A NaN stays a NaN; a value that exceeds the largest finite one by half a
+// step or more becomes infinite, as in IEEE 754.
 ARCSHARD_HOST_DEVICE inline Bfloat16 RoundToNearest(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -27,12 +27,13 @@ ARCSHARD_HOST_DEVICE inline Bfloat16 RoundToNearest(float x) {
   return {static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded)};
 }
 
-// Up with the probability of the part cut off, so that the mean over `random`, uniform in [0, 2^16), is x. Infinities
-// and NaNs stay what they are, and no finite x becomes infinite.
+// Rounds away from zero with a probability that equals the part cut off, so that the mean over `random`, uniform in
+// [0, 2^16), is x. Infinities and NaNs are kept, and no finite x becomes infinite.
 ARCSHARD_HOST_DEVICE inline Bfloat16 RoundStochastically(float x, uint32_t random) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   const uint32_t magnitude = bits & 0x7fffffffu;
-  // Without a branch, or no loop over it vectorises. Not up: the largest finite value, and what is not finite.
+  // No branches, so that loops over it are vectorised. The largest finite values and non-finite ones are not rounded
+  // up.
   const uint32_t up = (0u - static_cast<uint32_t>(magnitude < 0x7f7f0000u)) & random;
   const uint32_t quiet_nan = static_cast<uint32_t>(magnitude > 0x7f800000u) << 22;
   const uint32_t rounded = (bits + up) | quiet_nan;
@@ -50,7 +51,7 @@ ARCSHARD_HOST_DEVICE inline Bfloat16 Nearest<Bfloat16>(float x) {
   return RoundToNearest(x);
 }
 
-// How a value of an update is put back where it is held as T: float32 takes no random bits.
+// Converts a result of an update to the stored type T: bfloat16 is rounded stochastically, float32 is kept.
 template <typename T>
 ARCSHARD_HOST_DEVICE inline T Held(float x, uint32_t random);
 template <>

@@ -3,16 +3,21 @@
 #include <cmath>
 #include <cstdint>
 
-#include "shard_server/head/bfloat16.h"
+#include "shard_server/head/arithmetic/bfloat16.h"
+#include "shard_server/head/arithmetic/host_device.h"
 #include "shard_server/head/head_options.h"
-#include "shard_server/head/host_device.h"
 
-// One weight's step, with the tangent projection fused: h is an element of H = (dL/dw_hat)/|w|, `radial` is
-// (H·w)/|w|^2, so that dL/dw = h - radial·w. Weights are held as W, moments as V (float or Bfloat16): what comes out of
-// the arithmetic, which is float32, is rounded when it is put back. `random` holds the 16 bits for the weight and for
-// each moment; what is held in float32 does not look at them.
+// The optimizer's step for one weight, fused with the projection of the gradient (docs/design.md §1). Weights have type
+// W and moments type V (float or Bfloat16); the arithmetic is in float32, and the results are rounded when stored.
 namespace arcshard::head {
 
+// The gradient of one weight: dL/dw = h - radial·w.
+struct ElementGradient {
+  float h = 0;       // an element of H = (dL/dŵ)/|w|
+  float radial = 0;  // (H·w)/|w|^2
+};
+
+// 16 random bits for each value that is rounded; unused for values stored in float32.
 struct RandomOfElement {
   uint32_t weight = 0;
   uint32_t moment0 = 0;
@@ -28,21 +33,21 @@ struct SgdStep {
   SgdStep(const SgdOptions& options, float lr_in)
       : lr(lr_in), momentum(options.momentum), weight_decay(options.weight_decay) {}
 
-  // What is the same for all weights of a class: nothing.
+  // Values that all weights of a class share: none.
   struct OfClass {};
   ARCSHARD_HOST_DEVICE OfClass ForClass(uint32_t) const { return {}; }
 
   template <typename W, typename V>
-  ARCSHARD_HOST_DEVICE void operator()(OfClass, float h, float radial, W& w, V& v, V&,
+  ARCSHARD_HOST_DEVICE void operator()(OfClass, ElementGradient gradient, W& w, V& v, V&,
                                        const RandomOfElement& random) const {
     const float weight = Widen(w);
-    const float moment = momentum * Widen(v) + (h + (weight_decay - radial) * weight);
+    const float moment = momentum * Widen(v) + (gradient.h + (weight_decay - gradient.radial) * weight);
     v = Held<V>(moment, random.moment0);
     w = Held<W>(weight - lr * moment, random.weight);
   }
 };
 
-// The order of operations is PyTorch's (torch/optim/adamw.py, one tensor at a time, neither amsgrad nor maximize).
+// The operations have PyTorch's order (torch/optim/adamw.py, _single_tensor_adamw without amsgrad and maximize).
 struct AdamWStep {
   static constexpr int kMoments = 2;
   double lr = 0;
@@ -64,12 +69,12 @@ struct AdamWStep {
         one_minus_beta2(static_cast<float>(1.0 - beta2)),
         epsilon(options.epsilon) {}
 
-  // What is the same for all weights of a class.
+  // Values that all weights of a class share.
   struct OfClass {
     float step_size = 0;            // lr/(1 - beta1^n)
     float inverse_sqrt_second = 0;  // 1/sqrt(1 - beta2^n)
   };
-  // `count` is n, this step included.
+  // `count` is n, including this step.
   ARCSHARD_HOST_DEVICE OfClass ForClass(uint32_t count) const {
     const double n = count;
     return {static_cast<float>(lr / (1.0 - std::pow(beta1, n))),
@@ -77,10 +82,10 @@ struct AdamWStep {
   }
 
   template <typename W, typename V>
-  ARCSHARD_HOST_DEVICE void operator()(OfClass of_class, float h, float radial, W& w, V& m, V& v,
+  ARCSHARD_HOST_DEVICE void operator()(OfClass of_class, ElementGradient element, W& w, V& m, V& v,
                                        const RandomOfElement& random) const {
     const float weight = Widen(w);
-    const float gradient = h - radial * weight;
+    const float gradient = element.h - element.radial * weight;
     float first = Widen(m);
     first = first + one_minus_beta1 * (gradient - first);
     const float second = Widen(v) * beta2_narrow + one_minus_beta2 * gradient * gradient;

@@ -5,14 +5,14 @@
 #include <cstdint>
 
 #include "common/base/philox.h"
-#include "shard_server/head/host_device.h"
+#include "shard_server/head/arithmetic/host_device.h"
 
-// What the head draws at random. Every draw is a function of the run's seed and of what it is drawn for, never of who
-// holds the class: the same for any number of shards, threads and any size of block.
+// The head's random numbers. Each is a function of the run's seed and of what it is drawn for, so it is the same for
+// any number of shards and threads and any size of the blocks (docs/design.md §1).
 namespace arcshard::head {
 
-// The first weights of dimensions 4·quad ... 4·quad + 3 of class j: 0.01·normal (Box-Muller over the four words of one
-// counter), a function of (seed, j, d) alone.
+// The first weights of the dimensions 4·quad ... 4·quad + 3 of class j: 0.01·normal (Box and Muller, 1958, applied to
+// the four words of one counter).
 ARCSHARD_HOST_DEVICE inline void FirstWeights(uint64_t seed, int64_t j, int64_t quad, float out[4]) {
   const auto words = Philox(seed, static_cast<uint64_t>(j), static_cast<uint64_t>(quad));
   for (int pair = 0; pair < 2; ++pair) {
@@ -24,10 +24,11 @@ ARCSHARD_HOST_DEVICE inline void FirstWeights(uint64_t seed, int64_t j, int64_t 
   }
 }
 
-// The draw of Partial FC (DESIGN §1): word 0 of Philox with the seed as key and (step, class) as counter.
+// The draw of Partial FC (An et al., 2021; docs/design.md §1): word 0 of Philox, with the seed as the key and
+// (step, class) as the counter, is compared with a threshold.
 struct SamplingDraw {
   uint64_t seed = 0;
-  uint64_t threshold = 0;  // floor(r·2^32): 2^32 for a rate of 1, below which every word is
+  uint64_t threshold = 0;  // floor(r·2^32); every word is below it for r = 1
 
   SamplingDraw(uint64_t seed_in, double sample_rate)
       : seed(seed_in), threshold(static_cast<uint64_t>(sample_rate * 4294967296.0)) {}
@@ -37,13 +38,14 @@ struct SamplingDraw {
   }
 };
 
-// What is rounded.
+// The part of a class that is rounded.
 enum class Rounded : uint32_t { kWeight = 0, kMoment0 = 1, kMoment1 = 2 };
 
-// The bits that stochastic rounding adds: 16 for each (seed, step, class, dimension, what is rounded). One call of
-// Philox serves eight dimensions. The key is not the seed, which the classes and the first weights are drawn with.
+// The random bits of stochastic rounding: 16 for each (seed, step, class, dimension, part). One call of Philox serves
+// eight dimensions. The key is derived from the seed and differs from it, since the seed itself is the key of the other
+// draws.
 struct RoundingBits {
-  static constexpr int64_t kDims = 8;  // of a call
+  static constexpr int64_t kDims = 8;  // dimensions of a call
   uint64_t key = 0;
 
   explicit RoundingBits(uint64_t seed) {
@@ -51,13 +53,13 @@ struct RoundingBits {
     key = words[0] | uint64_t{words[1]} << 32;
   }
 
-  // Of dimensions 8·octet ... 8·octet + 7: dimension 8·octet + i has the lower (even i) or upper half of word i/2.
-  // Classes are below 2^40 and octets below 2^13, so no two counters are the same.
+  // The words for the dimensions 8·octet ... 8·octet + 7: dimension 8·octet + i uses the lower (even i) or upper (odd
+  // i) half of word i/2. Classes are below 2^40 and octets below 2^13, so all counters differ.
   ARCSHARD_HOST_DEVICE std::array<uint32_t, 4> Words(uint64_t step, int64_t j, int64_t octet, Rounded what) const {
     return Philox(key, step, Counter(j, octet, what));
   }
 
-  // The counter's upper half; the lower one is the step.
+  // The upper half of the counter; the lower half is the step.
   ARCSHARD_HOST_DEVICE static uint64_t Counter(int64_t j, int64_t octet, Rounded what) {
     return static_cast<uint64_t>(j) << 16 | static_cast<uint64_t>(octet) << 2 | static_cast<uint64_t>(what);
   }

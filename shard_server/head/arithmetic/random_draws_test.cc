@@ -1,4 +1,4 @@
-#include "shard_server/head/random_draws.h"
+#include "shard_server/head/arithmetic/random_draws.h"
 
 #include <cmath>
 #include <set>

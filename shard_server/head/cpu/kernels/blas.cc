@@ -1,23 +1,23 @@
-#include "shard_server/head/cpu/blas.h"
+#include "shard_server/head/cpu/kernels/blas.h"
 
 #include <dlfcn.h>
 
 namespace arcshard::head {
 namespace {
 
-// A LibTorch need not have been built with MKL or OpenMP: what is not loaded is not called.
+// The function, or null where LibTorch was built without MKL or OpenMP.
 template <typename Function>
 Function* Loaded(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
 }
 
-// MKL's C function of that name (the lower-case one is Fortran's): returns the number before.
+// Returns the previous number of threads. The lower-case function of the same name is the one for Fortran.
 int SetMklThreads(int threads) {
   static auto* const set = Loaded<int(int)>("MKL_Set_Num_Threads_Local");
   return set == nullptr ? 0 : set(threads);
 }
 
-// OpenMP's number for regions that this thread starts: returns the number before.
+// Sets the number of threads for parallel regions that this thread starts. Returns the previous number.
 int SetOmpThreads(int threads) {
   static auto* const get = Loaded<int()>("omp_get_max_threads");
   static auto* const set = Loaded<void(int)>("omp_set_num_threads");
@@ -33,7 +33,7 @@ SingleThreadedBlas::SingleThreadedBlas()
     : mkl_threads_before_(SetMklThreads(1)), omp_threads_before_(SetOmpThreads(1)) {}
 
 SingleThreadedBlas::~SingleThreadedBlas() {
-  SetMklThreads(mkl_threads_before_);  // 0 is MKL's "as for every thread"
+  SetMklThreads(mkl_threads_before_);  // 0 restores MKL's global setting
   if (omp_threads_before_ > 0) SetOmpThreads(omp_threads_before_);
 }
 

@@ -1,10 +1,11 @@
-#include "shard_server/head/step_plan.h"
+#include "shard_server/head/cpu/active_classes.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace arcshard::head {
 
-StepPlan::StepPlan(const HeadOptions& options)
+ActiveClasses::ActiveClasses(const HeadOptions& options)
     : range_(options.range),
       dim_(options.dim),
       threads_(options.threads),
@@ -12,32 +13,29 @@ StepPlan::StepPlan(const HeadOptions& options)
       draw_(options.seed, options.sample_rate),
       blocks_(BlockPlan::Make(options.range.size(), options.dim, options.threads)),
       found_(static_cast<size_t>(options.threads)) {
-  // A plan of fewer rows may have no fewer blocks, by one for each thread.
+  // A plan for fewer rows can have up to one block more for each thread.
   blocks_.blocks.reserve(blocks_.blocks.size() + static_cast<size_t>(threads_));
 }
 
-absl::Status StepPlan::Allocate() {
+absl::Status ActiveClasses::Allocate() {
   return sampled_ ? active_.Reserve(range_.size(), "the list of classes that take part in a step") : absl::OkStatus();
 }
 
-bool StepPlan::Unannounced(int64_t label) const {
-  return sampled_ && !std::binary_search(labels_.begin(), labels_.end(), label);
-}
-
-void StepPlan::Choose(uint64_t step, absl::Span<const int64_t> labels, WorkerPool& pool) {
+void ActiveClasses::Choose(uint64_t step, const LabelSet& labels, WorkerPool& pool) {
   if (!sampled_) return;
-  labels_.assign(labels.begin(), labels.end());
-  std::sort(labels_.begin(), labels_.end());
-  labels_.erase(std::unique(labels_.begin(), labels_.end()), labels_.end());
-  // Each thread writes what it finds in its part of the range to the same part of the list; then the parts close up.
+  assert(pool.threads() == threads_ && active_.size() >= range_.size());
+  // Each thread writes the rows that it finds in its part of the range to the same part of the list. The parts are then
+  // moved together.
   const auto begin_of = [&](int64_t thread) { return range_.size() * thread / threads_; };
   pool.Run([&](int thread) {
-    int64_t* const begin = active_.data() + begin_of(thread);
+    const int64_t first = begin_of(thread), last = begin_of(thread + 1);
+    const absl::Span<const int64_t> targets = labels.InRange({range_.begin + first, range_.begin + last});
+    auto target = targets.begin();
+    int64_t* const begin = active_.data() + first;
     int64_t* next = begin;
-    auto target = std::lower_bound(labels_.begin(), labels_.end(), range_.begin + begin_of(thread));
-    for (int64_t row = begin_of(thread); row < begin_of(thread + 1); ++row) {
+    for (int64_t row = first; row < last; ++row) {
       const int64_t label = range_.begin + row;
-      const bool is_target = target != labels_.end() && *target == label;
+      const bool is_target = target != targets.end() && *target == label;
       target += is_target;
       if (is_target || draw_.TakesPart(step, label)) *next++ = row;
     }
@@ -52,10 +50,13 @@ void StepPlan::Choose(uint64_t step, absl::Span<const int64_t> labels, WorkerPoo
   blocks_.Set(num_active_, dim_, threads_);
 }
 
-int64_t StepPlan::PlaceOf(int64_t label) const {
+int64_t ActiveClasses::PlaceOf(int64_t label) const {
+  assert(range_.contains(label));
   const int64_t row = label - range_.begin;
   if (!sampled_) return row;
-  return std::lower_bound(active_.data(), active_.data() + num_active_, row) - active_.data();
+  const int64_t place = std::lower_bound(active_.data(), active_.data() + num_active_, row) - active_.data();
+  assert(place < num_active_ && active_.data()[place] == row);
+  return place;
 }
 
 }  // namespace arcshard::head

@@ -1,13 +1,13 @@
-// The products and the order of their factors in memory, against the plain sums in float64.
+// The products, and the layout of their factors, against plain sums in float64.
 
-#include "shard_server/head/cpu/products.h"
+#include "shard_server/head/cpu/kernels/products.h"
 
 #include <cmath>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "shard_server/head/cpu/operands.h"
+#include "shard_server/head/cpu/kernels/operands.h"
 #include "shard_server/head/testing/sharded_head.h"
 
 namespace arcshard::head {
@@ -25,14 +25,14 @@ std::vector<T> Narrowed(const std::vector<float>& x) {
   return y;
 }
 
-// What T holds of it.
+// The values after rounding to T.
 template <typename T>
 std::vector<float> Kept(std::vector<float> x) {
   for (float& value : x) value = Widen(Nearest<T>(value));
   return x;
 }
 
-// rows×stride from rows×columns: zeros beyond, and whole rows of them.
+// padded_rows×stride from rows×columns; the padding is zeros.
 template <typename T>
 std::vector<T> Padded(const std::vector<T>& x, int64_t columns, int64_t padded_rows, int64_t stride) {
   std::vector<T> y(padded_rows * stride);
@@ -47,7 +47,7 @@ void ExpectNear(const std::vector<float>& c, const std::vector<double>& expected
   }
 }
 
-// a (m×k) · b, whose element (k, n) is at(k, n).
+// a (m×k) · b, where at(k, n) is an element of b.
 template <typename At>
 std::vector<double> PlainProduct(int64_t m, int64_t n, int64_t k, const std::vector<float>& a, At at) {
   std::vector<double> c(m * n);

@@ -1,18 +1,19 @@
-#include "shard_server/head/cpu/products.h"
+#include "shard_server/head/cpu/kernels/products.h"
 
 #include <ATen/native/CPUBlas.h>
 
 #include <algorithm>
+#include <cassert>
 #include <vector>
 
-#include "shard_server/head/bfloat16.h"
+#include "shard_server/head/arithmetic/bfloat16.h"
 
 namespace arcshard::head {
 namespace {
 
 namespace cpublas = at::native::cpublas;
 
-// Rows of a call: what is read of the left factor stays in the nearest cache.
+// Rows of the left factor for one call, so that they stay in the first-level cache.
 constexpr int64_t kRowsOfCall = 64;
 
 const at::BFloat16* Torch(const Bfloat16* x) {
@@ -25,8 +26,8 @@ void MultiplyNatively(const ProductShape& shape, const Bfloat16* a, const Bfloat
                   /*is_vnni=*/true);
 }
 
-// Where LibTorch has no such kernel for this processor, it takes the right factor for one that is not paired, or
-// throws: found by trying.
+// Whether LibTorch has a kernel with a paired right factor for this processor. Where it has none, it reads the right
+// factor as one that is not paired, or throws; so this multiplies small matrices and looks at the result.
 bool HasPairedProducts() {
   constexpr ProductShape kShape = {16, 16, 4, 4};
   Bfloat16 a[16 * 4], b[4 * 16];
@@ -42,10 +43,10 @@ bool HasPairedProducts() {
   }
   ReleaseProducts();
   MultiplyWidened(kShape, a, b, false, widened);
-  return std::equal(native, native + 256, widened);  // small whole numbers: exact either way
+  return std::equal(native, native + 256, widened);  // small integers: both products are exact
 }
 
-// In pieces of the left factor's rows.
+// Multiplies kRowsOfCall rows of the left factor at a time.
 template <typename T>
 void MultiplyInPieces(ProductShape shape, const T* a, const T* b, bool accumulate, float* c) {
   const int64_t rows = shape.m;
@@ -76,6 +77,7 @@ void Multiply(const ProductShape& shape, const float* a, const float* b, bool ac
 }
 
 void Multiply(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c) {
+  assert(shape.k % 2 == 0);
   static const bool native = HasPairedProducts();
   if (native) {
     MultiplyNatively(shape, a, b, accumulate, c);

@@ -1,4 +1,4 @@
-#include "shard_server/head/cpu/block_ops.h"
+#include "shard_server/head/cpu/kernels/block_ops.h"
 
 #include <cmath>
 #include <limits>
@@ -63,7 +63,7 @@ TEST(BlockOpsTest, TheOwnClassIsZeroInQAndAbsentFromZ) {
   const NegativeExponential exponential(10.0, 3);
   std::vector<float> s(16 * kStride, 0.25f), z(kSamples, 1.0f);
   const std::vector<float> inverse_norms = {1.0f, 2.0f, 0.0f};
-  // First row of the block is row 100 of the shard; samples 0, 5 and 6 belong to it, sample 36 to the next one.
+  // The block begins at row 100. Samples 0, 5 and 6 have row 100 as their own class, sample 36 has row 101.
   const std::vector<Target> targets = {{100, 0}, {100, 5}, {100, 6}, {101, 36}};
   ExponentialsOfBlock(exponential, {inverse_norms, kSamples, kStride, 100, targets}, s.data(), z.data());
   for (int64_t i = 0; i < kSamples; ++i) {

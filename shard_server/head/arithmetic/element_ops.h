@@ -5,30 +5,29 @@
 #include <cstdint>
 
 #include "common/protocol/logit_shift.h"
-#include "shard_server/head/host_device.h"
+#include "shard_server/head/arithmetic/host_device.h"
 
-// What one element of a block computes (DESIGN §1). The loops over them are block_ops.cc and update_block.cc on the
-// CPU; a GPU kernel calls the same functions, so the tests of the CPU head cover its arithmetic. What is drawn at
-// random is random_draws.h; optimizers' steps are optimizer_steps.h.
+// The arithmetic of one element of a block (docs/design.md §1). cpu/kernels/block_ops.cc has the loops over elements on
+// the CPU; the GPU's kernels call the same functions, so the tests of the CPU head cover their arithmetic too.
 namespace arcshard::head {
 
-// What one negative adds: `p` to z, `q` to the factor of the products.
+// The contribution of one negative: `p` to z, `q` as an element of Q.
 struct NegativeTerm {
   float p = 0;  // exp(l - a)
   float q = 0;  // exp(l - a)/|w_j|
 };
 
-// exp(l - a) of one negative, l = s·c with the cosine c clamped to [-1, 1], a = s + ln N - 69. A c above the filter
-// counts as l = 0 and moves nothing: p = exp(-a), q = 0 (InsightFace's inter-class filter).
+// exp(l - a) of one negative, with l = s·c, the cosine c clamped to [-1, 1], and a = s + ln N - 69 (docs/design.md §1).
+// Where c exceeds the filter (InsightFace's inter-class filter), l is 0 and there is no gradient: p = exp(-a), q = 0.
 //
-// 2^y with y = l·log2(e): y is split into the nearest integer and a rest in [-1/2, 1/2], whose power is a polynomial
-// (Cephes, exp2f; relative error 2e-8). exp(-a) is folded into the coefficients, in double: a shift subtracted from l
-// in float32 would cost up to 4e-6 of every term, all with the same sign. |y| <= 80·log2(e) < 127, so the exponent
-// never leaves float32's range; a NaN stays a NaN.
+// exp(l) is computed as 2^y with y = l·log2(e). y is split into the nearest integer and a remainder f in [-1/2, 1/2];
+// 2^f is a polynomial (exp2f of the Cephes library; relative error 2e-8). exp(-a) is folded into its coefficients, in
+// double: subtracting a from l in float32 would add an error of up to 4e-6 to every term, always with the same sign.
+// |y| <= 80·log2(e) < 127, so the exponent stays in the range of float32. A NaN stays a NaN.
 struct NegativeExponential {
-  float limit = 0;             // s·log2(e), the |y| of a cosine of 1
-  float filter_limit = 0;      // the y of a cosine at the filter
-  float coefficients[7] = {};  // of f^0 ... f^6, times exp(-a)
+  float limit = 0;             // s·log2(e): |y| at a cosine of 1
+  float filter_limit = 0;      // y at the filter's cosine
+  float coefficients[7] = {};  // for f^0 ... f^6, times exp(-a)
 
   NegativeExponential(double scale, int64_t num_classes, double filter = 1.0) {
     constexpr double kLog2E = 1.44269504088896340736;
@@ -45,12 +44,12 @@ struct NegativeExponential {
     for (int i = 0; i < 7; ++i) coefficients[i] = static_cast<float>(kPolynomial[i] * exp_minus_a);
   }
 
-  // What the product w_j·e_hat_i is to be multiplied by: s·log2(e)/|w_j|.
+  // The factor from the product w_j·ê_i to y: s·log2(e)/|w_j|.
   ARCSHARD_HOST_DEVICE float RowScale(float inverse_norm) const { return inverse_norm * limit; }
 
   ARCSHARD_HOST_DEVICE NegativeTerm operator()(float dot, float inverse_norm) const {
     float y = dot * RowScale(inverse_norm);
-    y = limit < y ? limit : y;  // in this order of operands a NaN passes
+    y = limit < y ? limit : y;  // this order of the operands keeps a NaN
     y = y < -limit ? -limit : y;
     const float power = Power(y);
     const bool filtered = y > filter_limit;
@@ -59,7 +58,7 @@ struct NegativeExponential {
 
   // 2^y·exp(-a).
   ARCSHARD_HOST_DEVICE float Power(float y) const {
-    constexpr float kRounder = 12582912.0f;  // 1.5·2^23: the sum's last bits are the nearest integer
+    constexpr float kRounder = 12582912.0f;  // 1.5·2^23: the last bits of y + kRounder are the nearest integer
     const float shifted = y + kRounder;
     const float f = y - (shifted - kRounder);
     float p = coefficients[6];
@@ -73,7 +72,8 @@ struct NegativeExponential {
   }
 };
 
-// 1/|x| from the sum of squares; 0 for a norm below 1e-12, which makes the unit vector 0 and the gradient through it 0.
+// 1/|x| from the sum of squares. It is 0 for a norm below 1e-12, so that the unit vector and the gradient through it
+// are 0.
 ARCSHARD_HOST_DEVICE inline float InverseNorm(float sum_of_squares) {
   return sum_of_squares < 1e-24f ? 0.0f : 1.0f / std::sqrt(sum_of_squares);
 }

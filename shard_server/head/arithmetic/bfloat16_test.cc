@@ -1,4 +1,4 @@
-#include "shard_server/head/bfloat16.h"
+#include "shard_server/head/arithmetic/bfloat16.h"
 
 #include <bit>
 #include <cmath>

@@ -2,8 +2,8 @@
 
 namespace arcshard::head {
 
-// While it lives, products of this thread use no other thread: LibTorch's MKL (or a BLAS on OpenMP) would start its
-// own.
+// During its lifetime, matrix products of the calling thread run in that thread alone; otherwise LibTorch's MKL (or a
+// BLAS on OpenMP) starts threads of its own. Requires that the same thread destroys it.
 class SingleThreadedBlas {
  public:
   SingleThreadedBlas();

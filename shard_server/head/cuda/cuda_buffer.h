@@ -9,21 +9,22 @@
 
 namespace arcshard::head {
 
-// Bytes of the current device's memory. Not initialised, never copied. Thread-compatible.
-class DeviceMemory {
+// A buffer in the memory of the current device. Its bytes are not initialised, and it can't be copied.
+// Thread-compatible.
+class CudaBuffer {
  public:
-  DeviceMemory() = default;
-  DeviceMemory(DeviceMemory&& other) noexcept
+  CudaBuffer() = default;
+  CudaBuffer(CudaBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
-  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+  CudaBuffer& operator=(CudaBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
-  ~DeviceMemory();
+  ~CudaBuffer();
 
-  // Room for `bytes` bytes at least; what was there is lost when it grows. `what` names the memory in the message.
-  // ResourceExhausted: the device has no such memory.
+  // Makes room for at least `bytes` bytes. The contents are lost when the buffer grows. ResourceExhausted: the device
+  // has too little memory; the message names `what`.
   absl::Status Reserve(int64_t bytes, absl::string_view what);
 
   void* data() const { return data_; }
@@ -38,20 +39,21 @@ class DeviceMemory {
   int64_t bytes_ = 0;
 };
 
-// Page-locked bytes of the host: copies between them and a device need neither the processor nor a second buffer.
-class PinnedMemory {
+// A buffer in page-locked memory of the host: copies to and from a device need neither the processor nor a second
+// buffer. Thread-compatible.
+class PinnedBuffer {
  public:
-  PinnedMemory() = default;
-  PinnedMemory(PinnedMemory&& other) noexcept
+  PinnedBuffer() = default;
+  PinnedBuffer(PinnedBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
-  PinnedMemory& operator=(PinnedMemory&& other) noexcept {
+  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
-  ~PinnedMemory();
+  ~PinnedBuffer();
 
-  // As DeviceMemory's.
+  // As CudaBuffer::Reserve; ResourceExhausted: the host has too little such memory.
   absl::Status Reserve(int64_t bytes, absl::string_view what);
 
   std::byte* data() const { return static_cast<std::byte*>(data_); }
