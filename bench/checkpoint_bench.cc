@@ -112,7 +112,7 @@ int Main(int argc, char** argv) {
   const auto add = [&app](const char* name, auto& value, const char* help) {
     return app.add_option(name, value, help)->capture_default_str()->take_last();
   };
-  add("--folder", options.run.folder, "Folder on the disk to measure; all files written there are removed");
+  add("--folder", options.run.folder, "Folder on the disk to measure; the files written there are removed again");
   add("--buffer-mb", options.run.buffer_mb, "MiB for copies of rows, as checkpoint.buffer_mb")
       ->check(CLI::Range(1, 1 << 20));
   add("--checkpoints", options.checkpoints, "Checkpoints taken while the head trains")->check(CLI::Range(1, 1000));

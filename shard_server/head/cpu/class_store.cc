@@ -1,6 +1,7 @@
 #include "shard_server/head/cpu/class_store.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "common/base/status_macros.h"
 #include "shard_server/head/arithmetic/element_ops.h"
@@ -63,6 +64,7 @@ void ClassStore::Fill(int64_t first, int64_t rows) const {
 }
 
 const void* ClassStore::Held(RowPart part, int64_t first) const {
+  assert(HeldBytes(options_, part) > 0);
   switch (part) {
     case RowPart::kWeights:
       return weights_.bytes(first);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -30,7 +31,10 @@ class ClassStore {
   const HeadOptions& options() const { return options_; }
   const RowStore& weights() const { return weights_; }
   // Requires 0 <= i < 2; the second moment is empty unless the optimizer has two.
-  const RowStore& moment(int i) const { return moments_[static_cast<size_t>(i)]; }
+  const RowStore& moment(int i) const {
+    assert(i >= 0 && i < 2);
+    return moments_[static_cast<size_t>(i)];
+  }
   float* inverse_norms() const { return inverse_norms_.data(); }
   uint32_t* counts() const { return counts_.data(); }
   // The data of `part` from row `first` on. Requires an optimizer that has this part.

@@ -46,6 +46,10 @@ bool HasPairedProducts() {
   return std::equal(native, native + 256, widened);  // small integers: both products are exact
 }
 
+[[maybe_unused]] bool IsPadded(const BlockShape& shape) {
+  return shape.rows % kRowUnit == 0 && shape.samples % kRowUnit == 0;
+}
+
 // Multiplies kRowsOfCall rows of the left factor at a time.
 template <typename T>
 void MultiplyInPieces(ProductShape shape, const T* a, const T* b, bool accumulate, float* c) {
@@ -88,17 +92,20 @@ void Multiply(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, b
 
 template <typename T>
 void ProductOfCosines(const BlockShape& shape, const T* w, const T* e, float* s) {
+  assert(IsPadded(shape));
   const int64_t depth = DepthOf<T>(shape.dim);
   MultiplyInPieces<T>({shape.rows, shape.samples, depth, depth}, w, e, false, s);
 }
 
 template <typename T>
 void AddWeightedCenters(const BlockShape& shape, const T* q_transposed, const T* w, float* u) {
+  assert(IsPadded(shape));
   MultiplyInPieces<T>({shape.samples, shape.dim, shape.rows, shape.rows}, q_transposed, w, true, u);
 }
 
 template <typename T>
 void ProductOfGradient(const BlockShape& shape, const T* q, const T* e, bool accumulate, float* h) {
+  assert(IsPadded(shape));
   MultiplyInPieces<T>({shape.rows, shape.dim, shape.samples, shape.samples}, q, e, accumulate, h);
 }
 
