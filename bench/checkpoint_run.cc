@@ -54,7 +54,7 @@ bool CheckpointRun::IsWritten() {
 }
 
 absl::StatusOr<CheckpointReport> CheckpointRun::TakeReport() {
-  checkpointer_.Finish();
+  checkpointer_.Await();
   CheckpointReport report;
   {
     MutexLock lock(&mutex_);
@@ -67,7 +67,7 @@ absl::StatusOr<CheckpointReport> CheckpointRun::TakeReport() {
 }
 
 absl::StatusOr<CheckpointRun::Written> CheckpointRun::Write() {
-  checkpointer_.Take(kView, ++checkpoint_);
+  checkpointer_.Begin(kView, ++checkpoint_);
   ASSIGN_OR_RETURN(const CheckpointReport report, TakeReport());
   return Written{report.files.front().bytes, absl::ToDoubleSeconds(report.took)};
 }
@@ -98,7 +98,7 @@ absl::StatusOr<double> CheckpointRun::WritePlainly(uint64_t bytes) {
 
 absl::StatusOr<CheckpointRun::Overlap> CheckpointRun::StepsDuringOne() {
   const double stalls = metrics_.checkpoint_stalls.Value();
-  checkpointer_.Take(kView, ++checkpoint_);
+  checkpointer_.Begin(kView, ++checkpoint_);
   Overlap overlap;
   while (!IsWritten()) {
     ASSIGN_OR_RETURN(const double seconds, Step());

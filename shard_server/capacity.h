@@ -4,8 +4,8 @@
 
 namespace arcshard::shard {
 
-// Bytes that a shard on the CPU may fill where nobody says: half of this machine's memory, or of its control group's
-// if that is less.
+// The memory in bytes that a shard on the CPU fills at most by default: half of this machine's, or of its control
+// group's limit if that is less.
 int64_t DefaultCapacityBytes();
 
 }  // namespace arcshard::shard

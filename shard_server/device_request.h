@@ -12,13 +12,13 @@
 
 namespace arcshard::shard {
 
-// What a shard on a GPU asks the coordinator for: one of all `gpus` of this machine if any will do, else the one of
-// that number. `replica`: DeviceRequest's. `capacity_bytes`: what it would fill; 0: nine tenths of the GPU's memory,
-// the rest being for a batch's buffers. NotFound: there is no such GPU.
+// Makes the request of a shard that computes on a GPU: for any of `gpus`, the GPUs of this machine, or for the one with
+// the number in `device`. `replica`: see DeviceRequest. `capacity_bytes`: the memory that the shard fills; 0: nine
+// tenths of the GPU's memory, which leaves the rest to a batch's buffers. NotFound: there is no such GPU.
 absl::StatusOr<DeviceRequest> RequestDevice(const DeviceName& device, const std::vector<head::GpuInfo>& gpus,
                                             const std::string& replica, bool share, int64_t capacity_bytes);
 
-// The GPU that the coordinator leased. InvalidArgument: it is none of `gpus`.
+// Returns the GPU that the coordinator leased. InvalidArgument: it is not among `gpus`.
 absl::StatusOr<head::GpuInfo> LeasedGpu(absl::string_view uuid, const std::vector<head::GpuInfo>& gpus);
 
 }  // namespace arcshard::shard

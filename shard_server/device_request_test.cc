@@ -30,7 +30,7 @@ TEST(DeviceRequestTest, ANumberIsThatGpuAlone) {
   EXPECT_THAT(request->devices, ElementsAre(VisibleDevice{"GPU-b", "A100", 1800}));
 }
 
-TEST(DeviceRequestTest, ACapacityThatIsSaidIsTheSameOnEach) {
+TEST(DeviceRequestTest, AGivenCapacityIsTheSameOnEachGpu) {
   const auto request = RequestDevice(kAny, kGpus, "shard-0", false, 77);
   ASSERT_TRUE(request.ok()) << request.status();
   for (const VisibleDevice& device : request->devices) EXPECT_EQ(device.capacity_bytes, 77u);

@@ -9,7 +9,8 @@
 
 namespace arcshard::shard {
 
-// The head of classes `range` of `num_classes` of a run, on `device`. `config` is valid (CheckRunConfig).
+// Returns the options of a head on `device` for the classes `range` out of the run's `num_classes`. Requires: `config`
+// is valid (CheckRunConfig).
 head::HeadOptions HeadOptionsOf(const RunConfig& config, int64_t num_classes, ClassRange range,
                                 const DeviceName& device);
 

@@ -15,7 +15,7 @@ head::HeadOptions Of(const RunConfig& config, const DeviceName& device = {}) {
   return HeadOptionsOf(config, kClasses, kRange, device);
 }
 
-TEST(HeadFromConfigTest, ARunThatSaysNothingIsFloat32SgdOnTheCpuOverAllClasses) {
+TEST(HeadFromConfigTest, ByDefaultARunIsFloat32SgdOnTheCpuOverAllClasses) {
   const head::HeadOptions options = Of(RunConfig());
   EXPECT_EQ(options.num_classes, kClasses);
   EXPECT_EQ(options.range, kRange);
@@ -87,7 +87,7 @@ TEST(HeadFromConfigTest, TheOptimizerIsTheRunsWithItsOwnKeys) {
   EXPECT_EQ(std::get<head::SgdOptions>(Of(config).optimizer).weight_decay, 0.05f);
 }
 
-// The coordinator plans ranges with the one, the shard refuses what is too large with the other.
+// The coordinator plans ranges by HeadBytesPerClass; the shard refuses a range that is too large by RequiredBytes.
 TEST(HeadFromConfigTest, TheCoordinatorCountsTheBytesThatTheHeadTakes) {
   RunConfig config;
   for (const char* optimizer : {"sgd", "adamw"}) {

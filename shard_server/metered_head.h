@@ -8,7 +8,7 @@
 
 namespace arcshard::shard {
 
-// A head whose calls of a step are timed. Threading as the head's.
+// Measures the time of a head's Begin, Forward and Update. Threading as the head's.
 class MeteredHead final : public head::Head {
  public:
   // `metrics` and `clock` outlive it.

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <deque>
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,113 +13,99 @@
 #include "client/participant.h"
 #include "common/base/clock.h"
 #include "common/base/device_name.h"
-#include "common/base/mutex.h"
 #include "common/config/run_config.h"
 #include "common/io/file_system.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/security.h"
-#include "shard_server/checkpoint/shard_checkpointer.h"
+#include "shard_server/device_lease.h"
 #include "shard_server/head/gpu.h"
-#include "shard_server/service/service.h"
+#include "shard_server/held_range.h"
+#include "shard_server/service/shard_service.h"
 #include "shard_server/state/executor.h"
 #include "shard_server/state/shard_state.h"
+#include "shard_server/task_queue.h"
 
 namespace arcshard::shard {
 
-// A shard's whole life: listens, registers, holds its range, takes part in every step, leaves its class centers.
+// A shard from start to end: it listens, registers, holds its range, takes part in every step, and writes its class
+// centers.
 //
-// What the coordinator says, a signal, and an error of the head become tasks that Run's thread does one after the
-// other; workers' messages go to the ShardState directly, passes run on the executor's thread, and checkpoints are
-// written on one of their own.
+// Messages of the coordinator, signals and errors of the head become tasks, which Run's thread does one after the
+// other. Messages of workers go directly to the ShardState, the executor's thread runs the passes, and another thread
+// writes checkpoints.
 class ShardProcess final : private client::ParticipantEvents, private ShardOutput {
  public:
   struct Options {
     std::string coordinator;             // host:port
-    DeviceName device;                   // where the class centers lie and the passes run
-    bool share_device = false;           // the GPU may be leased to others who say so too
+    DeviceName device;                   // where the class centers are held and the passes run
+    bool share_device = false;           // the GPU may be leased to others that also share
     std::string name;                    // the same after a restart; empty: the host's
-    std::string listen = "127.0.0.1:0";  // of the service for workers
+    std::string listen = "127.0.0.1:0";  // where the service for workers listens
     std::string advertise;               // host that workers are told, see AdvertisedAddress
-    Security security;                   // of both: the service, and the way to the coordinator
-    int64_t capacity_bytes = 0;  // memory for weights, momentum and kept exponentials; on a GPU 0: RequestDevice's
+    Security security;                   // of the service and of the connection to the coordinator
+    int64_t capacity_bytes = 0;          // memory that the head may fill; 0 on a GPU: RequestDevice's default
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
     std::function<absl::StatusOr<std::vector<head::GpuInfo>>()> list_gpus = head::ListGpus;  // of this machine
-    FileSystem* files = RealFileSystem();                                                    // of checkpoints
+    FileSystem* files = RealFileSystem();                                                    // for checkpoints
   };
 
   // `metrics` and `clock` outlive the process.
   ShardProcess(Options options, ShardMetrics* metrics, const Clock* clock);
   ~ShardProcess() override;
 
-  // Returns OK when the run has ended in order and the class centers are durable, otherwise the one error that ended
-  // it, after the coordinator was told. Call once.
+  // Returns OK when the run has ended in order and the class centers are durable. Otherwise returns the error that
+  // ended the run, after the coordinator was told. Call once.
   absl::Status Run();
 
-  // Any thread: makes Run end with `why`, once the coordinator was told. While Run still waits for the coordinator to
-  // answer it does nothing and returns false.
+  // Any thread: makes Run tell the coordinator and return `why`. Does nothing and returns false while Run waits for the
+  // coordinator to answer.
   bool Stop(const absl::Status& why);
 
-  // Any thread: the number of the GPU that it computes on; none on the CPU, and before the coordinator has leased one.
-  std::optional<int> gpu();
+  // Any thread: the number of the GPU in use; nullopt on the CPU, and before the coordinator has leased a GPU.
+  std::optional<int> gpu() const { return device_.gpu(); }
 
-  // Any thread, one at a time: brings the metrics that change without an event up to date.
+  // Updates the metrics that no event updates. Any thread, one at a time.
   void UpdateMetrics() { service_.ShowLoad(metrics_); }
 
  private:
-  using Task = std::function<absl::Status()>;
-
   absl::Status OnWelcome(const Welcome& welcome) override;
   absl::Status OnView(const ViewAnnouncement& view) override;
   absl::Status OnDecision(const Decision& decision) override;
   absl::Status OnProceed(const Next& next) override;
-  void OnClosed(const absl::Status& status) override;
+  void OnClosed(const absl::Status& status) override { tasks_.Close(status); }
 
-  void SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) override;
+  void SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) override;
   void Refuse(uint32_t worker, const Key& key, const absl::Status& why) override;
   void VoteReady(const ReadyVote& vote) override;
   void TakeCheckpoint(const View& view, uint64_t step) override;
   void Applied(uint64_t step, Outcome outcome) override;
 
-  void Post(Task task);
+  absl::StatusOr<client::ParticipantOptions> Listen();
   absl::Status DoTasks();
-  absl::Status AskForDevice(Registration* registration);
-  absl::Status TakeDevice(absl::string_view uuid);
   absl::Status Enter(const Welcome& welcome);
   absl::Status Join(const ViewAnnouncement& view);
-  // The range that the view gives, with the rows after its last decided step.
-  absl::Status HoldRange(const ViewAnnouncement& view);
   absl::Status Follow(const Next& next);
   void TellFailure(const absl::Status& status);
 
   const Options options_;
   ShardMetrics* const metrics_;
   const Clock* const clock_;
+  TaskQueue tasks_;
+  std::atomic<bool> attending_ = false;  // the coordinator has answered
 
-  // Of Run's thread.
-  std::vector<head::GpuInfo> gpus_;  // of this machine, where one of them is asked for
-  DeviceName device_;                // once the coordinator has leased one: that
-  int64_t capacity_bytes_ = 0;       // on it
+  // Run's thread sets these, before other threads use them.
+  DeviceLease device_;
   uint32_t id_ = 0;
   RunConfig config_;
   View view_;
-  std::unique_ptr<head::Head> head_;
-  std::unique_ptr<ShardCheckpointer> checkpointer_;
+  bool finished_ = false;  // Finished was sent, so the coordinator closes the stream next
+  std::unique_ptr<HeldRange> range_;
   std::unique_ptr<ShardState> state_;
   ShardService service_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<client::Participant> participant_;
-
-  Mutex mutex_;
-  CondVar changed_;
-  std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-  bool attending_ ABSL_GUARDED_BY(mutex_) = false;
-  std::optional<int> gpu_ ABSL_GUARDED_BY(mutex_);
-  bool finished_ ABSL_GUARDED_BY(mutex_) =
-      false;  // said Finished: the coordinator's end of the stream is what is awaited
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // the coordinator's stream
-  absl::Status closed_with_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace arcshard::shard

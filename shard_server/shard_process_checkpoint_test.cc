@@ -1,4 +1,4 @@
-// Checkpoints in a shard's life: written when the coordinator asks, and begun from.
+// Checkpoints of a ShardProcess: written when the coordinator asks for them, and restored at the start.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ class ShardProcessCheckpointTest : public ShardProcessTest {
     EXPECT_TRUE(report.ok()) << report.status();
     return report.value_or(CheckpointReport());
   }
-  // Of step 17 of incarnation 2: 10 classes of 16 dimensions.
+  // Writes the checkpoint of step 17 of incarnation 2: 10 classes of 16 dimensions.
   void WriteCheckpoint(const std::vector<float>& centers, const std::vector<float>& moments) {
     const std::string folder = CheckpointFolder(folder_, {17, 2});
     auto part = PartWriter::Create(
@@ -102,7 +102,7 @@ TEST_F(ShardProcessCheckpointTest, OnAFullDiskTheCheckpointFailsAndTheRunDoesNot
   process_.reset();
 }
 
-TEST_F(ShardProcessCheckpointTest, ARunGoesOnFromTheCheckpointThatItsViewNames) {
+TEST_F(ShardProcessCheckpointTest, ARunContinuesFromTheCheckpointThatItsViewNames) {
   std::vector<float> centers(10 * 16), moments(10 * 16, 0.5f);
   std::iota(centers.begin(), centers.end(), 1.0f);
   WriteCheckpoint(centers, moments);

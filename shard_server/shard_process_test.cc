@@ -1,13 +1,16 @@
-// A shard's life against a coordinator that says what a test tells it to, over real gRPC.
+// ShardProcess with a coordinator over real gRPC that sends what the test tells it to.
 #include "shard_server/shard_process.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/testing/fake_clock.h"
 #include "common/io/safetensors.h"
 #include "shard_server/testing/shard_process_test_kit.h"
 
@@ -87,7 +90,7 @@ TEST_F(ShardProcessTest, ADecisionThatCannotBeEndsIt) {
   decision.step = 4;
   coordinator_.Say(decision);
   EXPECT_THAT(coordinator_.NextMessage().failure().sentence(),
-              HasSubstr("step 4 came, but view 3.1 goes on from step 0"));
+              HasSubstr("step 4 was received, but view 3.1 continues after step 0"));
   EXPECT_EQ(Result().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -118,6 +121,26 @@ TEST_F(ShardProcessTest, StoppedFromOutside_ItTellsTheCoordinator) {
   EXPECT_TRUE(process_->Stop(absl::CancelledError("stopped by a signal")));
   EXPECT_EQ(coordinator_.NextMessage().failure().sentence(), "stopped by a signal");
   EXPECT_EQ(Result(), absl::CancelledError("stopped by a signal"));
+}
+
+TEST_F(ShardProcessTest, ACoordinatorThatDoesNotAnswerAFailureIsGivenTwoSeconds) {
+  coordinator_.IgnoreFailures();
+  FakeClock clock;
+  ShardProcess process(options_, &metrics_, &clock);
+  std::atomic<bool> running = true;
+  std::thread runner([&] {
+    EXPECT_EQ(process.Run(), absl::CancelledError("stopped by a signal"));
+    running = false;
+  });
+  coordinator_.NextMessage();  // its registration
+  while (!process.Stop(absl::CancelledError("stopped by a signal"))) std::this_thread::yield();
+  EXPECT_EQ(coordinator_.NextMessage().failure().sentence(), "stopped by a signal");
+  EXPECT_TRUE(running);  // however long that took: the clock stands still
+  while (running) {
+    clock.Advance(absl::Seconds(2));
+    std::this_thread::yield();
+  }
+  runner.join();
 }
 
 TEST_F(ShardProcessTest, WithoutACoordinatorItGivesUpAndSaysForWhomItWaited) {
@@ -169,7 +192,7 @@ TEST_F(ShardOnAGpuTest, ComputesOnTheOneThatIsLeased) {
   Start();
   coordinator_.SayWelcome(Config(), "GPU-b");
   coordinator_.Say(ViewOf());
-  // No machine has a GPU of this number, so the head is refused, and says which it is about.
+  // No machine has a GPU with this number, so the head cannot be created, and the error names the GPU.
   EXPECT_TRUE(coordinator_.NextMessage().has_failure());
   EXPECT_THAT(std::string(Result().message()),
               testing::AnyOf(HasSubstr("no code for GPUs"), HasSubstr("no CUDA device"), HasSubstr("CUDA device 99")));

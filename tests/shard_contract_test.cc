@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/shard_cluster.h"
 
-// What shard.proto promises a worker, whatever carries the messages: one battery, run in process and through gRPC.
+// The promises of shard.proto to a worker: the same tests run in process and through gRPC.
 namespace arcshard {
 namespace {
 
@@ -26,7 +26,7 @@ constexpr int64_t kDim = 4;
 constexpr uint64_t kSteps = 3;
 const std::vector<uint32_t> kSizes = {3, 2};
 
-// What a shard answered, to be awaited.
+// Keeps a shard's answers, and waits for them.
 class Answers final : public client::ShardLinkEvents {
  public:
   void OnStatistics(size_t, const Key& key, client::ShardStatistics* statistics) override {
@@ -41,7 +41,7 @@ class Answers final : public client::ShardLinkEvents {
     changed_.NotifyAll();
   }
 
-  // The statistics of a micro-batch, once they have come `times` times. Empty when the link was lost first.
+  // Waits until the statistics of a micro-batch have been received `times` times. Empty if the link was lost first.
   client::ShardStatistics Await(uint64_t step, uint32_t micro_batch, int times = 1) {
     MutexLock lock(&mutex_);
     while (count_[{step, micro_batch}] < times && lost_.ok()) changed_.Wait(&mutex_);
@@ -77,7 +77,8 @@ std::vector<float> EmbeddingOf(uint64_t step, uint32_t m) {
   return values;
 }
 
-// A shard of classes [4, 11) of 11, its worker's link, and what came back.
+// Two shards, of classes [0, 4) and [4, 11), the links of a worker, and the answers. The tests are about the second
+// shard.
 class ShardContract : public testing::TestWithParam<Transport> {
  protected:
   void SetUp() override { Begin(GetParam()); }
@@ -130,8 +131,8 @@ class ShardContract : public testing::TestWithParam<Transport> {
     }
   }
 
-  // Sends every message of kSteps steps `times(kind, step, micro-batch)` times to shard 1, once to shard 0; returns
-  // what the weights are in the end.
+  // Sends every message of kSteps steps `times(kind, step, micro-batch)` times to shard 1, once to shard 0. Returns
+  // the final weights.
   std::vector<float> Train(const std::function<int(Kind, uint64_t, uint32_t)>& times) {
     for (uint64_t step = 1; step <= kSteps; ++step) {
       for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
@@ -145,8 +146,8 @@ class ShardContract : public testing::TestWithParam<Transport> {
           }
         }
       }
-      // The answer to one more repeat tells that what was sent before it has been taken: a repeat that comes after the
-      // decision would be refused.
+      // The answer to one more repeat shows that everything sent before it was received. A repeat that arrived after
+      // the decision would be refused.
       const int answered = answers_->Count(step, 0);
       Send(*link_, Kind::kEmbedding, step, 0);
       answers_->Await(step, 0, answered + 1);
@@ -163,7 +164,7 @@ class ShardContract : public testing::TestWithParam<Transport> {
 };
 
 TEST_P(ShardContract, StatisticsAreOfTheShardsOwnClasses) {
-  Send(*link_, Kind::kLabels, 1, 0);  // labels 3, 5, 7: the last two are this shard's
+  Send(*link_, Kind::kLabels, 1, 0);  // labels 3, 5, 7: the last two are of this shard
   Send(*link_, Kind::kEmbedding, 1, 0);
   const client::ShardStatistics statistics = answers_->Await(1, 0);
   EXPECT_EQ(statistics.z.size(), 3u);
@@ -172,7 +173,7 @@ TEST_P(ShardContract, StatisticsAreOfTheShardsOwnClasses) {
   EXPECT_EQ(statistics.own_centers.size(), 2u * kDim);
 }
 
-// A worker repeats a message when its effect or its answer was lost: to the shard that is a repeat.
+// A worker repeats a message if the message or its answer was lost. In the second case the shard receives it twice.
 TEST_P(ShardContract, AMessageThatComesTwiceCountsOnce) {
   const std::vector<float> undisturbed = Train([](Kind, uint64_t, uint32_t) { return 1; });
   for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
@@ -192,9 +193,9 @@ TEST_P(ShardContract, AnEmbeddingThatComesTwiceAtOnceIsAnswered) {
   EXPECT_EQ(answers_->Await(1, 0).z.size(), kSizes[0]);
 }
 
-// Nobody knows what arrived of what was sent on a stream that broke: a worker opens another one and sends all that it
-// has sent of the undecided step again.
-TEST_P(ShardContract, AWorkerThatLostItsLinkAnywhereGoesOnOverAnotherOne) {
+// When a stream breaks, the worker cannot tell which messages arrived. It opens another one and repeats everything that
+// it has sent of the undecided step.
+TEST_P(ShardContract, AWorkerThatLostItsLinkAnywhereContinuesOverAnotherOne) {
   const std::vector<float> undisturbed = Train([](Kind, uint64_t, uint32_t) { return 1; });
   for (const Kind broken : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
     Begin(GetParam());
@@ -274,7 +275,7 @@ TEST_P(ShardContract, AMicroBatchThatIsNotInThePlanIsRefused) {
 }
 
 TEST_P(ShardContract, MessagesOfTheNextStepWaitForTheDecision) {
-  // A worker that has the decision already may be ahead of this shard.
+  // A worker that has received the decision already may be ahead of this shard.
   for (uint32_t m = 0; m < kSizes.size(); ++m) {
     for (const Kind kind : {Kind::kLabels, Kind::kEmbedding}) {
       Send(*link_, kind, 1, m);
@@ -299,7 +300,7 @@ TEST_P(ShardContract, ASampledStepIsTheSameInWhateverOrderLabelsCome) {
   const std::vector<std::vector<Message>> orders = {
       {labels[0], labels[1], embedding[0], embedding[1]},
       {labels[1], labels[0], embedding[1], embedding[0]},
-      {labels[0], embedding[0], labels[1], embedding[1]},  // pass 1 has to wait for the labels that come late
+      {labels[0], embedding[0], labels[1], embedding[1]},  // pass 1 has to wait for the late labels
       {labels[1], embedding[1], labels[0], embedding[0]},
       {labels[0], labels[0], embedding[0], embedding[0], labels[1], labels[1], embedding[1]}};
   ShardClusterOptions options = Options();
@@ -327,7 +328,7 @@ TEST_P(ShardContract, ASampledStepIsTheSameInWhateverOrderLabelsCome) {
     cluster_->AwaitApplied(1);
     weights.push_back(cluster_->Weights());
     EXPECT_EQ(weights.back(), weights.front());
-    // Labels of step 1: 3 5 7, 8 10. Some of the others are not drawn, and stay.
+    // The labels of step 1 are 3, 5, 7, 8 and 10. Some of the other classes are not drawn and keep their centers.
     int64_t moved = 0;
     for (int64_t j = 0; j < 11; ++j) {
       moved += !std::equal(&before[j * kDim], &before[j * kDim] + kDim, &weights.back()[j * kDim]);
@@ -347,13 +348,13 @@ TEST_P(ShardContract, ASampledStepWaitsForTheLabelsOfAnotherWorker) {
   options.workers = 2;
   options.head.sample_rate = 0.1;
   Begin(GetParam(), options);
-  Answers others;  // of worker 1, whose micro-batch 1 is
+  Answers others;  // of worker 1, which owns micro-batch 1
   auto link = cluster_->Link(1, 1, &others);
   ASSERT_TRUE(link.ok()) << link.status();
   Send(*link_, Kind::kLabels, 1, 0);
   Send(*link_, Kind::kEmbedding, 1, 0);
   EXPECT_EQ(answers_->Count(1, 0), 0);
-  Send(**link, Kind::kLabels, 1, 1);  // its embedding may come much later
+  Send(**link, Kind::kLabels, 1, 1);  // its embedding may arrive much later
   EXPECT_EQ(answers_->Await(1, 0).z.size(), kSizes[0]);
   Send(**link, Kind::kEmbedding, 1, 1);
   EXPECT_EQ(others.Await(1, 1).z.size(), kSizes[1]);

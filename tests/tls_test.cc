@@ -23,7 +23,7 @@
 #include "coordinator/service/service.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "shard_server/service/service.h"
+#include "shard_server/service/shard_service.h"
 #include "tests/testing/certificates.h"
 
 namespace arcshard {

@@ -13,11 +13,11 @@
 namespace arcshard::shard {
 namespace {
 
-constexpr int64_t kBlockBytes = int64_t{8} << 20;  // of rows copied at a time
+constexpr int64_t kBlockBytes = int64_t{8} << 20;  // of rows that are copied at a time
 
 std::string RangeName(ClassRange range) { return absl::StrCat(range.begin, "-", range.end); }
 
-int64_t RowsOfABlock(int64_t dim) {
+int64_t RowsPerBlock(int64_t dim) {
   return std::max<int64_t>(1, kBlockBytes / (dim * static_cast<int64_t>(sizeof(float))));
 }
 
@@ -45,8 +45,8 @@ absl::Status SaveClassCenters(const std::string& folder, const head::Head& head)
                                 {{name, TensorDtype::kF32, {options.range.size(), options.dim}}},
                                 {{"format", "arcshard"}, {"num_classes", absl::StrCat(options.num_classes)}}));
   std::vector<float> block;
-  for (int64_t begin = options.range.begin; begin < options.range.end; begin += RowsOfABlock(options.dim)) {
-    const int64_t end = std::min(options.range.end, begin + RowsOfABlock(options.dim));
+  for (int64_t begin = options.range.begin; begin < options.range.end; begin += RowsPerBlock(options.dim)) {
+    const int64_t end = std::min(options.range.end, begin + RowsPerBlock(options.dim));
     block.resize((end - begin) * options.dim);
     RETURN_IF_ERROR(head.ReadWeights({begin, end}, {block.data(), end - begin, options.dim}));
     RETURN_IF_ERROR(writer.Append<float>(name, block));

@@ -120,7 +120,7 @@ TEST(ClassCentersTest, WhatIsSavedIsReadBack) {
   EXPECT_EQ(WeightsOf(*other), std::vector<float>(values->begin() + kDim, values->begin() + 3 * kDim));
 }
 
-// bfloat16 lies within float32: what is held is what the file says.
+// Every bfloat16 value is a float32 value, so the head holds exactly the values of the file.
 TEST(ClassCentersTest, WeightsInBfloat16AreSavedAndReadBackToTheBit) {
   const std::string folder = Folder() + "/run/model";
   const auto head = HeadOf({3, 7}, head::DataType::kBfloat16);

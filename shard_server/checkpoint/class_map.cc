@@ -13,7 +13,7 @@ namespace arcshard::shard {
 
 absl::StatusOr<std::vector<int64_t>> ReadClassMap(const std::string& path, int64_t num_classes, int64_t old_classes,
                                                   ClassRange range) {
-  RETURN_IF_ERROR(ReadableFile::Open(path).status());  // says why it cannot be read
+  RETURN_IF_ERROR(ReadableFile::Open(path).status());  // its error says why the file cannot be read
   std::ifstream file(path);
   std::vector<int64_t> map;
   map.reserve(static_cast<size_t>(range.size()));

@@ -17,7 +17,7 @@ absl::Status RestoreRows(FileSystem* files, const std::string& folder, uint64_t 
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(files, folder));
   if (checkpoint.manifest().step != step) {
     return absl::FailedPreconditionError(
-        absl::StrCat(folder, ": is of step ", checkpoint.manifest().step, ", but the run goes on from step ", step));
+        absl::StrCat(folder, ": is of step ", checkpoint.manifest().step, ", but the run continues after step ", step));
   }
   ASSIGN_OR_RETURN(const ClassRows rows, ClassRows::Of(checkpoint));
   if (rows.num_classes() != options.num_classes) {
@@ -36,7 +36,7 @@ absl::Status InitRows(FileSystem* files, const RunConfig::InitFrom& init_from, h
   ASSIGN_OR_RETURN(const ClassRows rows, ClassRows::Of(checkpoint));
   if (!rows.Has(RowKind::kCenters)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        init_from.checkpoint, ": holds no class centers; init_from.parts backbone takes the backbone alone"));
+        init_from.checkpoint, ": holds no class centers; init_from.parts backbone takes only the backbone"));
   }
   RETURN_IF_ERROR(CheckDim(rows, options, init_from.checkpoint));
   if (init_from.moments) RETURN_IF_ERROR(CheckMoments(rows, options, init_from.checkpoint));
@@ -48,7 +48,7 @@ absl::Status InitRows(FileSystem* files, const RunConfig::InitFrom& init_from, h
   ASSIGN_OR_RETURN(const std::vector<int64_t> map,
                    ReadClassMap(init_from.classes, options.num_classes, rows.num_classes(), options.range));
   const int64_t size = static_cast<int64_t>(map.size());
-  for (int64_t i = 0, end = 0; i < size; i = end) {  // those that follow one another there too at once
+  for (int64_t i = 0, end = 0; i < size; i = end) {  // copies classes together that are neighbours in both
     end = i + 1;
     if (map[static_cast<size_t>(i)] == kNewClass) continue;
     while (end < size && map[static_cast<size_t>(end)] == map[static_cast<size_t>(i)] + end - i) ++end;

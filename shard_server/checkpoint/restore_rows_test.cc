@@ -59,8 +59,8 @@ class RestoreRowsTest : public testing::Test {
                                        manifest.files.insert(manifest.files.end(), report.files.begin(),
                                                              report.files.end());
                                      });
-      checkpointer.Take(kView, kStep);
-      checkpointer.Finish();
+      checkpointer.Begin(kView, kStep);
+      checkpointer.Await();
     }
     std::sort(manifest.files.begin(), manifest.files.end(),
               [](const FileRecord& a, const FileRecord& b) { return a.name < b.name; });
@@ -83,7 +83,7 @@ class RestoreRowsTest : public testing::Test {
     EXPECT_EQ(status.code(), code) << status;
     return std::string(status.message());
   }
-  // A run of `classes` classes that begins from the checkpoint.
+  // A run of `classes` classes that starts from the checkpoint.
   absl::StatusOr<head::HeadState> Init(const head::HeadOptions& options, const RunConfig::InitFrom& init_from) {
     TrainedHeads heads(options, head::UnevenRanges(options.num_classes, 2));
     for (const size_t shard : {0, 1}) {
@@ -125,7 +125,7 @@ TEST_F(RestoreRowsTest, AnyNumberOfShardsHoldsWhatAnyOtherWrote) {
 TEST_F(RestoreRowsTest, ACheckpointOfAnotherRunIsRefusedByName) {
   Checkpoint(Sgd(), 2);
   EXPECT_EQ(Error(Sgd(), absl::StatusCode::kFailedPrecondition, kStep + 1),
-            folder_ + ": is of step 17, but the run goes on from step 18");
+            folder_ + ": is of step 17, but the run continues after step 18");
   head::HeadOptions more = Sgd();
   more.num_classes = kClasses + 1;
   EXPECT_EQ(Error(more, absl::StatusCode::kInvalidArgument), folder_ + ": has 60 classes, this run has 61");
@@ -136,7 +136,8 @@ TEST_F(RestoreRowsTest, ACheckpointOfAnotherRunIsRefusedByName) {
   head::HeadOptions adamw = Sgd();
   adamw.optimizer = head::AdamWOptions();
   EXPECT_THAT(Error(adamw, absl::StatusCode::kInvalidArgument),
-              HasSubstr("moments it holds those of SGD, but this run needs those of AdamW (optimizer.kind)"));
+              HasSubstr("for its class centers it holds the moments of SGD, but this run needs the moments of AdamW "
+                        "(optimizer.kind)"));
 }
 
 TEST_F(RestoreRowsTest, AFolderWithoutACheckpointIsNotFoundAndADamagedOneIsNamed) {
@@ -175,7 +176,7 @@ TEST_F(RestoreRowsTest, ANewRunTakesMomentsWhereItAsksForThem) {
   ASSERT_TRUE(state.ok()) << state.status();
   EXPECT_TRUE(*state == old);
   EXPECT_THAT(std::string(Init(Sgd(), init_from).status().message()),
-              HasSubstr("it holds those of AdamW, but this run needs those of SGD"));
+              HasSubstr("it holds the moments of AdamW, but this run needs the moments of SGD"));
   init_from.moments = false;
   EXPECT_TRUE(Init(Sgd(), init_from).ok());
 }

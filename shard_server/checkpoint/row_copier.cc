@@ -9,7 +9,7 @@
 namespace arcshard::shard {
 namespace {
 
-constexpr int64_t kBlockBytes = int64_t{8} << 20;  // of a kind's rows, widened
+constexpr int64_t kBlockBytes = int64_t{8} << 20;  // of rows as float32
 
 }  // namespace
 
@@ -53,8 +53,8 @@ absl::Status CheckDim(const ClassRows& rows, const head::HeadOptions& options, a
 absl::Status CheckMoments(const ClassRows& rows, const head::HeadOptions& options, absl::string_view source) {
   const int held = !rows.Has(RowKind::kMoment0) ? 0 : !rows.Has(RowKind::kMoment1) ? 1 : 2;
   if (held == options.num_moments()) return absl::OkStatus();
-  constexpr const char* kOptimizers[] = {"none", "those of SGD", "those of AdamW"};
-  return absl::InvalidArgumentError(absl::StrCat(source, ": of its class centers' moments it holds ", kOptimizers[held],
+  constexpr const char* kOptimizers[] = {"no moments", "the moments of SGD", "the moments of AdamW"};
+  return absl::InvalidArgumentError(absl::StrCat(source, ": for its class centers it holds ", kOptimizers[held],
                                                  ", but this run needs ", kOptimizers[options.num_moments()],
                                                  " (optimizer.kind)"));
 }

@@ -11,14 +11,15 @@
 
 namespace arcshard::shard {
 
-// Copies rows out of files into a head, block by block. Both outlive it. Thread-compatible.
+// Copies rows from files into a head, block by block, so that no range is in memory twice. Both outlive the copier.
+// Thread-compatible.
 class RowCopier {
  public:
-  // `kinds`: what of each row is copied; counts in files of centers and moments in the type that the head holds.
+  // `kinds` says what is copied of each row. Centers and moments are converted to the types that the head holds.
   RowCopier(const ClassRows* rows, std::vector<RowKind> kinds, head::Head* head);
 
-  // Rows [first, first + to.size()) of the files become classes [to.begin, to.end), which are in the head's range.
-  // Errors as of ClassRows.
+  // Copies rows [first, first + to.size()) of the files to classes [to.begin, to.end). Requires: they are in the head's
+  // range. Errors as of ClassRows.
   absl::Status Copy(int64_t first, ClassRange to);
 
  private:
@@ -31,12 +32,12 @@ class RowCopier {
   std::vector<uint32_t> counts_;
 };
 
-// What the head holds of each class, and whether files have it.
-//
-// InvalidArgument: rows of another width, or moments of another optimizer: `source`, which the message begins with, has
-// none, or two, where the head's optimizer keeps another number.
+// Check that the files' rows fit the head. InvalidArgument: the rows have another width; the files hold another number
+// of moments than the head's optimizer keeps. The message begins with `source`.
 absl::Status CheckDim(const ClassRows& rows, const head::HeadOptions& options, absl::string_view source);
 absl::Status CheckMoments(const ClassRows& rows, const head::HeadOptions& options, absl::string_view source);
-std::vector<RowKind> KindsOf(const head::HeadOptions& options);  // centers first
+
+// What the head holds of each class, centers first.
+std::vector<RowKind> KindsOf(const head::HeadOptions& options);
 
 }  // namespace arcshard::shard

@@ -1,6 +1,7 @@
 #include "shard_server/checkpoint/row_snapshot.h"
 
 #include <algorithm>
+#include <cassert>
 #include <functional>
 #include <utility>
 
@@ -49,9 +50,10 @@ absl::Status RowSnapshot::Begin() {
   RETURN_IF_ERROR(copies_.Reserve(slots_ * slot_bytes_, "rows copied aside for a checkpoint (checkpoint.buffer_mb)"));
   RETURN_IF_ERROR(scratch_.Reserve(slot_bytes_, "a piece of a checkpoint"));
   MutexLock lock(&mutex_);
+  assert(!active_);
   std::fill(pieces_.begin(), pieces_.end(), Piece{State::kHeld, -1});
   free_slots_.clear();
-  // The last first: a snapshot that needs few takes pages that were used before.
+  // In reverse, so that a snapshot that needs few slots reuses the pages of earlier snapshots.
   for (int32_t slot = static_cast<int32_t>(slots_); slot-- > 0;) free_slots_.push_back(slot);
   ended_ = absl::OkStatus();
   active_ = true;
@@ -65,7 +67,7 @@ void RowSnapshot::BeforeUpdate(const head::BlockRows& rows) {
     for (int64_t i = 0; i < rows.count; ++i) {
       const int64_t piece = rows[i] / section.rows_per_piece;
       Save(section, section.first_piece + static_cast<size_t>(piece));
-      if (rows.list == nullptr) {  // on to the next piece's first row
+      if (rows.list == nullptr) {  // continue with the next piece's first row
         i = (piece + 1) * section.rows_per_piece - rows.first - 1;
       } else {
         while (i + 1 < rows.count && rows[i + 1] / section.rows_per_piece == piece) ++i;
@@ -82,13 +84,14 @@ void RowSnapshot::Save(const Section& section, size_t index) {
   const auto can_copy = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return pieces_[index].state == State::kHeld && !free_slots_.empty();
   };
-  while (active_ && pieces_[index].state == State::kCopying) changed_.Wait(&mutex_);  // another update's thread
+  while (active_ && pieces_[index].state == State::kCopying) changed_.Wait(&mutex_);  // by another update's thread
   if (!IsSaved(index) && !can_copy()) {
     const absl::Time begin = clock_->Now();
     while (!IsSaved(index) && !can_copy()) changed_.Wait(&mutex_);
     waited_ += clock_->Now() - begin;
   }
   if (IsSaved(index)) return;
+  assert(can_copy());
   const int32_t slot = free_slots_.back();
   free_slots_.pop_back();
   pieces_[index] = {State::kCopying, slot};

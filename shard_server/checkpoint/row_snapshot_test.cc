@@ -14,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 
 constexpr int64_t kClasses = 7000;
-constexpr int64_t kOnePiece = 1;  // bytes; there always is room for one
+constexpr int64_t kOnePiece = 1;  // bytes; there is always room for one piece
 
 head::HeadOptions Options(int64_t dim = 128) {  // 2048 rows in a piece
   head::HeadOptions options;
@@ -46,7 +46,7 @@ head::HeadOptions NarrowCentersOfAnOddWidth() {
   return options;
 }
 
-// Once somebody has reached it, everybody knows.
+// Threads that Await the flag block until one has Set it.
 class Flag {
  public:
   void Set() {
@@ -65,7 +65,7 @@ class Flag {
   bool set_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-// A snapshot asks for the time where an update is about to wait: a second passes each time.
+// Advances a second each time it is read. A snapshot reads the clock when an update is about to wait and afterwards.
 class WaitClock final : public Clock {
  public:
   absl::Time Now() const override {
@@ -139,7 +139,7 @@ TEST_P(RowSnapshotOfTest, WhatIsWrittenWhileUpdatesGoOnIsTheStateAtItsBeginning)
   }
 }
 
-// The writer gets no further than its first piece before the update is through.
+// The writer gets no further than its first piece before the update has ended.
 TEST_P(RowSnapshotOfTest, WithRoomForAllRowsAnUpdateDoesNotWaitForTheDisk) {
   Make(GetParam().options, int64_t{1} << 30);
   const HeldRows before = RowsHeldBy(*heads_->head());

@@ -52,16 +52,16 @@ ShardCheckpointer::ShardCheckpointer(Options options, head::Head* head, FileSyst
 
 ShardCheckpointer::~ShardCheckpointer() {
   GiveUp();
-  Finish();
+  Await();
   head_->Observe(nullptr);
 }
 
-void ShardCheckpointer::Finish() {
+void ShardCheckpointer::Await() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ShardCheckpointer::Take(const View& view, uint64_t step) {
-  Finish();
+void ShardCheckpointer::Begin(const View& view, uint64_t step) {
+  Await();
   const absl::Time begin = clock_->Now();
   CheckpointReport report{.view = view, .step = step};
   if (head_->options().range.size() > 0) {
@@ -78,7 +78,7 @@ void ShardCheckpointer::Write(const View& view, uint64_t step, absl::Time begin)
   client::LetTrainingGoFirst();
   CheckpointReport report{.view = view, .step = step};
   absl::StatusOr<FileRecord> part = WritePart(view, step);
-  snapshot_.Abandon();  // where the file failed before the rows did
+  snapshot_.Abandon();  // the file may have failed before the last row was read
   report.took = clock_->Now() - begin;
   metrics_->checkpoint_stalls.Increment(absl::ToDoubleSeconds(snapshot_.waited() - waited_));
   waited_ = snapshot_.waited();

@@ -17,8 +17,8 @@
 namespace arcshard::shard {
 
 // Writes a shard's part of each checkpoint, RUN/checkpoints/step-…/class_centers-<begin>-<end>.safetensors, on a thread
-// of its own while the shard trains on. Its calls come one at a time, but for GiveUp; the thread's priority is below
-// that of the head's threads.
+// of its own while the shard continues to train. That thread's priority is below that of the head's threads.
+// Thread-compatible, except GiveUp.
 class ShardCheckpointer {
  public:
   struct Options {
@@ -27,23 +27,24 @@ class ShardCheckpointer {
   };
   using Report = std::function<void(const CheckpointReport&)>;
 
-  // Observes the head. All but `options` outlive it; `report` is called once for each Take, by the thread that writes
-  // or by Take itself.
+  // Observes the head. The pointers outlive the checkpointer. `report` is called once for each Begin, by the thread
+  // that writes or by Begin itself.
   ShardCheckpointer(Options options, head::Head* head, FileSystem* files, ShardMetrics* metrics, const Clock* clock,
                     Report report);
-  // Abandons what is in progress, and reports that. Not while the head updates.
+  // Gives up the checkpoint in progress, if any, and reports that. Requires: no update runs.
   ~ShardCheckpointer();
   ShardCheckpointer(const ShardCheckpointer&) = delete;
   ShardCheckpointer& operator=(const ShardCheckpointer&) = delete;
 
-  // The rows as they are now become the part of the checkpoint of `step`, which `view`'s coordinator asked for. Waits
-  // for the one in progress, if any. Whatever goes wrong is reported, and training goes on.
-  void Take(const View& view, uint64_t step);
+  // Begins the part of the checkpoint of `step`, for which the coordinator of `view` asked, from the rows as they are
+  // now. Waits for the checkpoint in progress, if any. Errors are reported; training continues. Requires: no update
+  // runs.
+  void Begin(const View& view, uint64_t step);
 
-  // Waits for the one in progress.
-  void Finish();
+  // Waits for the checkpoint in progress, if any.
+  void Await();
 
-  // Any thread: abandons the one in progress, so that no update waits for the disk any more.
+  // Any thread: gives up the checkpoint in progress, so that no update waits for the disk.
   void GiveUp() { snapshot_.Abandon(); }
 
  private:
@@ -57,7 +58,7 @@ class ShardCheckpointer {
   const Clock* const clock_;
   const Report report_;
   RowSnapshot snapshot_;
-  absl::Duration waited_;  // of that, what the metric already has
+  absl::Duration waited_;  // the part of snapshot_.waited() that the metric includes
   std::thread thread_;
 };
 

@@ -34,7 +34,7 @@ head::HeadOptions Options() {
   return options;
 }
 
-// A disk that stops before it takes the bytes of a file, until it is let go on.
+// A disk that blocks when a file is created, until LetGo.
 class HeldDisk final : public ForwardingFileSystem {
  public:
   using ForwardingFileSystem::ForwardingFileSystem;
@@ -90,7 +90,7 @@ class ShardCheckpointerTest : public testing::Test {
     }
     return names;
   }
-  // What the file of `step` holds, by tensor.
+  // The tensors in the file of `step`, by name.
   HeldRows Written(uint64_t step) {
     HeldRows rows;
     const std::string path = CheckpointFolder(kRun, {step, kView.incarnation}) + "/class_centers-1000-5000.safetensors";
@@ -129,10 +129,10 @@ class ShardCheckpointerTest : public testing::Test {
 TEST_F(ShardCheckpointerTest, ThePartHoldsTheStateAtTheBoundaryAndIsReported) {
   Start(&disk_);
   const HeldRows before = RowsHeldBy(*heads_->head(1));
-  checkpointer_->Take(kView, 17);
+  checkpointer_->Begin(kView, 17);
   heads_->Step();
   heads_->Step();
-  checkpointer_->Finish();
+  checkpointer_->Await();
   EXPECT_TRUE(Written(17) == before);
   EXPECT_EQ(metadata_, (SafetensorsMetadata{
                            {"format", "arcshard"}, {"num_classes", "5000"}, {"range", "1000-5000"}, {"step", "17"}}));
@@ -153,9 +153,9 @@ TEST_F(ShardCheckpointerTest, ThePartHoldsTheStateAtTheBoundaryAndIsReported) {
 TEST_F(ShardCheckpointerTest, OnAFullDiskNothingIsLeftTrainingGoesOnAndTheNextOneSucceeds) {
   FaultyFileSystem full(&disk_, FaultKind::kNoSpace, 6);
   Start(&full);
-  checkpointer_->Take(kView, 17);
+  checkpointer_->Begin(kView, 17);
   heads_->Step();
-  checkpointer_->Finish();
+  checkpointer_->Await();
   ASSERT_TRUE(full.injected());
   ASSERT_THAT(Reports(), SizeIs(1));
   EXPECT_EQ(Reports()[0].status.code(), absl::StatusCode::kResourceExhausted) << Reports()[0].status;
@@ -165,15 +165,15 @@ TEST_F(ShardCheckpointerTest, OnAFullDiskNothingIsLeftTrainingGoesOnAndTheNextOn
   EXPECT_EQ(metrics_.checkpoint_write_bytes.Value(), 0.0);
 
   const HeldRows before = RowsHeldBy(*heads_->head(1));
-  checkpointer_->Take(kView, 18);
+  checkpointer_->Begin(kView, 18);
   heads_->Step();
-  checkpointer_->Finish();
+  checkpointer_->Await();
   ASSERT_THAT(Reports(), SizeIs(2));
   EXPECT_TRUE(Reports()[1].status.ok()) << Reports()[1].status;
   EXPECT_TRUE(Written(18) == before);
 }
 
-// Each call that writing makes fails once, in each way: the report tells, and nothing is left, or all of it.
+// Each call that writing makes fails once, in each way. The report says so, and the file is complete or absent.
 TEST_F(ShardCheckpointerTest, WhateverFailsTheReportTellsWhatIsThere) {
   head::HeadOptions small = Options();
   small.num_classes = 30;
@@ -186,8 +186,8 @@ TEST_F(ShardCheckpointerTest, WhateverFailsTheReportTellsWhatIsThere) {
       ASSERT_TRUE(disk_.CreateFolders(CheckpointFolder(kRun, {step, kView.incarnation})).ok());
       FaultyFileSystem faulty(&disk_, kind, at);
       Start(&faulty, small);
-      checkpointer_->Take(kView, step);
-      checkpointer_->Finish();
+      checkpointer_->Begin(kView, step);
+      checkpointer_->Await();
       const CheckpointReport report = Reports().back();
       EXPECT_EQ(report.status.ok(), report.files.size() == 1) << report.status;
       EXPECT_LE(report.files.size(), FilesOf(step).size());
@@ -201,7 +201,7 @@ TEST_F(ShardCheckpointerTest, AnEmptyRangeReportsNoFile) {
   head::HeadOptions options = Options();
   options.range = {5000, 5000};
   Start(&disk_, options);
-  checkpointer_->Take(kView, 17);
+  checkpointer_->Begin(kView, 17);
   heads_->Step();
   ASSERT_THAT(Reports(), SizeIs(1));
   EXPECT_TRUE(Reports()[0].status.ok());
@@ -212,13 +212,13 @@ TEST_F(ShardCheckpointerTest, TheNextOneWaitsForTheOneInProgress) {
   HeldDisk held(&disk_);
   Start(&held);
   const HeldRows first = RowsHeldBy(*heads_->head(1));
-  checkpointer_->Take(kView, 17);
+  checkpointer_->Begin(kView, 17);
   held.AwaitWriter();
   EXPECT_THAT(Reports(), IsEmpty());
-  std::thread next([&] { checkpointer_->Take(kView, 18); });
+  std::thread next([&] { checkpointer_->Begin(kView, 18); });
   held.LetGo();
   next.join();
-  checkpointer_->Finish();
+  checkpointer_->Await();
   ASSERT_THAT(Reports(), SizeIs(2));
   EXPECT_EQ(Reports()[0].step, 17u);
   EXPECT_EQ(Reports()[1].step, 18u);
@@ -230,14 +230,14 @@ TEST_F(ShardCheckpointerTest, TheNextOneWaitsForTheOneInProgress) {
 TEST_F(ShardCheckpointerTest, GivenUpItHoldsUpNoUpdateWhateverTheDiskDoes) {
   HeldDisk held(&disk_);
   Start(&held);
-  checkpointer_->Take(kView, 17);
+  checkpointer_->Begin(kView, 17);
   held.AwaitWriter();
   std::thread step([&] { heads_->Step(); });  // without room for its copies
   checkpointer_->GiveUp();
   step.join();
   EXPECT_THAT(Reports(), IsEmpty());
   held.LetGo();
-  checkpointer_->Finish();
+  checkpointer_->Await();
   ASSERT_THAT(Reports(), SizeIs(1));
   EXPECT_EQ(Reports()[0].status.code(), absl::StatusCode::kCancelled) << Reports()[0].status;
   EXPECT_THAT(FilesOf(17), IsEmpty());
@@ -246,15 +246,15 @@ TEST_F(ShardCheckpointerTest, GivenUpItHoldsUpNoUpdateWhateverTheDiskDoes) {
 TEST_F(ShardCheckpointerTest, DestroyedWhileItWritesItEndsInOrderAndSaysWhatIsThere) {
   HeldDisk held(&disk_);
   Start(&held);
-  checkpointer_->Take(kView, 17);
+  checkpointer_->Begin(kView, 17);
   held.AwaitWriter();
   std::thread destroyer([&] { checkpointer_.reset(); });
-  // The rows are abandoned whether or not the disk goes on first; a whole file may only be one that was reported.
+  // The rows are abandoned whether or not the disk continues first; a complete file must be one that was reported.
   held.LetGo();
   destroyer.join();
   ASSERT_THAT(Reports(), SizeIs(1));
   EXPECT_EQ(FilesOf(17).size(), Reports()[0].files.size());
-  heads_->Step();  // nobody observes it
+  heads_->Step();  // the head has no observer
 }
 
 }  // namespace

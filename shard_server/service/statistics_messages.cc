@@ -16,7 +16,7 @@ void EncodeRows(head::MatrixView<const float> matrix, int64_t piece, v1::Tensor*
 
 }  // namespace
 
-std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const Statistics& statistics) {
+std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const PartialStatistics& statistics) {
   std::vector<v1::ShardMessage> messages;
   const auto add_message = [&]() -> v1::Statistics* {
     messages.emplace_back();

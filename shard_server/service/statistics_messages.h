@@ -8,8 +8,8 @@
 
 namespace arcshard::shard {
 
-// The statistics of a micro-batch as they travel: one message where they fit 1 MiB, else several, each with a piece of
-// U or of the own centers; z and own_rows go with the first.
-std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const Statistics& statistics);
+// Encodes the statistics of a micro-batch: in one message where they fit 1 MiB, otherwise in several, each with a piece
+// of U or of the own centers. The first one carries z and own_rows.
+std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const PartialStatistics& statistics);
 
 }  // namespace arcshard::shard

@@ -6,7 +6,7 @@
 
 namespace arcshard::shard {
 
-// Senders are called without the lock: they have their own.
+// Senders are called without the lock: they have locks of their own.
 
 void WorkerStreams::Put(uint32_t worker, Sender sender) {
   Sender before;

@@ -11,17 +11,17 @@
 
 namespace arcshard::shard {
 
-// The stream of each worker that has one. Thread-safe; never blocks.
+// The open streams, one for each worker. Thread-safe; never blocks.
 class WorkerStreams {
  public:
   using Sender = std::shared_ptr<StreamSender<v1::ShardMessage>>;
 
-  // From now on `sender` is the worker's stream. The one before, if any, is ended: its worker has left it.
+  // Makes `sender` the worker's stream, and ends the one before, if any: the worker has abandoned it.
   void Put(uint32_t worker, Sender sender);
-  // Forgets the worker's stream, if it is still this one.
+  // Removes the worker's stream if it is still `sender`.
   void Remove(uint32_t worker, const Sender& sender);
 
-  // Dropped where the worker has no stream: it asks again when it is back.
+  // Drops the message if the worker has no stream: the worker repeats its request when it reconnects.
   void Send(uint32_t worker, v1::ShardMessage message);
   // Ends the worker's stream with `why`.
   void Close(uint32_t worker, const absl::Status& why);

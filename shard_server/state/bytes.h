@@ -7,14 +7,13 @@
 
 namespace arcshard::shard {
 
-// Whether a repeat says the same: by bytes, because a NaN that travels again is the same message though no equal
-// number.
+// Whether a repeated message has the same contents. Compares bytes, because a NaN does not equal itself.
 template <typename T>
 bool SameBytes(absl::Span<const T> a, absl::Span<const T> b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
-// Whether every value is finite: without a branch per value, so that the compiler vectorises it.
+// Whether every value is finite. There is no branch per value, so that the compiler vectorises the loop.
 inline bool AllFinite(absl::Span<const float> values) {
   uint32_t non_finite = 0;
   for (const float value : values) {

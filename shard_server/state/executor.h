@@ -8,10 +8,10 @@
 
 namespace arcshard::shard {
 
-// The one thread that makes a shard's head compute. Finish it before what the state points to goes away.
+// The one thread on which a shard's head computes. Call Finish before destroying the head or the output of the state.
 class Executor {
  public:
-  // `on_failure` is called once, by that thread, when the head fails; nothing is computed after it.
+  // When the head fails, that thread calls `on_failure` once and ends.
   Executor(ShardState* state, std::function<void(const absl::Status&)> on_failure)
       : state_(state), thread_([state, on_failure = std::move(on_failure)] {
           while (state->WaitForWork()) {
@@ -25,7 +25,7 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  // Returns when the work that the state has is done: a decision that was taken is applied.
+  // Closes the state and returns when its work is done: the last decision is applied then.
   void Finish() {
     state_->Close();
     if (thread_.joinable()) thread_.join();

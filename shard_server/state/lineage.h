@@ -8,8 +8,8 @@
 
 namespace arcshard::shard {
 
-// The lineage of DESIGN §3, a hash over all decisions in order: `lineage` of those before, extended by one. Two that
-// hold the same value have applied the same decisions. 0 before the first.
+// Extends the lineage of DESIGN §3, a hash over all decisions in order, by one decision. Participants with the same
+// lineage have received the same decisions. It is 0 before the first one.
 inline uint64_t ExtendLineage(uint64_t lineage, const Decision& decision) {
   for (const uint64_t field : {decision.view.incarnation, decision.view.counter, decision.step,
                                static_cast<uint64_t>(decision.outcome), std::bit_cast<uint64_t>(decision.lr)}) {

@@ -1,7 +1,7 @@
 #include "shard_server/state/open_step.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cassert>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -18,16 +18,17 @@ absl::Status WrongSize(const char* what, const Key& key, int64_t size, int64_t p
 
 }  // namespace
 
-void OpenStep::Open(const View& view, const StepPlan& plan, const head::HeadOptions& options) {
+void OpenStep::Open(ReplayRecord* record, const head::HeadOptions& options) {
+  assert(!record->plan.micro_batch_sizes.empty() && record->groups.empty() && !record->outcome.has_value());
+  record_ = record;
   options_ = options;
-  record_.Reset(view, plan);
-  record_.num_classes = options.num_classes;
-  record_.sample_rate = options.sample_rate;
-  record_.shift = LogitShift(options.scale, options.num_classes);
-  if (micro_batches_.size() < num_micro_batches()) micro_batches_.resize(num_micro_batches());
-  for (MicroBatch& micro_batch : micro_batches_) {
-    micro_batch.progress = Progress::kNothing;
-    micro_batch.resend = false;
+  record_->num_classes = options.num_classes;
+  record_->sample_rate = options.sample_rate;
+  record_->shift = LogitShift(options.scale, options.num_classes);
+  if (progress_.size() < num_micro_batches()) progress_.resize(num_micro_batches());
+  for (MicroBatchProgress& progress : progress_) {
+    progress.stage = Stage::kNothing;
+    progress.resend = false;
   }
   queued_.clear();
   all_labels_.clear();
@@ -49,12 +50,13 @@ absl::Status OpenStep::Repeat(bool same, const char* what, const Key& key) {
 }
 
 absl::Status OpenStep::AddLabels(const Key& key, absl::Span<const int64_t> labels) {
-  MicroBatch& micro_batch = micro_batches_[key.micro_batch];
-  MicroBatchRecord& record = record_.micro_batches[key.micro_batch];
-  if (micro_batch.progress != Progress::kNothing) {
+  assert(key.micro_batch < num_micro_batches());
+  MicroBatchProgress& progress = progress_[key.micro_batch];
+  MicroBatchRecord& record = record_->micro_batches[key.micro_batch];
+  if (progress.stage != Stage::kNothing) {
     return Repeat(SameBytes<int64_t>(record.labels, labels), "labels", key);
   }
-  const uint32_t planned = record_.plan.micro_batch_sizes[key.micro_batch];
+  const uint32_t planned = record_->plan.micro_batch_sizes[key.micro_batch];
   if (labels.size() != planned) return WrongSize("labels", key, static_cast<int64_t>(labels.size()), planned);
   for (size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < 0 || labels[i] >= options_.num_classes) {
@@ -64,28 +66,29 @@ absl::Status OpenStep::AddLabels(const Key& key, absl::Span<const int64_t> label
   }
   record.key = key;
   record.labels.assign(labels.begin(), labels.end());
-  micro_batch.progress = Progress::kLabelled;
+  progress.stage = Stage::kLabelled;
   ++labelled_;
   return absl::OkStatus();
 }
 
 absl::Status OpenStep::AddEmbedding(const Key& key, uint32_t worker, head::MatrixView<const float> embedding,
                                     uint32_t max_in_flight) {
-  MicroBatch& micro_batch = micro_batches_[key.micro_batch];
-  MicroBatchRecord& record = record_.micro_batches[key.micro_batch];
+  assert(key.micro_batch < num_micro_batches());
+  MicroBatchProgress& progress = progress_[key.micro_batch];
+  MicroBatchRecord& record = record_->micro_batches[key.micro_batch];
   const absl::Span<const float> values(embedding.data, static_cast<size_t>(embedding.size()));
-  if (micro_batch.progress >= Progress::kQueued) {
+  if (progress.stage >= Stage::kQueued) {
     RETURN_IF_ERROR(Repeat(SameBytes<float>(record.embedding, values), "embedding", key));
-    if (micro_batch.progress >= Progress::kSent && !micro_batch.resend) {
-      micro_batch.resend = true;
+    if (progress.stage >= Stage::kSent && !progress.resend) {
+      progress.resend = true;
       ++resends_;
     }
     return absl::OkStatus();
   }
-  if (micro_batch.progress == Progress::kNothing) {
+  if (progress.stage == Stage::kNothing) {
     return absl::FailedPreconditionError(absl::StrCat("the embedding of ", ToString(key), " came before its labels"));
   }
-  const uint32_t planned = record_.plan.micro_batch_sizes[key.micro_batch];
+  const uint32_t planned = record_->plan.micro_batch_sizes[key.micro_batch];
   if (embedding.rows != planned) return WrongSize("embedding", key, embedding.rows, planned);
   if (InFlightOf(worker) >= max_in_flight) {
     return absl::ResourceExhaustedError(absl::StrCat("the embedding of ", ToString(key), " from worker ", worker,
@@ -94,37 +97,38 @@ absl::Status OpenStep::AddEmbedding(const Key& key, uint32_t worker, head::Matri
   }
   record.worker = worker;
   record.embedding.assign(values.begin(), values.end());
-  // Statistics get their memory here, under the lock, and are filled by the executor without it.
-  micro_batch.z.resize(planned);
-  micro_batch.u.resize(values.size());
-  micro_batch.own_centers.resize(values.size());
-  micro_batch.own_rows.reserve(planned);
-  micro_batch.own_rows.clear();
+  // The statistics' memory is allocated here, under the lock; the executor fills it without the lock.
+  progress.z.resize(planned);
+  progress.u.resize(values.size());
+  progress.own_centers.resize(values.size());
+  progress.own_rows.reserve(planned);
+  progress.own_rows.clear();
   for (uint32_t i = 0; i < planned; ++i) {
-    if (options_.range.contains(record.labels[i])) micro_batch.own_rows.push_back(i);
+    if (options_.range.contains(record.labels[i])) progress.own_rows.push_back(i);
   }
-  micro_batch.progress = Progress::kQueued;
+  progress.stage = Stage::kQueued;
   queued_.push_back(key.micro_batch);
   return absl::OkStatus();
 }
 
 absl::Status OpenStep::AddGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t) {
-  MicroBatch& micro_batch = micro_batches_[key.micro_batch];
-  MicroBatchRecord& record = record_.micro_batches[key.micro_batch];
-  if (micro_batch.progress == Progress::kDone) {
+  assert(key.micro_batch < num_micro_batches());
+  MicroBatchProgress& progress = progress_[key.micro_batch];
+  MicroBatchRecord& record = record_->micro_batches[key.micro_batch];
+  if (progress.stage == Stage::kDone) {
     return Repeat(SameBytes<float>(record.r, r) && SameBytes<float>(record.t, t), "gradient", key);
   }
-  if (micro_batch.progress != Progress::kSent) {
+  if (progress.stage != Stage::kSent) {
     return absl::FailedPreconditionError(
         absl::StrCat("the gradient of ", ToString(key), " came before its statistics were sent"));
   }
-  const uint32_t planned = record_.plan.micro_batch_sizes[key.micro_batch];
+  const uint32_t planned = record_->plan.micro_batch_sizes[key.micro_batch];
   if (r.size() != planned) return WrongSize("gradient (r)", key, static_cast<int64_t>(r.size()), planned);
   if (t.size() != planned) return WrongSize("gradient (t)", key, static_cast<int64_t>(t.size()), planned);
   record.r.assign(r.begin(), r.end());
   record.t.assign(t.begin(), t.end());
   if (!AllFinite(r) || !AllFinite(t)) NoteNonFinite("gradient", key.micro_batch);
-  micro_batch.progress = Progress::kDone;
+  progress.stage = Stage::kDone;
   ++done_;
   return absl::OkStatus();
 }
@@ -135,10 +139,11 @@ bool OpenStep::HasBegin(bool in_order) const {
 }
 
 absl::Span<const int64_t> OpenStep::TakeBegin() {
+  assert(!begun_ && (samples_classes() ? labelled_ == num_micro_batches() : !queued_.empty()));
   begun_ = true;
   if (!samples_classes()) return {};
   for (size_t i = 0; i < num_micro_batches(); ++i) {
-    const std::vector<int64_t>& labels = record_.micro_batches[i].labels;
+    const std::vector<int64_t>& labels = record_->micro_batches[i].labels;
     all_labels_.insert(all_labels_.end(), labels.begin(), labels.end());
   }
   return all_labels_;
@@ -146,10 +151,11 @@ absl::Span<const int64_t> OpenStep::TakeBegin() {
 
 bool OpenStep::HasQueued(bool in_order) const {
   if (!in_order) return !queued_.empty();
-  return next_in_order_ < num_micro_batches() && micro_batches_[next_in_order_].progress == Progress::kQueued;
+  return next_in_order_ < num_micro_batches() && progress_[next_in_order_].stage == Stage::kQueued;
 }
 
 void OpenStep::TakeGroup(bool in_order, GroupCall* call) {
+  assert(HasGroup(in_order));
   call->micro_batches.clear();
   call->inputs.clear();
   call->outputs.clear();
@@ -161,55 +167,58 @@ void OpenStep::TakeGroup(bool in_order, GroupCall* call) {
     call->micro_batches.swap(queued_);
   }
   for (const uint32_t i : call->micro_batches) {
-    const MicroBatchRecord& record = record_.micro_batches[i];
-    MicroBatch& micro_batch = micro_batches_[i];
-    micro_batch.progress = Progress::kRunning;
+    const MicroBatchRecord& record = record_->micro_batches[i];
+    MicroBatchProgress& progress = progress_[i];
+    progress.stage = Stage::kRunning;
     const int64_t rows = static_cast<int64_t>(record.labels.size());
     call->inputs.push_back({{record.embedding.data(), rows, options_.dim}, record.labels});
-    call->outputs.push_back({absl::MakeSpan(micro_batch.z),
-                             {micro_batch.u.data(), rows, options_.dim},
-                             {micro_batch.own_centers.data(), rows, options_.dim}});
+    call->outputs.push_back({absl::MakeSpan(progress.z),
+                             {progress.u.data(), rows, options_.dim},
+                             {progress.own_centers.data(), rows, options_.dim}});
   }
-  record_.groups.push_back(call->micro_batches);
+  record_->groups.push_back(call->micro_batches);
 }
 
 void OpenStep::FinishGroup(const GroupCall& call) {
+  assert(call.not_finite.size() == call.micro_batches.size());
   for (size_t i = 0; i < call.micro_batches.size(); ++i) {
-    micro_batches_[call.micro_batches[i]].progress = Progress::kSent;
+    assert(progress_[call.micro_batches[i]].stage == Stage::kRunning);
+    progress_[call.micro_batches[i]].stage = Stage::kSent;
     if (call.not_finite[i] != nullptr) NoteNonFinite(call.not_finite[i], call.micro_batches[i]);
   }
 }
 
 void OpenStep::PackOwnCenters(uint32_t i) {
-  MicroBatch& micro_batch = micro_batches_[i];
-  float* const data = micro_batch.own_centers.data();
-  for (size_t to = 0; to < micro_batch.own_rows.size(); ++to) {
-    const size_t from = micro_batch.own_rows[to];  // from >= to: the rows ascend
+  MicroBatchProgress& progress = progress_[i];
+  float* const data = progress.own_centers.data();
+  for (size_t to = 0; to < progress.own_rows.size(); ++to) {
+    const size_t from = progress.own_rows[to];
+    assert(from >= to);  // the rows ascend
     if (from != to) std::copy_n(data + from * options_.dim, options_.dim, data + to * options_.dim);
   }
 }
 
-Statistics OpenStep::statistics(uint32_t i) const {
-  const MicroBatch& micro_batch = micro_batches_[i];
-  return {micro_batch.z,
-          {micro_batch.u.data(), static_cast<int64_t>(micro_batch.z.size()), options_.dim},
-          micro_batch.own_rows,
-          {micro_batch.own_centers.data(), static_cast<int64_t>(micro_batch.own_rows.size()), options_.dim}};
+PartialStatistics OpenStep::statistics(uint32_t i) const {
+  const MicroBatchProgress& progress = progress_[i];
+  return {progress.z,
+          {progress.u.data(), static_cast<int64_t>(progress.z.size()), options_.dim},
+          progress.own_rows,
+          {progress.own_centers.data(), static_cast<int64_t>(progress.own_rows.size()), options_.dim}};
 }
 
-int64_t OpenStep::TakeResend() {
-  for (size_t i = 0; resends_ > 0 && i < num_micro_batches(); ++i) {
-    if (!micro_batches_[i].resend) continue;
-    micro_batches_[i].resend = false;
-    --resends_;
-    return static_cast<int64_t>(i);
-  }
-  return -1;
+uint32_t OpenStep::TakeResend() {
+  assert(HasResend());
+  uint32_t i = 0;
+  while (!progress_[i].resend) ++i;
+  progress_[i].resend = false;
+  --resends_;
+  return i;
 }
 
 ReadyVote OpenStep::Vote() {
+  assert(ready_to_vote());
   voted_ = true;
-  return {.view = record_.view, .step = record_.plan.step, .finite = non_finite_.empty(), .reason = non_finite_};
+  return {.view = record_->view, .step = record_->plan.step, .finite = non_finite_.empty(), .reason = non_finite_};
 }
 
 size_t OpenStep::in_flight() const {
@@ -221,14 +230,14 @@ size_t OpenStep::in_flight() const {
 uint32_t OpenStep::InFlightOf(uint32_t worker) const {
   uint32_t count = 0;
   for (size_t i = 0; i < num_micro_batches(); ++i)
-    count += AwaitsStatistics(i) && record_.micro_batches[i].worker == worker;
+    count += AwaitsStatistics(i) && record_->micro_batches[i].worker == worker;
   return count;
 }
 
 void OpenStep::NoteNonFinite(const char* what, uint32_t micro_batch) {
   if (!non_finite_.empty()) return;
   non_finite_ = absl::StrCat("the ", what, " of micro-batch ", micro_batch, " from worker ",
-                             record_.micro_batches[micro_batch].worker, " is not finite");
+                             record_->micro_batches[micro_batch].worker, " is not finite");
 }
 
 }  // namespace arcshard::shard

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,79 +14,88 @@
 
 namespace arcshard::shard {
 
-// A call of pass 1: pointers into an OpenStep's buffers, which nobody else touches until FinishGroup.
+// The arguments of a call of pass 1. They point into buffers of an OpenStep and its record, which nothing else uses
+// before FinishGroup.
 struct GroupCall {
   std::vector<uint32_t> micro_batches;
   std::vector<head::ForwardInput> inputs;
   std::vector<head::ForwardOutput> outputs;
-  std::vector<const char*>
-      not_finite;  // what of each micro-batch was not, null where all was; the caller of pass 1 fills it
+  // For each micro-batch the name of the values that were not finite, null where all were; the caller of pass 1 fills
+  // it.
+  std::vector<const char*> not_finite;
 };
 
-// One step on its way to a complete record: what has come, what pass 1 has taken, what it gave. The head begins it once
-// what says which classes take part is known: all labels where classes are sampled, nothing otherwise, when it begins
-// with the first group. Each micro-batch goes
+// One step from its first message to the shard's vote: which messages have been received, which micro-batches pass 1
+// has taken, and the statistics that it returned. The inputs themselves go into a ReplayRecord, which the step borrows
+// from the log. The head can begin the step once it is known which classes take part: where classes are sampled, when
+// all labels have been received; otherwise with the first group. The stages of each micro-batch:
 //
 //            labels            embedding           taken by a group       statistics            r, t
 //   kNothing ──────► kLabelled ─────────► kQueued ────────────────► kRunning ──────────► kSent ─────► kDone
 //
-// and a repeat of any message changes nothing: with the same bytes it is accepted (an embedding's also asks for the
-// statistics again), with others it is AlreadyExists. Thread-compatible: the state's lock guards it. The buffers of an
-// embedding are read, and those of statistics written and read, by the executor without the lock: between kQueued and
-// the next Open nothing else writes them.
+// A repeated message changes nothing: with the same bytes it is accepted (and a repeated embedding has the statistics
+// sent again), with other bytes it is AlreadyExists. Thread-compatible: the state's lock guards it. The executor reads
+// the embeddings, and writes and reads the statistics, without the lock; from kQueued to the next Open nothing else
+// writes them.
 class OpenStep {
  public:
-  enum class Progress { kNothing, kLabelled, kQueued, kRunning, kSent, kDone };
+  enum class Stage { kNothing, kLabelled, kQueued, kRunning, kSent, kDone };
 
-  // Starts `plan` over; keeps the memory. `options`: of the head that computes it.
-  void Open(const View& view, const StepPlan& plan, const head::HeadOptions& options);
+  // Starts the step of `record`, which is empty and stays until the next Open; keeps the memory of the statistics.
+  // `options` are those of the head that computes the step. The methods below require that the step was opened.
+  void Open(ReplayRecord* record, const head::HeadOptions& options);
 
-  // Each checks the message of the micro-batch `key.micro_batch` (inside the plan; its worker was checked).
-  // InvalidArgument: a size other than the plan's, a label outside [0, N). FailedPrecondition: before its turn.
-  // AlreadyExists: a repeat with other bytes.
+  // Each checks and keeps a message of the micro-batch `key.micro_batch`. Requires: the micro-batch is in the plan and
+  // the sender is its worker. InvalidArgument: another size than the plan's, or a label outside [0, N).
+  // FailedPrecondition: a message that must precede it is missing. AlreadyExists: a repeat with other bytes.
   absl::Status AddLabels(const Key& key, absl::Span<const int64_t> labels);
   // ResourceExhausted: `worker` has `max_in_flight` micro-batches that await their statistics.
   absl::Status AddEmbedding(const Key& key, uint32_t worker, head::MatrixView<const float> embedding,
                             uint32_t max_in_flight);
   absl::Status AddGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t);
 
-  // Whether the head is to begin the step now: there is all that it needs for it, and not earlier than it must.
+  // Whether the head should begin the step now. It does so as late as possible: with its first group, or, where classes
+  // are sampled, when all labels have been received.
   bool HasBegin(bool in_order) const;
-  // The labels to begin with, which stay until the next Open: of all micro-batches in the plan's order, in whatever
-  // order they came; none where every class takes part. Requires HasBegin.
+  // Returns the labels to begin with, which stay until the next Open: where classes are sampled those of all
+  // micro-batches in the plan's order, otherwise none. Requires: HasBegin.
   absl::Span<const int64_t> TakeBegin();
 
-  // Whether pass 1 has something to take, which it has not before the step has begun. `in_order`: one micro-batch at a
-  // time, in the plan's order.
+  // Whether the step has begun and pass 1 has something to take. `in_order`: one micro-batch at a time, in the plan's
+  // order; otherwise all that are queued.
   bool HasGroup(bool in_order) const { return begun_ && HasQueued(in_order); }
-  // Takes it into `call`, recorded as a group. Requires HasGroup.
+  // Fills `call` with the next group and records the group. Requires: HasGroup with the same `in_order`.
   void TakeGroup(bool in_order, GroupCall* call);
-  // Pass 1 is through with `call`: the statistics may be sent.
+  // Pass 1 of `call` is done, and its statistics may be sent. Requires: TakeGroup filled `call`.
   void FinishGroup(const GroupCall& call);
-  // Packs the own centers that pass 1 left in the rows of their samples to the front. By the executor, without the
-  // lock.
+  // Moves the own centers, which pass 1 left in the rows of their samples, to the front. The executor calls this
+  // without the lock.
   void PackOwnCenters(uint32_t micro_batch);
-  Statistics statistics(uint32_t micro_batch) const;
+  PartialStatistics statistics(uint32_t micro_batch) const;
 
-  // A micro-batch whose statistics are to be sent again; -1 when there is none. Forgets the wish.
-  int64_t TakeResend();
+  // Whether statistics of some micro-batch are to be sent again.
   bool HasResend() const { return resends_ > 0; }
+  // Returns that micro-batch and forgets the request. Requires: HasResend.
+  uint32_t TakeResend();
 
-  // Everything is here and the vote is still to be cast.
-  bool ready_to_vote() const { return !micro_batches_.empty() && done_ == num_micro_batches() && !voted_; }
+  // Whether every message was received and the vote is still to be cast.
+  bool ready_to_vote() const { return record_ != nullptr && done_ == num_micro_batches() && !voted_; }
   bool voted() const { return voted_; }
+  // Requires: ready_to_vote.
   ReadyVote Vote();
 
   size_t in_flight() const;                         // micro-batches that await their statistics
-  size_t queued() const { return queued_.size(); }  // of those, the ones that pass 1 has not taken
-  uint64_t repeats() const { return repeats_; }     // messages that came again with the same bytes, of all steps
-  size_t num_micro_batches() const { return record_.plan.micro_batch_sizes.size(); }
-  ReplayRecord& record() { return record_; }
-  const ReplayRecord& record() const { return record_; }
+  size_t queued() const { return queued_.size(); }  // those of them that pass 1 has not taken
+  uint64_t repeats() const { return repeats_; }     // messages received again with the same bytes, in all steps
+  size_t num_micro_batches() const { return record().plan.micro_batch_sizes.size(); }
+  const ReplayRecord& record() const {
+    assert(record_ != nullptr);
+    return *record_;
+  }
 
  private:
-  struct MicroBatch {
-    Progress progress = Progress::kNothing;
+  struct MicroBatchProgress {
+    Stage stage = Stage::kNothing;
     bool resend = false;
     std::vector<float> z;            // B
     std::vector<float> u;            // B×D
@@ -94,28 +104,28 @@ class OpenStep {
   };
 
   bool AwaitsStatistics(size_t micro_batch) const {
-    const Progress progress = micro_batches_[micro_batch].progress;
-    return progress == Progress::kQueued || progress == Progress::kRunning;
+    const Stage stage = progress_[micro_batch].stage;
+    return stage == Stage::kQueued || stage == Stage::kRunning;
   }
-  // A message that came before, with the same bytes or not.
+  // The result for a message that was received before, with the same bytes or with others.
   absl::Status Repeat(bool same, const char* what, const Key& key);
   uint32_t InFlightOf(uint32_t worker) const;
   bool HasQueued(bool in_order) const;
   bool samples_classes() const { return options_.sample_rate < 1.0; }
   void NoteNonFinite(const char* what, uint32_t micro_batch);
 
-  ReplayRecord record_;
+  ReplayRecord* record_ = nullptr;  // the log's
   head::HeadOptions options_;
-  std::vector<MicroBatch> micro_batches_;  // as many as the longest step had
-  std::vector<uint32_t> queued_;           // in order of arrival
-  std::vector<int64_t> all_labels_;        // of the step, where classes are sampled and it has begun
-  size_t labelled_ = 0;                    // micro-batches whose labels have come
+  std::vector<MicroBatchProgress> progress_;  // as many as the longest step had micro-batches
+  std::vector<uint32_t> queued_;              // in order of arrival
+  std::vector<int64_t> all_labels_;           // of the step, where classes are sampled and it has begun
+  size_t labelled_ = 0;                       // micro-batches whose labels have been received
   bool begun_ = false;
-  uint32_t next_in_order_ = 0;  // taken by pass 1 so far, where it goes in order
+  uint32_t next_in_order_ = 0;  // micro-batches that pass 1 has taken, where it takes them in order
   size_t done_ = 0;
   size_t resends_ = 0;
   bool voted_ = false;
-  std::string non_finite_;  // the first that was not finite
+  std::string non_finite_;  // describes the first values that were not finite
   uint64_t repeats_ = 0;
 };
 

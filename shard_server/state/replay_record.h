@@ -1,18 +1,19 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "common/protocol/types.h"
 
-// One step's inputs and its decision: the unit of DESIGN §4's replay log. The state of a range after step t is a
+// The inputs of one step and its decision: the unit of DESIGN §4's replay log. The state of a range after step t is a
 // deterministic function of its state after t - 1 and of this record.
 namespace arcshard::shard {
 
 // The inputs of one micro-batch of B samples, D dimensions, as the worker sent them.
 struct MicroBatchRecord {
-  Key key;  // the attempt that stands
+  Key key;  // names the attempt that counts
   uint32_t worker = 0;
   std::vector<int64_t> labels;   // B, in [0, N)
   std::vector<float> embedding;  // B×D, not normalised
@@ -20,22 +21,21 @@ struct MicroBatchRecord {
   std::vector<float> t;          // B: dL/dcos of the own center
 };
 
-// Complete, and held, before the shard votes ready; from the decision on nobody changes it until its memory is used
-// again for the step after next.
+// The record is complete before the shard votes ready, and nothing changes it once the step is decided.
 struct ReplayRecord {
   View view;
   StepPlan plan;
   int64_t num_classes = 0;                      // N, of the whole run
   double shift = 0.0;                           // a = s + ln N - 69 (DESIGN §1)
-  double sample_rate = 1.0;                     // share of the classes that takes part beside the targets
-  std::vector<MicroBatchRecord> micro_batches;  // in the plan's order; buffers of a longer step may follow, unused
-  // The micro-batches of each call of pass 1, in the order of the calls: a matrix product of another shape may round
-  // differently, so whoever computes exponentials again takes the same groups.
+  double sample_rate = 1.0;                     // share of the classes that takes part in addition to the targets
+  std::vector<MicroBatchRecord> micro_batches;  // in the plan's order; unused buffers of a longer step may follow
+  // The micro-batches of each call of pass 1, in the order of the calls. A matrix product of another shape may round
+  // differently, so exponentials that are computed again must use the same groups.
   std::vector<std::vector<uint32_t>> groups;
-  std::optional<Outcome> outcome;  // of the decision; none while the step is undecided
+  std::optional<Outcome> outcome;  // of the decision; nullopt while the step is undecided
   double lr = 0.0;                 // of the decision
 
-  // Of the inputs that it holds.
+  // Bytes of the inputs.
   uint64_t bytes() const {
     size_t bytes = 0;
     for (const MicroBatchRecord& each : micro_batches) {
@@ -45,7 +45,7 @@ struct ReplayRecord {
     return bytes;
   }
 
-  // An empty record of `new_plan`; keeps the memory of the buffers.
+  // Makes this an empty record of `new_plan`; the buffers keep their memory.
   void Reset(const View& new_view, const StepPlan& new_plan) {
     view = new_view;
     plan = new_plan;

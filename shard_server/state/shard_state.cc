@@ -1,13 +1,12 @@
 #include "shard_server/state/shard_state.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "shard_server/state/bytes.h"
-#include "shard_server/state/lineage.h"
 
 namespace arcshard::shard {
 
@@ -21,26 +20,9 @@ absl::Status ShardState::JoinView(const ViewAnnouncement& view, head::Head* head
     return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " was announced, but this shard is in ",
                                                       ToString(view_.view), " and a run has one view"));
   }
-  const auto self = std::find_if(view.shards.begin(), view.shards.end(),
-                                 [this](const ShardMember& shard) { return shard.id == options_.id; });
-  if (self == view.shards.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " does not name shard ", options_.id));
-  }
-  const head::HeadOptions& holds = head->options();
-  if (self->range != holds.range || view.num_classes != holds.num_classes || options_.dim != holds.dim) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(ToString(view.view), " gives classes [", self->range.begin, ", ", self->range.end, ") of ",
-                     view.num_classes, ", ", options_.dim, " dimensions, but the head holds [", holds.range.begin, ", ",
-                     holds.range.end, ") of ", holds.num_classes, ", ", holds.dim, " dimensions"));
-  }
-  if (view.workers.empty()) return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " has no workers"));
-  if (view.view <= View{}) return absl::InvalidArgumentError("a view counts from 1.1");
-  if (view.last_decided_step != 0 && view.checkpoint.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " goes on from step ",
-                                                      view.last_decided_step, ", which this shard does not hold"));
-  }
+  RETURN_IF_ERROR(CheckAnnouncement(view, head->options()));
   view_ = view;
-  next_decision_ = view.last_decided_step;
+  decisions_.Start(view.view, view.last_decided_step);
   head_ = head;
   phase_ = Phase::kBetween;
   TakeWaiting();
@@ -51,28 +33,10 @@ absl::Status ShardState::JoinView(const ViewAnnouncement& view, head::Head* head
 absl::Status ShardState::Decide(const Decision& decision) {
   MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CheckView(decision.view, absl::StrCat("the decision of step ", decision.step)));
-  if (!started() && decision.step != next_decision_) {
-    return absl::FailedPreconditionError(absl::StrCat("the decision of step ", decision.step, " came, but ",
-                                                      ToString(view_.view), " goes on from step ", next_decision_));
-  }
-  if (decision.step < next_decision_) {
-    if (decision == last_decision_) return absl::OkStatus();
-    if (decision.step == last_decision_.step) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("the decision of step ", decision.step, " came before with other words"));
-    }
-    return absl::FailedPreconditionError(
-        absl::StrCat("the decision of step ", decision.step, " came again after that of step ", last_decision_.step));
-  }
-  if (decision.step > next_decision_) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the decision of step ", decision.step, " came, but that of step ", next_decision_, " is the next one here"));
-  }
-  if (!started() && decision.outcome != Outcome::kCommit) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the first decision, of step ", decision.step, ", can only be a commit of nothing"));
-  }
-  if (started() && (phase_ != Phase::kStep || !open().voted())) {
+  ASSIGN_OR_RETURN(const DecisionHistory::Order order, decisions_.Check(decision));
+  if (order == DecisionHistory::Order::kRepeated) return absl::OkStatus();
+  const bool is_first = !decisions_.started();
+  if (!is_first && (phase_ != Phase::kStep || !open().voted())) {
     return absl::FailedPreconditionError(
         absl::StrCat("the decision of step ", decision.step, " came before this shard was ready for it"));
   }
@@ -82,15 +46,9 @@ absl::Status ShardState::Decide(const Decision& decision) {
   }
   RETURN_IF_ERROR(CheckNext(decision.next, decision.step + 1));
 
-  OpenStep* const decided = started() ? &open() : nullptr;
-  last_decision_ = decision;
-  lineage_ = ExtendLineage(lineage_, decision);
-  ++next_decision_;
-  if (decided != nullptr) {
-    decided->record().outcome = decision.outcome;
-    decided->record().lr = decision.lr;
-    undone_ = decided;
-  }
+  assert(unapplied_ == nullptr);  // the executor voted after it had applied the step before
+  decisions_.Add(decision);
+  if (!is_first) unapplied_ = log_.Decide(decision);
   Enter(decision.next);
   work_.NotifyOne();
   return absl::OkStatus();
@@ -98,13 +56,13 @@ absl::Status ShardState::Decide(const Decision& decision) {
 
 absl::Status ShardState::Proceed(const View& view, const Next& next) {
   MutexLock lock(&mutex_);
-  RETURN_IF_ERROR(CheckView(view, "the word to proceed"));
+  RETURN_IF_ERROR(CheckView(view, "the message to proceed"));
   if (phase_ == Phase::kStep && next.action == NextAction::kStep && next.plan == open().record().plan) {
     return absl::OkStatus();
   }
-  if (phase_ != Phase::kBetween || !started()) {
+  if (phase_ != Phase::kBetween || !decisions_.started()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the word to proceed came, but no evaluation followed step ", undecided() - 1));
+        absl::StrCat("the message to proceed came, but no evaluation followed step ", undecided() - 1));
   }
   RETURN_IF_ERROR(CheckNext(next, undecided()));
   Enter(next);
@@ -162,22 +120,39 @@ absl::Status ShardState::Gradient(uint32_t worker, const Key& key, absl::Span<co
 
 ShardState::Decided ShardState::decided() const {
   MutexLock lock(&mutex_);
-  return {started(), last_decision_.step, lineage_};
+  return {decisions_.started(), decisions_.last_step(), decisions_.lineage()};
 }
 
 ShardState::Load ShardState::load() const {
   MutexLock lock(&mutex_);
-  Load load{.early = waiting_.size()};
+  Load load{.early = waiting_.size(), .replay_bytes = log_.bytes()};
   if (phase_ == Phase::kStep) {
-    const OpenStep& open = steps_[undecided() % 2];
-    load.in_flight = open.in_flight();
-    load.queued = open.queued();
+    load.in_flight = open().in_flight();
+    load.queued = open().queued();
   }
-  for (const OpenStep& step : steps_) {
-    load.replay_bytes += step.record().bytes();
-    load.repeats += step.repeats();
-  }
+  for (const OpenStep& step : steps_) load.repeats += step.repeats();
   return load;
+}
+
+absl::Status ShardState::CheckAnnouncement(const ViewAnnouncement& view, const head::HeadOptions& held) const {
+  const auto self = std::find_if(view.shards.begin(), view.shards.end(),
+                                 [this](const ShardMember& shard) { return shard.id == options_.id; });
+  if (self == view.shards.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " does not name shard ", options_.id));
+  }
+  if (self->range != held.range || view.num_classes != held.num_classes || options_.dim != held.dim) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(ToString(view.view), " gives classes [", self->range.begin, ", ", self->range.end, ") of ",
+                     view.num_classes, ", ", options_.dim, " dimensions, but the head holds [", held.range.begin, ", ",
+                     held.range.end, ") of ", held.num_classes, ", ", held.dim, " dimensions"));
+  }
+  if (view.workers.empty()) return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " has no workers"));
+  if (view.view <= View{}) return absl::InvalidArgumentError("views are numbered from 1.1");
+  if (view.last_decided_step != 0 && view.checkpoint.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " continues after step ",
+                                                      view.last_decided_step, ", which this shard does not hold"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ShardState::CheckView(const View& view, absl::string_view what) const {
@@ -211,16 +186,16 @@ absl::Status ShardState::CheckNext(const Next& next, uint64_t step) const {
 
 absl::StatusOr<ShardState::Turn> ShardState::CheckTurn(const Key& key) const {
   if (key.step == 0)
-    return absl::InvalidArgumentError(absl::StrCat("steps count from 1, the key says ", ToString(key)));
+    return absl::InvalidArgumentError(absl::StrCat("steps are numbered from 1, but the key is ", ToString(key)));
   if (key.view < view_.view) return CheckView(key.view, absl::StrCat("the key of ", ToString(key)));
   if (phase_ == Phase::kStopped)
-    return absl::AbortedError(absl::StrCat("the run has stopped; ", ToString(key), " came late"));
+    return absl::AbortedError(absl::StrCat("the run has stopped; ", ToString(key), " came too late"));
   const uint64_t current = undecided();
   if (key.step < current) {
     return absl::FailedPreconditionError(
         absl::StrCat(ToString(key), " was decided already: step ", current - 1, " was the last"));
   }
-  // The step that gathers, and the one after it; between two steps only the one whose plan has not come yet.
+  // Accepted are the open step and the one after it; between two steps only the next one, whose plan is not known yet.
   if (key.step > current + (phase_ == Phase::kStep ? 1 : 0)) {
     return absl::FailedPreconditionError(
         absl::StrCat(ToString(key), " is too early: step ", current - 1, " is the last that was decided"));
@@ -229,8 +204,7 @@ absl::StatusOr<ShardState::Turn> ShardState::CheckTurn(const Key& key) const {
 }
 
 absl::Status ShardState::CheckPlace(uint32_t worker, const Key& key) const {
-  const ReplayRecord& record = steps_[undecided() % 2].record();
-  const size_t micro_batches = record.plan.micro_batch_sizes.size();
+  const size_t micro_batches = open().num_micro_batches();
   if (key.micro_batch >= micro_batches) {
     return absl::InvalidArgumentError(
         absl::StrCat(ToString(key), " is not in the plan: the step has ", micro_batches, " micro-batches"));
@@ -245,17 +219,22 @@ absl::Status ShardState::CheckPlace(uint32_t worker, const Key& key) const {
     if (standing.micro_batch == key.micro_batch) attempt = standing.attempt;
   }
   if (key.attempt != attempt) {
-    return absl::FailedPreconditionError(absl::StrCat(ToString(key), " does not stand: attempt ", attempt, " does"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(ToString(key), " is not the current attempt, which is ", attempt));
   }
   return absl::OkStatus();
 }
 
 void ShardState::Enter(const Next& next) {
-  if (next.checkpoint) checkpoint_ = undecided() - 1;
+  const uint64_t step = undecided();
+  if (next.checkpoint) checkpoint_ = step - 1;
   switch (next.action) {
     case NextAction::kStep:
       phase_ = Phase::kStep;
-      open().Open(view_.view, next.plan, head_->options());
+      // Keeps the last decided record, which pass 2 may be reading.
+      assert(unapplied_ == nullptr || unapplied_->plan.step + 1 == step);
+      log_.ReleaseBefore(step - 1);
+      open().Open(log_.Append(view_.view, next.plan), head_->options());
       TakeWaiting();
       return;
     case NextAction::kEvaluate:
@@ -284,7 +263,5 @@ absl::Status ShardState::TakeOne(const WaitingMessages::Message& message) {
   return open().AddEmbedding(message.key, message.worker, {message.embedding.data(), message.rows, options_.dim},
                              options_.max_in_flight);
 }
-
-uint64_t ShardState::undecided() const { return std::max(next_decision_, view_.last_decided_step + 1); }
 
 }  // namespace arcshard::shard

@@ -1,5 +1,5 @@
-// After its first steps a shard allocates nothing that grows with B, N or D. Every allocation of this program is
-// watched.
+// After its first steps a shard allocates nothing that grows with B, N or D. The test replaces operator new to see
+// every allocation.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ std::atomic<bool> watching = false;
 std::atomic<size_t> largest = 0;  // bytes of one allocation
 }  // namespace
 
-// Not inlined: GCC would see one half of a pair and warn that it does not fit the other.
+// Not inlined, because GCC would see malloc without free and warn about mismatched allocation functions.
 [[gnu::noinline]] void* operator new(size_t size) {
   if (watching && size > largest) largest = size;
   void* const memory = std::malloc(size);
@@ -63,7 +63,7 @@ class SilentHead final : public head::Head {
 
 class SilentOutput final : public ShardOutput {
  public:
-  void SendStatistics(uint32_t, const Key&, const Statistics&) override {}
+  void SendStatistics(uint32_t, const Key&, const PartialStatistics&) override {}
   void Refuse(uint32_t, const Key&, const absl::Status&) override { ADD_FAILURE(); }
   void VoteReady(const ReadyVote&) override {}
   void TakeCheckpoint(const View&, uint64_t) override {}
@@ -94,7 +94,7 @@ TEST(ShardStateAllocationTest, AfterTheFirstStepsNothingIsAllocatedThatGrowsWith
   ASSERT_TRUE(state.Decide(decision(0)).ok());
   for (uint64_t step = 1; step <= 12; ++step) {
     watching = step > 3;
-    if (step % 2 == 1) send_inputs(step);  // those of the other steps came before the decision and waited
+    if (step % 2 == 1) send_inputs(step);  // those of the even steps were sent before the decision and have waited
     run_all();
     for (uint32_t m = 0; m < 2; ++m) ASSERT_TRUE(state.Gradient(0, {view, step, m, 0}, r, r).ok());
     run_all();

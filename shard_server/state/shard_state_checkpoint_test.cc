@@ -1,4 +1,4 @@
-// Checkpoints: when they are taken, and a run that goes on from one.
+// Checkpoints: when they are taken, and a run that continues from one.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ ViewAnnouncement ViewFrom(uint64_t step) {
   return view;
 }
 
-TEST(ShardStateCheckpointTest, ACheckpointIsTakenOnceTheUpdateIsThroughAndBeforeTheNextStep) {
+TEST(ShardStateCheckpointTest, ACheckpointIsTakenAfterTheUpdateAndBeforeTheNextStep) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendStep(1).ok());
   ASSERT_TRUE(run->state.Decide(WithCheckpoint(Commit(1))).ok());
@@ -69,7 +69,7 @@ TEST(ShardStateCheckpointTest, ASkippedStepsCheckpointIsOfTheStateThatItLeft) {
   EXPECT_THAT(run->output.checkpoints, ElementsAre("view 1.2, step 1 after 1 applied"));
 }
 
-TEST(ShardStateCheckpointTest, ACheckpointGoesWithAnEvaluationAndWithTheWordToProceed) {
+TEST(ShardStateCheckpointTest, ACheckpointMayBeAskedForWithAnEvaluationAndWithTheMessageToProceed) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendStep(1).ok());
   ASSERT_TRUE(run->state.Decide(WithCheckpoint(Commit(1), NextAction::kEvaluate)).ok());
@@ -99,7 +99,7 @@ TEST(ShardStateCheckpointTest, TheLastCheckpointIsTakenBeforeTheStateIsClosed) {
   EXPECT_THAT(run->output.checkpoints, ElementsAre("view 1.2, step 1 after 1 applied"));
 }
 
-TEST(ShardStateCheckpointTest, ARunGoesOnFromTheStepOfItsView) {
+TEST(ShardStateCheckpointTest, ARunContinuesAfterTheStepOfItsView) {
   TestRun run;
   ASSERT_TRUE(run.state.JoinView(ViewFrom(17), &run.head).ok());
   EXPECT_FALSE(run.state.decided().started);
@@ -136,9 +136,10 @@ TEST(ShardStateCheckpointTest, TheFirstDecisionIsOfTheStepOfTheViewAndACommit) {
   TestRun run;
   ASSERT_TRUE(run.state.JoinView(ViewFrom(17), &run.head).ok());
   for (const uint64_t step : {0, 16, 18}) {
-    ExpectError(run.state.Decide(Commit(step)), absl::StatusCode::kFailedPrecondition, "view 1.2 goes on from step 17");
+    ExpectError(run.state.Decide(Commit(step)), absl::StatusCode::kFailedPrecondition,
+                "view 1.2 continues after step 17");
   }
-  ExpectError(run.state.Decide(Skip(17)), absl::StatusCode::kInvalidArgument, "of step 17, can only be a commit");
+  ExpectError(run.state.Decide(Skip(17)), absl::StatusCode::kInvalidArgument, "of step 17, must be a commit");
   EXPECT_TRUE(run.state.Decide(Commit(17)).ok());
 }
 

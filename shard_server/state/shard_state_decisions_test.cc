@@ -1,4 +1,4 @@
-// Views and decisions: what is written down, what is refused.
+// Views and decisions: which are recorded and which are refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -47,7 +47,7 @@ TEST(ShardStateDecisionsTest, JoinView_ThatDisagreesWithTheShard_IsRefused) {
   ExpectError(run.state.JoinView(no_workers, &run.head), absl::StatusCode::kInvalidArgument, "no workers");
   ViewAnnouncement later = TestView();
   later.last_decided_step = 4;
-  ExpectError(run.state.JoinView(later, &run.head), absl::StatusCode::kFailedPrecondition, "goes on from step 4");
+  ExpectError(run.state.JoinView(later, &run.head), absl::StatusCode::kFailedPrecondition, "continues after step 4");
   EXPECT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
 }
 
@@ -62,7 +62,7 @@ TEST(ShardStateDecisionsTest, Hello_OfAMemberOrOfAViewToCome_IsAccepted) {
   EXPECT_TRUE(unjoined.state.Hello(7, kView).ok());
 }
 
-TEST(ShardStateDecisionsTest, DecisionsAreWrittenDownBeforeAnythingChanges) {
+TEST(ShardStateDecisionsTest, DecisionsAreRecordedBeforeAnythingChanges) {
   auto run = TestRun::InStep1();
   const uint64_t after_0 = ExtendLineage(0, Commit(0));
   EXPECT_EQ(run->state.decided().lineage, after_0);
@@ -95,21 +95,22 @@ TEST(ShardStateDecisionsTest, Decide_Repeated_IsAppliedOnce) {
   EXPECT_EQ(run->state.decided().lineage, lineage);
 }
 
-TEST(ShardStateDecisionsTest, Decide_WithOtherWords_IsAlreadyThere) {
+TEST(ShardStateDecisionsTest, Decide_WithOtherContents_AlreadyExists) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendStep(1).ok());
   ASSERT_TRUE(run->state.Decide(Commit(1)).ok());
-  ExpectError(run->state.Decide(Skip(1)), absl::StatusCode::kAlreadyExists, "step 1 came before with other words");
+  ExpectError(run->state.Decide(Skip(1)), absl::StatusCode::kAlreadyExists,
+              "the decision of step 1 was received before with other contents");
 }
 
 TEST(ShardStateDecisionsTest, Decide_OutOfOrder_IsRefused) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendStep(1).ok());
   ExpectError(run->state.Decide(Commit(2)), absl::StatusCode::kFailedPrecondition,
-              "the decision of step 2 came, but that of step 1 is the next one here");
+              "the decision of step 2 was received, but step 1 is the next to be decided");
   ASSERT_TRUE(run->state.Decide(Commit(1)).ok());
   ExpectError(run->state.Decide(Commit(0)), absl::StatusCode::kFailedPrecondition,
-              "the decision of step 0 came again after that of step 1");
+              "the decision of step 0 was received again after that of step 1");
 }
 
 TEST(ShardStateDecisionsTest, Decide_OfAnotherView_IsRefused) {

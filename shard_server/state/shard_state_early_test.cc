@@ -1,4 +1,4 @@
-// Messages that come before their step or their view, and threads that come at once.
+// Messages that arrive before their step or their view, and concurrent threads.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -93,7 +93,7 @@ TEST(ShardStateEarlyTest, NoMoreWaitsThanAStepHolds) {
   ASSERT_TRUE(run->state.Labels(0, TestRun::KeyOf(2, 0), std::vector<int64_t>(4, 1)).ok());
   const absl::Status status = run->state.Labels(7, TestRun::KeyOf(2, 1), std::vector<int64_t>(2, 1));
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("4 samples wait already, 2 more than make a step of 5"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("4 samples already wait, and 2 more exceed the 5 of a step"));
   EXPECT_TRUE(run->state.Labels(7, TestRun::KeyOf(2, 1), std::vector<int64_t>(1, 1)).ok());
   EXPECT_EQ(run->state.Labels(7, TestRun::KeyOf(2, 2), {}).code(), absl::StatusCode::kInvalidArgument);
 }
@@ -107,10 +107,10 @@ TEST(ShardStateEarlyTest, NoMoreEmbeddingsOfAWorkerWaitThanMayBeInFlight) {
   EXPECT_TRUE(run->SendEmbedding(TestRun::KeyOf(2, 1), std::vector<float>(3)).ok());
 }
 
-// The workers and the coordinator of a run as threads, over the executor's one: what TSan is to look at.
+// For the test with the workers, the coordinator and the executor of a run as threads, which TSan checks.
 class ThreadedOutput final : public ShardOutput {
  public:
-  void SendStatistics(uint32_t, const Key& key, const Statistics& statistics) override {
+  void SendStatistics(uint32_t, const Key& key, const PartialStatistics& statistics) override {
     MutexLock lock(&mutex_);
     sum_z_ += statistics.z[0];
     statistics_of_[key.micro_batch] = key.step;
@@ -152,7 +152,8 @@ TEST(ShardStateThreadsTest, WorkersCoordinatorAndExecutorAtOnce_EveryStepIsAppli
   ShardState state(TestRun::DefaultOptions(), &output);
   absl::Status failure;
   Executor executor(&state, [&](const absl::Status& status) { failure = status; });
-  std::atomic<uint64_t> decided = 0;  // by the coordinator: workers learn it before or after the shard
+  std::atomic<uint64_t> decided =
+      0;  // steps that the coordinator has decided; workers learn it before or after the shard
   std::atomic<int> rejected = 0;
   const auto check = [&](const absl::Status& status) {
     if (!status.ok()) ++rejected;
@@ -180,7 +181,7 @@ TEST(ShardStateThreadsTest, WorkersCoordinatorAndExecutorAtOnce_EveryStepIsAppli
   check(state.JoinView(TestView(), &head));
   for (uint64_t step = 0; step <= kSteps; ++step) {
     if (step > 0) output.AwaitVote(step);
-    if (step % 2 == 0) decided = step + 1;  // every other time the workers are first
+    if (step % 2 == 0) decided = step + 1;  // in every other step the workers learn it first
     Decision decision = Commit(step);
     if (step == kSteps) decision.next = {NextAction::kStop, {}};
     check(state.Decide(decision));

@@ -1,4 +1,4 @@
-// Each message of a worker lost, repeated, changed, too old, too early, too much.
+// Each message of a worker is lost, repeated, changed, too old, too early, or one too many.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ using testing::IsEmpty;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
-// A message of micro-batch 0, and how a run comes to the point where it is due.
+// A kind of message, sent for micro-batch 0 as it should be or changed.
 struct MessageKind {
   const char* name;
   std::function<absl::Status(TestRun&, const Key&)> send;
@@ -54,7 +54,7 @@ class ShardStateFaults : public testing::TestWithParam<MessageKind> {
   const Key key_ = TestRun::KeyOf(1, 0);
 };
 
-// Sends what is missing of step 1; the same weights must come out whatever happened before.
+// Sends the rest of step 1. The update must be the same whatever happened before.
 void ExpectTheStepEndsAsIfNothingHadHappened(TestRun& run) {
   ASSERT_TRUE(run.SendStep(1).ok());
   ASSERT_THAT(run.output.votes, SizeIs(1));
@@ -62,7 +62,7 @@ void ExpectTheStepEndsAsIfNothingHadHappened(TestRun& run) {
   ASSERT_TRUE(run.state.Decide(Commit(1)).ok());
   run.RunAll();
   ASSERT_THAT(run.head.updates, SizeIs(1));
-  // However pass 1 grouped them.
+  // The order of the groups does not matter.
   const std::string update = absl::StrReplaceAll(run.head.updates[0], {{" |", ""}});
   EXPECT_THAT(std::vector<std::string>(absl::StrSplit(update, ' ')),
               UnorderedElementsAre("lr", "0.5", "1:0", "2:1", "3:2"));
@@ -70,7 +70,7 @@ void ExpectTheStepEndsAsIfNothingHadHappened(TestRun& run) {
 
 TEST_P(ShardStateFaults, Lost_AndSentAgain_ChangesNothing) {
   auto run = UpToTheMessage();
-  run->RunAll();  // it does not come; nothing happens
+  run->RunAll();  // without the message nothing happens
   EXPECT_THAT(run->output.votes, IsEmpty());
   ASSERT_TRUE(Send(*run, key_).ok());
   ExpectTheStepEndsAsIfNothingHadHappened(*run);
@@ -155,7 +155,7 @@ TEST_P(ShardStateFaults, OfAnotherAttempt_IsRefused) {
   auto run = UpToTheMessage();
   const absl::Status status = Send(*run, {kView, 1, 0, 1});
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("attempt 1 does not stand: attempt 0 does"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("attempt 1 is not the current attempt, which is 0"));
   ExpectTheStepEndsAsIfNothingHadHappened(*run);
 }
 
@@ -214,7 +214,7 @@ TEST(ShardStateMessagesTest, ARepeatedEmbeddingIsAnsweredAgainFromWhatWasKept) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendLabels(1, 0).ok());
   ASSERT_TRUE(run->SendEmbedding(1, 0).ok());
-  ASSERT_TRUE(run->SendEmbedding(1, 0).ok());  // not answered yet: one answer will do
+  ASSERT_TRUE(run->SendEmbedding(1, 0).ok());  // the first is not answered yet: one answer is enough
   run->RunAll();
   EXPECT_THAT(run->output.sent, SizeIs(1));
   const std::vector<float> z = run->output.z, u = run->output.u, centers = run->output.own_centers;

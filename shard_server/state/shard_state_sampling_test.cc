@@ -1,4 +1,4 @@
-// With sampled classes a step begins when all its labels have come.
+// Where classes are sampled, a step begins when all its labels have been received.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -78,8 +78,8 @@ TEST(ShardStateSamplingTest, LabelsOfTheNextStepThatCameEarlyBeginItAfterTheUpda
   EXPECT_EQ(run->output.sent.back(), "worker 7 step 2 micro-batch 1");
 }
 
-// Worker 0 has as many micro-batches under way as it may, and worker 7 has still to send its labels: what worker 0 sent
-// is held, not refused, and answered when they are there.
+// Worker 0 has as many micro-batches in flight as it may, and worker 7 has not sent its labels yet. The embeddings of
+// worker 0 are kept, not refused, and answered when those labels arrive.
 TEST(ShardStateSamplingTest, AWorkerWithAllInFlightThatItMayHaveWaitsForTheLabelsOfAnother) {
   auto run = SampledRunInStep1();
   for (const uint32_t m : {0u, 2u}) ASSERT_TRUE(run->SendLabels(1, m).ok());
@@ -87,7 +87,7 @@ TEST(ShardStateSamplingTest, AWorkerWithAllInFlightThatItMayHaveWaitsForTheLabel
   EXPECT_EQ(run->state.load().in_flight, 2u);
   EXPECT_EQ(run->state.load().queued, 2u);
   EXPECT_EQ(run->state.load().replay_bytes, 3 * (sizeof(int64_t) + kDim * sizeof(float)));  // of two samples and one
-  EXPECT_TRUE(run->SendEmbedding(1, 0).ok());  // a repeat, of a worker that lost its stream meanwhile
+  EXPECT_TRUE(run->SendEmbedding(1, 0).ok());  // a repeat: the worker has lost its stream meanwhile
   EXPECT_EQ(run->state.load().repeats, 1u);
   EXPECT_FALSE(run->state.HasWork());
   ASSERT_TRUE(run->SendLabels(1, 1).ok());
@@ -121,13 +121,15 @@ TEST(OpenStepTest, TheRecordHoldsWhatAReplayOfTheStepNeeds) {
   options.dim = kDim;
   options.scale = 32.0f;
   options.sample_rate = kRate;
+  ReplayLog log;
   OpenStep step;
-  step.Open(kView, PlanOf(1).plan, options);
+  step.Open(log.Append(kView, PlanOf(1).plan), options);
   EXPECT_EQ(step.record().sample_rate, kRate);
   EXPECT_EQ(step.record().num_classes, 10);
   EXPECT_NEAR(step.record().shift, 32.0 + 2.302585093 - 69.0, 1e-6);
   options.sample_rate = 1.0;
-  step.Open(kView, PlanOf(2).plan, options);
+  log.Decide(Commit(1));
+  step.Open(log.Append(kView, PlanOf(2).plan), options);
   EXPECT_EQ(step.record().sample_rate, 1.0);
 }
 

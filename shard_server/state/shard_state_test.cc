@@ -1,4 +1,4 @@
-// The life of a range: a view, steps, decisions, the end.
+// A range from its view through steps and decisions to the end.
 #include "shard_server/state/shard_state.h"
 
 #include <gmock/gmock.h>
@@ -93,7 +93,7 @@ TEST(ShardStateTest, PassOneOfTheNextStepRunsAfterTheUpdate) {
   EXPECT_THAT(run->head.group_sizes, SizeIs(2));
 }
 
-TEST(ShardStateTest, ASkipDiscardsAndGoesOn) {
+TEST(ShardStateTest, ASkipDiscardsTheStepAndTheNextOneFollows) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendStep(1).ok());
   ASSERT_TRUE(run->state.Decide(Skip(1)).ok());
@@ -103,7 +103,7 @@ TEST(ShardStateTest, ASkipDiscardsAndGoesOn) {
   EXPECT_THAT(run->head.updates, ElementsAre("discard", "lr 0.5 | 1:0 2:1 3:2"));
 }
 
-TEST(ShardStateTest, ANaNInAnEmbeddingTravelsAndIsSaidInTheVote) {
+TEST(ShardStateTest, ANaNInAnEmbeddingIsComputedWithAndReportedInTheVote) {
   auto run = TestRun::InStep1();
   for (const uint32_t m : {0u, 1u, 2u}) ASSERT_TRUE(run->SendLabels(1, m).ok());
   std::vector<float> embedding = EmbeddingOf(1, 1);
@@ -111,7 +111,7 @@ TEST(ShardStateTest, ANaNInAnEmbeddingTravelsAndIsSaidInTheVote) {
   ASSERT_TRUE(run->SendEmbedding(TestRun::KeyOf(1, 1), embedding).ok());
   for (const uint32_t m : {0u, 2u}) ASSERT_TRUE(run->SendEmbedding(1, m).ok());
   run->RunAll();
-  // The repeat of a NaN is the same message.
+  // A repeat with the same NaN is the same message.
   EXPECT_TRUE(run->SendEmbedding(TestRun::KeyOf(1, 1), embedding).ok());
   for (const uint32_t m : {0u, 1u, 2u}) ASSERT_TRUE(run->SendGradient(1, m).ok());
   run->RunAll();
@@ -120,7 +120,7 @@ TEST(ShardStateTest, ANaNInAnEmbeddingTravelsAndIsSaidInTheVote) {
   EXPECT_EQ(run->output.votes[0].reason, "the embedding of micro-batch 1 from worker 7 is not finite");
 }
 
-TEST(ShardStateTest, AnInfiniteGradientIsSaidInTheVoteOfItsStepOnly) {
+TEST(ShardStateTest, AnInfiniteGradientIsReportedInTheVoteOfItsStepOnly) {
   auto run = TestRun::InStep1();
   for (const uint32_t m : {0u, 1u, 2u}) ASSERT_TRUE(run->SendLabels(1, m).ok());
   for (const uint32_t m : {0u, 1u, 2u}) ASSERT_TRUE(run->SendEmbedding(1, m).ok());
@@ -152,7 +152,7 @@ TEST(ShardStateTest, AnEvaluationConsumesNoStep) {
   Decision decision = Commit(1);
   decision.next = {NextAction::kEvaluate, {}};
   ASSERT_TRUE(run->state.Decide(decision).ok());
-  EXPECT_TRUE(run->SendLabels(2, 0).ok());  // of a worker that has the word already
+  EXPECT_TRUE(run->SendLabels(2, 0).ok());  // from a worker that has received the next message already
   EXPECT_TRUE(run->SendEmbedding(2, 0).ok());
   run->RunAll();
   EXPECT_THAT(run->head.group_sizes, SizeIs(1));

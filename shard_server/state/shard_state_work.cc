@@ -1,6 +1,8 @@
-// What the executor's thread does for a ShardState: it chooses under the lock and computes without it.
+// What the executor's thread does for a ShardState: it chooses work under the lock and carries it out without it.
+#include <cassert>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "common/base/status_macros.h"
 #include "shard_server/state/bytes.h"
@@ -25,107 +27,97 @@ void ShardState::Close() {
   work_.NotifyAll();
 }
 
+absl::Status ShardState::RunOne() {
+  std::optional<Work> chosen;
+  {
+    MutexLock lock(&mutex_);
+    [[maybe_unused]] const bool has_work = HasWorkLocked();
+    chosen = ChooseWork();
+    assert(chosen.has_value() == has_work);
+    if (!chosen.has_value()) return absl::OkStatus();
+  }
+  return std::visit([this](const auto& work) { return Do(work); }, *chosen);
+}
+
 bool ShardState::HasWorkLocked() const {
-  if (!refusals_.empty() || undone_ != nullptr || checkpoint_.has_value()) return true;
+  if (!refusals_.empty() || unapplied_ != nullptr || checkpoint_.has_value()) return true;
   if (phase_ != Phase::kStep) return false;
-  const OpenStep& step = steps_[undecided() % 2];
+  const OpenStep& step = open();
   return step.HasResend() || step.HasBegin(options_.deterministic) || step.HasGroup(options_.deterministic) ||
          step.ready_to_vote();
 }
 
-absl::Status ShardState::RunOne() {
-  OpenStep* update = nullptr;
-  OpenStep* forward = nullptr;
-  std::optional<absl::Span<const int64_t>> begin;
-  std::optional<uint64_t> checkpoint;
-  View view;
-  uint64_t step = 0;
-  std::vector<Refusal> refusals;
-  int64_t resend = -1;
-  ReadyVote vote;
-  {
-    MutexLock lock(&mutex_);
-    if (!HasWorkLocked()) return absl::OkStatus();
-    if (!refusals_.empty()) {
-      refusals.swap(refusals_);
-    } else if (undone_ != nullptr) {
-      update = undone_;  // before pass 1 of the next step, which needs the new class centers
-    } else if (checkpoint_.has_value()) {
-      checkpoint.swap(checkpoint_);
-      view = view_.view;
-    } else if (open().HasResend()) {
-      forward = &open();
-      resend = forward->TakeResend();
-    } else if (open().HasBegin(options_.deterministic)) {
-      begin = open().TakeBegin();
-      step = undecided();
-    } else if (open().HasGroup(options_.deterministic)) {
-      forward = &open();
-      forward->TakeGroup(options_.deterministic, &call_);
-    } else {
-      vote = open().Vote();
-    }
+std::optional<Work> ShardState::ChooseWork() {
+  if (!refusals_.empty()) return RefuseMessages{std::exchange(refusals_, {})};
+  // Before pass 1 of the next step, which needs the new class centers.
+  if (unapplied_ != nullptr) return ApplyDecision{unapplied_};
+  if (checkpoint_.has_value()) {
+    const uint64_t step = *checkpoint_;
+    checkpoint_.reset();
+    return TakeCheckpoint{view_.view, step};
   }
-  if (!refusals.empty()) {
-    for (const Refusal& refusal : refusals) output_->Refuse(refusal.worker, refusal.key, refusal.why);
-  } else if (update != nullptr) {
-    return RunUpdate(update);
-  } else if (checkpoint.has_value()) {
-    output_->TakeCheckpoint(view, *checkpoint);
-  } else if (resend >= 0) {
-    SendStatistics(*forward, static_cast<uint32_t>(resend));
-  } else if (begin.has_value()) {
-    return head()->Begin(step, *begin);
-  } else if (forward != nullptr) {
-    return RunGroup(forward);
-  } else {
-    output_->VoteReady(vote);
+  if (phase_ != Phase::kStep) return std::nullopt;
+  OpenStep& step = open();
+  if (step.HasResend()) return ResendStatistics{&step, step.TakeResend()};
+  if (step.HasBegin(options_.deterministic)) return BeginStep{undecided(), step.TakeBegin()};
+  if (step.HasGroup(options_.deterministic)) {
+    step.TakeGroup(options_.deterministic, &call_);
+    return ForwardGroup{&step, &call_};
   }
+  if (step.ready_to_vote()) return CastVote{step.Vote()};
+  return std::nullopt;
+}
+
+absl::Status ShardState::Do(const RefuseMessages& work) {
+  for (const Refusal& refusal : work.refusals) output_->Refuse(refusal.worker, refusal.key, refusal.why);
   return absl::OkStatus();
 }
 
-absl::Status ShardState::RunGroup(OpenStep* step) {
-  RETURN_IF_ERROR(head()->Forward(call_.inputs, call_.outputs));
-  for (size_t i = 0; i < call_.micro_batches.size(); ++i) {
-    const head::MatrixView<const float>& embedding = call_.inputs[i].embedding;
+absl::Status ShardState::Do(const ApplyDecision& work) {
+  // Without the lock: messages of a decided step are refused, so nothing writes its record.
+  RETURN_IF_ERROR(applier_.Apply(*work.record, head()));
+  {
+    MutexLock lock(&mutex_);
+    assert(unapplied_ == work.record);
+    unapplied_ = nullptr;
+  }
+  output_->Applied(work.record->plan.step, *work.record->outcome);
+  return absl::OkStatus();
+}
+
+absl::Status ShardState::Do(const TakeCheckpoint& work) {
+  output_->TakeCheckpoint(work.view, work.step);
+  return absl::OkStatus();
+}
+
+absl::Status ShardState::Do(const ResendStatistics& work) {
+  SendStatistics(*work.step, work.micro_batch);
+  return absl::OkStatus();
+}
+
+absl::Status ShardState::Do(const BeginStep& work) { return head()->Begin(work.step, work.labels); }
+
+absl::Status ShardState::Do(const ForwardGroup& work) {
+  GroupCall& call = *work.call;
+  RETURN_IF_ERROR(head()->Forward(call.inputs, call.outputs));
+  for (size_t i = 0; i < call.micro_batches.size(); ++i) {
+    const head::MatrixView<const float>& embedding = call.inputs[i].embedding;
     const bool embedding_finite = AllFinite({embedding.data, static_cast<size_t>(embedding.size())});
-    const bool z_finite = AllFinite(call_.outputs[i].z);
-    call_.not_finite.push_back(!embedding_finite ? "embedding" : !z_finite ? "sum over negatives (z)" : nullptr);
-    step->PackOwnCenters(call_.micro_batches[i]);
+    const bool z_finite = AllFinite(call.outputs[i].z);
+    call.not_finite.push_back(!embedding_finite ? "embedding" : !z_finite ? "sum over negatives (z)" : nullptr);
+    work.step->PackOwnCenters(call.micro_batches[i]);
   }
   {
-    // Before they are sent: the answer to them may arrive while they still are.
+    // Before the statistics are sent, because gradients may arrive while the rest is still being sent.
     MutexLock lock(&mutex_);
-    step->FinishGroup(call_);
+    work.step->FinishGroup(call);
   }
-  for (const uint32_t micro_batch : call_.micro_batches) SendStatistics(*step, micro_batch);
+  for (const uint32_t micro_batch : call.micro_batches) SendStatistics(*work.step, micro_batch);
   return absl::OkStatus();
 }
 
-absl::Status ShardState::RunUpdate(OpenStep* step) {
-  // Nobody writes a decided record: its messages are refused by their step.
-  const ReplayRecord& record = step->record();
-  if (record.outcome == Outcome::kCommit) {
-    if (update_groups_.size() < record.groups.size()) update_groups_.resize(record.groups.size());
-    for (size_t g = 0; g < record.groups.size(); ++g) {
-      update_groups_[g].clear();
-      for (const uint32_t i : record.groups[g]) {
-        const MicroBatchRecord& micro_batch = record.micro_batches[i];
-        const int64_t rows = static_cast<int64_t>(micro_batch.labels.size());
-        const head::MatrixView<const float> embedding{micro_batch.embedding.data(), rows, options_.dim};
-        update_groups_[g].push_back({{embedding, micro_batch.labels}, micro_batch.r, micro_batch.t});
-      }
-    }
-    RETURN_IF_ERROR(head()->Update(absl::MakeConstSpan(update_groups_.data(), record.groups.size()),
-                                   static_cast<float>(record.lr)));
-  } else {
-    head()->Discard();
-  }
-  {
-    MutexLock lock(&mutex_);
-    undone_ = nullptr;
-  }
-  output_->Applied(record.plan.step, *record.outcome);
+absl::Status ShardState::Do(const CastVote& work) {
+  output_->VoteReady(work.vote);
   return absl::OkStatus();
 }
 

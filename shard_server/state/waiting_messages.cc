@@ -61,11 +61,11 @@ const WaitingMessages::Message* WaitingMessages::Find(Kind kind, uint32_t worker
 
 absl::Status WaitingMessages::CheckRoom(Kind kind, uint32_t worker, const Key& key, int64_t samples) const {
   int64_t waiting_samples = 0;
-  uint32_t of_worker = 0;
+  uint32_t embeddings = 0;  // of the worker
   for (const std::unique_ptr<Message>& message : waiting_) {
     if (message->kind != kind) continue;
     waiting_samples += message->rows;
-    if (message->worker == worker) ++of_worker;
+    if (message->worker == worker) ++embeddings;
   }
   const char* const name = kind == Kind::kLabels ? "labels" : "embedding";
   if (samples == 0) {
@@ -73,11 +73,11 @@ absl::Status WaitingMessages::CheckRoom(Kind kind, uint32_t worker, const Key& k
         absl::StrCat("the ", name, " of ", ToString(key), " from worker ", worker, " has no samples"));
   }
   if (samples > max_samples_ - waiting_samples) {
-    return absl::ResourceExhaustedError(absl::StrCat("the ", name, " of ", ToString(key), " from worker ", worker,
-                                                     " came too early: ", waiting_samples, " samples wait already, ",
-                                                     samples, " more than make a step of ", max_samples_));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the ", name, " of ", ToString(key), " from worker ", worker, " came too early: ", waiting_samples,
+                     " samples already wait, and ", samples, " more exceed the ", max_samples_, " of a step"));
   }
-  if (kind == Kind::kEmbedding && of_worker >= max_embeddings_per_worker_) {
+  if (kind == Kind::kEmbedding && embeddings >= max_embeddings_per_worker_) {
     return absl::ResourceExhaustedError(absl::StrCat("the embedding of ", ToString(key), " from worker ", worker,
                                                      " is more than the ", max_embeddings_per_worker_,
                                                      " micro-batches that may await their statistics"));

@@ -11,8 +11,8 @@
 
 namespace arcshard::shard {
 
-// Labels and embeddings that came before their step is known here: a worker that has the coordinator's word earlier
-// than this shard. Bounded by what one step holds; the buffers are reused. Thread-compatible.
+// Labels and embeddings whose step or view is not known here yet, because their worker received the coordinator's
+// message earlier than this shard. At most as many wait as one step holds; buffers are reused. Thread-compatible.
 class WaitingMessages {
  public:
   enum class Kind { kLabels, kEmbedding };
@@ -20,21 +20,23 @@ class WaitingMessages {
     Kind kind = Kind::kLabels;
     uint32_t worker = 0;
     Key key;
-    std::vector<int64_t> labels;   // B, of kLabels
-    std::vector<float> embedding;  // rows×D, of kEmbedding
+    std::vector<int64_t> labels;   // B, for kLabels
+    std::vector<float> embedding;  // rows×D, for kEmbedding
     int64_t rows = 0;
   };
 
-  // max_samples: of the labels that wait, and of the embeddings. max_embeddings_per_worker: micro-batches in flight.
+  // `max_samples` bounds the samples of all waiting labels, and likewise of all waiting embeddings;
+  // `max_embeddings_per_worker` the embeddings of one worker.
   WaitingMessages(int64_t max_samples, uint32_t max_embeddings_per_worker)
       : max_samples_(max_samples), max_embeddings_per_worker_(max_embeddings_per_worker) {}
 
-  // A repeat of what waits already is accepted. AlreadyExists: it has other bytes. ResourceExhausted: no more may wait.
+  // Each keeps a message; a repeat of a waiting one is accepted. AlreadyExists: the repeat has other bytes.
+  // InvalidArgument: the message has no samples. ResourceExhausted: a bound would be exceeded.
   absl::Status AddLabels(uint32_t worker, const Key& key, absl::Span<const int64_t> labels);
   absl::Status AddEmbedding(uint32_t worker, const Key& key, head::MatrixView<const float> embedding);
 
-  // The first message of an older view, or of `view` up to `step`, in order of arrival; null when there is none. Give
-  // it back with Recycle.
+  // Removes and returns the earliest message that is of an older view, or of `view` and at most `step`; null when there
+  // is none. Pass it to Recycle afterwards.
   std::unique_ptr<Message> TakeNext(const View& view, uint64_t step);
   void Recycle(std::unique_ptr<Message> message);
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <deque>
 #include <filesystem>
 #include <memory>
@@ -17,10 +18,11 @@
 #include "common/rpc/server_stream.h"
 #include "shard_server/shard_process.h"
 
-// For tests of a shard's life: a coordinator that says what a test tells it to, over real gRPC.
+// For tests of ShardProcess: a coordinator over real gRPC that sends what a test tells it to.
 namespace arcshard::shard {
 
-// Serves one participant. Ends its stream with Aborted when that says Failure, with OK when it says Finished.
+// Serves one participant. Ends its stream with Aborted when it sends Failure, unless told otherwise, and with OK when
+// it sends Finished.
 class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
  public:
   using Sender = std::shared_ptr<StreamSender<v1::CoordinatorMessage>>;
@@ -34,7 +36,7 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
     });
   }
 
-  // The next message but heartbeats.
+  // Waits for the next message that is not a heartbeat.
   v1::ParticipantMessage NextMessage() {
     MutexLock lock(&mutex_);
     while (messages_.empty()) changed_.Wait(&mutex_);
@@ -43,6 +45,8 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
     return message;
   }
   void Close(const absl::Status& status) { sender()->Close(status); }
+  // From now on the stream stays open when the participant sends Failure.
+  void IgnoreFailures() { answers_failures_ = false; }
   void SayWelcome(const std::string& config_yaml, const std::string& device = "") {
     v1::CoordinatorMessage message;
     message.mutable_welcome()->set_device(device);
@@ -79,7 +83,8 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
         coordinator_->changed_.NotifyAll();
       }
       if (message.has_finished()) coordinator_->Close(absl::OkStatus());
-      if (message.has_failure()) return absl::AbortedError(absl::StrCat("shard 1: ", message.failure().sentence()));
+      if (message.has_failure() && coordinator_->answers_failures_)
+        return absl::AbortedError(absl::StrCat("shard 1: ", message.failure().sentence()));
       return absl::OkStatus();
     }
     void OnClosed(const absl::Status&) override {}
@@ -93,6 +98,7 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
     return sender_;
   }
 
+  std::atomic<bool> answers_failures_ = true;
   Mutex mutex_;
   CondVar changed_;
   Sender sender_ ABSL_GUARDED_BY(mutex_);

@@ -15,14 +15,14 @@
 #include "shard_server/checkpoint/restore_rows.h"
 #include "shard_server/checkpoint/shard_checkpointer.h"
 #include "shard_server/head/testing/test_device.h"
-#include "shard_server/service/service.h"
+#include "shard_server/service/shard_service.h"
 #include "shard_server/state/executor.h"
 #include "shard_server/state/shard_output.h"
 
 namespace arcshard {
 namespace {
 
-// One shard: what arcshard-shard is made of, less the coordinator's stream.
+// One shard: the parts of arcshard-shard without the stream to the coordinator.
 class TestShard final : public shard::ShardOutput {
  public:
   TestShard(std::unique_ptr<head::Head> head, const shard::ShardState::Options& options, const std::string& run_folder)
@@ -33,7 +33,7 @@ class TestShard final : public shard::ShardOutput {
         executor_(&state_, [this](const absl::Status& status) { Fail(status); }) {}
 
   ~TestShard() override {
-    server_.reset();  // streams call the state, which goes last
+    server_.reset();  // its streams call the state, which is destroyed last
     executor_.Finish();
   }
 
@@ -52,7 +52,7 @@ class TestShard final : public shard::ShardOutput {
   shard::ShardState& state() { return state_; }
   head::Head& head() { return *head_; }
 
-  // In process: statistics for `worker` go to `events` of a client for which this is shard number `index`.
+  // In process: passes statistics for `worker` to `events`, for whose client this is shard number `index`.
   void Listen(uint32_t worker, size_t index, client::ShardLinkEvents* events) {
     MutexLock lock(&mutex_);
     listeners_[worker] = {index, events};
@@ -78,7 +78,7 @@ class TestShard final : public shard::ShardOutput {
     while (applied_ < step && failure_.ok()) changed_.Wait(&mutex_);
   }
 
-  void SendStatistics(uint32_t worker, const Key& key, const shard::Statistics& statistics) override {
+  void SendStatistics(uint32_t worker, const Key& key, const shard::PartialStatistics& statistics) override {
     if (service_ != nullptr) {
       service_->SendStatistics(worker, key, statistics);
       return;
@@ -108,7 +108,7 @@ class TestShard final : public shard::ShardOutput {
     votes_[vote.step] = vote;
     changed_.NotifyAll();
   }
-  void TakeCheckpoint(const View& view, uint64_t step) override { checkpoints_.Take(view, step); }
+  void TakeCheckpoint(const View& view, uint64_t step) override { checkpoints_.Begin(view, step); }
   void Applied(uint64_t step, Outcome) override {
     MutexLock lock(&mutex_);
     applied_ = step;
@@ -145,7 +145,7 @@ class TestShard final : public shard::ShardOutput {
   std::unique_ptr<RpcServer> server_;
 };
 
-// Calls into the state machine; what it refuses is the end of the link, as it is on the wire.
+// Calls the state machine directly. A refused message ends the link, as it does over gRPC.
 class InProcessLink final : public client::ShardLink {
  public:
   InProcessLink(TestShard* shard, size_t index, uint32_t worker, int64_t dim, client::ShardLinkEvents* events)
@@ -329,7 +329,7 @@ std::vector<ClassRange> UnevenRanges(int64_t num_classes, size_t shards) {
   std::vector<ClassRange> ranges;
   int64_t begin = 0;
   for (size_t k = 0; k < shards; ++k) {
-    // Each shard but the last takes a third of what is left, at least one class while there are enough.
+    // Each shard but the last takes a third of the remaining classes, and at least one while there are enough.
     const int64_t left = num_classes - begin;
     const int64_t size = k + 1 == shards ? left : std::min(left, std::max<int64_t>(1, left / 3));
     ranges.push_back({begin, begin + size});

@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "shard_server/head/testing/sharded_head.h"
 
-// For tests of checkpoints: heads that train, and what they hold to the bit.
+// For tests of checkpoints: heads that train, and their exact contents.
 namespace arcshard::shard {
 
 using HeldRows = std::map<head::RowPart, std::vector<std::byte>>;
@@ -26,7 +26,7 @@ inline HeldRows RowsHeldBy(const head::Head& head) {
   return held;
 }
 
-// Heads that together hold all classes, and whole steps of them.
+// Heads that together hold all classes and train whole steps.
 class TrainedHeads {
  public:
   TrainedHeads(const head::HeadOptions& options, const std::vector<ClassRange>& ranges)

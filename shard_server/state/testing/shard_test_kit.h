@@ -11,9 +11,9 @@
 #include "shard_server/state/shard_output.h"
 #include "shard_server/state/shard_state.h"
 
-// For tests of the state machine: a head whose arithmetic is read off at a glance, an output that writes down what it
-// is told, and a small run: 10 classes, of which this shard (id 1) holds [2, 6), D = 3, workers 0 and 7, steps of three
-// micro-batches of 2, 2 and 1 samples.
+// For tests of the state machine: a head with trivial arithmetic, an output that records its calls, and a small run of
+// 10 classes, of which this shard (id 1) holds [2, 6), with D = 3, workers 0 and 7, and steps of three micro-batches of
+// 2, 2 and 1 samples.
 namespace arcshard::shard {
 
 inline constexpr int64_t kDim = 3;
@@ -86,7 +86,7 @@ class FakeHead final : public head::Head {
 
   absl::Status failure;
   std::vector<std::string> begun;     // "step 1: 4 3 2", the labels that the step began with
-  std::vector<size_t> group_sizes;    // of each Forward
+  std::vector<size_t> group_sizes;    // micro-batches of each Forward
   std::vector<const float*> buffers;  // E, z and U of every micro-batch
   std::vector<std::string> updates;   // "lr 0.5 | label:r label:r | label:r", or "discard"
 
@@ -96,7 +96,7 @@ class FakeHead final : public head::Head {
 
 class RecordingOutput final : public ShardOutput {
  public:
-  void SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) override {
+  void SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) override {
     sent.push_back(absl::StrCat("worker ", worker, " step ", key.step, " micro-batch ", key.micro_batch));
     z.assign(statistics.z.begin(), statistics.z.end());
     u.assign(statistics.u.data, statistics.u.data + statistics.u.size());
@@ -132,8 +132,8 @@ inline Next PlanOf(uint64_t step) { return {NextAction::kStep, {step, 0, 5 * (st
 inline Decision Commit(uint64_t step, double lr = 0.5) { return {kView, step, Outcome::kCommit, lr, PlanOf(step + 1)}; }
 inline Decision Skip(uint64_t step) { return {kView, step, Outcome::kSkip, 0.5, PlanOf(step + 1)}; }
 
-// Micro-batch m of a step has the labels {m + 1, m + 3} (the third only its first), every value of E is m + step, r is
-// m and t is -m.
+// Micro-batch m of a step has the labels {m + 1, m + 3} (micro-batch 2 only the first of them); every value of E is
+// m + step, r is m and t is -m.
 inline uint32_t WorkerOf(uint32_t m) { return m % 2 == 0 ? 0 : 7; }
 inline int64_t SizeOf(uint32_t m) { return m == 2 ? 1 : 2; }
 inline std::vector<int64_t> LabelsOf(uint32_t m) {
@@ -147,7 +147,7 @@ inline std::vector<float> EmbeddingOf(uint64_t step, uint32_t m) {
 
 class TestRun {
  public:
-  // Joined, and step 1 begun.
+  // Not joined yet; InStep1 returns one that is in step 1.
   explicit TestRun(ShardState::Options options = DefaultOptions()) : state(options, &output) {}
   static ShardState::Options DefaultOptions() {
     ShardState::Options options;
@@ -190,7 +190,7 @@ class TestRun {
     }
   }
 
-  // Everything of a step up to the vote. OK when every message was accepted.
+  // Sends all messages of a step, up to the vote. OK when every message was accepted.
   absl::Status SendStep(uint64_t step) {
     for (uint32_t m = 0; m < 3; ++m) {
       if (absl::Status status = SendLabels(step, m); !status.ok()) return status;

@@ -1,4 +1,4 @@
-#include "shard_server/service/service.h"
+#include "shard_server/service/shard_service.h"
 
 #include <optional>
 #include <utility>
@@ -16,16 +16,15 @@
 
 namespace arcshard::shard {
 
-// One worker's stream. Its buffers are as large as the largest micro-batch it sent: the shapes are checked against the
-// run's before memory is taken for them.
+// One worker's stream. Its buffers grow to the largest micro-batch that was sent. Shapes are checked against the run's
+// before memory is allocated for them.
 class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
  public:
   Handler(ShardService* service, std::string peer, WorkerStreams::Sender sender)
       : service_(service), peer_(std::move(peer)), sender_(std::move(sender)) {}
 
   absl::Status OnMessage(const v1::WorkerMessage& message) override {
-    service_->received_.Increment();
-    service_->received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
+    service_->received_.Count(message);
     absl::Status status = Take(message);
     if (!status.ok()) service_->CountRefusal(status);
     if (absl::IsPermissionDenied(status)) LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
@@ -41,14 +40,14 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     ASSIGN_OR_RETURN(const Key key, FromProto(message.key()));
     ShardState* const state = service_->state();
     if (message.has_hello()) return TakeHello(state, key, message.hello());
-    if (!worker_.has_value()) return absl::FailedPreconditionError("the first message of a stream is hello");
+    if (!worker_.has_value()) return absl::FailedPreconditionError("the first message of a stream must be hello");
     RETURN_IF_ERROR(Identify());
     if (state == nullptr || !identified_) {
-      return absl::FailedPreconditionError(absl::StrCat(ToString(key), " came before this shard was in the run"));
+      return absl::FailedPreconditionError(absl::StrCat(ToString(key), " came before this shard had joined the run"));
     }
     if (embedding_.has_value() && !message.has_embedding()) {
       return absl::InvalidArgumentError(absl::StrCat("the embedding of ", ToString(embedding_key_),
-                                                     " has no end: ", ToString(key), " came between its pieces"));
+                                                     " is incomplete: ", ToString(key), " came between its pieces"));
     }
     switch (message.message_case()) {
       case v1::WorkerMessage::kLabels:
@@ -66,7 +65,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     const uint32_t worker = hello.worker();
     if (worker_.has_value() && *worker_ != worker) {
       return absl::InvalidArgumentError(
-          absl::StrCat("the stream of worker ", *worker_, " says hello from worker ", worker));
+          absl::StrCat("the stream of worker ", *worker_, " carries a hello of worker ", worker));
     }
     if (state != nullptr) RETURN_IF_ERROR(state->Hello(worker, key.view));
     if (worker_.has_value()) return absl::OkStatus();
@@ -75,7 +74,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     return Identify();
   }
 
-  // Makes the stream the worker's, once it is known that its hello came from there.
+  // Makes this the worker's stream, once the token of its hello can be checked.
   absl::Status Identify() {
     if (identified_) return absl::OkStatus();
     const std::optional<bool> genuine = service_->IsTokenOf(*worker_, token_);
@@ -89,7 +88,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     return absl::OkStatus();
   }
 
-  // The first dimension of a tensor's shape, which has `dims` of them: the samples of a micro-batch.
+  // Returns the samples of a micro-batch: the first dimension of a tensor that must have `dims` dimensions.
   absl::StatusOr<int64_t> Samples(const ShardState& state, const char* name, const Key& key, const v1::Tensor& tensor,
                                   int dims) {
     const int64_t most = state.options().batch_size;
@@ -120,7 +119,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
       embedding_key_ = key;
     } else if (!(key == embedding_key_)) {
       return absl::InvalidArgumentError(absl::StrCat("the embedding of ", ToString(embedding_key_),
-                                                     " has no end: ", ToString(key), " came between its pieces"));
+                                                     " is incomplete: ", ToString(key), " came between its pieces"));
     }
     RETURN_IF_ERROR(Named(key, embedding_->Add(piece)));
     if (!embedding_->complete()) return absl::OkStatus();
@@ -142,24 +141,20 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
   static absl::Status Named(const Key& key, const absl::Status& status) { return Annotate(status, ToString(key)); }
 
   ShardService* const service_;
-  const std::string peer_;  // its address
+  const std::string peer_;  // address of the client
   const WorkerStreams::Sender sender_;
-  std::optional<uint32_t> worker_;  // that it says to be
+  std::optional<uint32_t> worker_;  // the id that the hello claims
   std::string token_;
-  bool identified_ = false;  // it is
+  bool identified_ = false;  // the token proved it
   std::vector<int64_t> labels_;
-  std::vector<float> values_;                // of the embedding whose pieces come in
+  std::vector<float> values_;                // of the embedding that is being received
   std::optional<TensorReceiver> embedding_;  // between its first piece and its last
   Key embedding_key_;
   std::vector<float> r_, t_;
 };
 
 ShardService::ShardService(ShardMetrics* metrics)
-    : refused_(metrics->refused_messages),
-      received_(metrics->messages.With(kReceived)),
-      received_bytes_(metrics->message_bytes.With(kReceived)),
-      sent_(metrics->messages.With(kSent)),
-      sent_bytes_(metrics->message_bytes.With(kSent)) {}
+    : refused_(metrics->refused_messages), received_(metrics, kReceived), sent_(metrics, kSent) {}
 
 void ShardService::Attach(ShardState* state) {
   MutexLock lock(&mutex_);
@@ -198,10 +193,9 @@ void ShardService::ShowLoad(ShardMetrics* metrics) {
   metrics->repeated_messages.Increment(static_cast<double>(load.repeats) - metrics->repeated_messages.Value());
 }
 
-void ShardService::SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) {
+void ShardService::SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) {
   for (v1::ShardMessage& message : StatisticsMessages(key, statistics)) {
-    sent_.Increment();
-    sent_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
+    sent_.Count(message);
     streams_.Send(worker, std::move(message));
   }
 }

@@ -1,5 +1,5 @@
-// The adapter over real gRPC on loopback: what a worker sends and gets, and what it is refused.
-#include "shard_server/service/service.h"
+// ShardService over real gRPC on loopback: what a worker sends and receives, and what is refused.
+#include "shard_server/service/shard_service.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// A worker's end: what came, and how it ended.
+// A worker's end of the stream: the messages received, and how it ended.
 class Client {
  public:
   explicit Client(int port) {
@@ -114,7 +114,7 @@ v1::WorkerMessage GradientMessage(const Key& key, const std::vector<float>& r, c
   return message;
 }
 
-// A shard behind a server: workers' part of the output goes through the service, the rest is written down.
+// A shard behind a server. The output for workers goes through the service; the rest is recorded.
 class ServiceTest : public testing::Test, protected ShardOutput {
  protected:
   void Begin(std::vector<uint32_t> micro_batch_sizes, uint32_t batch_size = 5) {
@@ -151,7 +151,7 @@ class ServiceTest : public testing::Test, protected ShardOutput {
     EXPECT_EQ(end.code(), code) << end;
     EXPECT_THAT(std::string(end.message()), HasSubstr(part));
   }
-  // A worker whose stream is open, and whose micro-batch 0 has its labels.
+  // Worker 0 with an open stream, after it has sent the labels of micro-batch 0.
   std::unique_ptr<Client> Labelled() {
     Begin();
     auto client = std::make_unique<Client>(server_->port());
@@ -160,7 +160,7 @@ class ServiceTest : public testing::Test, protected ShardOutput {
     return client;
   }
 
-  void SendStatistics(uint32_t worker, const Key& key, const Statistics& statistics) override {
+  void SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) override {
     service_.SendStatistics(worker, key, statistics);
   }
   void Refuse(uint32_t worker, const Key&, const absl::Status& why) override { service_.Refuse(worker, why); }
@@ -271,7 +271,7 @@ TEST_F(ServiceTest, HelloIsAcceptedBeforeTheShardIsInTheRunAndNothingElse) {
   Client client(server_->port());
   client.Send(HelloOf(0));
   client.Send(LabelsMessage(key_, LabelsOf(0)));
-  ExpectEnd(client, absl::StatusCode::kFailedPrecondition, "came before this shard was in the run");
+  ExpectEnd(client, absl::StatusCode::kFailedPrecondition, "came before this shard had joined the run");
 }
 
 TEST_F(ServiceTest, OneWorkerCannotSpeakForAnother) {
@@ -286,12 +286,12 @@ TEST_F(ServiceTest, OneWorkerCannotSpeakForAnother) {
   Client nobody(server_->port());
   nobody.Send(hello);
   ExpectEnd(nobody, absl::StatusCode::kPermissionDenied, "does not carry the token");
-  // And the worker's own stream is as it was.
+  // The worker's own stream is not affected.
   genuine->Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
   EXPECT_TRUE(genuine->Next().has_statistics());
 }
 
-TEST_F(ServiceTest, AnImpostorWhoCameBeforeTheViewIsFoundOutWithItsFirstMessage) {
+TEST_F(ServiceTest, AnImpostorWhoConnectedBeforeTheViewIsRefusedAtItsFirstMessage) {
   v1::WorkerMessage hello = HelloOf(0);
   hello.mutable_hello()->set_token("token of nobody!");
   Client impostor(server_->port());
@@ -314,7 +314,7 @@ TEST_F(ServiceTest, TheFirstMessageIsHello) {
   Begin();
   Client client(server_->port());
   client.Send(LabelsMessage(key_, LabelsOf(0)));
-  ExpectEnd(client, absl::StatusCode::kFailedPrecondition, "the first message of a stream is hello");
+  ExpectEnd(client, absl::StatusCode::kFailedPrecondition, "the first message of a stream must be hello");
 }
 
 TEST_F(ServiceTest, AStrangerOrAChangedNameIsRefused) {
@@ -325,7 +325,7 @@ TEST_F(ServiceTest, AStrangerOrAChangedNameIsRefused) {
   Client changed(server_->port());
   changed.Send(HelloOf(0));
   changed.Send(HelloOf(7));
-  ExpectEnd(changed, absl::StatusCode::kInvalidArgument, "the stream of worker 0 says hello from worker 7");
+  ExpectEnd(changed, absl::StatusCode::kInvalidArgument, "the stream of worker 0 carries a hello of worker 7");
 }
 
 TEST_F(ServiceTest, AnErrorOfTheStateEndsTheStreamAndIsCounted) {
@@ -337,7 +337,7 @@ TEST_F(ServiceTest, AnErrorOfTheStateEndsTheStreamAndIsCounted) {
 
 TEST_F(ServiceTest, AMessageThatHadToWaitIsRefusedByTheEndOfTheStream) {
   const auto client = Labelled();
-  client->Send(LabelsMessage(TestRun::KeyOf(2, 0), {1}));  // of the next step, one label too few
+  client->Send(LabelsMessage(TestRun::KeyOf(2, 0), {1}));  // for the next step, with one label too few
   client->Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
   client->Next();
   for (const uint32_t m : {1u, 2u}) {
@@ -358,7 +358,7 @@ TEST_F(ServiceTest, AMessageThatHadToWaitIsRefusedByTheEndOfTheStream) {
   ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "has 1 samples, the step's plan says 2");
 }
 
-// What can be wrong with the form of a message, each with a part of its sentence.
+// A malformed message and a part of the error that it causes.
 struct BadMessage {
   const char* name;
   v1::WorkerMessage message;
@@ -415,7 +415,7 @@ TEST_F(ServiceTest, NothingComesBetweenThePiecesOfAnEmbedding) {
   half.mutable_embedding()->mutable_embedding()->mutable_data()->resize(12);
   client->Send(half);
   client->Send(LabelsMessage(TestRun::KeyOf(1, 2), LabelsOf(2)));
-  ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "micro-batch 0, attempt 0 has no end");
+  ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "micro-batch 0, attempt 0 is incomplete");
   Client other(server_->port());
   other.Send(HelloOf(0));
   other.Send(half);

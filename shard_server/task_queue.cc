@@ -1,0 +1,56 @@
+#include "shard_server/task_queue.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "common/base/status_macros.h"
+
+namespace arcshard::shard {
+namespace {
+
+// The longest wait between two looks at a clock: one that is not the system's may advance at any moment.
+constexpr absl::Duration kLook = absl::Milliseconds(20);
+
+}  // namespace
+
+void TaskQueue::Post(Task task) {
+  MutexLock lock(&mutex_);
+  tasks_.push_back(std::move(task));
+  changed_.NotifyAll();
+}
+
+void TaskQueue::Close(const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  assert(!closed_);
+  closed_ = true;
+  closed_with_ = status;
+  changed_.NotifyAll();
+}
+
+absl::Status TaskQueue::Run() {
+  while (true) {
+    Task task;
+    {
+      MutexLock lock(&mutex_);
+      while (tasks_.empty() && !closed_) changed_.Wait(&mutex_);
+      if (closed_) return closed_with_;
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    RETURN_IF_ERROR(task());
+  }
+}
+
+bool TaskQueue::AwaitClosed(const Clock& clock, absl::Duration timeout) {
+  const absl::Time deadline = clock.Now() + timeout;
+  MutexLock lock(&mutex_);
+  while (!closed_) {
+    const absl::Duration left = deadline - clock.Now();
+    if (left <= absl::ZeroDuration()) return false;
+    changed_.WaitFor(&mutex_, std::min(left, kLook));
+  }
+  return true;
+}
+
+}  // namespace arcshard::shard
