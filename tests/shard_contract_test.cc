@@ -18,9 +18,6 @@ namespace arcshard {
 namespace {
 
 using testing::HasSubstr;
-using worker::ShardLink;
-using worker::ShardLinkEvents;
-using worker::ShardStatistics;
 
 constexpr int64_t kDim = 4;
 constexpr uint64_t kSteps = 3;

@@ -22,7 +22,6 @@ namespace {
 
 using worker::ComputeLoss;
 using worker::GoldenCase;
-using worker::HeadClient;
 using worker::LossContext;
 using worker::LossResult;
 using worker::Products;
