@@ -1,4 +1,4 @@
-// Checkpoints against others' readers and writers: what PyTorch wrote is imported, what arcshard exports is read by
+// Tests checkpoints with other readers and writers: imports files that PyTorch wrote, and reads arcshard's exports by
 // Python's safetensors and by PyTorch.
 #include <cmath>
 #include <cstdlib>
@@ -13,14 +13,14 @@
 #include "common/io/file_system.h"
 #include "common/io/safetensors.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
 
 namespace arcshard::cli {
 namespace {
 
 const std::string kCase = ARCSHARD_SOURCE_DIR "/tests/data/insightface";
 
-// What PyTorch left, imported and exported again.
+// Imports files that PyTorch wrote and exports them again.
 class CheckpointReferenceTest : public ::testing::Test {
  protected:
   CheckpointReferenceTest() {
@@ -46,7 +46,7 @@ class CheckpointReferenceTest : public ::testing::Test {
     ASSERT_TRUE(status.ok()) << status;
   }
 
-  // The exit status of a script of tests/reference, or of python itself.
+  // Runs Python with these arguments and returns its exit status.
   static int Python(const std::vector<std::string>& arguments) {
     const char* python = std::getenv("ARCSHARD_TEST_PYTHON");
     const std::string command =
@@ -80,7 +80,7 @@ TEST_F(CheckpointReferenceTest, TheExportedBackboneEmbedsAsPyTorchDidBeforeTheIm
 
 TEST_F(CheckpointReferenceTest, PyTorchLoadsTheExportedBackboneAndEmbedsTheSame) {
   if (Python({"-c", "'import torch, PIL'", "2>/dev/null"}) != 0) {
-    GTEST_SKIP() << "this Python has no torch and pillow; ARCSHARD_TEST_PYTHON names one that has";
+    GTEST_SKIP() << "this Python lacks torch or pillow; set ARCSHARD_TEST_PYTHON to one that has both";
   }
   Embed();
   EXPECT_EQ(Python({Script("check_embeddings.py"), Path("backbone.safetensors"), kCase + "/images",

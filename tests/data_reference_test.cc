@@ -1,4 +1,4 @@
-// What `arcshard data` writes, read by the reference reader in Python (tests/reference/read_records.py).
+// Reads the files that `arcshard data` writes by a reference reader in Python (tests/reference/read_records.py).
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -10,7 +10,8 @@
 #include "common/io/file.h"
 #include "gtest/gtest.h"
 #include "worker/data/open_dataset.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
 #include "worker/data/tools/pack.h"
 #include "worker/data/tools/pairs.h"
 
@@ -21,7 +22,7 @@ const std::string kGrocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
 
 class DataReferenceTest : public ::testing::Test {
  protected:
-  // Runs the reader; it fails with its own words on stderr.
+  // Runs the reader, which prints its errors to stderr.
   void ReadInPython(const std::string& what, const std::string& source, const std::string& out) {
     const std::string command =
         absl::StrJoin({std::string(ARCSHARD_SOURCE_DIR "/.deps/python/bin/python"),
@@ -34,7 +35,7 @@ class DataReferenceTest : public ::testing::Test {
     EXPECT_TRUE(dataset.ok()) << dataset.status();
     return *std::move(dataset);
   }
-  // Record `first` + i has sample i's label and bytes.
+  // Expects that record `first` + i has sample i's label and bytes.
   static void ExpectSamples(const EncodedDataset& dataset, int64_t first, const std::string& out) {
     EncodedSample sample;
     for (int64_t i = 0; i < dataset.samples(); ++i) {
@@ -54,7 +55,7 @@ TEST_F(DataReferenceTest, PackedFoldersAreReadByItImageForImage) {
   for (const char* name : {"a/1.jpg", "b/1.png", "b/2.jpg", "c/1.jpg", "c/2.jpg", "c/3.jpg"}) {
     folder_.Write(absl::StrCat("images/", name), EncodeJpeg(PatternImage(16, 16, shade++), {}));
   }
-  // The magic number behind the image, where record and image begin at multiples of 4: a record in parts.
+  // The magic number follows the image at a multiple of 4, so this record is written in several parts.
   std::string parts = EncodeJpeg(PatternImage(16, 16, 7), {});
   parts.append(4 - parts.size() % 4, '\0');
   folder_.Write("images/c/4.jpg", absl::StrCat(parts, "\x0a\x23\xd7\xce", "tail"));

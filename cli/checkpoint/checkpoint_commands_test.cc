@@ -17,7 +17,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/backbone/backbone_file.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
 
 namespace arcshard::cli {
 namespace {

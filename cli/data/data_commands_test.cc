@@ -10,7 +10,8 @@
 #include "gtest/gtest.h"
 #include "worker/data/formats/verification_set.h"
 #include "worker/data/open_dataset.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
 
 namespace arcshard::cli {
 namespace {
@@ -107,7 +108,7 @@ TEST_F(DataCommandsTest, WhatIsNoDataIsRefusedWithASentence) {
     };
     EXPECT_THAT(error(Path("none")), AllOf(HasSubstr(Path("none")), HasSubstr("No such file or directory")));
     EXPECT_THAT(error(Path("empty")), HasSubstr("holds no training set: neither train.rec"));
-    EXPECT_THAT(error(Path("file")), HasSubstr("line 1 of " + Path("file") + " has '-3' for its label"));
+    EXPECT_THAT(error(Path("file")), HasSubstr("line 1 of " + Path("file") + " has the label '-3'"));
     EXPECT_FALSE(Exists("o"));
   }
   folder_.Write("broken.bin", "no pickle");

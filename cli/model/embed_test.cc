@@ -7,7 +7,8 @@
 #include "gtest/gtest.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/data/images/image_encode.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
 
 namespace arcshard::cli {
 namespace {

@@ -1,4 +1,4 @@
-// Training sets, verification sets, PyTorch's files, configurations.
+// Fuzz targets for training sets, verification sets, PyTorch's files and configurations.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -7,14 +7,14 @@
 #include "common/pickle/torch_file.h"
 #include "tests/fuzz/fuzz_targets.h"
 #include "tests/fuzz/memory_file.h"
-#include "worker/data/formats/record_file.h"
-#include "worker/data/formats/record_header.h"
 #include "worker/data/formats/verification_set.h"
+#include "worker/data/recordio/record_file.h"
+#include "worker/data/recordio/record_header.h"
 
 namespace arcshard {
 namespace {
 
-// Reads every tensor below `value`, whose keys may lead to one another in circles.
+// Reads every tensor in `value`, whose entries may form cycles, down to `depth` levels.
 void ReadTensors(const TorchFile& file, const PickleValue& value, int depth) {
   if (TorchFile::IsTensor(value)) {
     const auto tensor = file.Tensor(value, "it");
@@ -36,9 +36,9 @@ void ReadTensors(const TorchFile& file, const PickleValue& value, int depth) {
 
 void FuzzRecordFile(absl::string_view bytes) {
   if (bytes.size() < 2) return;
-  const size_t said = static_cast<uint8_t>(bytes[0]) | static_cast<size_t>(static_cast<uint8_t>(bytes[1])) << 8;
+  const size_t idx_bytes = static_cast<uint8_t>(bytes[0]) | static_cast<size_t>(static_cast<uint8_t>(bytes[1])) << 8;
   bytes.remove_prefix(2);
-  const size_t length = std::min(said, bytes.size());
+  const size_t length = std::min(idx_bytes, bytes.size());
   const MemoryFile idx(bytes.substr(0, length)), rec(bytes.substr(length));
   const auto file = worker::RecordFile::Open(rec.path(), idx.path());
   if (!file.ok()) return;

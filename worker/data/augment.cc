@@ -9,14 +9,13 @@
 namespace arcshard::worker {
 namespace {
 
-// [-1, 1)
+// Uniform in [-1, 1).
 double Symmetric(uint32_t word) { return 2.0 * UniformFromWord(word) - 1.0; }
 
 void RenderFlipped(const Image& image, const Normalization& normalization, float* planes) {
   const int side = image.width;
   const size_t plane = size_t(side) * image.height;
-  const float factor = 1 / normalization.std;
-  const float offset = -normalization.mean * factor;
+  const float factor = normalization.factor(), offset = normalization.offset();
   for (int y = 0; y < image.height; ++y) {
     const uint8_t* in = image.row(y) + 3 * (side - 1);
     for (int x = 0; x < side; ++x, in -= 3) {
@@ -28,7 +27,7 @@ void RenderFlipped(const Image& image, const Normalization& normalization, float
 }  // namespace
 
 Augmentation DrawAugmentation(const AugmentOptions& options, uint64_t seed, uint64_t epoch, int64_t sample, int side) {
-  // Two draws of four words for the five numbers: bit 63 of the counter tells them apart.
+  // Five numbers take two draws of four words each; bit 63 of the counter distinguishes the draws.
   const uint64_t key = StreamKey(seed, RandomStream::kAugmentation);
   const auto first = Philox(key, epoch, static_cast<uint64_t>(sample));
   const auto second = Philox(key, epoch | uint64_t{1} << 63, static_cast<uint64_t>(sample));
@@ -41,7 +40,7 @@ Augmentation DrawAugmentation(const AugmentOptions& options, uint64_t seed, uint
   const double dx = options.translate * side * Symmetric(first[3]);
   const double dy = options.translate * side * Symmetric(second[0]);
   const double mirror = result.flip ? -1 : 1;
-  // The inverse of: mirror, turn by `angle`, enlarge by 1/zoom, shift by (dx, dy).
+  // The inverse of these, in this order: mirror, rotate by `angle`, enlarge by 1/zoom, shift by (dx, dy).
   const double cosine = std::cos(angle) * zoom, sine = std::sin(angle) * zoom;
   result.flip_only = false;
   result.xx = static_cast<float>(mirror * cosine);
@@ -60,8 +59,7 @@ void RenderAugmented(const Image& image, const Augmentation& augmentation, const
                              : NormalizeImage(image, normalization, planes);
   }
   const size_t plane = size_t(image.width) * image.height;
-  const float factor = 1 / normalization.std;
-  const float offset = -normalization.mean * factor;
+  const float factor = normalization.factor(), offset = normalization.offset();
   const float center_x = 0.5f * static_cast<float>(image.width - 1),
               center_y = 0.5f * static_cast<float>(image.height - 1);
   const float last_x = static_cast<float>(image.width - 1), last_y = static_cast<float>(image.height - 1);

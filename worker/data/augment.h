@@ -3,31 +3,32 @@
 #include <cstdint>
 
 #include "worker/data/images/image.h"
+#include "worker/data/images/normalization.h"
 
 namespace arcshard::worker {
 
-// What may be done to a training image. All zero: nothing.
+// How training images are augmented. With all of them zero they stay as they are.
 struct AugmentOptions {
-  bool flip = false;          // mirror half of the images left to right
-  double rotate_degrees = 0;  // uniform within ±, about the center
-  double translate = 0;       // share of the side, uniform within ±, for x and y
-  double scale = 0;           // relative, uniform within ±; below 1
+  bool flip = false;          // mirrors half of the images left to right
+  double rotate_degrees = 0;  // rotation about the center, uniform within ±
+  double translate = 0;       // shift in x and in y as a share of the side, uniform within ±
+  double scale = 0;           // relative change of size, uniform within ±; below 1
 };
 
-// What is done to one: target pixel (x, y), measured from the image's center, shows what source point
-// (xx·x + xy·y + x0, yx·x + yy·y + y0) shows.
+// How one image is augmented: target pixel (x, y) gets the value of source point (xx·x + xy·y + x0, yx·x + yy·y + y0),
+// both measured from the image's center.
 struct Augmentation {
-  bool flip_only = true;  // no jitter: pixels are copied, not interpolated
+  bool flip_only = true;  // pixels are copied, not interpolated; the map is not used
   bool flip = false;
   float xx = 1, xy = 0, x0 = 0;
   float yx = 0, yy = 1, y0 = 0;
 };
 
-// Drawn by Philox from (seed, epoch, sample) alone. `side` in pixels.
+// Draws by Philox from (seed, epoch, sample). side: of the image, in pixels.
 Augmentation DrawAugmentation(const AugmentOptions& options, uint64_t seed, uint64_t epoch, int64_t sample, int side);
 
-// `planes` (3 × side × side) gets the normalised channels of the augmented image. Bilinear; beyond its border the image
-// goes on with the border's pixels.
+// Writes the normalised channels of the augmented image to `planes` (3 × side × side). Interpolation is bilinear;
+// beyond the image's border the border's pixels are repeated.
 void RenderAugmented(const Image& image, const Augmentation& augmentation, const Normalization& normalization,
                      float* planes);
 

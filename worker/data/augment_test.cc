@@ -4,7 +4,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing/testing.h"
 
 namespace arcshard::worker {
 namespace {
@@ -13,7 +12,7 @@ using ::testing::ElementsAre;
 
 constexpr Normalization kPlain = {.mean = 0, .std = 1};
 
-// The red channel of the image.
+// The red channel of the rendered image.
 std::vector<float> Red(const Image& image, const Augmentation& augmentation) {
   std::vector<float> planes(size_t{3} * image.width * image.height);
   RenderAugmented(image, augmentation, kPlain, planes.data());
@@ -64,12 +63,12 @@ TEST(AugmentTest, AShiftInterpolatesAndRepeatsTheBorder) {
 }
 
 TEST(AugmentTest, AQuarterTurnMovesTheCornersOn) {
-  // Seed and sample are searched for a turn of nearly +90°: the drawn maps themselves are what is checked.
+  // Searches for a seed and a sample whose rotation is nearly +90°, and checks the map that is drawn for them.
   const AugmentOptions options = {.rotate_degrees = 90};
   for (int64_t sample = 0; sample < 10000; ++sample) {
     const Augmentation turn = DrawAugmentation(options, 1, 0, sample, 3);
     if (turn.yx > -0.9999f) continue;
-    // Turned clockwise as seen, y pointing down: what was left is now above.
+    // With y pointing down, the image is turned clockwise: its left side is at the top now.
     const std::vector<float> red = Red(RedImage(3, {1, 2, 3, 4, 5, 6, 7, 8, 9}), turn);
     const std::vector<float> expected = {7, 4, 1, 8, 5, 2, 9, 6, 3};
     for (size_t i = 0; i < red.size(); ++i) EXPECT_NEAR(red[i], expected[i], 0.2);
@@ -101,7 +100,7 @@ TEST(AugmentTest, DrawsFillTheirRangesAndStayInside) {
     flips += a.flip;
     const double scale = 1 / std::hypot(a.yx, a.yy);
     const double angle = std::atan2(-a.yx, a.yy) * 180 / std::acos(-1.0);
-    // The map sends the shift to the center: solve it for the shift.
+    // The map sends the shift to the center, so the shift is found by solving it.
     const double determinant = a.xx * a.yy - a.xy * a.yx;
     const double dx = -(a.yy * a.x0 - a.xy * a.y0) / determinant, dy = -(a.xx * a.y0 - a.yx * a.x0) / determinant;
     EXPECT_EQ(determinant < 0, a.flip);

@@ -1,9 +1,11 @@
 #include "worker/data/loader.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "worker/data/images/image_decode.h"
 
 namespace arcshard::worker {
 
@@ -25,15 +27,16 @@ LoaderOptions LoaderOptionsOf(const RunConfig& config) {
 
 absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(const LoaderOptions& options, const Dataset* dataset) {
   if (options.threads < 1 || options.prefetch < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("a loader needs at least 1 thread and 1 micro-batch ahead, not ",
-                                                   options.threads, " and ", options.prefetch));
+    return absl::InvalidArgumentError(absl::StrCat("a loader needs at least 1 thread and must prefetch at least 1 ",
+                                                   "micro-batch, not ", options.threads, " and ", options.prefetch));
   }
   if (options.image_size < 1 || options.image_size > kMaxImageSide) {
     return absl::InvalidArgumentError(
-        absl::StrCat("images of ", options.image_size, " pixels a side; 1 to ", kMaxImageSide, " are possible"));
+        absl::StrCat("the image size is ", options.image_size, " pixels; it must be from 1 to ", kMaxImageSide));
   }
   if (!(options.normalization.std > 0)) {
-    return absl::InvalidArgumentError(absl::StrCat("pixels can't be divided by ", options.normalization.std));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the pixels' standard deviation is ", options.normalization.std, "; it must be above 0"));
   }
   auto loader = std::unique_ptr<Loader>(new Loader(options, dataset));
   for (int i = 0; i < options.threads; ++i) loader->threads_.emplace_back([raw = loader.get()] { raw->Run(); });
@@ -45,22 +48,22 @@ Loader::~Loader() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-absl::Status Loader::Request(const MicroBatchRequest& request) {
+absl::Status Loader::Request(const BatchRequest& request) {
   if (request.first < 0 || request.size < 1 || request.size > dataset_->samples() - request.first) {
-    return absl::InvalidArgumentError(absl::StrCat("positions ", request.first, " to ",
-                                                   request.first + request.size - 1, " of an epoch of ",
-                                                   dataset_->samples(), " samples"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("positions ", request.first, " to ", request.first + request.size - 1,
+                     " were requested, but an epoch has ", dataset_->samples(), " samples"));
   }
   auto job = std::make_shared<Job>(SampleOrder(options_.seed, request.epoch, dataset_->samples()));
   MutexLock lock(&mutex_);
-  job->batch = std::make_unique<MicroBatch>();
+  job->batch = std::make_unique<LoadedBatch>();
   job->batch->request = request;
   jobs_.push_back(std::move(job));
   work_.NotifyAll();
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<MicroBatch>> Loader::Next() {
+absl::StatusOr<std::unique_ptr<LoadedBatch>> Loader::Next() {
   std::shared_ptr<Job> job;
   {
     MutexLock lock(&mutex_);
@@ -70,10 +73,10 @@ absl::StatusOr<std::unique_ptr<MicroBatch>> Loader::Next() {
     if (stopped_) return absl::CancelledError("the loader was stopped");
     job = std::move(jobs_.front());
     jobs_.pop_front();
-    work_.NotifyAll();  // the next one moved up
+    work_.NotifyAll();  // another job is among the first `prefetch` ones now
   }
-  // Moved, not shared with the thread that failed: Abseil is not built for TSan, which can't see a Status's reference
-  // count.
+  // The status is moved, so that it isn't shared with the thread that failed: Abseil is not built for TSan, which can't
+  // see a Status's reference count.
   if (!job->status.ok()) return std::move(job->status);
   SortCorrupt(job.get());
   return std::move(job->batch);
@@ -88,7 +91,8 @@ void Loader::SortCorrupt(Job* job) {
   }
 }
 
-void Loader::Recycle(std::unique_ptr<MicroBatch> batch) {
+void Loader::Recycle(std::unique_ptr<LoadedBatch> batch) {
+  assert(batch != nullptr);
   batch->corrupt.clear();
   MutexLock lock(&mutex_);
   if (spare_.size() < static_cast<size_t>(options_.prefetch)) spare_.push_back(std::move(batch));
@@ -130,6 +134,18 @@ std::shared_ptr<Loader::Job> Loader::FindWork() {
   return nullptr;
 }
 
+void Loader::Allocate(Job* job) {
+  const BatchRequest request = job->batch->request;
+  if (!spare_.empty()) {
+    job->batch = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  job->batch->request = request;
+  job->batch->images.resize(size_t(request.size) * 3 * options_.image_size * options_.image_size);
+  job->batch->labels.resize(request.size);
+  job->batch->samples.resize(request.size);
+}
+
 void Loader::Run() {
   SampleBuffers buffers;
   std::vector<CorruptSample> corrupt;
@@ -141,23 +157,13 @@ void Loader::Run() {
       while (!stopped_ && (job = FindWork()) == nullptr) work_.Wait(&mutex_);
       if (stopped_) return;
       place = job->claimed++;
-      if (place == 0) {  // memory only for what is worked on
-        const MicroBatchRequest request = job->batch->request;
-        if (!spare_.empty()) {
-          job->batch = std::move(spare_.back());
-          spare_.pop_back();
-        }
-        job->batch->request = request;
-        job->batch->images.resize(size_t(request.size) * 3 * options_.image_size * options_.image_size);
-        job->batch->labels.resize(request.size);
-        job->batch->samples.resize(request.size);
-      }
+      if (place == 0) Allocate(job.get());
     }
     corrupt.clear();
     absl::Status status = Fill(*job, place, &buffers, &corrupt);
 
     MutexLock lock(&mutex_);
-    for (CorruptSample& passed : corrupt) job->corrupt.emplace_back(place, std::move(passed));
+    for (CorruptSample& replaced : corrupt) job->corrupt.emplace_back(place, std::move(replaced));
     if (!status.ok()) {
       if (job->status.ok() || place < job->failed_place) {
         job->status = std::move(status);
@@ -171,7 +177,7 @@ void Loader::Run() {
 }
 
 absl::Status Loader::Fill(const Job& job, int64_t place, SampleBuffers* buffers, std::vector<CorruptSample>* corrupt) {
-  const MicroBatchRequest& request = job.batch->request;
+  const BatchRequest& request = job.batch->request;
   const int64_t all = dataset_->samples();
   const int side = options_.image_size;
   for (int64_t tried = 0; tried < all; ++tried) {
@@ -184,12 +190,12 @@ absl::Status Loader::Fill(const Job& job, int64_t place, SampleBuffers* buffers,
       job.batch->samples[place] = sample;
       return absl::OkStatus();
     }
-    // Only what is wrong with the bytes is the same for every worker; anything else ends the run.
+    // Only damaged bytes are the same for every worker; any other error ends the run.
     if (!absl::IsDataLoss(read.status())) return read.status();
     corrupt->push_back({sample, std::string(read.status().message())});
     RETURN_IF_ERROR(CountCorrupt(corrupt->back()));
   }
-  return absl::DataLossError(absl::StrCat("not one of the ", all, " samples of ", dataset_->path(), " can be decoded"));
+  return absl::DataLossError(absl::StrCat("none of the ", all, " samples of ", dataset_->path(), " can be decoded"));
 }
 
 absl::Status Loader::CountCorrupt(const CorruptSample& corrupt) {
@@ -199,7 +205,7 @@ absl::Status Loader::CountCorrupt(const CorruptSample& corrupt) {
   if (static_cast<double>(corrupt_.size()) <= options_.max_corrupt_share * all) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(corrupt_.size(), " of the ", dataset_->samples(), " samples of ",
                                           dataset_->path(), " can't be decoded, more than data.max_corrupt_share = ",
-                                          options_.max_corrupt_share, " allows; the last one: ", corrupt.reason));
+                                          options_.max_corrupt_share, " allows; the last of them: ", corrupt.reason));
 }
 
 }  // namespace arcshard::worker

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,109 +15,89 @@
 #include "common/config/run_config.h"
 #include "worker/data/augment.h"
 #include "worker/data/dataset.h"
-#include "worker/data/images/image.h"
+#include "worker/data/images/normalization.h"
+#include "worker/data/loaded_batch.h"
 #include "worker/data/sample_order.h"
 
 namespace arcshard::worker {
-
-// The positions [first, first + size) of an epoch's permutation.
-struct MicroBatchRequest {
-  uint64_t epoch = 0;
-  int64_t first = 0;
-  int64_t size = 0;
-  friend bool operator==(const MicroBatchRequest&, const MicroBatchRequest&) = default;
-};
-
-// A sample that could not be decoded, and why: the reason names file or record and what is wrong with it.
-struct CorruptSample {
-  int64_t sample = 0;
-  std::string reason;
-};
-
-// What training sees of a request: B = request.size samples at S × S pixels. A function of the request, the data and
-// the options alone.
-struct MicroBatch {
-  MicroBatchRequest request;
-  std::vector<float> images;           // (B × 3 × S × S): R, G, B; normalised and augmented
-  std::vector<int64_t> labels;         // (B)
-  std::vector<int64_t> samples;        // (B); what really stands in each place
-  std::vector<CorruptSample> corrupt;  // passed over on the way, in the order of the places; each once
-};
 
 struct LoaderOptions {
   uint64_t seed = 1;
   int image_size = 112;  // S, pixels
   Normalization normalization;
   AugmentOptions augment;
-  int threads = 1;                  // that decode
-  int prefetch = 2;                 // micro-batches decoded ahead of Next
-  double max_corrupt_share = 0.01;  // of all samples of the data set
+  int threads = 1;                  // decoding threads
+  int prefetch = 2;                 // batches that are decoded ahead of Next
+  double max_corrupt_share = 0.01;  // of the data set's samples
 };
 
 LoaderOptions LoaderOptionsOf(const RunConfig& config);
 
-// Decodes micro-batches ahead of training.
+// Loads and decodes batches ahead of training.
 //
-// A sample that can't be decoded is replaced by the next one of the epoch's permutation that can, cyclically, wherever
-// that one stands otherwise: so every worker puts the same sample into the same place, however the batch is split.
+// A sample that can't be decoded is replaced by the next sample of the epoch's permutation that can be, even if that
+// one is also used at its own position; after the last position the search continues at the first. So every worker puts
+// the same sample into the same place, however the global batch is split.
 //
-// Request, Next, Recycle and Cancel belong to one thread, the training loop's; Stop may be called from any.
+// Request, Next, Recycle and Cancel may be called only by one thread, the training loop's; the other methods by any.
 class Loader {
  public:
-  // `dataset` must outlive the loader. InvalidArgument: options that make no sense.
+  // `dataset` must outlive the loader. InvalidArgument: an option is out of range.
   static absl::StatusOr<std::unique_ptr<Loader>> Create(const LoaderOptions& options, const Dataset* dataset);
-  ~Loader();  // stops
+  ~Loader();  // calls Stop and joins the threads
 
-  // Appends to the queue. The loader works on its first `prefetch` entries; those behind wait, so as many may be asked
-  // for as is convenient. InvalidArgument: positions beyond the permutation.
-  absl::Status Request(const MicroBatchRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Appends to the queue. The loader works on the first `prefetch` entries and allocates memory only for them, so the
+  // queue may be long. InvalidArgument: positions outside of the permutation.
+  absl::Status Request(const BatchRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Waits for the oldest request and takes it out of the queue. FailedPrecondition: nothing was requested. Cancelled:
-  // stopped. DataLoss: more samples than max_corrupt_share can't be decoded. InvalidArgument: a label beyond N.
-  // Unavailable: the device failed.
-  absl::StatusOr<std::unique_ptr<MicroBatch>> Next() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits for the oldest request and removes it from the queue. FailedPrecondition: the queue is empty. Cancelled: the
+  // loader was stopped. DataLoss: more samples than max_corrupt_share allows can't be decoded. InvalidArgument: a label
+  // is not below N. Unavailable: the device failed.
+  absl::StatusOr<std::unique_ptr<LoadedBatch>> Next() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Gives a micro-batch's memory back for a later one.
-  void Recycle(std::unique_ptr<MicroBatch> batch) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Gives a batch back, so that a later one reuses its memory.
+  void Recycle(std::unique_ptr<LoadedBatch> batch) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Forgets what was requested and not yet taken: another worker's share came to this one, or the epoch ended early.
+  // Clears the queue. Call it when the requests no longer match this worker's share of the next step.
   void Cancel() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Lets the threads finish the samples they are at and ends them; Next returns at once, now and later.
+  // Ends the threads as soon as they have finished their current samples. From now on Next returns at once.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // How often Next had to wait so far, and how many micro-batches it would give now without.
+  // How often Next has had to wait so far, and how many batches it could return now without waiting.
   int64_t stalls() const ABSL_LOCKS_EXCLUDED(mutex_);
   int64_t ready() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Different samples found corrupt so far.
+  // The number of distinct samples found corrupt so far.
   int64_t corrupt_samples() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  // A requested micro-batch on its way. Its samples are claimed one by one, by whichever thread is free; a thread
-  // writes only into the places it has claimed.
+  // A requested batch in progress. Free threads claim its places one by one; a thread writes only to places that it has
+  // claimed.
   struct Job {
     explicit Job(SampleOrder epoch_order) : order(epoch_order) {}
     const SampleOrder order;
-    std::unique_ptr<MicroBatch> batch;
+    std::unique_ptr<LoadedBatch> batch;
     int64_t claimed = 0;
     int64_t finished = 0;
-    bool abandoned = false;  // failed or cancelled: no more is claimed
-    // A failed job is over when the threads have left the places that they had claimed.
+    bool abandoned = false;  // failed or cancelled: no more places are claimed
+    // An abandoned job is over when the threads have finished the places that they had claimed.
     bool over() const { return finished == (abandoned ? claimed : batch->request.size); }
-    absl::Status status;  // of the first place that failed
+    absl::Status status;  // the error of the first place that failed
     int64_t failed_place = 0;
-    std::vector<std::pair<int64_t, CorruptSample>> corrupt;  // with the place
+    std::vector<std::pair<int64_t, CorruptSample>> corrupt;  // with their places
   };
 
   Loader(const LoaderOptions& options, const Dataset* dataset) : options_(options), dataset_(dataset) {}
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
-  // A job with an unclaimed place among the first `prefetch`; null: none.
+  // The first job with an unclaimed place among the first `prefetch` ones, or null.
   std::shared_ptr<Job> FindWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Fills one place; appends to `corrupt` what had to be passed over.
+  // Gives the job's batch its memory, when a thread has claimed the first place.
+  void Allocate(Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Fills one place and appends the samples that had to be replaced to `corrupt`.
   absl::Status Fill(const Job& job, int64_t place, SampleBuffers* buffers, std::vector<CorruptSample>* corrupt)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // DataLoss once there are too many.
+  // DataLoss: there are too many corrupt samples by now.
   absl::Status CountCorrupt(const CorruptSample& corrupt) ABSL_LOCKS_EXCLUDED(mutex_);
   static void SortCorrupt(Job* job);
 
@@ -126,11 +105,11 @@ class Loader {
   const Dataset* const dataset_;
 
   mutable Mutex mutex_;
-  CondVar work_;      // there may be something to claim, or to stop for
-  CondVar finished_;  // a job may be complete, or stopped
+  CondVar work_;      // signalled when there may be a place to claim, and by Stop
+  CondVar finished_;  // signalled when a job may be over, and by Stop
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<std::shared_ptr<Job>> jobs_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::unique_ptr<MicroBatch>> spare_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<LoadedBatch>> spare_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<int64_t> corrupt_ ABSL_GUARDED_BY(mutex_);
   int64_t stalls_ ABSL_GUARDED_BY(mutex_) = 0;
 

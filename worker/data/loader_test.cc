@@ -5,8 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/formats/record_dataset.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/recordio/record_dataset.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
+#include "worker/data/testing/test_records.h"
 
 namespace arcshard::worker {
 namespace {
@@ -18,7 +20,7 @@ using ::testing::SizeIs;
 
 constexpr int kSide = 8;
 
-// A data set of small images, sample i with label i; the given samples are damaged.
+// Writes data sets of small images, in which sample i has label i.
 class LoaderTest : public ::testing::Test {
  protected:
   void WriteDataset(int64_t samples, const std::vector<int64_t>& damaged = {}) {
@@ -98,7 +100,7 @@ TEST_F(LoaderTest, ImagesAreDecodedNormalisedAndAugmentedAsByHand) {
 
 TEST_F(LoaderTest, ThreadsAndPrefetchChangeNothing) {
   WriteDataset(23, {4, 5, 11});
-  std::vector<MicroBatch> expected;
+  std::vector<LoadedBatch> expected;
   for (const auto& [threads, prefetch] : {std::pair{1, 1}, {1, 3}, {2, 2}, {3, 1}, {4, 5}}) {
     LoaderOptions options = Options(threads, prefetch);
     options.augment = {.flip = true, .translate = 0.2};
@@ -127,7 +129,7 @@ TEST_F(LoaderTest, ThreadsAndPrefetchChangeNothing) {
 
 TEST_F(LoaderTest, ACorruptRecordIsReplacedByTheNextReadableOfThePermutationHoweverTheBatchIsSplit) {
   const SampleOrder order(1, 0, 12);
-  // Two in a row, and the last of the epoch: the search goes on at its beginning.
+  // Two samples in a row, and the epoch's last one, after which the search continues at the first position.
   const std::vector<int64_t> damaged = {order.SampleAt(3), order.SampleAt(4), order.SampleAt(11)};
   WriteDataset(12, damaged);
   std::vector<int64_t> expected;
@@ -144,11 +146,11 @@ TEST_F(LoaderTest, ACorruptRecordIsReplacedByTheNextReadableOfThePermutationHowe
       ASSERT_TRUE(batch.ok()) << batch.status();
       samples.insert(samples.end(), (*batch)->samples.begin(), (*batch)->samples.end());
       labels.insert(labels.end(), (*batch)->labels.begin(), (*batch)->labels.end());
-      for (const CorruptSample& passed : (*batch)->corrupt) {
-        if (corrupt.empty() || corrupt.back() != passed.sample) corrupt.push_back(passed.sample);
-        EXPECT_THAT(passed.reason,
-                    HasSubstr(absl::StrCat("record ", passed.sample, " of ", folder_.Path("train.rec"))));
-        EXPECT_THAT(passed.reason, HasSubstr("not a whole JPEG image: Premature end"));
+      for (const CorruptSample& replaced : (*batch)->corrupt) {
+        if (corrupt.empty() || corrupt.back() != replaced.sample) corrupt.push_back(replaced.sample);
+        EXPECT_THAT(replaced.reason,
+                    HasSubstr(absl::StrCat("record ", replaced.sample, " of ", folder_.Path("train.rec"))));
+        EXPECT_THAT(replaced.reason, HasSubstr("not a whole JPEG image: Premature end"));
       }
     }
     EXPECT_EQ(samples, expected) << size;
@@ -170,7 +172,7 @@ TEST_F(LoaderTest, MoreCorruptRecordsThanAllowedEndWithOneSentence) {
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("3 of the 20 samples of "));
   EXPECT_THAT(std::string(status.message()), HasSubstr("data.max_corrupt_share = 0.1"));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("the last one: record "));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the last of them: record "));
 
   options.max_corrupt_share = 0.15;
   loader = Start(options);
@@ -184,7 +186,7 @@ TEST_F(LoaderTest, ADataSetOfNothingButCorruptRecordsEnds) {
   options.max_corrupt_share = 1;
   auto loader = Start(options);
   ASSERT_TRUE(loader->Request({0, 0, 3}).ok());
-  EXPECT_THAT(std::string(loader->Next().status().message()), HasSubstr("not one of the 3 samples"));
+  EXPECT_THAT(std::string(loader->Next().status().message()), HasSubstr("none of the 3 samples"));
 }
 
 TEST_F(LoaderTest, ALabelBeyondTheClassesEndsWithRecordLabelAndN) {
@@ -202,7 +204,7 @@ TEST_F(LoaderTest, ALabelBeyondTheClassesEndsWithRecordLabelAndN) {
 TEST_F(LoaderTest, RequestsAndOptionsThatMakeNoSenseAreRefused) {
   WriteDataset(4);
   auto loader = Start(Options());
-  for (const MicroBatchRequest& request : {MicroBatchRequest{0, 0, 5}, {0, 4, 1}, {0, -1, 2}, {0, 0, 0}, {0, 1, -1}}) {
+  for (const BatchRequest& request : {BatchRequest{0, 0, 5}, {0, 4, 1}, {0, -1, 2}, {0, 0, 0}, {0, 1, -1}}) {
     EXPECT_EQ(loader->Request(request).code(), absl::StatusCode::kInvalidArgument);
   }
   EXPECT_EQ(loader->Next().status().code(), absl::StatusCode::kFailedPrecondition);
@@ -223,7 +225,7 @@ TEST_F(LoaderTest, AfterCancelOnlyWhatIsRequestedThenComes) {
     for (int64_t first = 0; first < 16; first += 4) ASSERT_TRUE(loader->Request({0, first, 4}).ok());
     loader->Cancel();
     EXPECT_EQ(loader->Next().status().code(), absl::StatusCode::kFailedPrecondition);
-    const MicroBatchRequest request = {1, round % 4, 3};
+    const BatchRequest request = {1, round % 4, 3};
     ASSERT_TRUE(loader->Request(request).ok());
     auto batch = loader->Next();
     ASSERT_TRUE(batch.ok()) << batch.status();

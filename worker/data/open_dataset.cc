@@ -9,12 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/data/formats/class_folders.h"
+#include "worker/data/formats/image_files_dataset.h"
 #include "worker/data/formats/image_folder.h"
 #include "worker/data/formats/image_list.h"
-#include "worker/data/formats/record_dataset.h"
 #include "worker/data/formats/seed_folders.h"
 #include "worker/data/formats/synthetic_dataset.h"
-#include "worker/data/images/image_files.h"
+#include "worker/data/recordio/record_dataset.h"
 
 namespace arcshard::worker {
 namespace {
@@ -46,7 +46,7 @@ absl::StatusOr<DatasetFormat> ParseDatasetFormat(absl::string_view name) {
     if (known.name == name) return known.format;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("'", name, "' is no format of data: auto, recordio, seed, folders, list and synthetic are"));
+      absl::StrCat("'", name, "' is not a data format; they are auto, recordio, seed, folders, list and synthetic"));
 }
 
 absl::string_view ToString(DatasetFormat format) {
@@ -96,9 +96,8 @@ absl::StatusOr<std::unique_ptr<EncodedDataset>> OpenEncodedDataset(const Dataset
     ASSIGN_OR_RETURN(format, DetectFormat(options.path));
   }
   if (!options.root.empty() && format != Format::kList) {
-    return absl::InvalidArgumentError(absl::StrCat("a root (", options.root,
-                                                   ") is what a list's paths count from, but ", options.path,
-                                                   " is no list; its format is ", ToString(format)));
+    return absl::InvalidArgumentError(absl::StrCat("a root (", options.root, ") is only for the paths of a list, but ",
+                                                   options.path, " is not a list; its format is ", ToString(format)));
   }
   switch (format) {
     case Format::kRecordIo:

@@ -1,4 +1,4 @@
-// Every format by itself and as it is found.
+// Opens data sets of every format, with the format named and with the format detected.
 #include "worker/data/open_dataset.h"
 
 #include <filesystem>
@@ -9,7 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/data/loader.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
 
 namespace arcshard::worker {
 namespace {
@@ -29,7 +30,7 @@ class OpenDatasetTest : public ::testing::Test {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
     return std::string(status.message());
   }
-  // "label path" of every sample, below the folder.
+  // "label path" of every sample, with paths relative to the folder.
   std::vector<std::string> Samples(const EncodedDataset& dataset) {
     std::vector<std::string> samples;
     EncodedSample sample;
@@ -57,7 +58,7 @@ TEST_F(OpenDatasetTest, ClassFoldersAreLabelledInTheOrderOfTheirNames) {
   EXPECT_THAT(Samples(**dataset),
               ElementsAre("0 Zebra/2.jpeg", "1 apple/10.jpg", "1 apple/9.jpg", "3 pear/a.png", "3 pear/b.JPG"));
   EXPECT_EQ((*Open({.classes = 9}))->classes(), 9);
-  EXPECT_EQ(MessageOf({.classes = 3}), absl::StrCat(folder_.path(), " has 4 folders, a class each, more than N = 3"));
+  EXPECT_EQ(MessageOf({.classes = 3}), absl::StrCat(folder_.path(), " has 4 class folders, more than N = 3"));
 }
 
 TEST_F(OpenDatasetTest, TheSeedsFoldersAreLabelledByTheirNumber) {
@@ -102,11 +103,11 @@ TEST_F(OpenDatasetTest, ALineOfAListThatIsWrongIsRefusedWithItsNumber) {
   };
   const std::string list = folder_.Path("list.txt");
   EXPECT_EQ(message("a.jpg 0\nb.jpg\n"), absl::StrCat("line 2 of ", list, " is not \"path label\""));
-  EXPECT_EQ(message("\n\na.jpg one\n"), absl::StrCat("line 3 of ", list,
-                                                     " has 'one' for its label, which is a whole "
-                                                     "number from 0 to 999999999"));
+  EXPECT_EQ(message("\n\na.jpg one\n"),
+            absl::StrCat("line 3 of ", list, " has the label 'one'; a label is a whole number from 0 to 999999999"));
   for (const char* label : {"-1", "1.5", "1e3", "99999999999999999999", "1000000000"}) {
-    EXPECT_THAT(message(absl::StrCat("a.jpg ", label)), HasSubstr(absl::StrCat("line 1 of ", list, " has '", label)));
+    EXPECT_THAT(message(absl::StrCat("a.jpg ", label)),
+                HasSubstr(absl::StrCat("line 1 of ", list, " has the label '", label)));
   }
   EXPECT_EQ(message("a.jpg 0\nb.jpg 3\n"),
             absl::StrCat("line 2 of ", list, " has label 3, but with N = 3 classes labels are 0 to 2"));
@@ -127,7 +128,8 @@ TEST_F(OpenDatasetTest, AFileThatIsNotThereEndsARunAndADamagedOneIsReplaced) {
 
 TEST_F(OpenDatasetTest, AFileTooLargeForAnImageIsDamagedAndNotReadWhole) {
   Image("a/1.jpg");
-  std::filesystem::resize_file(folder_.Path("a/1.jpg"), uint64_t{1} << 40);  // of nothing: it takes no disk
+  std::filesystem::resize_file(folder_.Path("a/1.jpg"),
+                               uint64_t{1} << 40);  // a sparse file, which takes no space on the disk
   EncodedSample sample;
   const absl::Status status = (*Open())->ReadEncoded(0, &sample);
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
@@ -152,14 +154,14 @@ TEST_F(OpenDatasetTest, TheFormatIsToldByWhatLiesThere) {
 
 TEST_F(OpenDatasetTest, WhatIsNoDataOfTheFormatIsRefusedWithASentence) {
   EXPECT_EQ(MessageOf({.format = "tar"}),
-            "'tar' is no format of data: auto, recordio, seed, folders, list and synthetic are");
+            "'tar' is not a data format; they are auto, recordio, seed, folders, list and synthetic");
   EXPECT_THAT(MessageOf({.format = "folders"}), HasSubstr("has no folders with images"));
   std::filesystem::create_directories(folder_.Path("empty"));
   EXPECT_THAT(MessageOf({.format = "folders"}), HasSubstr("has no folder with images"));
   folder_.Write("property", "2,8,8");
   EXPECT_THAT(MessageOf({.format = "seed"}), HasSubstr("has no folders such as 00000000 with images"));
   EXPECT_EQ(MessageOf({.format = "synthetic"}), "synthetic data has no files");
-  EXPECT_THAT(MessageOf({.format = "folders", .root = "/r"}), HasSubstr("is no list; its format is folders"));
+  EXPECT_THAT(MessageOf({.format = "folders", .root = "/r"}), HasSubstr("is not a list; its format is folders"));
   EXPECT_EQ(MessageOf({.classes = -1}), "a data set can't have -1 classes");
   for (const char* format : {"folders", "seed"}) {
     const absl::Status status = Open({.path = folder_.Path("property"), .format = format}).status();
@@ -199,7 +201,7 @@ TEST(SyntheticDatasetTest, ImagesAndLabelsAreDrawnFromSeedAndSample) {
   EXPECT_NE(dataset->fingerprint(), other->fingerprint());
   SampleBuffers a, b, c;
   for (const int64_t sample : {0, 999}) {
-    for (const int side : {5, 112}) {  // 75 bytes: the last block is not whole
+    for (const int side : {5, 112}) {  // 75 bytes: the last block is used in part
       const LabeledImage one = *dataset->Read(sample, side, &a);
       EXPECT_EQ(one.image->width, side);
       EXPECT_EQ(one.image->height, side);

@@ -6,8 +6,8 @@
 
 namespace arcshard::worker {
 
-// What the data's random numbers are drawn for. Each purpose has a Philox key of its own, a function of the run's seed,
-// so that no two of them see the same numbers.
+// The purposes for which the data's random numbers are drawn. Each has its own Philox key, which depends on the run's
+// seed, so that no two of them get the same numbers.
 enum class RandomStream : uint64_t {
   kSampleOrder = 0x6f72646572,
   kAugmentation = 0x6175676d,

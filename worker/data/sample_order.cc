@@ -1,5 +1,6 @@
 #include "worker/data/sample_order.h"
 
+#include <cassert>
 #include <cmath>
 
 #include "common/base/philox.h"
@@ -8,18 +9,20 @@
 namespace arcshard::worker {
 namespace {
 
-// Four rounds make a pseudo-random permutation of a large set (Luby and Rackoff, 1988); small ones need some more.
+// Four rounds give a pseudo-random permutation of a large set (Luby and Rackoff, 1988); small sets need some more.
 constexpr uint64_t kRounds = 8;
 
 }  // namespace
 
 SampleOrder::SampleOrder(uint64_t seed, uint64_t epoch, int64_t samples)
     : key_(StreamKey(seed, RandomStream::kSampleOrder)), epoch_(epoch), samples_(static_cast<uint64_t>(samples)) {
+  assert(samples >= 1);
   side_ = static_cast<uint64_t>(std::sqrt(static_cast<double>(samples)));
   while (side_ * side_ < samples_) ++side_;
 }
 
 int64_t SampleOrder::SampleAt(int64_t position) const {
+  assert(position >= 0 && static_cast<uint64_t>(position) < samples_);
   uint64_t index = static_cast<uint64_t>(position);
   do {
     index = Permute(index);

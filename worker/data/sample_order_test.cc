@@ -33,7 +33,7 @@ TEST(SampleOrderTest, SeedAndEpochChangeItAndNothingElseDoes) {
   EXPECT_NE(Order(1, 0, 100), Order(uint64_t{1} << 32 | 1, 0, 100));
 }
 
-// Recorded, because a run that is resumed, or that gets a worker of another build, must see the same order.
+// The order is recorded here, because a resumed run and workers of other builds must see the same one.
 TEST(SampleOrderTest, TheOrderOfSeedOneIsTheRecordedOne) {
   EXPECT_EQ(Order(1, 0, 10), (std::vector<int64_t>{8, 9, 6, 3, 5, 0, 4, 2, 7, 1}));
 }
@@ -48,7 +48,7 @@ TEST(SampleOrderTest, EverySampleIsEquallyLikelyAtEveryPosition) {
     for (int64_t i = 0; i < kSamples; ++i) ++counts[i * kSamples + order[i]];
     for (int64_t i = 1; i < kSamples; ++i) ++follows[order[i - 1] * kSamples + order[i]];
   }
-  // Six standard deviations of a binomial.
+  // Counts are binomial; they may differ from their mean by six standard deviations.
   for (const int count : counts) EXPECT_NEAR(count, 1000, 6 * std::sqrt(1000.0));
   for (int64_t a = 0; a < kSamples; ++a) {
     for (int64_t b = 0; b < kSamples; ++b) {

@@ -8,7 +8,7 @@
 #include "absl/types/span.h"
 #include "worker/backbone/backbone.h"
 #include "worker/data/dataset.h"
-#include "worker/data/images/image.h"
+#include "worker/data/images/normalization.h"
 
 // Embeddings of many images by a backbone that is not being trained.
 namespace arcshard::worker {

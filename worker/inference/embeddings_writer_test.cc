@@ -4,7 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
 
 namespace arcshard::worker {
 namespace {

@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "worker/data/formats/image_files_dataset.h"
 #include "worker/data/formats/image_folder.h"
-#include "worker/data/images/image_files.h"
 #include "worker/data/open_dataset.h"
 
 namespace arcshard::worker {

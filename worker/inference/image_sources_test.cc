@@ -3,7 +3,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/data/images/image_encode.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
 
 namespace arcshard::worker {
 namespace {

@@ -86,7 +86,7 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
   }
   if (plan.step < parts_.plan->total_steps()) RETURN_IF_ERROR(Request(parts_.plan->PlanOf(plan.step + 1)));
   for (const Share& share : ShareOf(plan)) {
-    ASSIGN_OR_RETURN(std::unique_ptr<MicroBatch> data, parts_.loader->Next());
+    ASSIGN_OR_RETURN(std::unique_ptr<LoadedBatch> data, parts_.loader->Next());
     for (const CorruptSample& corrupt : data->corrupt) {
       if (reported_.insert(corrupt.sample).second) LogInfo(absl::StrCat("replaced a record: ", corrupt.reason));
     }
@@ -100,7 +100,7 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
 
 absl::Status Trainer::Forward(InFlight* micro_batch) {
   ScopedTimer timer(&parts_.phases->forward, parts_.clock);
-  MicroBatch& data = *micro_batch->data;
+  LoadedBatch& data = *micro_batch->data;
   const int64_t size = static_cast<int64_t>(data.labels.size());
   ForwardContext context;
   context.training = true;

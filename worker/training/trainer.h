@@ -83,7 +83,7 @@ class Trainer {
   struct InFlight {
     Key key;
     int64_t first_sample = 0;  // in the global batch
-    std::unique_ptr<MicroBatch> data;
+    std::unique_ptr<LoadedBatch> data;
     at::Tensor embedding;  // with its graph, on the backbone's device
     at::Tensor sent;       // its values, on the CPU
   };

@@ -12,8 +12,7 @@ absl::StatusOr<ImageFiles> FindClassFolders(const std::string& folder, int64_t c
   ASSIGN_OR_RETURN(const std::vector<std::string> names, FoldersIn(folder));
   const int64_t found = static_cast<int64_t>(names.size());
   if (classes != 0 && found > classes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(folder, " has ", found, " folders, a class each, more than N = ", classes));
+    return absl::InvalidArgumentError(absl::StrCat(folder, " has ", found, " class folders, more than N = ", classes));
   }
   ImageFiles files(folder, folder);
   files.set_classes(classes != 0 ? classes : found);

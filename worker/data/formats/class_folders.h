@@ -4,15 +4,15 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "worker/data/images/image_files.h"
+#include "worker/data/formats/image_files.h"
 
 namespace arcshard::worker {
 
-// A folder with one folder for each class, which holds that class's images: labels 0, 1, 2, ... in the order of the
-// classes' names, samples by label and then by name. A folder without images is a class without images.
+// Reads a folder that has one folder of images for each class. Labels 0, 1, 2, ... follow the order of the folders'
+// names; samples are ordered by label and then by name. A folder without images is a class without images.
 //
-// `classes`: N as configured; 0: as many as there are. NotFound, FailedPrecondition: there is no such folder.
-// InvalidArgument: no images where they should be, or more classes than configured.
+// `classes`: N as configured; 0: as many as there are folders. NotFound: there is no such folder. FailedPrecondition:
+// `folder` is not a folder. InvalidArgument: there are no images, or more classes than configured.
 absl::StatusOr<ImageFiles> FindClassFolders(const std::string& folder, int64_t classes);
 
 }  // namespace arcshard::worker

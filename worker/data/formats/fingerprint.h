@@ -7,7 +7,8 @@
 
 namespace arcshard::worker {
 
-// A hash over what is added, in its order: the same in every process and build. No protection against intent.
+// A hash of the values that are added, and of their order. It is the same in every process and build. It does not
+// protect against deliberate collisions.
 class Fingerprint {
  public:
   void Add(uint64_t value) {

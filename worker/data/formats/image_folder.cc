@@ -34,13 +34,13 @@ bool HasImageName(absl::string_view name) {
 
 absl::StatusOr<std::vector<std::string>> FoldersIn(const std::string& folder) {
   return NamesIn(folder, [](const std::filesystem::directory_entry& entry, const std::string&) {
-    std::error_code ignored;  // a link to nowhere is no folder
+    std::error_code ignored;  // a dangling link is not a folder
     return entry.is_directory(ignored);
   });
 }
 
 absl::StatusOr<std::vector<std::string>> ImagesIn(const std::string& folder) {
-  // Not asked for the file's type: where a folder ends in .jpg, reading it says so.
+  // The type of the file is not checked: where a folder has such a name, reading it fails with an error that says so.
   return NamesIn(folder,
                  [](const std::filesystem::directory_entry&, const std::string& name) { return HasImageName(name); });
 }

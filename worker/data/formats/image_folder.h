@@ -8,12 +8,13 @@
 
 namespace arcshard::worker {
 
-// What lies in a folder, by name, in the order of the names' bytes; what begins with a dot is passed over. NotFound,
-// FailedPrecondition (no folder), PermissionDenied, ... as of common/io.
+// The names of the folders and of the images in a folder, sorted by their bytes, without names that begin with a dot.
+// NotFound: there is no such folder. FailedPrecondition: it is not a folder. PermissionDenied and others as in
+// common/io.
 absl::StatusOr<std::vector<std::string>> FoldersIn(const std::string& folder);
 absl::StatusOr<std::vector<std::string>> ImagesIn(const std::string& folder);
 
-// Whether a name ends in .jpg, .jpeg or .png, in capitals or not.
+// Whether a name ends in .jpg, .jpeg or .png; the case does not matter.
 bool HasImageName(absl::string_view name);
 
 }  // namespace arcshard::worker

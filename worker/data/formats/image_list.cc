@@ -13,7 +13,7 @@
 namespace arcshard::worker {
 namespace {
 
-// Beyond it no run has classes (head.classes); a slip of the finger should not ask for that much memory.
+// No run has more classes (head.classes). The limit keeps a mistyped label from allocating too much memory.
 constexpr int64_t kMaxLabel = 1'000'000'000 - 1;
 
 std::string FolderOf(const std::string& path) {
@@ -41,7 +41,7 @@ absl::StatusOr<ImageFiles> ReadImageList(const std::string& path, const std::str
     const absl::string_view text_of_label = line.substr(blank + 1);
     int64_t label;
     if (!absl::SimpleAtoi(text_of_label, &label) || label < 0 || label > kMaxLabel) {
-      return refuse("has '", text_of_label, "' for its label, which is a whole number from 0 to ", kMaxLabel);
+      return refuse("has the label '", text_of_label, "'; a label is a whole number from 0 to ", kMaxLabel);
     }
     if (classes != 0 && label >= classes) {
       return refuse("has label ", label, ", but with N = ", classes, " classes labels are 0 to ", classes - 1);

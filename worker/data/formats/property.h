@@ -7,9 +7,9 @@
 
 namespace arcshard::worker {
 
-// The file `property` of InsightFace's layout and of the seed's: one line, "classes,height,width".
+// The file `property` of InsightFace's layout and of the seed chapter's has one line, "classes,height,width".
 
-// N. NotFound: there is no such file. InvalidArgument: it says something else, or fewer than one class.
+// Returns N. NotFound: there is no such file. InvalidArgument: it has other content, or fewer than one class.
 absl::StatusOr<int64_t> ReadProperty(const std::string& path);
 
 std::string PropertyText(int64_t classes, int height, int width);

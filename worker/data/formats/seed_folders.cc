@@ -31,7 +31,8 @@ absl::StatusOr<ImageFiles> FindSeedFolders(const std::string& folder, int64_t cl
   for (const std::string& name : names) {
     if (const int64_t label = SeedFolderLabel(name); label >= 0) labels.emplace_back(label, name);
   }
-  std::sort(labels.begin(), labels.end());  // longer names, from 10^8 on, sort elsewhere
+  std::sort(labels.begin(),
+            labels.end());  // names of labels from 10^8 on are longer, so the names are not in this order
   ImageFiles files(folder, folder);
   files.set_classes(classes);
   for (const auto& [label, name] : labels) {

@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<SyntheticDataset>> SyntheticDataset::Create(int64
 }
 
 absl::StatusOr<LabeledImage> SyntheticDataset::Read(int64_t sample, int side, SampleBuffers* buffers) const {
-  // Block 0 of a sample's stream is its label, those from 1 on are its pixels, 16 bytes each.
+  // Block 0 of a sample's stream gives its label; the blocks from 1 on give its pixels, 16 bytes each.
   const auto words = Philox(key_, static_cast<uint64_t>(sample), 0);
   const uint64_t random = words[0] | uint64_t{words[1]} << 32;
   __extension__ using Wide = unsigned __int128;

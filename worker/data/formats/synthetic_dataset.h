@@ -9,9 +9,9 @@
 
 namespace arcshard::worker {
 
-// Images of random pixels with random labels, for trials of throughput and memory: nothing is read or decoded, and
-// nothing can be learned. Label and pixels are drawn by Philox from (seed, sample), the label uniformly from 0..N-1,
-// each colour of each pixel uniformly from 0..255.
+// Images of random pixels with random labels, for measurements of throughput and memory: nothing is read or decoded,
+// and nothing can be learned. Label and pixels are drawn by Philox from (seed, sample): the label uniformly from
+// 0..N-1, each channel of each pixel uniformly from 0..255.
 class SyntheticDataset final : public Dataset {
  public:
   // InvalidArgument: fewer than one sample or class.
@@ -21,7 +21,7 @@ class SyntheticDataset final : public Dataset {
 
   int64_t samples() const override { return samples_; }
   int64_t classes() const override { return classes_; }
-  uint64_t fingerprint() const override;  // of samples, classes and seed
+  uint64_t fingerprint() const override;  // covers samples, classes and seed
   std::string path() const override { return "synthetic data"; }
   std::string NameOf(int64_t sample) const override;
 

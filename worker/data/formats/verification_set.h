@@ -13,17 +13,17 @@
 namespace arcshard::worker {
 
 // A verification set as InsightFace packs it (lfw.bin and the like): a pickle of (2·P encoded images, P flags). Images
-// 2i and 2i + 1 are pair i, whose flag says whether they show the same class. Images are bytes, Python 2's str,
-// bytearray or NumPy arrays of uint8; flags are bool, 0 and 1, or NumPy's.
+// 2i and 2i + 1 are pair i, and flag i says whether they show the same class. Images are bytes, Python 2's str,
+// bytearray or NumPy arrays of uint8; flags are bool, 0 and 1, or NumPy's bool.
 //
 // Immutable; thread-safe.
 class VerificationSet {
  public:
-  // NotFound: there is no such file. InvalidArgument: the pickle is not read (PickleDocument::Parse) or is no such pair
-  // of lists. ResourceExhausted: as PickleDocument::Parse. Messages name the file. Whether the images can be decoded
-  // shows when they are.
+  // NotFound: there is no such file. InvalidArgument: the pickle can't be read (PickleDocument::Parse) or is not such a
+  // pair of lists. ResourceExhausted: as PickleDocument::Parse. Messages name the file. The images are not decoded
+  // here.
   static absl::StatusOr<std::unique_ptr<VerificationSet>> Load(const std::string& path);
-  // The same of bytes that were read from `path`.
+  // The same for bytes that were read from `path`.
   static absl::StatusOr<std::unique_ptr<VerificationSet>> Parse(const std::string& path, std::string bytes);
 
   // The file's name without folder and ".bin".
@@ -31,9 +31,9 @@ class VerificationSet {
   const std::string& path() const { return path_; }
   int64_t pairs() const { return static_cast<int64_t>(same_.size()); }
   int64_t images() const { return static_cast<int64_t>(images_.size()); }
-  // JPEG or PNG; i in [0, 2·P).
+  // The encoded image i, JPEG or PNG; i in [0, 2·P).
   absl::string_view image(int64_t i) const { return images_[i]; }
-  // One for each pair.
+  // The flag of each pair.
   const std::vector<bool>& same() const { return same_; }
 
  private:
@@ -41,8 +41,8 @@ class VerificationSet {
 
   std::string path_;
   std::string name_;
-  std::unique_ptr<PickleDocument> document_;  // the bytes that images_ points to
-  PickleInterpreter interpreter_;             // and those that were written as text
+  std::unique_ptr<PickleDocument> document_;  // holds the bytes that images_ points to
+  PickleInterpreter interpreter_;             // holds those that the pickle has as text
   std::vector<absl::string_view> images_;
   std::vector<bool> same_;
 };

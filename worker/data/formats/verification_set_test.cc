@@ -7,7 +7,7 @@
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/images/image.h"
+#include "worker/data/images/image_decode.h"
 
 namespace arcshard::worker {
 namespace {
@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using std::string_literals::operator""s;
 
-// What tests/data/pickles/make_pickles.py writes into each of its files.
+// The content that tests/data/pickles/make_pickles.py writes to each of its files.
 std::vector<std::string> ExpectedImages() {
   std::string up, down("both ' and \"");
   for (int i = 0; i < 256; ++i) {
@@ -140,7 +140,7 @@ TEST(RefusedSetTest, CallsNestedWithoutEndAreRefused) {
 }
 
 TEST(VerificationSetTest, AnImageNamedManyTimesTakesMemoryOnce) {
-  // 100,000 calls over one text of 100,000 characters: 10 GB if each were decoded for itself.
+  // 100,000 calls that share one text of 100,000 characters, which would take 10 GB if each call decoded it.
   std::string pickle = "c_codecs\nencode\nq\0000X\xa0\x86\1\0"s;
   pickle.append(100000, 'a');
   pickle += "q\0010X\6\0\0\0latin1q\0020]("s;
@@ -160,7 +160,7 @@ TEST(VerificationSetTest, AMissingFileIsNamed) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("none.bin"));
 }
 
-// Checked in: the same pairs of groceries as Python 3 and as Python 2 write them, and pairs of unseen characters.
+// The sets in examples/: the same pairs of groceries as Python 3 and Python 2 write them, and pairs of characters.
 TEST(CheckedInSetTest, GroceriesOfPython2And3AreTheSameAndDecode) {
   auto set = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs.bin");
   auto set2 = VerificationSet::Load(ARCSHARD_SOURCE_DIR "/examples/grocery/data/pairs_python2.bin");

@@ -4,18 +4,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-// jpeglib.h relies on those before it.
+// jpeglib.h relies on the headers before it.
 #include <jpeglib.h>
 #include <png.h>
 
 namespace arcshard::worker {
 
-// What can go wrong when libjpeg and libpng encode whole images of valid size is memory, as with std::string.
+// Encoding a whole image of valid size can fail only for lack of memory. Then these throw or end the program, as other
+// allocations do.
 
 std::string EncodeJpeg(const Image& image) {
   jpeg_compress_struct info = {};
   jpeg_error_mgr errors;
-  info.err = jpeg_std_error(&errors);  // ends the program: out of memory
+  info.err = jpeg_std_error(&errors);  // its error handler ends the program
   jpeg_create_compress(&info);
   unsigned char* buffer = nullptr;
   unsigned long size = 0;
@@ -26,7 +27,8 @@ std::string EncodeJpeg(const Image& image) {
   info.in_color_space = JCS_RGB;
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, 95, TRUE);
-  info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;  // as the others: no colour is averaged away
+  info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor =
+      1;  // as for the other channels: no chroma subsampling
   info.optimize_coding = TRUE;
   jpeg_start_compress(&info, TRUE);
   while (info.next_scanline < info.image_height) {

@@ -6,10 +6,10 @@
 
 namespace arcshard::worker {
 
-// JPEG at libjpeg's quality 95, colours at full resolution: for images that are stored once more.
+// Encodes as JPEG at libjpeg's quality 95, with colours at full resolution.
 std::string EncodeJpeg(const Image& image);
 
-// PNG, 8 bits, RGB: not a bit is lost.
+// Encodes as 8-bit RGB PNG, without loss.
 std::string EncodePng(const Image& image);
 
 }  // namespace arcshard::worker

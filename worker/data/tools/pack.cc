@@ -6,26 +6,26 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 #include "worker/data/formats/property.h"
-#include "worker/data/formats/record_header.h"
-#include "worker/data/formats/record_writer.h"
+#include "worker/data/images/image_decode.h"
 #include "worker/data/images/image_encode.h"
+#include "worker/data/recordio/record_header.h"
+#include "worker/data/recordio/record_writer.h"
 #include "worker/data/tools/parallel_for.h"
 
 namespace arcshard::worker {
 namespace {
 
-constexpr int64_t kMostClasses = int64_t{1} << 24;  // all below it are float32 numbers
-constexpr int64_t kBlock = 512;                     // samples that are read and resized together
+constexpr int64_t kMostClasses = int64_t{1} << 24;  // float32 represents every whole number up to it
+constexpr int64_t kBlock = 512;                     // number of samples that are read and resized in parallel
 
 // The records [first, second) of a class.
 using Range = std::pair<int64_t, int64_t>;
 
-// The range of each class when record `first` is the first sample's; empty: some class's are not neighbours.
+// The range of each class if record `first` is the first sample's. Empty: the samples of some class are not neighbours.
 std::vector<Range> ClassRanges(const Survey& survey, int64_t first) {
   std::vector<Range> ranges(survey.of_class.size());
   int64_t record = first;
@@ -36,7 +36,7 @@ std::vector<Range> ClassRanges(const Survey& survey, int64_t first) {
     if (range.second != record) return {};
     range.second = ++record;
   }
-  // A class without images stands where its images would.
+  // A class without images has an empty range where its images would be.
   int64_t next = first;
   for (Range& range : ranges) {
     if (range.first == 0) range = {next, next};
@@ -87,7 +87,7 @@ class Packer {
     return records->Add(number, LabelsRecordHeader(labels, static_cast<uint64_t>(number)));
   }
 
-  // The sample's bytes, at the size wanted.
+  // Sets `bytes` to the encoded image, at the wanted size.
   absl::Status Encode(int64_t sample, SampleBuffers* buffers, std::string* bytes) const {
     RETURN_IF_ERROR(dataset_.ReadEncoded(sample, &buffers->encoded));
     const absl::string_view encoded = buffers->encoded.image();
@@ -97,7 +97,7 @@ class Packer {
     if (buffers->drawn.width == options_.resize && buffers->drawn.height == options_.resize) return absl::OkStatus();
     const Image* resized = nullptr;
     RETURN_IF_ERROR(buffers->reader.Read(encoded, options_.resize, &resized));
-    *bytes = absl::StartsWith(encoded, "\x89PNG") ? EncodePng(*resized) : EncodeJpeg(*resized);
+    *bytes = IsPng(encoded) ? EncodePng(*resized) : EncodeJpeg(*resized);
     return absl::OkStatus();
   }
 
@@ -116,16 +116,17 @@ absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std:
   std::error_code error;
   for (const std::string& path : {rec, idx, property}) {
     if (!options.force && std::filesystem::exists(path, error)) {
-      return absl::AlreadyExistsError(absl::StrCat(path, " is there already; --force replaces it"));
+      return absl::AlreadyExistsError(absl::StrCat(path, " already exists; --force replaces it"));
     }
   }
   if (dataset.classes() > kMostClasses) {
     return absl::InvalidArgumentError(absl::StrCat(dataset.path(), " has ", dataset.classes(),
-                                                   " classes; a record's float32 label names at most ", kMostClasses));
+                                                   " classes; a record's float32 label can represent at most ",
+                                                   kMostClasses));
   }
   const Survey survey = SurveyDataset(dataset, options.threads);
   RETURN_IF_ERROR(CheckSound(survey, dataset.path(), "packed", options.skip_damaged));
-  if (survey.images == 0) return absl::DataLossError(absl::StrCat(dataset.path(), " has no image that is not damaged"));
+  if (survey.images == 0) return absl::DataLossError(absl::StrCat(dataset.path(), " has no undamaged image"));
 
   PackReport report{.classes = dataset.classes(), .images = survey.images, .left_out = survey.damaged};
   std::tie(report.width, report.height) = MostFrequentSize(survey);
@@ -140,7 +141,7 @@ absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std:
   RETURN_IF_ERROR(packer.Write(survey, &records));
   report.ordered = packer.ordered();
   report.bytes = records.bytes();
-  // Old records with a new index would be no data set.
+  // The old records must go first: with a new index they would not be a data set.
   if (std::filesystem::remove(rec, error); error) return ErrnoStatus(error.value(), rec, "cannot replace");
   RETURN_IF_ERROR(WriteFileAtomically(property, PropertyText(dataset.classes(), report.height, report.width)));
   RETURN_IF_ERROR(records.Commit());

@@ -8,11 +8,12 @@
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/formats/record_file.h"
-#include "worker/data/formats/record_header.h"
 #include "worker/data/loader.h"
 #include "worker/data/open_dataset.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/recordio/record_file.h"
+#include "worker/data/recordio/record_header.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
 
 namespace arcshard::worker {
 namespace {
@@ -27,7 +28,7 @@ std::unique_ptr<EncodedDataset> Open(const std::string& path) {
   return *std::move(dataset);
 }
 
-// Bytes and labels of all samples.
+// The labels and bytes of all samples.
 std::vector<std::pair<int64_t, std::string>> Contents(const EncodedDataset& dataset) {
   std::vector<std::pair<int64_t, std::string>> contents;
   EncodedSample sample;
@@ -38,8 +39,8 @@ std::vector<std::pair<int64_t, std::string>> Contents(const EncodedDataset& data
   return contents;
 }
 
-// Every image of every epoch, as training sees it.
-std::vector<MicroBatch> Epochs(const Dataset& dataset) {
+// Every image of some epochs, as training gets it.
+std::vector<LoadedBatch> Epochs(const Dataset& dataset) {
   LoaderOptions options;
   options.seed = 5;
   options.image_size = 16;
@@ -47,7 +48,7 @@ std::vector<MicroBatch> Epochs(const Dataset& dataset) {
   options.threads = 2;
   options.max_corrupt_share = 1;
   auto loader = *Loader::Create(options, &dataset);
-  std::vector<MicroBatch> batches;
+  std::vector<LoadedBatch> batches;
   for (uint64_t epoch = 0; epoch < 2; ++epoch) {
     for (int64_t first = 0; first < dataset.samples(); first += 4) {
       EXPECT_TRUE(loader->Request({epoch, first, std::min<int64_t>(4, dataset.samples() - first)}).ok());
@@ -62,7 +63,7 @@ std::vector<MicroBatch> Epochs(const Dataset& dataset) {
 void ExpectSameBatches(const Dataset& a, const Dataset& b) {
   ASSERT_EQ(a.samples(), b.samples());
   EXPECT_EQ(a.classes(), b.classes());
-  const std::vector<MicroBatch> one = Epochs(a), two = Epochs(b);
+  const std::vector<LoadedBatch> one = Epochs(a), two = Epochs(b);
   ASSERT_EQ(one.size(), two.size());
   for (size_t i = 0; i < one.size(); ++i) {
     EXPECT_EQ(one[i].images, two[i].images) << i;
@@ -134,7 +135,7 @@ TEST_F(PackTest, AListWhoseClassesAreMixedKeepsItsOrderWithoutHeader) {
   EXPECT_EQ(Contents(*from), Contents(*Open(to_.path())));
   ExpectSameBatches(*from, *Open(to_.path()));
 
-  // Neighbours, though the second class comes first.
+  // The images of a class are neighbours, though the second class comes first.
   from_.Write("list.txt", "pear/1.jpg 1\npear/2.jpg 1\nfig/1.jpg 0\n");
   EXPECT_TRUE(PackDataset(*Open(list), to_.path(), {.force = true})->ordered);
   EXPECT_EQ(Contents(*Open(list)), Contents(*Open(to_.path())));
@@ -184,7 +185,7 @@ TEST_F(PackTest, ResizedImagesAreEncodedAgainAndThoseOfThatSizeAreNot) {
 
 TEST_F(PackTest, DifferentSizesAreReportedAndPropertyHasTheMostFrequent) {
   WriteFolders();
-  from_.Write("pear/3.jpg", EncodeJpeg(PatternImage(20, 16, 9), {}));  // as apple/3.jpg
+  from_.Write("pear/3.jpg", EncodeJpeg(PatternImage(20, 16, 9), {}));  // the size of apple/3.jpg
   const auto report = Pack();
   EXPECT_TRUE(report->mixed);
   EXPECT_EQ(*ReadFile(to_.Path("property")), "4,16,20\n");
@@ -221,8 +222,7 @@ TEST_F(PackTest, AFileThatIsMissingIsNoDamageToSkip) {
 
 TEST_F(PackTest, NothingButDamagedImagesMakeNoDataSet) {
   from_.Write("apple/1.jpg", "no image");
-  EXPECT_THAT(std::string(Pack({.skip_damaged = true}).status().message()),
-              HasSubstr("has no image that is not damaged"));
+  EXPECT_THAT(std::string(Pack({.skip_damaged = true}).status().message()), HasSubstr("has no undamaged image"));
 }
 
 TEST_F(PackTest, WhatIsThereIsReplacedOnlyByForce) {
@@ -231,7 +231,7 @@ TEST_F(PackTest, WhatIsThereIsReplacedOnlyByForce) {
     to_.Write(name, "old");
     const absl::Status status = Pack().status();
     EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
-    EXPECT_EQ(status.message(), absl::StrCat(to_.Path(name), " is there already; --force replaces it"));
+    EXPECT_EQ(status.message(), absl::StrCat(to_.Path(name), " already exists; --force replaces it"));
     EXPECT_EQ(*ReadFile(to_.Path(name)), "old");
     std::filesystem::remove(to_.Path(name));
   }
@@ -250,7 +250,7 @@ TEST_F(PackTest, AFileWhereAFolderShouldBeIsNamed) {
   EXPECT_THAT(std::string(status.message()), HasSubstr(file));
   const absl::Status unpacked = UnpackDataset(*Open(from_.path()), file, {}).status();
   EXPECT_EQ(unpacked.code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(unpacked.message(), absl::StrCat(file, " is there already and is no empty folder"));
+  EXPECT_EQ(unpacked.message(), absl::StrCat(file, " already exists and is not an empty folder"));
 }
 
 TEST_F(PackTest, UnpackingIntoAFolderThatIsNotEmptyIsRefusedAndLeavesNothing) {

@@ -1,6 +1,7 @@
 #include "worker/data/tools/pairs.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -14,12 +15,12 @@
 namespace arcshard::worker {
 namespace {
 
-// Which permutation is drawn: SampleOrder's epoch.
+// Purposes of the permutations that are drawn; they serve as SampleOrder's epoch.
 enum Draw : uint64_t { kClasses = 0, kDifferent = 1, kFirstClass = 2 };
 
 int64_t PairsOf(int64_t images) { return images * (images - 1) / 2; }
 
-// The samples by class, and every pair of them by number.
+// The samples grouped by class, and a numbering of all of their pairs.
 class Pool {
  public:
   explicit Pool(absl::Span<const int64_t> labels) {
@@ -39,13 +40,14 @@ class Pool {
   }
 
   int64_t images() const { return static_cast<int64_t>(samples_.size()); }
-  int64_t classes() const { return static_cast<int64_t>(begins_.size()) - 1; }  // with images
+  int64_t classes() const { return static_cast<int64_t>(begins_.size()) - 1; }  // that have images
   int64_t size(int64_t c) const { return begins_[c + 1] - begins_[c]; }
-  int64_t same() const { return same_; }  // pairs
+  int64_t same() const { return same_; }  // the number of pairs of the same class
   int64_t different() const { return different_before_.back(); }
 
-  // Pair `number` of the PairsOf(size(c)) of a class: 0 is (0, 1), 1 is (0, 2), 2 is (1, 2), 3 is (0, 3), ...
+  // Pair `number`, in [0, PairsOf(size(c))), of class c: 0 is (0, 1), 1 is (0, 2), 2 is (1, 2), 3 is (0, 3), ...
   ImagePair SamePair(int64_t c, int64_t number) const {
+    assert(number >= 0 && number < PairsOf(size(c)));
     auto high = static_cast<int64_t>((1 + std::sqrt(1 + 8.0 * static_cast<double>(number))) / 2);
     while (PairsOf(high) > number) --high;
     while (PairsOf(high + 1) <= number) ++high;
@@ -53,8 +55,9 @@ class Pool {
     return {samples_[begins_[c] + low], samples_[begins_[c] + high], true};
   }
 
-  // Pair `number` of the different() ones: an image, and one of a later class.
+  // Pair `number`, in [0, different()), of different classes: an image and one of a later class.
   ImagePair DifferentPair(int64_t number) const {
+    assert(number >= 0 && number < different());
     const int64_t c =
         std::upper_bound(different_before_.begin(), different_before_.end(), number) - different_before_.begin() - 1;
     number -= different_before_[c];
@@ -63,9 +66,9 @@ class Pool {
   }
 
  private:
-  std::vector<int64_t> samples_;           // by class
-  std::vector<int64_t> begins_;            // of each class in samples_, and the end
-  std::vector<int64_t> different_before_;  // pairs whose first image is of an earlier class
+  std::vector<int64_t> samples_;           // sorted by class
+  std::vector<int64_t> begins_;            // where each class begins in samples_, and then the end
+  std::vector<int64_t> different_before_;  // for each class, the pairs whose first image is of an earlier class
   int64_t same_ = 0;
 };
 
@@ -99,7 +102,7 @@ absl::StatusOr<std::vector<ImagePair>> DrawPairs(absl::Span<const int64_t> label
   if (options.folds < 1 || options.pairs < unit || options.pairs % unit != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.pairs, " pairs can't be split into ", options.folds,
-                     " folds with as many pairs of the same class as of different ones; a multiple of ", unit, " can"));
+                     " folds with as many pairs of the same class as of different ones; use a multiple of ", unit));
   }
   const Pool pool(labels);
   const int64_t half = options.pairs / 2;

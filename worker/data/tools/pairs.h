@@ -18,22 +18,23 @@ struct PairOptions {
 };
 
 struct ImagePair {
-  int64_t first = 0;  // samples
-  int64_t second = 0;
-  bool same = false;  // class
+  int64_t first = 0;   // sample
+  int64_t second = 0;  // sample
+  bool same = false;   // whether they are of the same class
   friend bool operator==(const ImagePair&, const ImagePair&) = default;
 };
 
-// The pairs of a verification set, fold by fold; of each, as many pairs of the same class as of different ones, these
-// last, as LFW has them. No pair of images comes twice. Drawn from the seed: of the same class, a class gives its next
-// pair when all others that have one have given as many; of different ones, uniformly from all there are.
+// Draws the pairs of a verification set from the seed. Folds follow one another; each has as many pairs of the same
+// class as of different classes, and the latter come last, as in LFW. No pair of images is drawn twice. For pairs of
+// the same class, the classes take turns until they have no further pairs; pairs of different classes are drawn
+// uniformly.
 //
-// `labels`: of each sample; negative: it may not be used. InvalidArgument: folds can't be balanced, or there are fewer
-// pairs than wanted; the sentence says how many are possible.
+// `labels`: of each sample; samples with a negative one are not used. InvalidArgument: folds can't be balanced, or
+// there are fewer pairs than wanted; the message says how many are possible.
 absl::StatusOr<std::vector<ImagePair>> DrawPairs(absl::Span<const int64_t> labels, const PairOptions& options);
 
-// Writes InsightFace's .bin: a pickle of (2·P images, P flags), the images with the bytes they have (verification_set.h
-// reads it). Whole or not at all. Errors of reading a sample, and of common/io.
+// Writes InsightFace's .bin file, which verification_set.h reads: a pickle of (2·P images, P flags). Images keep their
+// bytes. The file appears when it is complete, or not at all. Errors are those of reading a sample and of common/io.
 absl::Status WritePairs(const EncodedDataset& dataset, absl::Span<const ImagePair> pairs, const std::string& path);
 
 }  // namespace arcshard::worker

@@ -10,14 +10,14 @@
 #include "gtest/gtest.h"
 #include "worker/data/formats/verification_set.h"
 #include "worker/data/open_dataset.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
 
 namespace arcshard::worker {
 namespace {
 
 using ::testing::HasSubstr;
 
-// So many images of each class, the classes mixed.
+// Labels with so many images of each class, the classes mixed.
 std::vector<int64_t> Labels(std::vector<int64_t> of_class) {
   std::vector<int64_t> labels;
   for (bool more = true; more;) {
@@ -52,7 +52,7 @@ TEST(DrawPairsTest, EachFoldIsBalancedEveryFlagIsTrueAndNoPairComesTwice) {
 }
 
 TEST(DrawPairsTest, AllPairsThatThereAreCanBeDrawn) {
-  // 3 + 1 + 0 + 6 = 10 of the same class; 3·7 + 2·5 + 1·4 = 35 of different ones.
+  // 3 + 1 + 0 + 6 = 10 pairs are of the same class; 3·7 + 2·5 + 1·4 = 35 are of different ones.
   const std::vector<int64_t> labels = Labels({3, 2, 1, 4});
   const auto same = DrawPairs(labels, {.pairs = 20, .folds = 1});
   ASSERT_TRUE(same.ok()) << same.status();
@@ -64,7 +64,7 @@ TEST(DrawPairsTest, AllPairsThatThereAreCanBeDrawn) {
             "24 pairs are too many: 10 images of 4 classes make 10 pairs of the same class and 35 of different ones, "
             "enough for 18 pairs in 3 folds");
 
-  // And all of different ones: 2·2 + ... of four classes of which the last gives all pairs of the same class.
+  // All pairs of different classes are drawn too; here the last of four classes gives all pairs of the same class.
   const std::vector<int64_t> few = Labels({1, 1, 1, 9});
   const auto different = DrawPairs(few, {.pairs = 60, .folds = 1});  // 36 and 9·3 + 3 = 30
   ASSERT_TRUE(different.ok()) << different.status();
@@ -101,7 +101,7 @@ TEST(DrawPairsTest, NumbersThatDoNotDivideAreRefusedWithWhatDoes) {
   for (const auto& [pairs, folds] : {std::pair{50, 10}, {0, 10}, {19, 1}, {-20, 10}, {20, 0}, {20, -1}}) {
     const absl::Status status = DrawPairs(labels, {.pairs = pairs, .folds = folds}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << pairs << " " << folds;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("; a multiple of ", 2 * folds, " can")));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("; use a multiple of ", 2 * folds)));
   }
 }
 

@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <thread>
 #include <vector>
 
 namespace arcshard::worker {
 
-// Calls work(thread, i) once for every i in [0, count), from `threads` threads (numbered from 0), in no order.
+// Calls work(thread, i) once for every i in [0, count), in any order, from `threads` threads, numbered from 0.
+// Requires: threads >= 1.
 template <typename Work>
 void ParallelFor(int threads, int64_t count, const Work& work) {
+  assert(threads >= 1);
   std::atomic<int64_t> next{0};
   const auto run = [&](int thread) {
     for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) work(thread, i);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cassert>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -9,8 +11,8 @@
 
 namespace arcshard::worker {
 
-// Writes what a verification set needs of Python's pickle, protocol 3 (the first with bytes; any Python 3 reads it).
-// arcshard's own files are safetensors and JSON; this one format is InsightFace's, and its readers call pickle.load.
+// Writes the part of Python's pickle format that verification sets need, in protocol 3, the first one with bytes, which
+// every Python 3 reads. arcshard's own files are safetensors and JSON; this format is InsightFace's.
 class PickleWriter {
  public:
   PickleWriter() {
@@ -23,18 +25,19 @@ class PickleWriter {
     Put(PickleOpcode::MARK);
   }
   void EndList() { Put(PickleOpcode::APPENDS); }
-  // Less than 4 GiB.
+  // Requires: less than 4 GiB.
   void Bytes(absl::string_view bytes) {
+    assert(bytes.size() <= std::numeric_limits<uint32_t>::max());
     Put(PickleOpcode::BINBYTES);
     for (int shift = 0; shift < 32; shift += 8) out_.push_back(static_cast<char>(bytes.size() >> shift));
     out_.append(bytes.data(), bytes.size());
   }
   void Bool(bool value) { Put(value ? PickleOpcode::NEWTRUE : PickleOpcode::NEWFALSE); }
-  // The last two values become a tuple of them.
+  // Replaces the last two values by a tuple of them.
   void PairOfTheLastTwo() { Put(PickleOpcode::TUPLE2); }
   void Stop() { Put(PickleOpcode::STOP); }
 
-  // What was written since the last call.
+  // Returns what was written since the last call.
   std::string Take() { return std::exchange(out_, std::string()); }
 
  private:

@@ -8,13 +8,13 @@
 namespace arcshard::worker {
 namespace {
 
-// What one thread has seen, and what it reads into.
+// What one thread has found so far, and its buffers.
 struct Part {
   EncodedSample encoded;
   Image image;
   Survey seen;
 
-  // `status`: of reading it.
+  // Counts a sample. status: the result of reading it.
   void Take(int64_t sample, const std::string& name, absl::Status status, absl::string_view bytes) {
     if (status.ok()) {
       status = DecodeImage(bytes, &image);

@@ -7,7 +7,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/data/open_dataset.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_images.h"
+#include "worker/data/testing/test_records.h"
 
 namespace arcshard::worker {
 namespace {
@@ -45,7 +47,7 @@ TEST(SurveyTest, CountsSizesClassesAndDamageAreTheSameForAnyNumberOfThreads) {
                                 "size: 16 × 16 pixels for 3 of 5; widths 16 to 24 (median 16), heights 16 to 16 "
                                 "(median 16)\n"
                                 "classes: 4\n"
-                                "images per class: 0 at least, 0 in the middle, 3 at most\n"
+                                "images per class: 0 at least, median 0, 3 at most\n"
                                 "               0: 2 classes\n"
                                 "          2 to 3: 2 classes\n"
                                 "without images: 2 classes (1, 3)\n"
@@ -75,7 +77,7 @@ TEST(SurveyTest, TheGroceriesAreSoundAndSoAreTheirPairs) {
   EXPECT_THAT(survey.of_class, ::testing::Each(8));
   EXPECT_EQ(CheckSound(survey, dataset->path(), "packed", false), absl::OkStatus());
   const std::string text = SurveyText(survey, 10);
-  EXPECT_THAT(text, HasSubstr("pixels, all\nclasses: 12\nimages per class: 8 at least, 8 in the middle, 8 at most\n"));
+  EXPECT_THAT(text, HasSubstr("pixels, all\nclasses: 12\nimages per class: 8 at least, median 8, 8 at most\n"));
   EXPECT_THAT(text, HasSubstr("damaged: none\n"));
   EXPECT_THAT(text, ::testing::Not(HasSubstr("without images")));
 

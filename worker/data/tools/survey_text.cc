@@ -37,13 +37,13 @@ std::string SizeLine(const Survey& survey) {
                       "; widths ", Spread(widths, survey.images), ", heights ", Spread(heights, survey.images), "\n");
 }
 
-// Images per class: minimum, median, maximum, and how many classes have how many, by powers of two.
+// Images per class: minimum, median, maximum, and a histogram by powers of two.
 std::string Histogram(const std::vector<int64_t>& of_class) {
   std::vector<int64_t> sorted = of_class;
   std::sort(sorted.begin(), sorted.end());
-  std::string text = absl::StrCat("images per class: ", sorted.front(), " at least, ", sorted[(sorted.size() - 1) / 2],
-                                  " in the middle, ", sorted.back(), " at most\n");
-  std::vector<int64_t> bins(65);  // 0: none; b: from 2^(b-1) on
+  std::string text = absl::StrCat("images per class: ", sorted.front(), " at least, median ",
+                                  sorted[(sorted.size() - 1) / 2], ", ", sorted.back(), " at most\n");
+  std::vector<int64_t> bins(65);  // bin 0: no images; bin b: from 2^(b-1) on
   for (const int64_t images : sorted) ++bins[std::bit_width(static_cast<uint64_t>(images))];
   for (size_t b = 0; b < bins.size(); ++b) {
     if (bins[b] == 0) continue;

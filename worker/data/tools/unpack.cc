@@ -8,7 +8,6 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -16,12 +15,14 @@
 #include "common/io/file.h"
 #include "worker/data/formats/property.h"
 #include "worker/data/formats/seed_folders.h"
+#include "worker/data/images/image_decode.h"
 #include "worker/data/tools/pack.h"
 
 namespace arcshard::worker {
 namespace {
 
-// A folder that gets its name when it is complete and on the disk, or goes. One sync for all of its files.
+// A folder that gets its name once it is complete and on the disk; otherwise it is removed. All of its files are synced
+// to disk at once.
 class AtomicFolder {
  public:
   explicit AtomicFolder(std::string path)
@@ -35,7 +36,7 @@ class AtomicFolder {
 
   absl::Status Create() const {
     std::error_code error;
-    std::filesystem::remove_all(temporary_, error);  // of a process that had our number and died
+    std::filesystem::remove_all(temporary_, error);  // left by a process with our pid that died
     return CreateFolders(temporary_);
   }
 
@@ -72,11 +73,11 @@ absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const st
   std::error_code error;
   if (std::filesystem::exists(path, error) &&
       !(std::filesystem::is_directory(path, error) && std::filesystem::is_empty(path, error))) {
-    return absl::AlreadyExistsError(absl::StrCat(path, " is there already and is no empty folder"));
+    return absl::AlreadyExistsError(absl::StrCat(path, " already exists and is not an empty folder"));
   }
   const Survey survey = SurveyDataset(dataset, options.threads);
   RETURN_IF_ERROR(CheckSound(survey, dataset.path(), "unpacked", options.skip_damaged));
-  if (survey.images == 0) return absl::DataLossError(absl::StrCat(dataset.path(), " has no image that is not damaged"));
+  if (survey.images == 0) return absl::DataLossError(absl::StrCat(dataset.path(), " has no undamaged image"));
 
   PackReport report{
       .classes = dataset.classes(), .images = survey.images, .bytes = survey.bytes, .left_out = survey.damaged};
@@ -92,7 +93,7 @@ absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const st
   for (int64_t i = 0; i < dataset.samples(); ++i) {
     if (survey.labels[i] < 0) continue;
     RETURN_IF_ERROR(dataset.ReadEncoded(i, &sample));
-    const char* suffix = absl::StartsWith(sample.image(), "\x89PNG") ? "png" : "jpg";
+    const char* suffix = IsPng(sample.image()) ? "png" : "jpg";
     RETURN_IF_ERROR(
         folder.Write(absl::StrFormat("%s/%08d.%s", SeedFolderName(sample.label), i, suffix), sample.image()));
   }

@@ -1,69 +1,13 @@
-#include "worker/data/testing/testing.h"
-
-#include <jpeglib.h>
-#include <png.h>
+#include "worker/data/testing/test_images.h"
 
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
-#include "absl/strings/str_cat.h"
-#include "worker/data/formats/record_header.h"
-#include "worker/data/formats/record_writer.h"
+// jpeglib.h relies on the three headers before it.
+#include <jpeglib.h>
+#include <png.h>
 
 namespace arcshard::worker {
-namespace {
-
-constexpr uint32_t kMagic = 0xced7230a;
-
-std::string Bytes32(uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), 4); }
-
-}  // namespace
-
-TestFolder::TestFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "arcshard_data_XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) std::abort();
-  path_ = name;
-}
-
-TestFolder::~TestFolder() { std::filesystem::remove_all(path_); }
-
-std::string TestFolder::Path(absl::string_view name) const { return absl::StrCat(path_, "/", name); }
-
-std::string TestFolder::Write(absl::string_view name, absl::string_view bytes) const {
-  const std::string path = Path(name);
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return path;
-}
-
-void TestRecords::AddPart(uint32_t flag, absl::string_view payload) {
-  absl::StrAppend(&rec, Bytes32(kMagic), Bytes32(flag << 29 | static_cast<uint32_t>(payload.size())), payload);
-  rec.append((4 - payload.size() % 4) % 4, '\0');
-}
-
-void TestRecords::AddIndexLine(int64_t number, int64_t offset) { absl::StrAppend(&idx, number, "\t", offset, "\n"); }
-
-void TestRecords::Add(int64_t number, absl::string_view payload) {
-  AddIndexLine(number, static_cast<int64_t>(rec.size()));
-  AppendRecord(payload, &rec);
-}
-
-void TestRecords::WriteTo(const TestFolder& folder, int64_t classes) const {
-  folder.Write("train.rec", rec);
-  folder.Write("train.idx", idx);
-  folder.Write("property", absl::StrCat(classes, ",8,8\n"));
-}
-
-std::string RecordWithLabels(const std::vector<float>& labels, absl::string_view encoded) {
-  return absl::StrCat(LabelsRecordHeader(labels, 0), encoded);
-}
-
-std::string ImageRecord(float label, absl::string_view encoded) {
-  return absl::StrCat(ImageRecordHeader(label, 0), encoded);
-}
 
 Image PatternImage(int width, int height, int shade) {
   Image image;

@@ -1,9 +1,10 @@
-#include "worker/data/formats/record_file.h"
+#include "worker/data/recordio/record_file.h"
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_records.h"
 
 namespace arcshard::worker {
 namespace {

@@ -1,29 +1,27 @@
-#include "worker/data/formats/record_file.h"
+#include "worker/data/recordio/record_file.h"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <cstddef>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "worker/data/recordio/record_part.h"
 
 namespace arcshard::worker {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "RecordIO is little endian and read as it lies");
+using Flag = RecordPartFlag;
 
-constexpr uint32_t kMagic = 0xced7230a;
-constexpr int64_t kHeaderBytes = 8;
-enum PartFlag : uint32_t { kWhole = 0, kFirst = 1, kMiddle = 2, kLast = 3 };
+constexpr int64_t kHeaderBytes = kRecordPartHeaderBytes;
 
 struct IndexLine {
   int64_t number;
   int64_t offset;
 };
 
-// Parses "number <blanks> offset" and moves `text` behind the line's end.
+// Parses "number <blanks> offset" and moves `text` past the end of the line.
 bool ParseLine(const char** text, const char* end, IndexLine* line) {
   const auto skip_blanks = [&] {
     while (*text != end && (**text == ' ' || **text == '\t' || **text == '\r')) ++*text;
@@ -79,7 +77,7 @@ absl::Status RecordFile::LoadIndex(const std::string& idx_path) {
       return absl::InvalidArgumentError(absl::StrCat(idx_path, " names record ", lines[i].number, " twice"));
     }
   }
-  // Ascending and distinct from 0 on: the last one tells whether any is left out.
+  // The numbers are distinct and ascend from 0 or more, so the last one shows whether any is missing.
   const bool dense = lines.back().number == static_cast<int64_t>(lines.size()) - 1;
   offsets_.reserve(lines.size());
   if (!dense) numbers_.reserve(lines.size());
@@ -112,23 +110,23 @@ absl::Status RecordFile::Read(int64_t number, std::string* payload) const {
       return loss("cut off: a part's header at offset ", offset, " passes the end at ", file_size());
     }
     RETURN_IF_ERROR(file_.ReadAt(offset, absl::MakeSpan(reinterpret_cast<std::byte*>(header), kHeaderBytes)));
-    if (header[0] != kMagic) return loss("no record begins at offset ", offset, " (magic number missing)");
-    const uint32_t flag = header[1] >> 29;
-    const int64_t length = header[1] & ((1u << 29) - 1);
-    if (first ? flag != kWhole && flag != kFirst : flag != kMiddle && flag != kLast) {
-      return loss("the part at offset ", offset, " has flag ", flag, ", which can't stand ",
-                  first ? "first" : "behind another");
+    if (header[0] != kRecordMagic) return loss("no record begins at offset ", offset, " (magic number missing)");
+    const auto flag = static_cast<Flag>(header[1] >> kRecordLengthBits);
+    const int64_t length = header[1] & ((1u << kRecordLengthBits) - 1);
+    if (first ? flag != Flag::kWhole && flag != Flag::kFirst : flag != Flag::kMiddle && flag != Flag::kLast) {
+      return loss("the part at offset ", offset, " has flag ", static_cast<uint32_t>(flag), ", which can't ",
+                  first ? "begin a record" : "follow another part");
     }
     const int64_t padded = (length + 3) / 4 * 4;
     if (padded > file_size() - offset - kHeaderBytes) {
       return loss("cut off: ", length, " bytes at offset ", offset + kHeaderBytes, " pass the end at ", file_size());
     }
-    if (!first) payload->append(reinterpret_cast<const char*>(&kMagic), sizeof(kMagic));
+    if (!first) payload->append(reinterpret_cast<const char*>(&kRecordMagic), sizeof(kRecordMagic));
     const size_t before = payload->size();
     payload->resize(before + length);
     RETURN_IF_ERROR(file_.ReadAt(offset + kHeaderBytes,
                                  absl::MakeSpan(reinterpret_cast<std::byte*>(payload->data()) + before, length)));
-    if (flag == kWhole || flag == kLast) return absl::OkStatus();
+    if (flag == Flag::kWhole || flag == Flag::kLast) return absl::OkStatus();
     offset += kHeaderBytes + padded;
   }
 }

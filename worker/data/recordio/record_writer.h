@@ -11,25 +11,26 @@
 
 namespace arcshard::worker {
 
-// A record's payload must be shorter: its length has 29 bits.
+// Payloads are shorter than this, because the length of a part has 29 bits.
 constexpr size_t kMaxRecordBytes = size_t{1} << 29;
 
-// Appends the parts of one record (record_file.h) to `rec`, as dmlc's writer does.
+// Splits a record into parts (record_file.h) as dmlc's writer does, and appends them to `rec`.
 void AppendRecord(absl::string_view payload, std::string* rec);
 
-// Writes the files of a RecordFile. Both appear whole, with Commit, or not at all. Not thread-safe.
+// Writes the two files of a RecordFile. They appear at Commit; without it neither does. Not thread-safe.
 class RecordWriter {
  public:
-  // Errors as of AtomicFile::Create.
+  // Errors are AtomicFile::Create's.
   static absl::StatusOr<RecordWriter> Create(const std::string& rec_path, const std::string& idx_path);
 
-  // InvalidArgument: kMaxRecordBytes or more. Others as of AtomicFile::Append.
+  // InvalidArgument: the payload has kMaxRecordBytes or more. Other errors are AtomicFile::Append's.
   absl::Status Add(int64_t number, absl::string_view payload);
 
-  // First the index, then the records: where there is a .rec, it is complete. Call once, last.
+  // Commits the index before the records, so that a .rec file always has a complete index. Call it once, last.
   absl::Status Commit();
 
-  int64_t bytes() const { return bytes_; }  // of the .rec so far
+  // The size of the .rec file so far.
+  int64_t bytes() const { return bytes_; }
 
  private:
   RecordWriter(AtomicFile rec, AtomicFile idx) : rec_(std::move(rec)), idx_(std::move(idx)) {}

@@ -1,4 +1,4 @@
-#include "worker/data/formats/record_header.h"
+#include "worker/data/recordio/record_header.h"
 
 #include <bit>
 #include <cstring>
@@ -6,7 +6,8 @@
 namespace arcshard::worker {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "records are little endian and read as they lie");
+static_assert(std::endian::native == std::endian::little,
+              "records are little endian, and their fields are copied as they are");
 
 constexpr size_t kHeaderBytes = 24;  // flag, label, id, id2
 

@@ -1,23 +1,23 @@
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
-// jpeglib.h relies on the two before it.
+// jpeglib.h relies on the two headers before it, and jerror.h on jpeglib.h.
 #include <jpeglib.h>
-// And this one on jpeglib.h.
+//
 #include <jerror.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "worker/data/images/image.h"
+#include "worker/data/images/image_decode.h"
 
 namespace arcshard::worker {
 namespace {
 
-// A progressive file may hold any number of scans over a large image: it would take minutes to decode a few kilobytes.
+// A progressive file of a few kilobytes may have so many scans of a large image that decoding it takes minutes.
 constexpr int kMaxScans = 500;
 
-// libjpeg reports errors by a callback that must not return. It leaves by longjmp, so the functions that call into
-// libjpeg below keep nothing that needs a destructor.
+// libjpeg reports errors by a callback that must not return. Ours leaves by longjmp, so the functions below that call
+// libjpeg have no objects with destructors.
 struct JpegDecoder {
   jpeg_decompress_struct info;
   jpeg_error_mgr errors;
@@ -32,7 +32,7 @@ struct JpegDecoder {
   std::longjmp(decoder->escape, 1);
 }
 
-// A warning is where libjpeg goes on with grey pixels in place of what is missing.
+// After some warnings libjpeg continues with grey pixels in place of missing ones. Those warnings are errors here.
 void OnMessage(j_common_ptr info, int level) {
   if (level >= 0) return;
   switch (info->err->msg_code) {
@@ -42,7 +42,7 @@ void OnMessage(j_common_ptr info, int level) {
     case JWRN_JPEG_EOF:
     case JWRN_MUST_RESYNC:
       Escape(info);
-    default:  // surplus bytes, odd version numbers: the pixels are whole
+    default:  // surplus bytes or odd version numbers: all pixels are there
       return;
   }
 }
@@ -66,7 +66,7 @@ bool Begin(JpegDecoder* decoder, const unsigned char* bytes, unsigned long size)
   info.progress = &decoder->progress;
   jpeg_mem_src(&info, bytes, size);
   jpeg_read_header(&info, TRUE);
-  info.out_color_space = JCS_RGB;  // from grey and YCbCr; libjpeg refuses CMYK here
+  info.out_color_space = JCS_RGB;  // converts grey and YCbCr; libjpeg refuses CMYK
   return true;
 }
 

@@ -1,4 +1,4 @@
-#include "worker/data/formats/record_writer.h"
+#include "worker/data/recordio/record_writer.h"
 
 #include <filesystem>
 #include <vector>
@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/formats/record_file.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/recordio/record_file.h"
+#include "worker/data/testing/test_folder.h"
 
 namespace arcshard::worker {
 namespace {
@@ -54,10 +54,10 @@ TEST(RecordWriterTest, ARecordThatItsLengthCannotNameIsRefused) {
   const TestFolder folder;
   auto writer = RecordWriter::Create(folder.Path("a.rec"), folder.Path("a.idx"));
   const std::string memory(16, '\0');
-  // The size alone is looked at.
+  // Only the size is checked.
   const absl::Status status = writer->Add(7, absl::string_view(memory.data(), kMaxRecordBytes));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(status.message(), "record 7 has 536870912 bytes; a RecordIO file holds at most 536870911 a record");
+  EXPECT_EQ(status.message(), "record 7 has 536870912 bytes; a record of a RecordIO file has at most 536870911");
 }
 
 }  // namespace

@@ -6,13 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "worker/data/images/image.h"
+#include "worker/data/images/image_decode.h"
 
 namespace arcshard::worker {
 namespace {
 
-// As with libjpeg: errors leave by longjmp, so the functions that call into libpng keep nothing that needs a
-// destructor.
+// Errors leave libpng by longjmp, as in image_decode_jpeg.cc, so the functions below that call libpng have no objects
+// with destructors.
 struct PngDecoder {
   png_structp png = nullptr;
   png_infop info = nullptr;
@@ -47,7 +47,7 @@ bool Begin(PngDecoder* decoder) {
   if (decoder->info == nullptr) return false;
   png_set_read_fn(png, decoder, ReadBytes);
   png_set_user_limits(png, kMaxImageSide, kMaxImageSide);
-  png_set_chunk_malloc_max(png, 8 << 20);  // of compressed text and profiles, which nobody reads
+  png_set_chunk_malloc_max(png, 8 << 20);  // limits compressed texts and profiles, which are not used
   png_read_info(png, decoder->info);
 
   png_set_expand(png);  // palettes and fewer than 8 bits

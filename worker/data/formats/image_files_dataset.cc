@@ -1,6 +1,7 @@
-#include "worker/data/images/image_files.h"
+#include "worker/data/formats/image_files_dataset.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "common/base/status_macros.h"
@@ -10,8 +11,7 @@
 namespace arcshard::worker {
 namespace {
 
-// Raw pixels of the largest image that is decoded, at 16 bits and with alpha, are half of it. A record holds less than
-// 2^29 bytes.
+// Twice the raw pixels, at 16 bits and with alpha, of the largest image that is decoded.
 constexpr uint64_t kMaxFileBytes = uint64_t{1} << 28;
 
 }  // namespace

@@ -1,15 +1,15 @@
-#include "worker/data/images/image.h"
+#include "worker/data/images/image_decode.h"
 
 #include <png.h>
 
-#include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_images.h"
 
 namespace arcshard::worker {
 namespace {
@@ -134,73 +134,6 @@ TEST(DecodeImageTest, AnImageAboveTheLimitsIsRefusedBeforeItsMemoryIsTaken) {
   const std::string row(4100, '\x55');
   status = DecodeImage(EncodePng(4100, 4100, {PNG_COLOR_TYPE_GRAY, 8}, std::vector<std::string>(4100, row)), &decoded);
   EXPECT_THAT(std::string(status.message()), HasSubstr("4100 × 4100"));
-}
-
-// The definition, pixel by pixel, in double: weights of a triangle as wide as a target pixel, at least 1.
-double ReferencePixel(const Image& from, int side, int x, int y, int channel) {
-  const auto weight = [&](int size, int target, int source) {
-    const double scale = static_cast<double>(size) / side;
-    return std::max(0.0, 1 - std::abs(source + 0.5 - (target + 0.5) * scale) / std::max(1.0, scale));
-  };
-  double sum = 0, weights = 0;
-  for (int v = 0; v < from.height; ++v) {
-    for (int u = 0; u < from.width; ++u) {
-      const double w = weight(from.width, x, u) * weight(from.height, y, v);
-      sum += w * from.row(v)[3 * u + channel];
-      weights += w;
-    }
-  }
-  return sum / weights;
-}
-
-TEST(ResizerTest, EveryPixelIsTheWeightedMeanOfItsFootprint) {
-  Resizer resizer;
-  Image resized;
-  for (const auto& [width, height, side] : {std::array{20, 31, 9}, {7, 5, 16}, {12, 40, 12}, {3, 1, 4}, {64, 64, 1}}) {
-    const Image image = PatternImage(width, height, 5);
-    resizer.Resize(image, side, &resized);
-    ASSERT_EQ(resized.pixels.size(), size_t{3} * side * side);
-    for (int y = 0; y < side; ++y) {
-      for (int x = 0; x < side; ++x) {
-        // Each of the two passes rounds by at most a half.
-        for (int c = 0; c < 3; ++c) EXPECT_NEAR(resized.row(y)[3 * x + c], ReferencePixel(image, side, x, y, c), 1.01);
-      }
-    }
-  }
-}
-
-TEST(ResizerTest, OneColourStaysThatColour) {
-  Image image;
-  image.Resize(37, 23);
-  std::fill(image.pixels.begin(), image.pixels.end(), 255);
-  Resizer resizer;
-  Image resized;
-  for (const int side : {5, 32, 112}) {
-    resizer.Resize(image, side, &resized);
-    EXPECT_THAT(resized.pixels, Each(255));
-  }
-}
-
-TEST(ImageReaderTest, ResizesOnlyWhatHasAnotherSize) {
-  ImageReader reader;
-  const Image* image = nullptr;
-  const Image pattern = PatternImage(16, 16, 1);
-  ASSERT_TRUE(reader.Read(EncodePng(pattern), 16, &image).ok());
-  EXPECT_EQ(image->pixels, pattern.pixels);
-  ASSERT_TRUE(reader.Read(EncodePng(pattern), 8, &image).ok());
-  EXPECT_EQ(image->width, 8);
-  ASSERT_TRUE(reader.Read(EncodePng(PatternImage(16, 12, 1)), 16, &image).ok());
-  EXPECT_EQ(image->height, 16);
-  EXPECT_FALSE(reader.Read("neither", 16, &image).ok());
-}
-
-TEST(NormalizeImageTest, ChannelsBecomePlanes) {
-  Image image;
-  image.Resize(2, 1);
-  image.pixels = {0, 10, 20, 30, 40, 50};
-  float planes[6];
-  NormalizeImage(image, {.mean = 10, .std = 5}, planes);
-  EXPECT_THAT(planes, ElementsAre(-2, 4, 0, 6, 2, 8));
 }
 
 }  // namespace

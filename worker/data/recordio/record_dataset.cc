@@ -1,10 +1,11 @@
-#include "worker/data/formats/record_dataset.h"
+#include "worker/data/recordio/record_dataset.h"
 
+#include <cassert>
 #include <cmath>
 
 #include "common/base/status_macros.h"
 #include "worker/data/formats/property.h"
-#include "worker/data/formats/record_header.h"
+#include "worker/data/recordio/record_header.h"
 
 namespace arcshard::worker {
 
@@ -27,16 +28,16 @@ absl::Status RecordDataset::FindImages() {
   RETURN_IF_ERROR(records_->Read(0, &payload));
   RecordHeader header;
   if (!header.Parse(payload)) {
-    return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " has no whole header"));
+    return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " is shorter than its header"));
   }
   if (header.labels == 0 || header.end < payload.size()) return absl::OkStatus();
 
   const float first_identity = header.label;
   if (header.labels < 2 || !(first_identity >= 2) || first_identity > 0x1p53f ||
       std::floor(first_identity) != first_identity || !(header.second_label >= first_identity)) {
-    return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " is a header of ", header.labels,
-                                                   " labels, the first ", header.label,
-                                                   ", which is not the range of the identity records"));
+    return absl::InvalidArgumentError(absl::StrCat("record 0 of ", path(), " is a header with ", header.labels,
+                                                   " labels, of which the first is ", header.label,
+                                                   "; they are not a range of identity records"));
   }
   first_ = 1;
   samples_ = static_cast<int64_t>(first_identity) - 1;
@@ -70,11 +71,12 @@ absl::Status RecordDataset::FindLastImage() {
 }
 
 absl::Status RecordDataset::ReadEncoded(int64_t sample, EncodedSample* encoded) const {
+  assert(sample >= 0 && sample < samples_);
   RETURN_IF_ERROR(records_->Read(record(sample), &encoded->payload));
   RecordHeader header;
   if (!header.Parse(encoded->payload)) {
     return absl::DataLossError(
-        absl::StrCat(NameOf(sample), ": ", encoded->payload.size(), " bytes are shorter than the record's own header"));
+        absl::StrCat(NameOf(sample), ": ", encoded->payload.size(), " bytes are fewer than the record's header needs"));
   }
   if (!(header.label >= 0) || std::floor(header.label) != header.label ||
       header.label >= static_cast<double>(classes_)) {

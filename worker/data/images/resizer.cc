@@ -1,33 +1,16 @@
-#include "worker/data/images/image.h"
+#include "worker/data/images/resizer.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "common/base/status_macros.h"
-
 namespace arcshard::worker {
-
-absl::Status CheckImageSize(int64_t width, int64_t height) {
-  if (width < 1 || height < 1 || width > kMaxImageSide || height > kMaxImageSide || width * height > kMaxImagePixels) {
-    return absl::DataLossError(absl::StrCat("an image of ", width, " × ", height, " pixels; at most ", kMaxImageSide,
-                                            " a side and ", kMaxImagePixels, " in all are read"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status DecodeImage(absl::string_view encoded, Image* image) {
-  if (absl::StartsWith(encoded, "\xff\xd8\xff")) return DecodeJpeg(encoded, image);
-  if (absl::StartsWith(encoded, "\x89PNG\r\n\x1a\n")) return DecodePng(encoded, image);
-  return absl::DataLossError(absl::StrCat("neither JPEG nor PNG (", encoded.size(), " bytes)"));
-}
 
 void Resizer::SetTaps(int from_size, int to_size) {
   taps_.clear();
   weights_.clear();
   const double scale = static_cast<double>(from_size) / to_size;
-  const double radius = std::max(scale, 1.0);  // of the triangle, in source pixels
+  const double radius = std::max(scale, 1.0);  // the radius of the triangle, in source pixels
   for (int i = 0; i < to_size; ++i) {
     const double center = (i + 0.5) * scale;
     Taps taps;
@@ -44,6 +27,7 @@ void Resizer::SetTaps(int from_size, int to_size) {
 }
 
 void Resizer::Resize(const Image& from, int side, Image* to) {
+  assert(&from != to && side > 0 && from.width > 0 && from.height > 0);
   // Both passes round to 8 bits, as Pillow's do.
   const auto round = [](float value) { return static_cast<uint8_t>(std::clamp(value + 0.5f, 0.0f, 255.0f)); };
 
@@ -73,27 +57,6 @@ void Resizer::Resize(const Image& from, int side, Image* to) {
       for (int x = 0; x < 3 * side; ++x) sums_[x] += weight * in[x];
     }
     std::transform(sums_.begin(), sums_.end(), to->row(y), round);
-  }
-}
-
-absl::Status ImageReader::Read(absl::string_view encoded, int side, const Image** image) {
-  RETURN_IF_ERROR(DecodeImage(encoded, &decoded_));
-  if (decoded_.width == side && decoded_.height == side) {
-    *image = &decoded_;
-    return absl::OkStatus();
-  }
-  resizer_.Resize(decoded_, side, &resized_);
-  *image = &resized_;
-  return absl::OkStatus();
-}
-
-void NormalizeImage(const Image& image, const Normalization& normalization, float* planes) {
-  const size_t plane = size_t(image.width) * image.height;
-  const float factor = 1 / normalization.std;
-  const float offset = -normalization.mean * factor;
-  const uint8_t* in = image.pixels.data();
-  for (size_t i = 0; i < plane; ++i, in += 3) {
-    for (int c = 0; c < 3; ++c) planes[c * plane + i] = in[c] * factor + offset;
   }
 }
 

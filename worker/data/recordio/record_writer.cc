@@ -1,22 +1,21 @@
-#include "worker/data/formats/record_writer.h"
+#include "worker/data/recordio/record_writer.h"
 
-#include <bit>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "worker/data/recordio/record_part.h"
 
 namespace arcshard::worker {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "RecordIO is little endian and written as it lies");
+using Flag = RecordPartFlag;
 
-constexpr uint32_t kMagic = 0xced7230a;
 constexpr size_t kFlushBytes = size_t{1} << 20;
-enum PartFlag : uint32_t { kWhole = 0, kFirst = 1, kMiddle = 2, kLast = 3 };
 
-void AppendPart(PartFlag flag, absl::string_view part, std::string* rec) {
-  const uint32_t header[2] = {kMagic, uint32_t{flag} << 29 | static_cast<uint32_t>(part.size())};
+void AppendPart(Flag flag, absl::string_view part, std::string* rec) {
+  const uint32_t header[2] = {kRecordMagic,
+                              static_cast<uint32_t>(flag) << kRecordLengthBits | static_cast<uint32_t>(part.size())};
   rec->append(reinterpret_cast<const char*>(header), sizeof(header));
   rec->append(part.data(), part.size());
   rec->append((4 - part.size() % 4) % 4, '\0');
@@ -25,16 +24,16 @@ void AppendPart(PartFlag flag, absl::string_view part, std::string* rec) {
 }  // namespace
 
 void AppendRecord(absl::string_view payload, std::string* rec) {
-  // A reader that looks for the next record finds it by the magic number, which must not stand elsewhere.
+  // Readers that search for the next record look for the magic number, so it must not occur inside a part.
   size_t begin = 0;
   bool whole = true;
   for (size_t i = 0; i + 4 <= payload.size(); i += 4) {
-    if (std::memcmp(payload.data() + i, &kMagic, 4) != 0) continue;
-    AppendPart(whole ? kFirst : kMiddle, payload.substr(begin, i - begin), rec);
+    if (std::memcmp(payload.data() + i, &kRecordMagic, 4) != 0) continue;
+    AppendPart(whole ? Flag::kFirst : Flag::kMiddle, payload.substr(begin, i - begin), rec);
     whole = false;
     begin = i + 4;
   }
-  AppendPart(whole ? kWhole : kLast, payload.substr(begin), rec);
+  AppendPart(whole ? Flag::kWhole : Flag::kLast, payload.substr(begin), rec);
 }
 
 absl::StatusOr<RecordWriter> RecordWriter::Create(const std::string& rec_path, const std::string& idx_path) {
@@ -46,8 +45,8 @@ absl::StatusOr<RecordWriter> RecordWriter::Create(const std::string& rec_path, c
 absl::Status RecordWriter::Add(int64_t number, absl::string_view payload) {
   if (payload.size() >= kMaxRecordBytes) {
     return absl::InvalidArgumentError(absl::StrCat("record ", number, " has ", payload.size(),
-                                                   " bytes; a RecordIO file holds at most ", kMaxRecordBytes - 1,
-                                                   " a record"));
+                                                   " bytes; a record of a RecordIO file has at most ",
+                                                   kMaxRecordBytes - 1));
   }
   absl::StrAppend(&idx_buffer_, number, "\t", bytes_, "\n");
   const size_t before = rec_buffer_.size();

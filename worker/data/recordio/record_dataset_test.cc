@@ -1,4 +1,4 @@
-#include "worker/data/formats/record_dataset.h"
+#include "worker/data/recordio/record_dataset.h"
 
 #include <limits>
 
@@ -6,7 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing/testing.h"
+#include "worker/data/testing/test_folder.h"
+#include "worker/data/testing/test_records.h"
 
 namespace arcshard::worker {
 namespace {
@@ -15,7 +16,7 @@ using ::testing::HasSubstr;
 
 class RecordDatasetTest : public ::testing::Test {
  protected:
-  // Writes what the writer has and opens it.
+  // Writes the records of writer_ to the folder and opens it.
   absl::StatusOr<std::unique_ptr<RecordDataset>> Open(int64_t property_classes = 3, int64_t classes = 0) {
     writer_.WriteTo(folder_, property_classes);
     return RecordDataset::Open(folder_.path(), classes);
@@ -65,7 +66,7 @@ TEST_F(RecordDatasetTest, WithoutAHeaderRecordEveryRecordIsAnImage) {
   ASSERT_TRUE((*dataset)->ReadEncoded(0, &sample).ok());
   EXPECT_EQ(sample.label, 2);
   ASSERT_TRUE((*dataset)->ReadEncoded(1, &sample).ok());
-  EXPECT_EQ(sample.label, 1) << "the first of the labels behind the header";
+  EXPECT_EQ(sample.label, 1) << "the first of the labels after the header";
   EXPECT_EQ(sample.image(), "image 7");
   EXPECT_EQ((*dataset)->record(1), 7);
 }
@@ -145,7 +146,7 @@ TEST_F(RecordDatasetTest, ARecordShorterThanItsHeaderIsDataLoss) {
   EXPECT_EQ((*dataset)->ReadEncoded(2, &sample).code(), absl::StatusCode::kDataLoss);
 }
 
-// The checked-in sets: 12 kinds of groceries as JPEG, 964 characters as PNG.
+// The two sets in examples/: 12 kinds of groceries as JPEG, 964 characters as PNG.
 TEST(CheckedInRecordsTest, GroceryAndOmniglotAreReadWhole) {
   struct Case {
     std::string folder;

@@ -1,0 +1,24 @@
+#include "worker/data/images/image_decode.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace arcshard::worker {
+
+absl::Status CheckImageSize(int64_t width, int64_t height) {
+  if (width < 1 || height < 1 || width > kMaxImageSide || height > kMaxImageSide || width * height > kMaxImagePixels) {
+    return absl::DataLossError(absl::StrCat("an image of ", width, " × ", height, " pixels; at most ", kMaxImageSide,
+                                            " a side and ", kMaxImagePixels, " in all are read"));
+  }
+  return absl::OkStatus();
+}
+
+bool IsPng(absl::string_view encoded) { return absl::StartsWith(encoded, "\x89PNG\r\n\x1a\n"); }
+
+absl::Status DecodeImage(absl::string_view encoded, Image* image) {
+  if (absl::StartsWith(encoded, "\xff\xd8\xff")) return DecodeJpeg(encoded, image);
+  if (IsPng(encoded)) return DecodePng(encoded, image);
+  return absl::DataLossError(absl::StrCat("neither JPEG nor PNG (", encoded.size(), " bytes)"));
+}
+
+}  // namespace arcshard::worker

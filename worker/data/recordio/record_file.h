@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/io/file.h"
+#include "worker/data/formats/fingerprint.h"
+
+namespace arcshard::worker {
+
+// A dmlc RecordIO file with its index, as MXNet's MXIndexedRecordIO writes them.
+//
+//   NAME.rec   records, each of one or several parts:
+//              magic 0xced7230a | flag << 29 | length | payload | padding to 4 bytes      (little endian)
+//              Flag 0 marks a whole record; 1, 2 and 3 mark its first, a middle and its last part. The writer splits a
+//              payload where the magic occurs in it at a multiple of 4 and drops those 4 bytes; the reader restores
+//              them.
+//   NAME.idx   a line "number <tab> offset" for each record
+//
+// Thread-safe.
+class RecordFile {
+ public:
+  // Checks every offset of the index and reads the record with the largest one, so that a .rec file that was truncated
+  // at any length is refused. NotFound: one of the files is missing. FailedPrecondition: one is not a file.
+  // InvalidArgument: a line of the index is not a pair of numbers, a number occurs twice, or the index is empty.
+  // OutOfRange: an offset is past the end of the .rec file. DataLoss: the last record is truncated.
+  static absl::StatusOr<std::unique_ptr<RecordFile>> Open(const std::string& rec_path, const std::string& idx_path);
+
+  // Reads the record's payload, all parts joined, into `payload`, whose memory is reused. NotFound: the index has no
+  // such number. DataLoss: the bytes are not a record (the message names file, record and offset). Unavailable: the
+  // device failed, or the file was truncated after Open.
+  absl::Status Read(int64_t number, std::string* payload) const;
+
+  const std::string& path() const { return file_.path(); }
+  int64_t size() const { return static_cast<int64_t>(offsets_.size()); }
+  // The i-th smallest record number; i in [0, size()).
+  int64_t number(int64_t i) const { return numbers_.empty() ? i : numbers_[i]; }
+  bool Contains(int64_t number) const { return Find(number) >= 0; }
+  // A hash of all numbers and offsets.
+  uint64_t fingerprint() const { return fingerprint_.value(); }
+
+ private:
+  explicit RecordFile(ReadableFile file) : file_(std::move(file)) {}
+  absl::Status LoadIndex(const std::string& idx_path);
+  // The index of record `number` in offsets_, or -1.
+  int64_t Find(int64_t number) const;
+  int64_t file_size() const { return static_cast<int64_t>(file_.size()); }
+
+  const ReadableFile file_;
+  std::vector<int64_t> offsets_;  // in the order of the record numbers
+  std::vector<int64_t> numbers_;  // ascending; empty if they are 0, 1, 2, ..., as usual, which halves the memory
+  Fingerprint fingerprint_;
+};
+
+}  // namespace arcshard::worker
