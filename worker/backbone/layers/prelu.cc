@@ -1,39 +1,62 @@
 #include "worker/backbone/layers/prelu.h"
 
+#include <string>
+#include <utility>
+
 #include "ATen/ops/prelu.h"
 #include "ATen/ops/threshold_backward.h"
-#include "torch/csrc/autograd/custom_function.h"
+#include "c10/core/GradMode.h"
+#include "torch/csrc/autograd/function.h"
 
 namespace arcshard::worker {
 namespace {
 
-using torch::autograd::AutogradContext;
+using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
-struct PReluFunction : torch::autograd::Function<PReluFunction> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& slope) {
-    context->save_for_backward({x, slope});
-    return at::prelu(x, slope.to(x.scalar_type()));
+// The node of autograd's graph. It derives from Node, because the templates of torch::autograd::Function take five
+// times as long to compile.
+class PReluBackward final : public torch::autograd::Node {
+ public:
+  PReluBackward(const at::Tensor& x, const at::Tensor& slope)
+      : Node(torch::autograd::collect_next_edges(x, slope)),
+        x_(x, /*is_output=*/false),
+        slope_(slope, /*is_output=*/false) {}
+
+  std::string name() const override { return "PReluBackward"; }
+  void release_variables() override {
+    x_.reset_data();
+    slope_.reset_data();
   }
 
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const variable_list saved = context->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    const at::Tensor& slope = saved[1];
-    // The gradient where x > 0, and what is left of it elsewhere.
-    at::Tensor dx = at::threshold_backward(gradients[0], x, 0);
-    at::Tensor negative = gradients[0].sub(dx);
+  // gradients: one, with respect to the result. Returns those with respect to x and slope.
+  variable_list apply(variable_list&& gradients) override {
+    const at::Tensor& gradient = gradients[0];
+    if (!gradient.defined()) return variable_list(2);
+    const at::Tensor x = x_.unpack(), slope = slope_.unpack();
+    // The gradient where x > 0, and the rest of it, where x <= 0.
+    at::Tensor dx = at::threshold_backward(gradient, x, 0);
+    at::Tensor negative = gradient.sub(dx);
     dx.addcmul_(negative, slope.to(x.scalar_type()).view({1, -1, 1, 1}));
-    if (!context->needs_input_grad(1)) return {dx, at::Tensor()};
+    if (!task_should_compute_output(1)) return {dx, at::Tensor()};
     negative.mul_(x);
     const at::Tensor d_slope = slope.numel() == 1 ? negative.sum(at::kFloat).view({1})
                                                   : negative.sum({0, 2, 3}, /*keepdim=*/false, at::kFloat);
     return {dx, d_slope};
   }
+
+ private:
+  SavedVariable x_, slope_;
 };
 
 }  // namespace
 
-at::Tensor ApplyPRelu(const at::Tensor& x, const at::Tensor& slope) { return PReluFunction::apply(x, slope); }
+at::Tensor ApplyPRelu(const at::Tensor& x, const at::Tensor& slope) {
+  const bool needs_graph = c10::GradMode::is_enabled() && (x.requires_grad() || slope.requires_grad());
+  c10::NoGradGuard no_grad;
+  at::Tensor y = at::prelu(x, slope.to(x.scalar_type()));
+  if (needs_graph) torch::autograd::create_gradient_edge(y, c10::make_intrusive<PReluBackward>(x, slope));
+  return y;
+}
 
 }  // namespace arcshard::worker
