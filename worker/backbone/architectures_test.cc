@@ -18,7 +18,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Counts at 112×112, D = 512, as PyTorch gives them (tests/reference/make_backbone_case.py prints some).
+// PyTorch's counts at 112×112 and D = 512 (tests/reference/make_backbone_case.py prints some of them).
 struct Counts {
   const char* name;
   size_t keys;
@@ -33,7 +33,7 @@ TEST_P(Architectures, HaveTheKeysAndParametersOfTheirDefinition) {
   int64_t parameters = 0;
   for (const NamedTensor& parameter : (*backbone)->parameters()) parameters += parameter.tensor.numel();
   for (const NamedTensor& named : (*backbone)->state_dict()) {
-    if (named.name == "features.weight") parameters += 512;  // PyTorch counts it, though it is frozen
+    if (named.name == "features.weight") parameters += 512;  // PyTorch's count includes it, though it is frozen
   }
   EXPECT_EQ((*backbone)->state_dict().size(), GetParam().keys);
   EXPECT_EQ(parameters, GetParam().parameters);
@@ -111,8 +111,8 @@ TEST(FaceResNet, HasIResNetsNamesButNoBatchNormBehindTheLinearLayerAndOneSlopePe
   }
 }
 
-// MXNet's Xavier(rnd_type="gaussian", factor_type="out", magnitude=2), and what InsightFace's mobilefacenet is drawn
-// by.
+// The distribution of MXNet's Xavier(rnd_type="gaussian", factor_type="out", magnitude=2), which InsightFace's
+// mobilefacenet uses too.
 TEST(FirstWeights, OfFaceResNetAndMobileFaceNetHaveTheDeviationOfTheFanOutAndBiasesOfZero) {
   for (const char* name : {"faceresnet18", "mobilefacenet"}) {
     const auto backbone = CreateBackbone({.name = name, .width = 16, .image_size = 16, .embedding_size = 64});
@@ -124,7 +124,7 @@ TEST(FirstWeights, OfFaceResNetAndMobileFaceNetHaveTheDeviationOfTheFanOutAndBia
         EXPECT_TRUE(tensor.eq(first).all().item<bool>()) << named.name;
       } else {
         const double fan_out = tensor.dim() == 4 ? tensor.size(0) * tensor.size(2) * tensor.size(3) : tensor.size(0);
-        const double noise = 5 / std::sqrt(2.0 * tensor.numel());  // of a sample deviation, five standard deviations
+        const double noise = 5 / std::sqrt(2.0 * tensor.numel());  // five standard deviations of a sample's deviation
         EXPECT_NEAR(tensor.square().mean().sqrt().item<double>() / std::sqrt(2 / fan_out), 1, noise) << named.name;
       }
     }
@@ -187,7 +187,7 @@ TEST(IResNet, OptionsOutOfRangeAreRefusedWithWhatIsAllowed) {
   EXPECT_THAT(message({.name = "iresnet18", .width = 0}), HasSubstr("width is 0"));
   EXPECT_THAT(message({.name = "iresnet18", .embedding_size = -1}), HasSubstr("embedding size is -1"));
   EXPECT_THAT(message({.name = "iresnet18", .dropout = 1.0}), HasSubstr("dropout is 1"));
-  EXPECT_THAT(message({.name = "mobilefacenet", .dropout = 0.4}), HasSubstr("mobilefacenet has no place for it"));
+  EXPECT_THAT(message({.name = "mobilefacenet", .dropout = 0.4}), HasSubstr("mobilefacenet has no dropout layer"));
   EXPECT_THAT(message({.name = "mobilefacenet", .image_size = 120}), HasSubstr("multiple of 16"));
 }
 
@@ -200,8 +200,7 @@ TEST(IResNet, ImagesOfAnotherShapeAndASingleSampleInTrainingAreRefused) {
   };
   EXPECT_THAT(refusal(at::zeros({2, 3, 32, 32}, at::kFloat), false), HasSubstr("not Float of shape 2×3×32×32"));
   EXPECT_THAT(refusal(at::zeros({2, 3, 16, 16}, at::kDouble), false), HasSubstr("not Double"));
-  EXPECT_THAT(refusal(at::zeros({1, 3, 16, 16}, at::kFloat), true),
-              HasSubstr("step 3, micro-batch 2: it has 1 samples"));
+  EXPECT_THAT(refusal(at::zeros({1, 3, 16, 16}, at::kFloat), true), HasSubstr("step 3, micro-batch 2 has 1 samples"));
 }
 
 TEST(IResNet, EvaluationBuildsNoGraphAndDepositsNothing) {
@@ -213,7 +212,7 @@ TEST(IResNet, EvaluationBuildsNoGraphAndDepositsNothing) {
   EXPECT_TRUE((*backbone)->statistics().pending().eq(0).all().item<bool>());
 }
 
-// Few channels are where LibTorch's convolutions have been wrong (Conv2d::Forward).
+// LibTorch's convolutions of few channels have been wrong on some processors (Conv2d::Forward).
 TEST(Architectures, OfAnyWidthGiveFiniteEmbeddingsAndGradients) {
   for (const char* name : {"iresnet18", "faceresnet18", "mobilefacenet"}) {
     for (const int64_t width : {2, 3, 4, 5, 6, 7, 8, 9}) {

@@ -36,7 +36,7 @@ absl::Status CheckOptions(const BackboneOptions& options) {
   }
   if (options.name == kMobileFaceNet && options.dropout > 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the backbone's dropout is ", options.dropout, "; mobilefacenet has no place for it"));
+        absl::StrCat("the backbone's dropout is ", options.dropout, "; mobilefacenet has no dropout layer"));
   }
   return absl::OkStatus();
 }

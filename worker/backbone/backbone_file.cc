@@ -11,16 +11,16 @@
 namespace arcshard::worker {
 namespace {
 
-// What a linear layer of another shape tells: they are the only tensors of two dimensions.
+// Explains a linear layer of another shape. Only linear layers have tensors of two dimensions.
 std::string Hint(const TensorSpec& expected, const std::vector<int64_t>& found) {
   if (expected.shape.size() != 2 || found.size() != 2) return "";
   if (found[0] != expected.shape[0]) {
     return absl::StrCat(" (the file's embeddings have ", found[0], " dimensions: set backbone.embedding_size to that)");
   }
-  return " (the file is of another data.image_size)";
+  return " (the file was made for another data.image_size)";
 }
 
-// The file holds exactly the tensors of the state.
+// Checks that the file has exactly the tensors of the state.
 absl::Status CheckEntries(const SafetensorsFile& file, const Backbone& backbone) {
   const std::string& network = backbone.options().name;
   const auto name = file.metadata().find("backbone");
@@ -54,7 +54,7 @@ absl::Status ReadNumber(const SafetensorsFile& file, const std::string& key, int
   const auto found = file.metadata().find(key);
   if (found != file.metadata().end() && absl::SimpleAtoi(found->second, out)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(file.path(), ": its metadata does not say the backbone's \"", key, "\" as a number"));
+      absl::StrCat(file.path(), ": its metadata has no number for the backbone's \"", key, "\""));
 }
 
 absl::StatusOr<BackboneOptions> ReadOptions(const SafetensorsFile& file) {
@@ -79,7 +79,7 @@ SafetensorsMetadata BackboneMetadata(const Backbone& backbone, SafetensorsMetada
   metadata["width"] = absl::StrCat(options.width);
   metadata["image_size"] = absl::StrCat(options.image_size);
   metadata["embedding_size"] = absl::StrCat(options.embedding_size);
-  metadata["format"] = "pt";  // what other readers of state_dicts look for
+  metadata["format"] = "pt";  // other readers of state_dicts expect it
   return metadata;
 }
 
@@ -106,7 +106,7 @@ absl::Status LoadBackbone(const std::string& path, Backbone* backbone) {
 absl::StatusOr<std::unique_ptr<Backbone>> OpenBackbone(const std::string& path) {
   ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
   ASSIGN_OR_RETURN(BackboneOptions options, ReadOptions(file));
-  // A few bytes of metadata must not make us allocate more than the file holds: the shapes are compared first.
+  // The shapes are compared first, so that damaged metadata can't make us allocate more memory than the file has bytes.
   options.shapes_only = true;
   const absl::StatusOr<std::unique_ptr<Backbone>> shapes = CreateBackbone(options);
   if (!shapes.ok()) return Annotate(shapes.status(), path);

@@ -36,14 +36,14 @@ class BackboneFile : public ::testing::Test {
     const auto* const test = ::testing::UnitTest::GetInstance()->current_test_info();
     path_ = ::testing::TempDir() + "/backbone_file_" + test->name() + ".safetensors";
     saved_ = Small(1);
-    // A step's worth of change, so that no value is a first one.
+    // All values change, so that none is a first weight.
     for (const NamedTensor& named : saved_->state_dict()) named.tensor.detach().add_(1);
     const absl::Status status = SaveBackbone(*saved_, path_, {{"step", "12"}});
     ASSERT_TRUE(status.ok()) << status;
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  // Writes the file again, with tensors as `change` leaves them.
+  // Writes the file again after `change` has changed its tensors and metadata.
   template <typename Change>
   void Rewrite(Change change) {
     const auto file = SafetensorsFile::Open(path_);
@@ -66,7 +66,7 @@ class BackboneFile : public ::testing::Test {
     ASSERT_TRUE(status.ok()) << status;
   }
 
-  // Loads into a backbone of other weights, which must stay as they are; returns the message.
+  // Expects that loading into a backbone with other weights fails and leaves them unchanged. Returns the message.
   std::string LoadFails() {
     const auto backbone = Small(2);
     const absl::Status status = LoadBackbone(path_, backbone.get());
@@ -171,7 +171,7 @@ TEST_F(BackboneFile, MetadataThatNamesNoPossibleNetworkIsRefused) {
     return std::string(opened.status().message());
   };
   EXPECT_THAT(refusal("width", "1024"), HasSubstr("this iresnet18 needs F32 of shape [1024, 3, 3, 3]"));
-  EXPECT_THAT(refusal("width", "two"), HasSubstr("\"width\" as a number"));
+  EXPECT_THAT(refusal("width", "two"), HasSubstr("no number for the backbone's \"width\""));
   EXPECT_THAT(refusal("width", "-2"), HasSubstr("width"));
   EXPECT_THAT(refusal("backbone", "iresnet9"), HasSubstr("iresnet9"));
   Rewrite([](auto*, auto* metadata) { metadata->clear(); });

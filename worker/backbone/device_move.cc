@@ -1,5 +1,7 @@
 #include "worker/backbone/device_move.h"
 
+#include <cassert>
+
 #include "ATen/ops/empty.h"
 #include "c10/core/GradMode.h"
 
@@ -15,6 +17,7 @@ void MoveTo(at::Device device, Backbone* backbone) {
 }
 
 at::Tensor CopyTo(at::Device device, const at::Tensor& values) {
+  assert(values.is_cpu());
   if (device.is_cpu()) return values;
   at::Tensor pinned = at::empty(values.sizes(), values.options().pinned_memory(true));
   pinned.copy_(values);

@@ -3,18 +3,18 @@
 #include "ATen/core/Tensor.h"
 #include "worker/backbone/backbone.h"
 
-// Tensors between the CPU and the device that computes. On the CPU all of it does nothing.
+// Moves tensors between the CPU and the device that computes. If that is the CPU, these do nothing.
 namespace arcshard::worker {
 
-// Where the backbone's tensors are, and so where its Forward computes.
+// The device that has the backbone's tensors, on which its Forward computes.
 at::Device DeviceOf(const Backbone& backbone);
 
-// Moves every tensor of the backbone's state; handles that layers hold see the new place. Values are kept. Call before
-// anything that takes the parameters' memory: FlattenParameters, StepSums, Optimizer.
+// Moves every tensor of the backbone's state. The layers' tensors move too, because they are handles to the same
+// tensors. Call it before FlattenParameters, StepSums and Optimizer::Create, which use the parameters' memory.
 void MoveTo(at::Device device, Backbone* backbone);
 
-// `values`, which are on the CPU, on `device`: by way of page-locked memory, so that the caller does not wait for the
-// copy and may change `values` at once.
+// Copies `values` from the CPU to `device`, through page-locked memory, so that the caller does not wait for the
+// transfer and may change `values` after the call.
 at::Tensor CopyTo(at::Device device, const at::Tensor& values);
 
 }  // namespace arcshard::worker

@@ -1,5 +1,6 @@
 #include "worker/backbone/flat_parameters.h"
 
+#include <cassert>
 #include <cstdint>
 
 #include "ATen/ops/empty.h"
@@ -15,6 +16,7 @@ at::Tensor FlattenParameters(absl::Span<const NamedTensor> parameters) {
   at::Tensor values = at::empty({size}, at::TensorOptions(at::kFloat).device(device));
   int64_t offset = 0;
   for (const NamedTensor& parameter : parameters) {
+    assert(parameter.tensor.scalar_type() == at::kFloat);
     const at::Tensor place = values.narrow(0, offset, parameter.tensor.numel()).view(parameter.tensor.sizes());
     place.copy_(parameter.tensor);
     parameter.tensor.set_data(place);

@@ -6,8 +6,9 @@
 
 namespace arcshard::worker {
 
-// Moves the parameters into one buffer (P float32 values, 1-D, in order), of which each becomes a view, and returns it:
-// an optimizer then makes one vectorised pass over it. Handles that layers hold see the new place. Values are kept.
+// Moves the parameters, which are float32, to one buffer (P values, 1-D, in order), so that each parameter is a view of
+// it, and returns the buffer, which an optimizer updates in one vectorised pass. The layers' tensors move too, because
+// they are handles to the same tensors.
 at::Tensor FlattenParameters(absl::Span<const NamedTensor> parameters);
 
 }  // namespace arcshard::worker

@@ -40,9 +40,9 @@ std::string Refusal(const std::string& layer, std::string name = "iresnet18") {
 
 at::Tensor Images() { return at::linspace(0, 500, 4 * 3 * 16 * 16, at::kFloat).sin().view({4, 3, 16, 16}); }
 
-// One step of SGD at rate 0.1; returns the sums.
+// Makes one step of SGD at rate 0.1 and returns the sums.
 at::Tensor Train(Backbone* backbone) {
-  at::set_num_threads(1);  // threads that wait for each other over tiny tensors take seconds on a busy machine
+  at::set_num_threads(1);  // several threads for tiny tensors take seconds on a busy machine
   const at::Tensor values = FlattenParameters(backbone->parameters());
   const StepSums sums(backbone->parameters(), &backbone->statistics(), 0);
   const auto embeddings = backbone->Forward(Images(), {.training = true});
@@ -73,7 +73,7 @@ TEST(Freeze, TheSumsOfAStepHoldNoGradientOfFrozenLayers) {
   EXPECT_EQ(Train(all.get()).numel() - Train(fc.get()).numel(), 16 * 4 + 4);
 }
 
-// The operations that the backward pass would go through.
+// The names of the nodes that a backward pass would visit.
 std::set<std::string> GraphOf(const at::Tensor& result) {
   std::set<std::string> names;
   std::vector<const torch::autograd::Node*> open = {result.grad_fn().get()};
@@ -120,12 +120,15 @@ TEST(Freeze, WholePartsOfANameCount) {
 }
 
 TEST(Freeze, ANameThatNothingHasIsRefusedWithTheNearest) {
-  EXPECT_EQ(Refusal("layr1"),
-            "no parameter of iresnet18 is or lies in \"layr1\", which is to be frozen; the nearest name is layer1");
-  EXPECT_THAT(Refusal("layer1.0.conv"), HasSubstr("the nearest name is layer1.0.conv1"));
-  EXPECT_THAT(Refusal("features.weight"), HasSubstr("nearest")) << "which is frozen anyhow";
-  EXPECT_THAT(Refusal("layers.9", "mobilefacenet"), HasSubstr("no parameter of mobilefacenet is or lies in"));
-  EXPECT_THAT(Refusal(""), HasSubstr("no parameter of iresnet18 is or lies in \"\""));
+  EXPECT_EQ(
+      Refusal("layr1"),
+      "backbone.freeze names \"layr1\", but iresnet18 has no trainable parameter or layer of that name; the nearest "
+      "one is layer1");
+  EXPECT_THAT(Refusal("layer1.0.conv"), HasSubstr("the nearest one is layer1.0.conv1"));
+  EXPECT_THAT(Refusal("features.weight"), HasSubstr("nearest")) << "which is always frozen";
+  EXPECT_THAT(Refusal("layers.9", "mobilefacenet"),
+              HasSubstr("mobilefacenet has no trainable parameter or layer of that name"));
+  EXPECT_THAT(Refusal(""), HasSubstr("backbone.freeze names \"\", but iresnet18 has no"));
 }
 
 }  // namespace

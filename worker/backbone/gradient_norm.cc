@@ -1,6 +1,7 @@
 #include "worker/backbone/gradient_norm.h"
 
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -13,8 +14,9 @@ double Norm2(const at::Tensor& values) {
   if (!values.is_cpu()) {
     return at::linalg_vector_norm(values, 2, /*dim=*/std::nullopt, /*keepdim=*/false, at::kDouble).item<double>();
   }
-  // Own lanes instead of ATen's reduction, whose grouping depends on its number of threads: replicas that scale their
-  // gradients by norms of different rounding drift apart.
+  // ATen's reduction is not used, because its order depends on the number of threads: replicas whose norms are rounded
+  // differently scale their gradients differently and drift apart.
+  assert(values.is_contiguous());
   constexpr int64_t kLanes = 16;
   const float* const data = values.const_data_ptr<float>();
   const int64_t size = values.numel();

@@ -4,11 +4,11 @@
 
 namespace arcshard::worker {
 
-// The 2-norm of a contiguous float32 tensor, summed in double and in an order that is the same on every worker (with
-// GPUs: of the same kind). Not finite if and only if an element is not.
+// The 2-norm of a contiguous float32 tensor. The sum is in double, in an order that is the same on every worker (on
+// GPUs, on every worker with the same kind of GPU). It is finite if and only if all elements are.
 double Norm2(const at::Tensor& values);
 
-// PyTorch's clip_grad_norm_: gradient ← gradient · min(1, max_norm/(norm + 1e-6)), with norm = Norm2(gradient).
+// PyTorch's clip_grad_norm_, with norm = Norm2(gradient): gradient ← gradient · min(1, max_norm/(norm + 1e-6)).
 void ClipGradNorm(double norm, double max_norm, at::Tensor gradient);
 
 }  // namespace arcshard::worker

@@ -1,5 +1,6 @@
 #include "worker/backbone/optimizer.h"
 
+#include <cassert>
 #include <utility>
 #include <vector>
 
@@ -15,12 +16,13 @@ namespace {
 class Sgd final : public Optimizer {
  public:
   Sgd(at::Tensor values, const SgdOptions& options) : values_(std::move(values)), options_(options) {
-    // A momentum buffer of zeros makes PyTorch's first step (v = gradient) the general one. Without momentum none is
-    // allowed.
+    // With a momentum buffer of zeros PyTorch's first step (v = gradient) is no special case. Without momentum there
+    // must be no buffer.
     if (options_.momentum != 0) momentum_.push_back(at::zeros_like(values_));
   }
 
   void Step(const at::Tensor& gradient, double lr) override {
+    assert(gradient.numel() == values_.numel());
     c10::NoGradGuard no_grad;
     at::_fused_sgd_({values_}, {gradient}, momentum_, options_.weight_decay, options_.momentum, lr, /*dampening=*/0,
                     /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
@@ -47,6 +49,7 @@ class AdamW final : public Optimizer {
         steps_(at::zeros({}, values_.options())) {}
 
   void Step(const at::Tensor& gradient, double lr) override {
+    assert(gradient.numel() == values_.numel());
     c10::NoGradGuard no_grad;
     steps_.add_(1);
     at::_fused_adamw_({values_}, {gradient}, {first_}, {second_}, /*max_exp_avg_sqs=*/{}, {steps_}, lr, options_.beta1,
@@ -61,7 +64,7 @@ class AdamW final : public Optimizer {
   const at::Tensor values_;
   const AdamWOptions options_;
   const at::Tensor first_, second_;  // m, v
-  const at::Tensor steps_;           // n, as ATen wants it: a float32 scalar, exact up to 2^24
+  const at::Tensor steps_;           // n, for ATen a float32 scalar, which is exact up to 2^24
 };
 
 }  // namespace

@@ -28,22 +28,23 @@ struct AdamWOptions {
 
 using OptimizerOptions = std::variant<SgdOptions, AdamWOptions>;
 
-// Moves a model's parameters, once per committed step. The weight decay is every parameter's, BatchNorm's and PReLU's
-// too, as InsightFace has it. Not thread-safe.
+// Updates a model's parameters, once per committed step. Weight decay applies to every parameter, including BatchNorm's
+// and PReLU's, as in InsightFace. Not thread-safe.
 class Optimizer {
  public:
   // values: the parameters' flat buffer (flat_parameters.h), P float32 values, which Step updates in place. P may be 0.
   static std::unique_ptr<Optimizer> Create(at::Tensor values, const OptimizerOptions& options);
   virtual ~Optimizer() = default;
 
-  // gradient: P values, of the whole step. lr: of this step, as the coordinator's decision says; moments are free of
-  // it, so a step may have any.
+  // gradient: P values, for the whole step. lr: the learning rate that the coordinator decided for this step. Moments
+  // do not depend on it, so each step may have another one.
   virtual void Step(const at::Tensor& gradient, double lr) = 0;
 
-  virtual absl::string_view kind() const = 0;  // as optimizer.kind says it: "sgd", "adamw"
+  virtual absl::string_view kind() const = 0;  // the value of optimizer.kind: "sgd" or "adamw"
 
-  // What it keeps from step to step, on the parameters' device; who writes into it restores it. "momentum" (P, and only
-  // with momentum), or "first_moment", "second_moment" (P) and "steps" (a scalar). All float32.
+  // The tensors that the optimizer keeps from step to step, float32 on the parameters' device. Writing to them restores
+  // a saved state. SGD: "momentum" (P), unless momentum is 0. AdamW: "first_moment", "second_moment" (P) and "steps" (a
+  // scalar).
   virtual std::vector<NamedTensor> state() const = 0;
 };
 

@@ -38,8 +38,8 @@ TEST(Sgd, WithoutMomentumTheLastGradientAloneCounts) {
   EXPECT_THAT(Values(values), ElementsAre(0.5f));
 }
 
-// tests/reference/make_optimizer_case.py recorded it: gradients and rates of several sizes, a step of rate 0 among
-// them.
+// The case that tests/reference/make_optimizer_case.py recorded, with gradients and learning rates of several sizes,
+// among them a rate of 0.
 TEST(AdamW, EveryStepEqualsPyTorchs) {
   const RecordedCase recorded(ARCSHARD_SOURCE_DIR "/tests/data/adamw.safetensors");
   const at::Tensor values = recorded.Tensor("before").clone();
@@ -57,7 +57,7 @@ TEST(AdamW, EveryStepEqualsPyTorchs) {
   EXPECT_GT(values.sub(recorded.Tensor("before")).abs().min().item<double>(), 1e-4) << "a value has not moved";
 }
 
-// Another optimizer that gets the state of one goes on as that one does.
+// A second optimizer that gets the state of the first continues as the first does.
 TEST(Optimizers, GoOnFromTheirStateBitForBit) {
   for (const OptimizerOptions& options : {OptimizerOptions(SgdOptions()), OptimizerOptions(SgdOptions{.momentum = 0}),
                                           OptimizerOptions(AdamWOptions())}) {

@@ -17,14 +17,14 @@
 namespace arcshard::worker {
 namespace {
 
-// Three training steps that PyTorch made and tests/reference/make_backbone_case.py recorded.
+// Compares with three training steps of PyTorch, which tests/reference/make_backbone_case.py recorded.
 class RecordedBackbone : public ::testing::TestWithParam<const char*> {
  protected:
   RecordedBackbone()
       : recorded_(absl::StrCat(ARCSHARD_SOURCE_DIR "/tests/data/", GetParam(), "_small.safetensors")),
         images_(recorded_.Tensor("images")),
         direction_(recorded_.Tensor("direction")) {
-    at::set_num_threads(1);  // threads that wait for each other over tiny tensors take seconds on a busy machine
+    at::set_num_threads(1);  // several threads for tiny tensors take seconds on a busy machine
   }
 
   std::unique_ptr<Backbone> Recorded(at::ScalarType compute = at::kFloat) const {
@@ -65,7 +65,7 @@ TEST_P(RecordedBackbone, EmbeddingsAndAllGradientsEqualPyTorchs) {
   ASSERT_TRUE(embeddings.ok()) << embeddings.status();
   ExpectClose(embeddings->detach(), recorded_.Tensor("train_output"), 1e-4, 0, "embeddings");
   embeddings->backward(direction_);
-  // BatchNorm removes a constant, so the gradient of a bias before it is rounding and nothing else.
+  // BatchNorm removes constants, so the gradient of a bias before it is only rounding error.
   double largest = 0;
   for (const NamedTensor& parameter : backbone->parameters()) {
     largest = std::max(largest, recorded_.Tensor("gradient." + parameter.name).abs().max().item<double>());
@@ -122,8 +122,8 @@ TEST_P(RecordedBackbone, InBfloat16EmbeddingsAreAutocastsAndGradientsAreNearFloa
   const auto embeddings = backbone->Forward(images_, {.training = true});
   ASSERT_TRUE(embeddings.ok()) << embeddings.status();
   EXPECT_EQ(embeddings->scalar_type(), at::kFloat);
-  // Both round every activation to 8 bits, with kernels of another order of summation, and BatchNorm over a few samples
-  // makes much of it: autocast is itself 2 to 6 % away from float32 here.
+  // Both round every activation to 8 bits, but their kernels sum in different orders, and BatchNorm over a few samples
+  // magnifies the differences: PyTorch's autocast itself differs from float32 by 2 to 6 % here.
   EXPECT_LT(RelativeDistance(embeddings->detach(), recorded_.Tensor("bfloat16_output")), 0.06);
   EXPECT_GT(RelativeDistance(embeddings->detach(), recorded_.Tensor("train_output")), 1e-3) << "it was not rounded";
   EXPECT_TRUE(backbone->Forward(images_, {.training = true})->equal(*embeddings)) << "it is not deterministic";

@@ -1,6 +1,7 @@
 #include "worker/backbone/step_sums.h"
 
 #include <bit>
+#include <cassert>
 #include <cstddef>
 
 #include "ATen/ops/isfinite.h"
@@ -24,10 +25,11 @@ StepSums::StepSums(absl::Span<const NamedTensor> parameters, RunningStatistics* 
 
 bool AllFinite(const at::Tensor& values) {
   if (!values.is_cpu()) return at::isfinite(values).all().item<bool>();
-  constexpr uint32_t kExponent = 0x7f800000;  // all ones: infinite or NaN
+  constexpr uint32_t kExponent = 0x7f800000;  // all bits set: infinite or NaN
+  assert(values.is_contiguous());
   const float* const data = values.const_data_ptr<float>();
   const int64_t size = values.numel();
-  uint32_t found = 0;  // without a branch, so that the compiler vectorises the loop
+  uint32_t found = 0;  // no branches, so that the compiler vectorises the loop
   for (int64_t i = 0; i < size; ++i) found |= (std::bit_cast<uint32_t>(data[i]) & kExponent) == kExponent;
   return found == 0;
 }

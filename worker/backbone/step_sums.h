@@ -9,27 +9,27 @@
 
 namespace arcshard::worker {
 
-// Everything that a worker sums over its micro-batches of a step, in one float32 buffer, which one all-reduce takes
-// whole:
+// Everything that a worker sums over its micro-batches of a step, in one float32 buffer, so that a single all-reduce
+// sums it over the workers:
 //
 //     [ gradients of the parameters, in order | weighted statistics (RunningStatistics) | scalars ]
 //
-// The parameters' gradients are views into it, so backward passes add to it in place. A reduction runs out of place:
-// this worker's own sums survive it, and a later view can reduce them again. The accessors take any buffer of this
-// layout, own or reduced. It lies on the parameters' device. Not thread-safe.
+// The buffer is on the parameters' device. The parameters' gradients are views of it, so backward passes add to it in
+// place. An all-reduce writes its result to another buffer, so that this worker's own sums stay and a later view can
+// reduce them again. The accessors take any buffer of this layout, own or reduced. Not thread-safe.
 class StepSums {
  public:
-  // Sets the gradient of each parameter and moves the pending statistics here; all statistics are registered by then.
-  // The buffer lives as long as anything that uses it.
+  // Sets the gradient of each parameter and moves the pending statistics here. Call it after all statistics have been
+  // registered. Parameters and statistics share ownership of the buffer.
   StepSums(absl::Span<const NamedTensor> parameters, RunningStatistics* statistics, int64_t num_scalars);
 
   // This worker's sums, 1-D.
   const at::Tensor& own() const { return own_; }
 
-  // At the start of a step.
+  // Call it at the start of a step.
   void Zero() { own_.zero_(); }
 
-  // Parts of a buffer of this layout; they share its memory.
+  // Parts of a buffer of this layout, which share its memory.
   at::Tensor Gradients(const at::Tensor& sums) const { return sums.narrow(0, 0, num_gradients_); }
   at::Tensor Statistics(const at::Tensor& sums) const { return sums.narrow(0, num_gradients_, num_statistics_); }
   at::Tensor Scalars(const at::Tensor& sums) const {
@@ -43,7 +43,7 @@ class StepSums {
   at::Tensor own_;
 };
 
-// Whether no element of a contiguous float32 tensor is infinite or NaN.
+// Whether all elements of a contiguous float32 tensor are finite.
 bool AllFinite(const at::Tensor& values);
 
 }  // namespace arcshard::worker

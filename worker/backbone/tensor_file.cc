@@ -1,6 +1,7 @@
 #include "worker/backbone/tensor_file.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "ATen/ops/empty.h"
 #include "absl/strings/str_cat.h"
@@ -38,6 +39,7 @@ TensorSpec SpecOf(const NamedTensor& named) {
 }
 
 absl::Span<const std::byte> BytesOf(const at::Tensor& tensor) {
+  assert(tensor.is_cpu() && tensor.is_contiguous());
   return absl::MakeConstSpan(static_cast<const std::byte*>(tensor.const_data_ptr()),
                              static_cast<size_t>(tensor.nbytes()));
 }

@@ -11,20 +11,20 @@
 #include "common/io/safetensors.h"
 #include "worker/backbone/layers/named_tensor.h"
 
-// Tensors of a model between memory and safetensors files. They are float32, or int64 (counters).
+// Reads and writes tensors of a model in safetensors files. They are float32, or int64 (counters).
 namespace arcshard::worker {
 
 TensorSpec SpecOf(const NamedTensor& named);
 
-// Of a contiguous tensor on the CPU, which must outlive them.
+// The bytes of a contiguous tensor on the CPU, which must outlive the span.
 absl::Span<const std::byte> BytesOf(const at::Tensor& tensor);
 
 // "F32 of shape [512, 16]"
 std::string DescribeTensor(TensorDtype dtype, const std::vector<int64_t>& shape);
 
-// Replaces the values of `tensors`, wherever those lie, by the file's of the same names; other tensors of the file are
-// not looked at. All are read before one is replaced: an error leaves them as they were. InvalidArgument: one is
-// missing in the file, or of another dtype or shape there; says which, and what differs. Else as SafetensorsFile.
+// Replaces the values of `tensors`, on any device, by those of the file's tensors with the same names; other tensors of
+// the file are ignored. An error leaves all of them unchanged. InvalidArgument: one is missing in the file, or has
+// another dtype or shape there; the message names it and the difference. Other errors are SafetensorsFile's.
 absl::Status ReadTensors(const SafetensorsFile& file, absl::Span<const NamedTensor> tensors);
 
 }  // namespace arcshard::worker

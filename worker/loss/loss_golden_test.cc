@@ -4,10 +4,10 @@
 
 #include "ATen/ops/cat.h"
 #include "gtest/gtest.h"
+#include "worker/loss/testing/dense_statistics.h"
 #include "worker/loss/testing/golden_case.h"
-#include "worker/loss/testing/loss_test_util.h"
 
-// The loss against the reference cases of tests/data/golden, with statistics from the unsharded formula.
+// Compares the loss with the reference cases of tests/data/golden, with statistics from the unsharded formula.
 namespace arcshard::worker {
 namespace {
 
@@ -42,7 +42,7 @@ TEST_P(LossGolden, EqualsTheUnshardedFloat64Reference) {
       parts["alpha"].push_back(result.alpha);
       parts["t"].push_back(result.t);
       parts["dE"].push_back(result.d_embedding);
-      // What the shards get instead of alpha.
+      // The shards get r instead of alpha.
       const at::Tensor r = at::where(statistics.z == 0.0, 0.0, result.alpha * loss->scale() / statistics.z);
       EXPECT_LE((result.r - r).abs().max().item<double>(), 1e-6 * r.abs().max().item<double>());
       context.first_sample += size;

@@ -17,9 +17,9 @@
 namespace arcshard::worker {
 namespace {
 
-constexpr double kLargestScale = 80.0;     // above it exp(logit - shift) leaves float32 (DESIGN §1)
-constexpr double kAdaFaceEpsilon = 1e-3;   // the authors' code
-constexpr double kSoftplusThreshold = 40;  // above it ln(1 + e^x) is x in float64 too
+constexpr double kLargestScale = 80.0;     // above it exp(logit - shift) overflows float32 (DESIGN §1)
+constexpr double kAdaFaceEpsilon = 1e-3;   // as in the authors' code
+constexpr double kSoftplusThreshold = 40;  // above it ln(1 + e^x) equals x even in float64
 
 absl::Status Check(bool holds, absl::string_view key, absl::string_view rule, double value) {
   if (holds) return absl::OkStatus();
@@ -111,15 +111,14 @@ absl::StatusOr<at::Tensor> ReadClassWeights(const std::string& path, int64_t num
 absl::StatusOr<std::unique_ptr<MarginLoss>> MarginLoss::Create(const RunConfig::Loss& config, double scale,
                                                                uint64_t seed, int64_t num_classes) {
   RETURN_IF_ERROR(Check(scale > 0 && scale <= kLargestScale, "head.scale",
-                        "must lie in (0, 80], because exp(logit - shift) leaves float32 above it", scale));
+                        "must lie in (0, 80], because exp(logit - shift) overflows float32 above it", scale));
   if (config.gradient != "exact" && config.gradient != "straight_through") {
     return absl::InvalidArgumentError(
         absl::StrCat("loss.gradient \"", config.gradient, "\" is neither exact nor straight_through"));
   }
   ASSIGN_OR_RETURN(Parts parts, PartsOf(config, seed));
-  RETURN_IF_ERROR(Check(
-      !config.monotonic || parts.m1 == 1.0, "loss.monotonic",
-      "continues cos(theta + m2) past pi and is defined for an angle that is not multiplied: m1 must be 1", parts.m1));
+  RETURN_IF_ERROR(Check(!config.monotonic || parts.m1 == 1.0, "loss.monotonic",
+                        "continues cos(theta + m2) past pi, which is defined only for m1 = 1", parts.m1));
   ASSIGN_OR_RETURN(at::Tensor class_weights, ReadClassWeights(config.class_weights, num_classes));
   const TargetLogitOptions target{.scale = scale,
                                   .straight_through = config.gradient == "straight_through",

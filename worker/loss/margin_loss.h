@@ -11,32 +11,32 @@
 
 namespace arcshard::worker {
 
-// A margin softmax as a function of one sample's target cosine, its log-sum over negatives and its norm (DESIGN §1):
+// A margin softmax as a function of a sample's target cosine, its log-sum over the negatives and its norm (DESIGN §1):
 //     ℓ = softplus(lse - v)      L = (Σ ω·ℓ + Σ penalty) / B
-// All tensors are B, float64, on the embeddings' device. Thread-compatible: one call at a time.
+// All tensors are B, float64, on the embeddings' device. Not thread-safe.
 class MarginLoss {
  public:
-  // What `loss` and `head.scale` of a run describe; seed: the run's. num_classes: N, which `loss.class_weights` must
-  // fit. InvalidArgument: a key out of range, by name, or one that does not go with another. NotFound, DataLoss: the
-  // file of class weights, by name.
+  // config and scale: `loss` and `head.scale` of the run. seed: the run's. num_classes: N, which is also the number of
+  // values that the file `loss.class_weights` must have. InvalidArgument: a key, which the message names, is out of
+  // range or conflicts with another. NotFound, DataLoss: the file of class weights, which the message names.
   static absl::StatusOr<std::unique_ptr<MarginLoss>> Create(const RunConfig::Loss& config, double scale, uint64_t seed,
                                                             int64_t num_classes);
 
-  // class_weights: N, float64, or undefined for all 1.
+  // class_weights: N, float64, or undefined if all are 1.
   MarginLoss(const TargetLogitOptions& target, std::unique_ptr<MarginSource> margins, at::Tensor class_weights = {});
 
-  // ℓ of each sample, differentiable in cosine, lse and norm. lse = -inf (no negative at all) gives 0 with gradient 0.
-  // Call once per micro-batch of a step: running averages of the norm take its statistics in.
+  // ℓ of each sample, differentiable in cosine, lse and norm. lse = -inf (there are no negatives) gives 0 with gradient
+  // 0. Call it once per micro-batch of a step, because it adds to the running averages of the norm.
   at::Tensor SampleLoss(const at::Tensor& cosine, const at::Tensor& lse, const at::Tensor& norm,
                         const LossContext& context);
 
-  // L's share of a micro-batch with these ℓ, a scalar. labels: B, int64, in [0, N).
+  // The share of L, a scalar, of a micro-batch with these ℓ. labels: B, int64, in [0, N).
   at::Tensor Total(const at::Tensor& sample_loss, const at::Tensor& norm, const at::Tensor& labels,
                    const LossContext& context) const;
 
   double scale() const { return target_.scale; }
 
-  // AdaFace's running averages (see MarginSource): they travel with BatchNorm's and are part of a worker's state.
+  // AdaFace's running averages (see MarginSource). They are reduced with BatchNorm's and are part of a worker's state.
   void RegisterAverages(RunningStatistics& statistics) { margins_->RegisterAverages(statistics); }
   at::Tensor averages() const { return margins_->averages(); }
 

@@ -44,7 +44,7 @@ void ExpectRefused(const RunConfig::Loss& config, double scale, const std::strin
 
 at::Tensor Doubles(const std::vector<double>& values) { return at::tensor(values); }
 
-// ℓ of one sample at an angle of theta, with lse = 0.
+// ℓ of one sample at the angle theta, with lse = 0.
 double LossAt(double theta, const RunConfig::Loss& config) {
   return Make(config)
       ->SampleLoss(Doubles({std::cos(theta)}), Doubles({0.0}), Doubles({20.0}), {.step = 1, .global_batch = 1})
@@ -150,7 +150,7 @@ TEST(AdaFaceMargins, FollowTheNormAgainstTheAverages) {
   const auto margins = AdaFaceMargins(/*m=*/0.4, /*h=*/0.333, /*alpha=*/0.25);
   const at::Tensor norm = Doubles({10, 40, 1e-9, 5000});
   const Margins got = margins->MarginsOf(norm, {.step = 1, .global_batch = 4});
-  // By hand: norms are kept within [0.001, 100].
+  // Computed by hand; norms are clipped to [0.001, 100].
   const double mean = (10 + 40 + 0.001 + 100) / 4;
   double squares = 0;
   for (const double x : {10.0, 40.0, 0.001, 100.0}) squares += (x - mean) * (x - mean);

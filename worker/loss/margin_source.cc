@@ -1,5 +1,6 @@
 #include "worker/loss/margin_source.h"
 
+#include <cassert>
 #include <cmath>
 #include <numbers>
 
@@ -31,10 +32,10 @@ class Fixed : public MarginSource {
   const double m1_, m2_, m3_;
 };
 
-// Keeps these draws apart from the first weights' and the class sample's, which use the bare seed.
+// Makes these draws differ from those of first weights and class samples, which use the seed itself.
 constexpr uint64_t kElasticStream = 0x454C'4153'5449'4346;
 
-// Normal(0, 1) of a sample: Box and Muller's transform of two words.
+// A sample's draw from Normal(0, 1), by Box and Muller's transform of two random words.
 double Normal(uint64_t seed, uint64_t step, uint64_t sample) {
   const auto words = Philox(seed ^ kElasticStream, step, sample);
   const double first = words[0] * 0x1p-32, second = words[1] * 0x1p-32;  // in [0, 1)
@@ -63,13 +64,13 @@ class Elastic : public MarginSource {
 class AdaFace : public MarginSource {
  public:
   AdaFace(double m, double h, double alpha)
-      : m_(m), h_(h), alpha_(alpha), running_(at::tensor({20.0f, 100.0f})) {}  // as the authors' code begins
+      : m_(m), h_(h), alpha_(alpha), running_(at::tensor({20.0f, 100.0f})) {}  // as in the authors' code
 
   Margins MarginsOf(const at::Tensor& norm, const LossContext& context) override {
     const at::Tensor safe = at::clamp(norm.detach(), kSmallestNorm, kLargestNorm);
     const double running_mean = running_[0].item<double>(), running_std = running_[1].item<double>();
     const double mean = safe.mean().item<double>();
-    // One sample has no standard deviation: it leaves the running one where it is.
+    // A single sample has no standard deviation, so it leaves the running one unchanged.
     const double std = safe.size(0) > 1 ? at::std(safe, /*unbiased=*/true).item<double>() : running_std;
     if (statistics_ != nullptr) {
       const double share = static_cast<double>(safe.size(0)) / static_cast<double>(context.global_batch);
@@ -82,6 +83,7 @@ class AdaFace : public MarginSource {
   }
 
   void RegisterAverages(RunningStatistics& statistics) override {
+    assert(statistics_ == nullptr);
     statistics_ = &statistics;
     handle_ = statistics.Register(running_, alpha_);
   }
@@ -89,7 +91,7 @@ class AdaFace : public MarginSource {
   at::Tensor averages() const override { return running_; }
 
  private:
-  static constexpr double kSmallestNorm = 1e-3, kLargestNorm = 100.0, kEpsilon = 1e-3;  // the authors' code
+  static constexpr double kSmallestNorm = 1e-3, kLargestNorm = 100.0, kEpsilon = 1e-3;  // as in the authors' code
 
   const double m_, h_, alpha_;
   const at::Tensor running_;  // mean, std; on the CPU

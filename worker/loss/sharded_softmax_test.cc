@@ -12,7 +12,7 @@
 #include "ATen/ops/tensor.h"
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
-#include "worker/loss/testing/loss_test_util.h"
+#include "worker/loss/testing/dense_statistics.h"
 
 namespace arcshard::worker {
 namespace {
@@ -47,7 +47,7 @@ LossResult Compute(const at::Tensor& e, const at::Tensor& labels, const at::Tens
                      {.step = 1, .global_batch = e.size(0)});
 }
 
-// In float64, where differences show the derivative: a step of h along `direction` and back.
+// The directional derivative by central differences, in float64.
 double Difference(const std::string& margin, const at::Tensor& e, const at::Tensor& labels, const at::Tensor& centers,
                   const at::Tensor& direction) {
   constexpr double kStep = 1e-5;
@@ -68,7 +68,7 @@ TEST_P(Gradient, IsWhatDifferencesOfTheLossShow) {
   const at::Tensor gradient = Compute(e, labels, centers, *loss).d_embedding;
   for (uint32_t seed = 10; seed < 20; ++seed) {
     at::Tensor direction = Normals(6, kDim, seed);
-    if (std::string(GetParam()) == "adaface") {  // its margins take the norm for a constant, so move on the sphere
+    if (std::string(GetParam()) == "adaface") {  // its margins treat the norm as a constant, so move on the sphere
       const at::Tensor unit = UnitRows(e);
       direction = direction - (direction * unit).sum(1, true) * unit;
     }
@@ -146,7 +146,7 @@ TEST(ComputeLoss, ValuesThatAreNotFiniteAreReportedWhereverTheyEnter) {
   }
 }
 
-// One sample at right angles to its center, with sums over negatives as given.
+// The result for one sample at a right angle to its center, with the given sums over the negatives.
 LossResult WithSums(float z, double scale, double shift) {
   const at::Tensor e = at::tensor(std::vector<float>{2, 0}).view({1, 2});
   const SoftmaxStatistics statistics{.z = at::tensor(std::vector<float>{z}),
@@ -157,15 +157,15 @@ LossResult WithSums(float z, double scale, double shift) {
 }
 
 TEST(ComputeLoss, TheLargestAndSmallestSumsStayInFloat32) {
-  // e^69 with s = 1: r is about 1e-30, and r·U must still be alpha·s.
+  // With z = e^69 and s = 1, r is about 1e-30, and r·U must still be alpha·s.
   const float largest = std::exp(69.0f);
   const LossResult large = WithSums(largest, 1.0, -60.0);
   EXPECT_TRUE(large.finite);
   EXPECT_GT(large.r.item<float>(), 0.0f);
   EXPECT_NEAR(large.r.item<double>() * largest, large.alpha.item<double>(), 1e-5);
-  // (alpha·s + t)·(0, 1)/‖e‖ with t = -alpha·s: the negative and the own center cancel.
+  // It is (alpha·s + t)·(0, 1)/‖e‖ with t = -alpha·s, so the negative and the own center cancel.
   EXPECT_NEAR(large.d_embedding[0][1].item<double>(), 0.0, 1e-6);
-  // All but nothing, at s = 80: r would be 8e41; it is the largest float, and the step is no skip.
+  // With almost no negatives and s = 80, r would be 8e41. It becomes the largest float, and the step is not skipped.
   const LossResult small = WithSums(1e-40f, 80.0, 90.0);
   EXPECT_TRUE(small.finite);
   EXPECT_EQ(small.r.item<float>(), std::numeric_limits<float>::max());

@@ -16,7 +16,7 @@ namespace {
 constexpr double kLargestCosine = 1.0 - 1e-7;
 
 at::Tensor MarginLogit(const at::Tensor& cosine, const Margins& margins, const TargetLogitOptions& options) {
-  // The clamp moves the value and leaves the derivative: its part is a constant to autograd.
+  // The clamp changes the value and not the derivative, because its difference is a constant to autograd.
   const at::Tensor clamped = cosine + (at::clamp(cosine, -kLargestCosine, kLargestCosine) - cosine).detach();
   at::Tensor angle = margins.m1 * at::acos(clamped) + margins.m2;
   if (options.clip_angle > 0) {
@@ -33,7 +33,7 @@ at::Tensor MarginLogit(const at::Tensor& cosine, const Margins& margins, const T
 
 at::Tensor TargetLogit(const at::Tensor& cosine, const Margins& margins, const TargetLogitOptions& options) {
   if (!options.straight_through) return MarginLogit(cosine, margins, options);
-  // The value of the margin logit with slope s; what m2 depends on keeps its own derivative.
+  // The value is the margin logit's and the slope is s; the derivative through m2 stays.
   return MarginLogit(cosine.detach(), margins, options) + options.scale * (cosine - cosine.detach());
 }
 

@@ -10,9 +10,9 @@
 namespace arcshard::worker {
 namespace {
 
-constexpr uint64_t kStream = 0x6261636b626f6e65;  // "backbone": apart from what else is drawn from the run's seed
+constexpr uint64_t kStream = 0x6261636b626f6e65;  // "backbone": differs from other streams that use the run's seed
 
-// Calls make(words) for each four values of `out`.
+// Fills `out` with the four values of make(words) at a time.
 template <typename Make>
 void FillByFours(uint64_t seed, uint32_t parameter, absl::Span<float> out, Make make) {
   for (size_t i = 0; i < out.size(); i += 4) {
@@ -24,7 +24,7 @@ void FillByFours(uint64_t seed, uint32_t parameter, absl::Span<float> out, Make 
 }  // namespace
 
 void FillNormal(uint64_t seed, uint32_t parameter, double stddev, absl::Span<float> out) {
-  // Box and Muller, in double: two versions of libm that differ in the last bit of a logarithm still give one float.
+  // Box and Muller's method, in double, so that versions of libm that differ in the last bit give the same floats.
   FillByFours(seed, parameter, out, [stddev](const std::array<uint32_t, 4>& words) {
     std::array<float, 4> values;
     for (int pair = 0; pair < 4; pair += 2) {

@@ -6,10 +6,11 @@
 
 namespace arcshard::worker {
 
-// First weights. Each value is a pure function of (seed, parameter, its place in the tensor): neither the order of
-// construction nor the number of threads nor the processor's vector instructions take part. `parameter` is the
-// tensor's ordinal in its model.
+// First weights. Each value depends only on (seed, parameter, place in the tensor), and not on the order of
+// construction, the number of threads or the processor's vector instructions. `parameter` is the tensor's ordinal in
+// its model.
 
+// Normal with mean 0.
 void FillNormal(uint64_t seed, uint32_t parameter, double stddev, absl::Span<float> out);
 
 // Uniform in [-bound, bound).

@@ -1,5 +1,6 @@
 #include "worker/backbone/layers/layers.h"
 
+#include <cassert>
 #include <cmath>
 #include <optional>
 #include <tuple>
@@ -25,6 +26,7 @@ double FanOutDeviation(int64_t outputs, int64_t kernel_area) {
 Conv2d::Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels, int64_t out_channels,
                const Conv2dOptions& options)
     : options_(options) {
+  assert(in_channels % options.groups == 0 && out_channels % options.groups == 0);
   const int64_t kernel_size = options.kernel_size;
   const double stddev =
       state->first_weights() == FirstWeights::kFanOut ? FanOutDeviation(out_channels, kernel_size * kernel_size) : 0.1;
@@ -34,8 +36,8 @@ Conv2d::Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels
 
 at::Tensor Conv2d::Forward(const at::Tensor& x) const {
   const int64_t padding = options_.pad ? options_.kernel_size / 2 : 0;
-  // A 1×1 kernel with a stride reads every stride-th pixel and no other. The pixels are picked here and the convolution
-  // gets stride 1, because LibTorch 2.15 (oneDNN) writes past the end of its buffers in strided 1×1 convolutions of few
+  // A 1×1 kernel with a stride reads only every stride-th pixel. These pixels are selected here and convolved with
+  // stride 1, because LibTorch 2.15 (oneDNN) writes past the end of its buffers in strided 1×1 convolutions of few
   // channels on processors without AVX-512.
   if (options_.kernel_size == 1 && options_.stride > 1) {
     const at::Tensor picked = x.slice(2, 0, std::nullopt, options_.stride).slice(3, 0, std::nullopt, options_.stride);
@@ -85,7 +87,7 @@ at::Tensor BatchNorm::Forward(const at::Tensor& x, const ForwardContext& context
     return std::get<0>(at::native_batch_norm(x, weight_, bias_, running_mean_, running_var_, /*training=*/false,
                                              /*momentum=*/0, eps_));
   }
-  // Running tensors of its own with momentum 1 become the batch's mean and unbiased variance.
+  // With momentum 1 the running tensors that are passed here become the batch's mean and unbiased variance.
   const at::Tensor mean = at::zeros_like(running_mean_);
   const at::Tensor var = at::zeros_like(running_var_);
   at::Tensor y =
@@ -97,7 +99,7 @@ at::Tensor BatchNorm::Forward(const at::Tensor& x, const ForwardContext& context
 
 at::Tensor Dropout::Forward(const at::Tensor& x, const ForwardContext& context) const {
   if (!context.training || probability_ == 0) return x;
-  constexpr uint64_t kStream = 0x64726f706f757400;  // "dropout": apart from what else is drawn from the run's seed
+  constexpr uint64_t kStream = 0x64726f706f757400;  // "dropout": differs from other streams that use the run's seed
   const float kept = static_cast<float>(1 / (1 - probability_));
   at::Tensor mask = at::empty(x.sizes(), at::kFloat);
   float* const values = mask.mutable_data_ptr<float>();

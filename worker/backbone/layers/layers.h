@@ -8,22 +8,22 @@
 #include "worker/backbone/layers/model_state.h"
 #include "worker/backbone/layers/running_statistics.h"
 
-// The layers that backbones are built of, over a ModelState. `prefix` is the layer's name in the checkpoint; its
-// tensors are "<prefix>.weight" and so on, registered in the order in which PyTorch's layer lists them, and first drawn
-// as the state's FirstWeights says. B samples, C channels, H×W pixels; activations are best laid out channels-last.
+// The layers of backbones. A layer registers its tensors in a ModelState, as "<prefix>.weight" and so on, where
+// `prefix` is its name in the checkpoint, in the order in which PyTorch's layer lists them; FirstWeights says how they
+// are drawn. B samples, C channels, H×W pixels. Activations in channels-last layout are fastest.
 //
-// A layer computes in the type of its input, float32 or bfloat16, and so do its gradients; weights, their gradients and
-// BatchNorm's statistics are float32 whatever that type is.
+// Results and gradients of activations have the type of the layer's input, float32 or bfloat16. Weights, their
+// gradients and BatchNorm's statistics are always float32.
 namespace arcshard::worker {
 
 struct Conv2dOptions {
   int64_t kernel_size = 3;
   int64_t stride = 1;
   int64_t groups = 1;
-  bool pad = true;  // so that stride 1 keeps the size; otherwise not at all
+  bool pad = true;  // by kernel_size / 2, so that stride 1 keeps the size; otherwise by 0
 };
 
-// A convolution with a square kernel, without bias.
+// A convolution with a square kernel and without bias.
 class Conv2d {
  public:
   Conv2d(ModelState* state, const std::string& prefix, int64_t in_channels, int64_t out_channels,
@@ -45,7 +45,7 @@ class Linear {
   at::Tensor weight_, bias_;
 };
 
-// One slope per channel, or with slopes = 1 a single one.
+// One slope for each channel, or a single one if slopes = 1.
 class PRelu {
  public:
   PRelu(ModelState* state, const std::string& prefix, int64_t slopes);
@@ -61,9 +61,9 @@ struct BatchNormOptions {
   bool trainable_weight = true;  // false: the weight is frozen at 1
 };
 
-// BatchNorm over B×C or B×C×H×W. In training it normalises by the micro-batch's own statistics and deposits them
-// (mean, unbiased variance) in the model's RunningStatistics; else by the running ones. The running tensors change only
-// at RunningStatistics::Commit.
+// BatchNorm of B×C or B×C×H×W. In training it normalises by the micro-batch's own statistics and deposits them (mean,
+// unbiased variance) in the model's RunningStatistics. Otherwise it normalises by the running ones, which only
+// RunningStatistics::Commit changes.
 class BatchNorm {
  public:
   BatchNorm(ModelState* state, const std::string& prefix, int64_t channels, const BatchNormOptions& options = {});
@@ -76,8 +76,8 @@ class BatchNorm {
   RunningStatistics::Handle mean_handle_, var_handle_;
 };
 
-// Zeroes elements with `probability` and scales the others by 1/(1 - probability), in training only. The mask is a
-// function of (seed, step, micro-batch, place), so whoever repeats a micro-batch drops the same elements.
+// In training, sets elements to zero with `probability` and scales the others by 1/(1 - probability). The mask depends
+// only on (seed, step, micro-batch, place), so a repeated micro-batch drops the same elements. probability: in [0, 1).
 class Dropout {
  public:
   Dropout(uint64_t seed, double probability) : seed_(seed), probability_(probability) {}

@@ -57,8 +57,8 @@ TEST(PRelu, WithOneSlopeEqualsAtensOwnForwardAndBackward) {
   EXPECT_LT(LargestDifference(slope[0].grad(), slope[1].grad()), 1e-4);
 }
 
-// LibTorch's own strided 1×1 convolution of few channels writes past its buffers on processors without AVX-512
-// (ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 show it on others too, with MALLOC_CHECK_=3).
+// LibTorch's own strided 1×1 convolution of few channels writes past its buffers on processors without AVX-512. On
+// others, ATEN_CPU_CAPABILITY=avx2, ONEDNN_MAX_CPU_ISA=AVX2 and MALLOC_CHECK_=3 show this too.
 TEST(Conv2d, AStridedOneByOneKernelEqualsTheProductWithEveryOtherPixelForAnyNumberOfChannels) {
   for (const int64_t channels : {1, 2, 3, 4, 5, 6, 7, 8, 16, 33}) {
     for (const int64_t side : {7, 8}) {
@@ -84,8 +84,8 @@ TEST(Conv2d, AStridedOneByOneKernelEqualsTheProductWithEveryOtherPixelForAnyNumb
   }
 }
 
-// Runs a layer on values that bfloat16 holds, in that type and in float32, and compares: results and the gradients of
-// input and parameters, by norm.
+// Runs a layer in bfloat16 and in float32, on values that bfloat16 represents exactly, and compares the norms of
+// results and of the gradients of input and parameters.
 template <typename Forward>
 void ExpectBfloat16NearFloat32(ModelState* state, const at::Tensor& input, Forward forward) {
   const at::Tensor rounded = input.to(at::kBFloat16);
@@ -151,7 +151,7 @@ TEST(Dropout, MasksOfStepsAndMicroBatchesAreIndependent) {
   const Dropout dropout(1, 0.4);
   const at::Tensor x = at::ones({100, 1000}, at::kFloat);
   const at::Tensor mask = dropout.Forward(x, {.training = true, .step = 4, .micro_batch = 1});
-  const double by_chance = 0.4 * 0.4 + 0.6 * 0.6;  // share of the places at which two masks agree
+  const double by_chance = 0.4 * 0.4 + 0.6 * 0.6;  // the share of the places at which two masks agree
   for (const auto& [step, micro_batch] : {std::pair<uint64_t, uint32_t>{4, 2}, {5, 1}, {1, 4}}) {
     const at::Tensor other = dropout.Forward(x, {.training = true, .step = step, .micro_batch = micro_batch});
     EXPECT_NEAR(other.eq(mask).sum().item<double>() / 1e5, by_chance, 0.01) << step << ", " << micro_batch;

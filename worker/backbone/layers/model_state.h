@@ -10,40 +10,40 @@
 
 namespace arcshard::worker {
 
-// How the layers of a model draw their first weights; BatchNorm begins at (1, 0), PReLU at 0.25.
+// How the layers of a model draw their first weights. BatchNorm starts at (1, 0), PReLU at 0.25.
 enum class FirstWeights {
-  // InsightFace's iresnet: convolutions normal with standard deviation 0.1; linear layers uniform in
-  // ±1/sqrt(in_features), PyTorch's default.
+  // As InsightFace's iresnet: convolutions are normal with standard deviation 0.1; linear layers are uniform in
+  // ±1/sqrt(in_features), which is PyTorch's default.
   kSmallNormal,
-  // Normal with standard deviation sqrt(2/fan_out), fan_out = outputs × kernel's area, and biases 0 (He et al., ICCV
-  // 2015): MXNet's Xavier(gaussian, out, 2), PyTorch's kaiming_normal_(fan_out).
+  // Normal with standard deviation sqrt(2/fan_out), fan_out = outputs × kernel's area; biases are 0 (He et al., ICCV
+  // 2015). MXNet calls it Xavier(gaussian, out, 2), PyTorch kaiming_normal_(fan_out).
   kFanOut,
 };
 
 struct ModelStateOptions {
   uint64_t seed = 1;
   FirstWeights first_weights = FirstWeights::kSmallNormal;
-  bool shapes_only = false;  // tensors without memory (on the meta device): names, shapes and dtypes are all they have
+  bool shapes_only = false;  // tensors have names, shapes and dtypes, but no memory (they are on the meta device)
 };
 
-// What a model consists of between two steps: its tensors under their checkpoint's names, in the order in which its
-// layers register them, and its running averages. Layers hold handles to the same tensors. First weights are drawn from
-// the seed alone (initialization.h).
+// The state of a model between two steps: its tensors, under their names in a checkpoint and in the order in which its
+// layers register them, and its running averages. Layers have handles to the same tensors. First weights depend only on
+// the seed (initialization.h).
 class ModelState {
  public:
   explicit ModelState(const ModelStateOptions& options) : options_(options) {}
   ModelState(const ModelState&) = delete;
   ModelState& operator=(const ModelState&) = delete;
 
-  // Trainable parameters, float32.
+  // These add trainable parameters, float32.
   at::Tensor AddNormal(std::string name, at::IntArrayRef shape, double stddev);
   at::Tensor AddUniform(std::string name, at::IntArrayRef shape, double bound);  // in [-bound, bound)
   at::Tensor AddConstant(std::string name, at::IntArrayRef shape, double value);
 
-  // Tensors that no gradient changes, filled with `value`: frozen weights, running averages, counters.
+  // Adds a tensor that no gradient changes, filled with `value`: a frozen weight, a running average or a counter.
   at::Tensor AddBuffer(std::string name, at::IntArrayRef shape, double value, at::ScalarType dtype = at::kFloat);
 
-  // Takes the parameters whose names `is_frozen` accepts from the trainable ones.
+  // Makes the parameters whose names `is_frozen` accepts no longer trainable.
   template <typename Predicate>
   void Freeze(Predicate is_frozen) {
     std::erase_if(parameters_, [&](NamedTensor& parameter) {
@@ -54,8 +54,8 @@ class ModelState {
   }
 
   FirstWeights first_weights() const { return options_.first_weights; }
-  const std::vector<NamedTensor>& tensors() const { return tensors_; }        // all of them
-  const std::vector<NamedTensor>& parameters() const { return parameters_; }  // the trainable ones
+  const std::vector<NamedTensor>& tensors() const { return tensors_; }        // all tensors
+  const std::vector<NamedTensor>& parameters() const { return parameters_; }  // the trainable tensors
   RunningStatistics& statistics() { return statistics_; }
 
  private:

@@ -6,8 +6,7 @@
 
 namespace arcshard::worker {
 
-// A tensor of a model under the name that its checkpoint gives it ("layer1.0.bn1.weight"). A handle: copies share the
-// tensor.
+// A tensor of a model and its name in a checkpoint ("layer1.0.bn1.weight"). Copies share the tensor.
 struct NamedTensor {
   std::string name;
   at::Tensor tensor;

@@ -1,5 +1,6 @@
 #include "worker/backbone/layers/running_statistics.h"
 
+#include <cassert>
 #include <utility>
 
 #include "ATen/ops/zeros.h"
@@ -10,7 +11,7 @@ namespace arcshard::worker {
 
 RunningStatistics::Handle RunningStatistics::Register(at::Tensor running, double momentum) {
   TORCH_CHECK(running.scalar_type() == at::kFloat && running.is_contiguous(),
-              "a running average is contiguous float32");
+              "a running average must be contiguous float32");
   const int64_t offset = size_;
   size_ += running.numel();
   entries_.push_back({std::move(running), momentum, offset});
@@ -27,6 +28,7 @@ void RunningStatistics::MoveTo(at::Tensor pending) {
 
 void RunningStatistics::Deposit(Handle handle, const at::Tensor& statistic, double weight) {
   c10::NoGradGuard no_grad;
+  assert(handle < entries_.size() && statistic.numel() == entries_[handle].running.numel());
   const Entry& entry = entries_[handle];
   pending_.narrow(0, entry.offset, entry.running.numel())
       .add_(statistic.detach().reshape({-1}).to(pending_.device()), weight);

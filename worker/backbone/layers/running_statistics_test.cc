@@ -27,7 +27,7 @@ std::vector<float> Values(const at::Tensor& tensor) {
 TEST(RunningStatistics, CommitMovesEachAverageByItsOwnMomentumTowardsTheWeightedSum) {
   RunningStatistics statistics;
   const at::Tensor mean = at::tensor({1.0f, 2.0f});
-  const at::Tensor norm = at::tensor({20.0f});  // a loss registers its averages like a layer
+  const at::Tensor norm = at::tensor({20.0f});  // a loss registers its averages as a layer does
   const auto mean_handle = statistics.Register(mean, 0.1);
   const auto norm_handle = statistics.Register(norm, 0.5);
   statistics.Deposit(mean_handle, at::tensor({3.0f, 0.0f}), 0.75);

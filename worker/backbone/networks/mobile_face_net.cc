@@ -32,7 +32,7 @@ std::vector<MobileFaceNet::Bottleneck> MobileFaceNet::MakeBottlenecks(ModelState
   struct Stage {
     int residual_blocks;
     BottleneckShape entry;
-    int64_t inner_channels;  // of the residual ones
+    int64_t inner_channels;  // of the residual bottlenecks
   };
   const int64_t w = width;
   const std::vector<Stage> stages = {

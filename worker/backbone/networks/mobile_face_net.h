@@ -10,8 +10,8 @@
 namespace arcshard::worker {
 
 // MobileFaceNet (Chen et al., 2018) as InsightFace's arcface_torch defines it (get_mbf: blocks 1, 4, 6, 2, scale 2),
-// under its tensor names, so that its checkpoints fit. With w = width (64: the published network) and S = image_size, a
-// multiple of 16:
+// with the same tensor names, so that its checkpoints can be loaded. With w = width (64 in the published network) and S
+// = image_size, a multiple of 16:
 //
 //     conv3x3 stride 2 (3 -> 2w); grouped conv3x3 (w groups of 2)                   layers.0, layers.1
 //     bottleneck stride 2 (2w, inside 2w); 4 residual ones                          layers.2, layers.3
@@ -20,16 +20,16 @@ namespace arcshard::worker {
 //     conv1x1 (4w -> 8w)                                                            conv_sep
 //     depthwise conv of the whole S/16×S/16, BN, linear (8w -> D, no bias), BN      features
 //
-// Convolutions above are followed by BN and PReLU, a bottleneck's last by BN alone. A bottleneck is conv1x1 to the
-// inner width, depthwise conv3x3 with the stride, conv1x1; BN's eps is 1e-5. As in InsightFace the compute type is that
-// of `layers`; what follows runs in float32.
+// BN and PReLU follow each convolution above, but only BN follows the last one of a bottleneck. A bottleneck is conv1x1
+// to the inner width, depthwise conv3x3 with the stride, conv1x1. BN's eps is 1e-5. As in InsightFace, `layers` run in
+// the compute type and the rest in float32.
 class MobileFaceNet final : public Network {
  public:
-  // `options` were checked.
+  // CreateBackbone has checked `options`.
   explicit MobileFaceNet(const BackboneOptions& options);
 
  private:
-  // conv, BN and, unless it is linear, PReLU.
+  // A convolution, BN and, unless `linear`, PReLU.
   class ConvBlock {
    public:
     ConvBlock(ModelState* state, const std::string& prefix, int64_t in_channels, int64_t channels,
@@ -47,7 +47,7 @@ class MobileFaceNet final : public Network {
   };
   class Bottleneck {
    public:
-    // It is residual where the stride is 1.
+    // It adds its input to its output if the stride is 1.
     Bottleneck(ModelState* state, const std::string& prefix, const BottleneckShape& shape);
     at::Tensor Forward(const at::Tensor& x, const ForwardContext& context) const;
 
@@ -59,7 +59,7 @@ class MobileFaceNet final : public Network {
   static std::vector<Bottleneck> MakeBottlenecks(ModelState* state, int64_t width);
   at::Tensor Embed(at::Tensor images, const ForwardContext& context) override;
 
-  // In the order of their names in a checkpoint.
+  // In the order of their tensors in a checkpoint.
   ConvBlock stem_, grouped_;
   std::vector<Bottleneck> bottlenecks_;
   ConvBlock conv_sep_, whole_;

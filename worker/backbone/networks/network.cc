@@ -13,8 +13,8 @@
 namespace arcshard::worker {
 namespace {
 
-// Whether `name` is `layer` or one of the things in it: whole parts between the dots count, so that layer3.1 does not
-// take layer3.10 along.
+// Whether `name` is `layer` or lies in it. Only whole parts between dots match, so that layer3.10 does not lie in
+// layer3.1.
 bool LiesUnder(const std::string& name, const std::string& layer) {
   return absl::StartsWith(name, layer) && (name.size() == layer.size() || name[layer.size()] == '.');
 }
@@ -42,9 +42,9 @@ absl::Status Network::Freeze(const std::vector<std::string>& layers) {
   const std::vector<std::string> known = LayersOf(parameters());
   for (const std::string& layer : layers) {
     if (std::find(known.begin(), known.end(), layer) != known.end()) continue;
-    return absl::InvalidArgumentError(absl::StrCat("no parameter of ", options_.name, " is or lies in \"", layer,
-                                                   "\", which is to be frozen; the nearest name is ",
-                                                   NearestNames(layer, known)));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "backbone.freeze names \"", layer, "\", but ", options_.name,
+        " has no trainable parameter or layer of that name; the nearest one is ", NearestNames(layer, known)));
   }
   state_.Freeze([&](const std::string& name) {
     return std::any_of(layers.begin(), layers.end(), [&](const std::string& layer) { return LiesUnder(name, layer); });
@@ -62,8 +62,8 @@ absl::StatusOr<at::Tensor> Network::Forward(const at::Tensor& images, const Forw
   }
   if (context.training && images.size(0) < 2) {
     return absl::InvalidArgumentError(absl::StrCat("step ", context.step, ", micro-batch ", context.micro_batch,
-                                                   ": it has ", images.size(0),
-                                                   " samples; BatchNorm needs at least 2 to train"));
+                                                   " has ", images.size(0),
+                                                   " samples; BatchNorm needs at least 2 in training"));
   }
   c10::AutoGradMode graph(context.training);
   const at::Tensor here = CopyTo(DeviceOf(*this), images);

@@ -10,8 +10,8 @@
 
 namespace arcshard::worker {
 
-// What the architectures share: the state, the checks of an image batch, and how it goes in. A subclass builds its
-// layers over state() and says how they follow each other.
+// The common part of all architectures: the state, and the checks and the conversion of an image batch. A subclass
+// builds its layers over state() and calls them in Embed.
 class Network : public Backbone {
  public:
   absl::StatusOr<at::Tensor> Forward(const at::Tensor& images, const ForwardContext& context) final;
@@ -20,15 +20,15 @@ class Network : public Backbone {
   RunningStatistics& statistics() final { return state_.statistics(); }
   const BackboneOptions& options() const final { return options_; }
 
-  // Takes the parameters of `layers`, as BackboneOptions::freeze describes them, from the trainable ones.
-  // InvalidArgument: a name that no trainable parameter has or lies under; says the nearest.
+  // Makes the parameters of `layers`, as BackboneOptions::freeze describes them, no longer trainable. InvalidArgument:
+  // no trainable parameter has one of the names or lies in a layer of that name; the message says the nearest name.
   absl::Status Freeze(const std::vector<std::string>& layers);
 
  protected:
   Network(const BackboneOptions& options, FirstWeights first_weights);
   ModelState* state() { return &state_; }
 
-  // images: B×3×S×S in the compute type, channels-last, in which convolutions are fastest -> B×D float32.
+  // images: B×3×S×S in the compute type and in channels-last layout, which is fastest -> B×D float32.
   virtual at::Tensor Embed(at::Tensor images, const ForwardContext& context) = 0;
 
  private:

@@ -67,7 +67,7 @@ ResidualNet::Block::Block(ModelState* state, const ResidualDefinition& definitio
       conv2_(state, prefix + ".conv2", channels, channels, {.stride = stride}),
       bn3_(state, prefix + ".bn3", channels, Bn(definition)) {
   if (stride != 1 || in_channels != channels) {
-    // Two statements: the convolution's tensors are registered first.
+    // These are two statements, so that the convolution's tensors are registered first.
     Conv2d conv(state, prefix + ".downsample.0", in_channels, channels, {.kernel_size = 1, .stride = stride});
     BatchNorm bn(state, prefix + ".downsample.1", channels, Bn(definition));
     downsample_.emplace(Downsample{std::move(conv), std::move(bn)});

@@ -9,32 +9,32 @@
 
 namespace arcshard::worker {
 
-// In what the residual networks differ.
+// The differences between the residual networks.
 struct ResidualDefinition {
-  std::vector<int> blocks;  // of each of the four stages
+  std::vector<int> blocks;  // the number of blocks in each of the four stages
   double bn_eps = 1e-5;
-  bool slope_per_channel = true;  // PReLU: or one slope per layer
+  bool slope_per_channel = true;  // PReLU; false: one slope per layer
   FirstWeights first_weights = FirstWeights::kSmallNormal;
-  bool embedding_bn = true;  // BN over D behind the linear layer, its weight frozen at 1 ("features")
+  bool embedding_bn = true;  // BN over D after the linear layer, with its weight frozen at 1 ("features")
 };
 
-// iresnet18, 34, 50, 100, 200: the improved residual network of ArcFace (Deng et al., CVPR 2019) as InsightFace's
-// arcface_torch defines it, so that its checkpoints fit. faceresnet18, 34, 50, 100: the seed chapter's FaceResNet.
-// None: another name.
+// Returns the definition of a network. iresnet18, 34, 50, 100, 200 are the improved residual networks of ArcFace (Deng
+// et al., CVPR 2019) as InsightFace's arcface_torch defines them, so that its checkpoints can be loaded. faceresnet18,
+// 34, 50, 100 are the seed chapter's FaceResNet. nullopt: there is no such network.
 std::optional<ResidualDefinition> FindResidualDefinition(const std::string& name);
 std::vector<std::string> ResidualNames();
 
-// With w = width and S = image_size, a multiple of 16, and under the names of InsightFace's state_dict:
+// With w = width and S = image_size, a multiple of 16, and the names of InsightFace's state_dict on the right:
 //
 //     conv3x3 (3 -> w), BN, PReLU                                                   conv1, bn1, prelu
 //     blocks of w, 2w, 4w, 8w channels; the first block of each halves the image    layer1 .. layer4
 //     BN, flatten, dropout, linear (8w·(S/16)² -> D), [BN over D]                   bn2, fc, features
 //
 // A block is BN, conv3x3, BN, PReLU, conv3x3 (with the stride), BN, plus x, or plus BN(conv1x1(x)) where the shape
-// changes. The last line runs in float32 whatever the compute type is.
+// changes. In the last line, everything after "flatten" runs in float32, whatever the compute type is.
 class ResidualNet final : public Network {
  public:
-  // `options` were checked.
+  // CreateBackbone has checked `options`.
   ResidualNet(const BackboneOptions& options, const ResidualDefinition& definition);
 
  private:
@@ -50,7 +50,7 @@ class ResidualNet final : public Network {
       BatchNorm bn;
     };
 
-    // In the order of their names in a checkpoint.
+    // In the order of their tensors in a checkpoint.
     BatchNorm bn1_;
     Conv2d conv1_;
     BatchNorm bn2_;
@@ -63,7 +63,7 @@ class ResidualNet final : public Network {
   at::Tensor Embed(at::Tensor images, const ForwardContext& context) override;
   static std::vector<Block> MakeBlocks(ModelState* state, const ResidualDefinition& definition, int64_t width);
 
-  // In the order of their names in a checkpoint.
+  // In the order of their tensors in a checkpoint.
   Conv2d conv1_;
   BatchNorm bn1_;
   PRelu prelu_;

@@ -7,15 +7,15 @@
 
 namespace arcshard::worker {
 
-// What PyTorch computed and a script in tests/reference recorded as a file in tests/data. For tests: asked for what is
-// not there, it ends the program with the reason.
+// A case that PyTorch computed and a script of tests/reference recorded as a file in tests/data. Asked for something
+// that the file does not have, it prints an error and aborts the test program.
 class RecordedCase {
  public:
   explicit RecordedCase(const std::string& path);
 
-  at::Tensor Tensor(const std::string& name) const;  // of float32
+  at::Tensor Tensor(const std::string& name) const;  // float32
   std::string Text(const std::string& key) const;    // from the metadata
-  double Number(const std::string& key) const;       // likewise
+  double Number(const std::string& key) const;       // from the metadata
 
  private:
   SafetensorsFile file_;

@@ -5,9 +5,9 @@
 
 namespace arcshard::worker {
 
-// For tests of what surrounds a backbone: two conv-BN-PReLU blocks (3 -> width -> width channels, stride 2)
-// and a linear layer. It has all that makes a backbone hard to distribute and trains in milliseconds. `options` as for
-// CreateBackbone, unchecked; image_size is a multiple of 4; name and freeze are not looked at.
+// A network for tests: two conv-BN-PReLU blocks (3 -> width -> width channels, stride 2) and a linear layer. It has BN
+// and dropout, which make a backbone hard to distribute, and trains in milliseconds. `options` are those of
+// CreateBackbone, unchecked; image_size must be a multiple of 4; name and freeze are ignored.
 class SmallConvNet final : public Network {
  public:
   explicit SmallConvNet(const BackboneOptions& options);

@@ -15,7 +15,7 @@ at::Tensor Images(int64_t samples) {
   return at::linspace(0, 500, samples * 3 * 8 * 8, at::kFloat).sin().view({samples, 3, 8, 8});
 }
 
-// One worker's part of a step: the micro-batches given, of the global batch of 4 + 2 samples.
+// One worker's sums over the given micro-batches of a step, whose global batch has 4 + 2 samples.
 at::Tensor SumsOf(const std::vector<uint32_t>& micro_batches) {
   SmallConvNet net({.width = 4, .image_size = 8, .embedding_size = 3, .dropout = 0.4});
   FlattenParameters(net.parameters());

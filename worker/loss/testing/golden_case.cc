@@ -26,7 +26,7 @@ double Number(absl::string_view text) {
   return value;
 }
 
-// Margins that the case gives for each sample of the global batch.
+// Margins that the case has for each sample of the global batch.
 class GivenMargins : public MarginSource {
  public:
   explicit GivenMargins(Margins margins) : margins_(std::move(margins)) {}

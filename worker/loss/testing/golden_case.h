@@ -10,11 +10,11 @@
 
 namespace arcshard::worker {
 
-// What the products were computed with, whose results are held against a case.
+// The arithmetic of the matrix products whose results are compared with a case.
 enum class Products { kFloat32, kBfloat16 };
 
-// A reference case of tests/data/golden (its README.md says what each tensor is), for tests. ARCSHARD_GOLDEN_DIR names
-// another folder.
+// A reference case of tests/data/golden, whose README.md describes each tensor. The environment variable
+// ARCSHARD_GOLDEN_DIR may name another folder.
 class GoldenCase {
  public:
   static absl::StatusOr<std::unique_ptr<GoldenCase>> Open(const std::string& name,
@@ -28,24 +28,24 @@ class GoldenCase {
   int steps() const { return static_cast<int>(Real("steps")); }
   std::vector<int64_t> MicroBatches() const;
 
-  // A tensor of float64, "W_0" or name and step.
+  // A float64 tensor, by its full name ("W_0") or by name and step.
   at::Tensor Reals(const std::string& tensor) const;
   at::Tensor Reals(const std::string& tensor, int step) const;
   at::Tensor Labels(int step) const;
-  // Of a case that is sampled: which classes take part in the step. N, bool.
+  // N, bool: which classes take part in the step; only for cases with sampled classes.
   at::Tensor Active(int step) const;
-  // What reaches the head: E, or S where the case standardises.
+  // The input of the head: E, or S if the case standardises.
   at::Tensor HeadInput(int step) const { return Reals(Flag("standardize") ? "S" : "E", step); }
 
-  // The case's loss; per-sample margins are those of the step.
+  // The case's loss, with the step's margins if they differ from sample to sample.
   std::unique_ptr<MarginLoss> Loss(int step) const;
-  // ω of the samples [first, first + size) of the step; undefined where the case has none.
+  // ω of the samples [first, first + size) of the step; undefined if the case has no weights.
   at::Tensor SampleWeights(int step, int64_t first, int64_t size) const;
 
-  // Of the arithmetic, as the cases' README says; LossTolerance times the loss, where that is above 1.
+  // The relative tolerances of tensors and of the loss for the arithmetic, as in the cases' README.
   double Tolerance() const;
   double LossTolerance() const { return products_ == Products::kFloat32 ? 5e-6 : Tolerance(); }
-  // Expects max|x - reference| <= Tolerance()·max|reference| of a tensor of the case; infinities have to be the same.
+  // Expects max|x - reference| <= Tolerance()·max|reference|, and the same infinities.
   void ExpectClose(const at::Tensor& got, const std::string& tensor, int step) const;
   void ExpectClose(const at::Tensor& got, const at::Tensor& reference) const;
   void ExpectLossClose(double got, int step) const;
@@ -61,10 +61,10 @@ class GoldenCase {
 
 // All cases.
 std::vector<std::string> GoldenCases();
-// Those without options of the shard: sampled classes, a filter.
+// The cases without the shards' options, which are sampled classes and the filter.
 std::vector<std::string> GoldenCasesOfTheLoss();
 
-// Of the seed chapter's FeatBlock: the gradient with respect to f from that with respect to (f - mean)/sqrt(var +
+// For the seed chapter's FeatBlock: the gradient with respect to f, given that with respect to (f - mean)/sqrt(var +
 // 2e-5).
 at::Tensor ThroughStandardize(const at::Tensor& f, const at::Tensor& gradient);
 

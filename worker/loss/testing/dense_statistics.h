@@ -13,7 +13,7 @@
 #include "common/protocol/logit_shift.h"
 #include "worker/loss/sharded_softmax.h"
 
-// What the shards answer, by DESIGN §1's formulas over the whole, unsharded matrix of class centers in float64.
+// The statistics that shards compute, here by DESIGN §1's formulas over the whole matrix of class centers in float64.
 namespace arcshard::worker {
 
 inline at::Tensor UnitRows(const at::Tensor& x) {
@@ -21,7 +21,7 @@ inline at::Tensor UnitRows(const at::Tensor& x) {
   return at::where(norm < 1e-12, 0.0, x / norm);
 }
 
-// embedding: B×D, labels: B, centers: N×D, all but labels float64. The answer is of `wire`, float32 as in a run.
+// embedding: B×D float64, labels: B int64, centers: N×D float64. wire: the type of the result, float32 in a run.
 inline SoftmaxStatistics DenseStatistics(const at::Tensor& embedding, const at::Tensor& labels,
                                          const at::Tensor& centers, double scale, at::ScalarType wire = at::kFloat) {
   const at::Tensor unit_centers = UnitRows(centers);
