@@ -1,4 +1,4 @@
-"""Takes what a C++ program needs out of PyPI's wheels: headers, and the libraries of the CPU.
+"""Unpacks from PyPI's wheels what a C++ program on the CPU needs: headers and libraries.
 
 unpack_libtorch.py WHEEL_FOLDER LIBTORCH_FOLDER
 """
@@ -7,7 +7,7 @@ import shutil
 import sys
 import zipfile
 
-# Of torch/lib: what libtorch_cpu.so loads. Of NVIDIA's wheels: the two libraries that it names.
+# libtorch_cpu.so and the libraries that it loads, from torch/lib and from NVIDIA's wheels.
 LIBRARIES = {"libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13"}
 
 

@@ -15,8 +15,8 @@
 #include "worker/loss/sharded_softmax.h"
 #include "worker/loss/testing/golden_case.h"
 
-// The reference cases, sampled classes and the inter-class filter included, through everything that a step passes: the
-// loss at the worker, K shards' state machines and heads, in process and behind gRPC servers.
+// Runs the reference cases, including sampled classes and the inter-class filter, through all parts of a step: the
+// worker's loss and the state machines and heads of K shards, which are in the same process or behind gRPC servers.
 namespace arcshard {
 namespace {
 
@@ -78,7 +78,7 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     ASSERT_TRUE(status.ok()) << status;
   }
 
-  // A whole step; what the loss said of each micro-batch, and the loss.
+  // Runs a whole step and returns the loss. Adds the results of each micro-batch to `parts`.
   double RunStep(int step, std::map<std::string, std::vector<at::Tensor>>* parts) {
     const at::Tensor labels = golden_->Labels(step);
     const at::Tensor input = golden_->HeadInput(step).to(at::kFloat);
@@ -124,8 +124,8 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     return total;
   }
 
-  // The classes whose weights or momentum are others than before: those that took part in the step. Weight decay moves
-  // each of them.
+  // The classes whose weights or momentum have changed. These are the classes that took part in the step, because
+  // weight decay changes each of them.
   static at::Tensor Moved(const at::Tensor& weights_before, const at::Tensor& weights,
                           const at::Tensor& momentum_before, const at::Tensor& momentum) {
     return (weights != weights_before).any(1).logical_or((momentum != momentum_before).any(1));
@@ -140,7 +140,7 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
   std::vector<uint32_t> sizes_;
   ShardClusterOptions options_;
   std::unique_ptr<ShardCluster> cluster_;
-  std::unique_ptr<client::HeadClient> client_;  // first to go
+  std::unique_ptr<client::HeadClient> client_;  // destroyed first, before the cluster
 };
 
 TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {
@@ -149,7 +149,7 @@ TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {
   at::Tensor momentum_before = Matrix(cluster_->Moment(0));
   for (int step = 1; step <= golden_->steps(); ++step) {
     if (step > 1 && std::get<3>(GetParam()) == Products::kBfloat16) {
-      // Its tolerance is one step's: another one from where this one led is another one's.
+      // The tolerance of bfloat16 is for a single step, so each step starts from the reference's state.
       before = golden_->Reals("W", step - 1).to(at::kFloat);
       momentum_before = golden_->Reals("V", step - 1).to(at::kFloat);
       cluster_->SetWeights(Floats(before));
@@ -171,9 +171,9 @@ TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {
     golden_->ExpectClose(momentum, "V", step);
     if (golden_->Flag("sampled")) {
       EXPECT_TRUE(at::equal(Moved(before, after, momentum_before, momentum), golden_->Active(step)))
-          << "other classes took part in step " << step;
+          << "different classes took part in step " << step;
     }
-    // W_i - W_{i-1} in float32 has the rounding of W itself: half a unit in the last place of each.
+    // W_i - W_{i-1} in float32 has the rounding errors of both: half a unit in the last place of each.
     const at::Tensor reference = golden_->Reals("W", step) - golden_->Reals("W", step - 1);
     const at::Tensor difference = after.to(at::kDouble) - before.to(at::kDouble);
     const double rounding = 6e-8 * golden_->Reals("W", step).abs().max().item<double>();

@@ -1,4 +1,4 @@
-// Safetensors and manifests.
+// Fuzz targets for safetensors files and manifests.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -47,7 +47,7 @@ void FuzzSafetensors(absl::string_view bytes) {
 
 void FuzzManifest(absl::string_view bytes) {
   Require(!ParseManifest(bytes, "manifest").ok() || *FormatManifest(*ParseManifest(bytes, "manifest")) == bytes);
-  // A fuzzer does not guess a checksum: everything before the last field, with the one that fits.
+  // A fuzzer can't guess a checksum, so the bytes before the last field are also tried with the right one.
   const size_t end = bytes.rfind("  \"crc32c\": \"");
   const absl::string_view body = end == absl::string_view::npos ? bytes : bytes.substr(0, end);
   const uint32_t crc = Crc32c(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(body.data()), body.size()));

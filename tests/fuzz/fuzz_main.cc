@@ -1,4 +1,4 @@
-// The entry that libFuzzer calls; ARCSHARD_FUZZ_TARGET is one function of fuzz_targets.h.
+// The function that libFuzzer calls. ARCSHARD_FUZZ_TARGET is a function of fuzz_targets.h.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// The fuzz targets over what their fuzzers begin with, and over what they once found.
+// Runs the fuzz targets on their seeds, which include inputs that fuzzing found.
 #include <filesystem>
 #include <ostream>
 #include <string>

@@ -4,21 +4,21 @@
 
 #include "absl/strings/string_view.h"
 
-// What is done with untrusted bytes: each reads them as a file of its format, all of it, and whatever they are must not
-// crash, leak, run on for long or take memory that they do not account for. What must hold of bytes that are read
-// without an error is checked. libFuzzer drives them in the preset fuzz (fuzz_main.cc); fuzz_seeds_test.cc runs them
-// over the seeds in every build.
+// Functions that read untrusted bytes as a whole file of some format. Whatever the bytes are, they must not crash,
+// leak, take long or allocate much more memory than the bytes account for. If reading succeeds, the functions check
+// properties of the result. libFuzzer calls them in the preset fuzz (fuzz_main.cc); fuzz_seeds_test.cc runs them on the
+// seeds in every build.
 namespace arcshard {
 
-void FuzzSafetensors(absl::string_view bytes);      // header, tensors, rows of class centers
-void FuzzManifest(absl::string_view bytes);         // as it is, and with a CRC-32C that fits
-void FuzzRecordFile(absl::string_view bytes);       // 2 bytes: length of the .idx, which follows, and then the .rec
-void FuzzVerificationSet(absl::string_view bytes);  // a .bin: pickle
-void FuzzTorchFile(absl::string_view bytes);        // .pt, .pth: archive and stream
+void FuzzSafetensors(absl::string_view bytes);  // header, tensors, rows of class centers
+void FuzzManifest(absl::string_view bytes);     // with the given and with the right CRC-32C
+void FuzzRecordFile(absl::string_view bytes);   // 2 bytes: length of the .idx file, which follows; then the .rec file
+void FuzzVerificationSet(absl::string_view bytes);  // a .bin file, which is a pickle
+void FuzzTorchFile(absl::string_view bytes);        // .pt and .pth files, in both formats
 void FuzzConfig(absl::string_view bytes);           // a run's YAML
 
 struct FuzzTarget {
-  const char* name;  // of its program, fuzz_<name>, and of its folder of seeds
+  const char* name;  // its program is fuzz_<name>; its seeds are in seeds/<name>
   void (*run)(absl::string_view bytes);
 };
 inline constexpr std::array<FuzzTarget, 6> kFuzzTargets = {{{"safetensors", FuzzSafetensors},

@@ -15,7 +15,7 @@
 
 namespace arcshard {
 
-// A file that has a path and lies in memory.
+// A file in memory that has a path.
 class MemoryFile {
  public:
   explicit MemoryFile(absl::string_view bytes) : fd_(memfd_create("fuzz", MFD_CLOEXEC)) {
@@ -27,7 +27,7 @@ class MemoryFile {
   FileDescriptor fd_;
 };
 
-// Bytes as a file's.
+// A ByteSource that reads from memory.
 class MemorySource final : public ByteSource {
  public:
   explicit MemorySource(absl::string_view bytes) : bytes_(bytes) {}
@@ -44,7 +44,7 @@ class MemorySource final : public ByteSource {
   const absl::string_view bytes_;
 };
 
-// What must hold of any input.
+// Checks a property that must hold for every input.
 inline void Require(bool holds) {
   if (!holds) __builtin_trap();
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The reference reader of checkpoints: Python's safetensors and its standard library, and nothing of arcshard.
+"""A reference reader of checkpoints. It uses Python's safetensors and standard library, and no code of arcshard.
 
     check_checkpoint.py CHECKPOINT CENTERS.safetensors
 
-Reads CHECKPOINT/manifest.json and every file that it names: their sizes, the CRC-32C of all and of each MiB, the CRC-32C of
-the manifest itself, whether safetensors opens them. The rows of all class_centers.<begin>-<end> together must be those of the
-tensor class_centers of CENTERS, which `arcshard checkpoint export` wrote.
+Reads CHECKPOINT/manifest.json and every file that it names. Checks the CRC-32C of the manifest, the size and CRC-32C of each
+file, the CRC-32C of each MiB, and that safetensors opens each file. The rows of all tensors class_centers.<begin>-<end>
+together must equal the tensor class_centers of CENTERS, which `arcshard checkpoint export` wrote.
 """
 import json
 import pathlib

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Computes embeddings in PyTorch with a backbone that arcshard exported, and compares them with what arcshard computed.
+"""Computes embeddings in PyTorch with a backbone that arcshard exported, and compares them with arcshard's embeddings.
 
     check_embeddings.py BACKBONE.safetensors IMAGES EMBEDDINGS.safetensors     (needs torch, safetensors, pillow)
 
-BACKBONE is loaded, strictly, into the PyTorch definition of iresnet18 that the tests use. IMAGES is a folder of images,
-EMBEDDINGS what `arcshard embed BACKBONE IMAGES EMBEDDINGS` wrote. The largest difference may be 1e-5 of the largest value.
+Loads BACKBONE, strictly, into the tests' PyTorch definition of iresnet18. IMAGES is a folder of images, and EMBEDDINGS is the
+output of `arcshard embed BACKBONE IMAGES EMBEDDINGS`. The largest difference may be 1e-5 of the largest value.
 """
 import json
 import pathlib

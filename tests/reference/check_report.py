@@ -1,9 +1,9 @@
-"""Reads a page of `arcshard report` as XML and as HTML.
+"""Reads a page that `arcshard report` wrote, as XML and as HTML.
 
     check_report.py report.html FIGURES TEXT...
 
-Fails unless the page is well-formed, has that many figures with a picture each, has each TEXT as text, and holds nothing
-that runs or loads anything.
+Fails unless the page is well-formed, has FIGURES figures with one picture each, contains each TEXT as text, and has nothing
+that runs code or loads other files.
 """
 import html.parser
 import sys
@@ -16,14 +16,14 @@ KNOWN = SVG | set("html head meta style body main h1 h2 p span dl div dt dd smal
 
 
 class Page(html.parser.HTMLParser):
-    """Keeps the tags balanced."""
+    """Checks that the page has only known tags and that they are balanced, and collects its text."""
 
     def __init__(self):
         super().__init__()
         self.open, self.texts = [], []
 
     def handle_starttag(self, tag, attributes):
-        assert tag in KNOWN, f"<{tag}> does not belong here"
+        assert tag in KNOWN, f"<{tag}> is not a tag of a report"
         for name, value in attributes:
             assert not name.startswith("on") and name not in ("src", "href", "style", "srcdoc"), (tag, name)
             assert "url(" not in (value or "") and "javascript:" not in (value or ""), (tag, name, value)
@@ -50,7 +50,7 @@ def main():
     page = Page()
     page.feed(text)
     page.close()
-    assert not page.open, f"left open: {page.open}"
+    assert not page.open, f"tags that are not closed: {page.open}"
     for one in wanted:
         assert one in "".join(page.texts), f"not in the page: {one!r}"
     root = ElementTree.fromstring(text)

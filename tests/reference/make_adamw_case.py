@@ -3,10 +3,10 @@
 
     make_adamw_case.py OUT.safetensors
 
-Every class center is a parameter of its own, so that a class that takes no part in a step pauses (its gradient is None):
-weight, moments and step count stay. The loss is the plain normalised softmax over the classes that take part; which do is
-drawn as tests/data/golden/make_golden.py does. Per step i: E_i, labels_i, active_i (which classes take part), alpha_i =
-dL/dlse, t_i = dL/dcos of the own center, and then W_i, M_i, V_i, counts_i. Weights and embeddings are float32 values.
+Every class center is a separate parameter, so that a class that takes no part in a step keeps its weight, moments and step
+count, because its gradient is None. The loss is the plain normalised softmax over the classes that take part, which are drawn
+as in tests/data/golden/make_golden.py. Recorded for each step i: E_i, labels_i, active_i (which classes take part), alpha_i =
+dL/dlse, t_i = dL/dcos of the own center, and W_i, M_i, V_i, counts_i after it. Weights and embeddings are float32 values.
 """
 import math
 import pathlib

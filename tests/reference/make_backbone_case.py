@@ -3,18 +3,18 @@
 
     python make_backbone_case.py iresnet18 ../data/iresnet18_small.safetensors     (needs torch, safetensors)
 
-The networks are InsightFace's iresnet18 and mobilefacenet and the seed chapter's FaceResNet-18, with the channel counts
-divided; weights, BatchNorm's averages included, are random. The loss is sum(embeddings * direction). Each step: forward and
-backward in training mode, clip_grad_norm_, SGD. Recorded:
+The networks are InsightFace's iresnet18 and mobilefacenet and the seed chapter's FaceResNet-18, with fewer channels. All
+weights, including BatchNorm's averages, are random. The loss is sum(embeddings * direction). Each step is a forward and a
+backward pass in training mode, clip_grad_norm_ and SGD. Recorded:
 
     images, direction                 the inputs of every step
     before.<name>                     state_dict before the first step
     train_output, gradient.<name>     of the first step, before clipping
-    bfloat16_output                   as train_output, the convolutional part under autocast(bfloat16)
-    norm                              what clip_grad_norm_ returned in each step
-    after.<name>, eval_output         state_dict after three steps, and the embeddings in evaluation mode then
+    bfloat16_output                   train_output with the convolutional part under autocast(bfloat16)
+    norm                              the result of clip_grad_norm_ in each step
+    after.<name>, eval_output         state_dict after three steps, and the embeddings in evaluation mode after them
 
-The metadata holds the numbers that a reader needs to repeat it.
+The metadata has the numbers that are needed to repeat the steps.
 """
 
 import copy
@@ -30,7 +30,7 @@ STEPS, LR, MOMENTUM, WEIGHT_DECAY, MAX_NORM = 3, 0.05, 0.9, 5e-4, 2.0
 
 
 class Flavour:
-    """In what iresnet and FaceResNet differ."""
+    """The differences between iresnet and FaceResNet."""
 
     def __init__(self, eps, slope_per_channel, embedding_bn):
         self.eps, self.slope_per_channel, self.embedding_bn = eps, slope_per_channel, embedding_bn
@@ -150,7 +150,7 @@ NETWORKS = {"iresnet18": iresnet, "faceresnet18": face_resnet, "mobilefacenet": 
 
 
 def randomise(net):
-    """Values that let no term vanish: with BatchNorm's first weights (1, 0) many mistakes do not show."""
+    """Draws values for which no term vanishes. With BatchNorm's first weights (1, 0) many mistakes would have no effect."""
     slopes = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, nn.PReLU)}
     frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     for name, tensor in net.state_dict().items():
@@ -165,7 +165,7 @@ def randomise(net):
 
 
 def count(name):
-    """Keys and parameters of the published size: what the tests of the counts expect."""
+    """The numbers of keys and parameters of the published size, which architectures_test.cc expects."""
     net = NETWORKS[name](width=64, image_size=112, embedding_size=512)
     return len(net.state_dict()), sum(parameter.numel() for parameter in net.parameters())
 

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""Records tests/data/insightface: what InsightFace's arcface_torch leaves behind, written by PyTorch.
+"""Records tests/data/insightface: files as InsightFace's arcface_torch leaves them, written by PyTorch.
 
     python make_insightface_case.py ../data/insightface     (needs torch, safetensors, pillow)
 
-A backbone (iresnet18 with width 1, 16×16 pixels) and a classifier of 11 classes over 3 ranks (4, 4, 3 rows, by
-arcface_torch's rule) after two steps of SGD with momentum. Written are
+The state is a backbone (iresnet18 with width 1 for 16×16 pixels) and a classifier of 11 classes on 3 ranks (4, 4 and 3 rows,
+by arcface_torch's rule) after two steps of SGD with momentum. The script writes
 
-    checkpoint/checkpoint_gpu_<r>.pt         as train_v2.py with save_all_states, since PyTorch 1.6's archive
-    checkpoint/model.pt                      as train_v2.py leaves it
-    softmax/rank_<r>_softmax_weight.pt       as partial_fc.py until 2022, in the format before 1.6
+    checkpoint/checkpoint_gpu_<r>.pt         as train_v2.py with save_all_states, in the archive format of PyTorch since 1.6
+    checkpoint/model.pt                      as train_v2.py
+    softmax/rank_<r>_softmax_weight.pt       as partial_fc.py until 2022, in PyTorch's format before 1.6
     softmax/rank_<r>_softmax_weight_mom.pt   likewise
-    softmax/backbone.pth                     likewise, saved from inside DistributedDataParallel: "module." before names
-    adamw/checkpoint_gpu_<r>.pt              as checkpoint/, of 2 ranks with AdamW and a network that arcshard does not know
-    odd.pt, odd_stream.pt                    tensors of other types, views, strides, in both formats
+    softmax/backbone.pth                     likewise, saved inside DistributedDataParallel, which prefixes names by "module."
+    adamw/checkpoint_gpu_<r>.pt              as checkpoint/, for 2 ranks with AdamW and a network that is unknown to arcshard
+    odd.pt, odd_stream.pt                    tensors of other types and strides, and views, in both formats
     images/<i>.png                           random pixels
 
-and expected.safetensors: centers, momentum, backbone.<key>, backbone_momentum.<parameter>, odd.<name>, adamw.<centers,
-first_moment or second_moment>, adamw.backbone.<first_moment or second_moment>.<parameter>, and embeddings: what the backbone
-in evaluation mode makes of the images, (pixel - 127.5) / 127.5, in order.
+and expected.safetensors with centers, momentum, backbone.<key>, backbone_momentum.<parameter>, odd.<name>, adamw.<centers,
+first_moment or second_moment>, adamw.backbone.<first_moment or second_moment>.<parameter>, and embeddings, which are those
+of the images, (pixel - 127.5) / 127.5, in order, by the backbone in evaluation mode.
 """
 import collections
 import pathlib
@@ -48,7 +48,7 @@ class PartialFC(nn.Module):
 
 
 def train():
-    """The backbone, the classifiers and each rank's optimizer after some steps."""
+    """Returns the backbone, and the classifiers, optimizers and schedulers of all ranks, after STEPS steps."""
     torch.manual_seed(7)
     net = ResidualNet(Flavour(1e-5, True, True), WIDTH, IMAGE_SIZE, DIM)
     heads = [PartialFC(rank) for rank in range(RANKS)]
@@ -58,7 +58,7 @@ def train():
     images, labels = torch.randn(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE), torch.randint(0, CLASSES, (BATCH,))
     for _ in range(STEPS):
         before = {key: value.clone() for key, value in net.state_dict().items()}
-        for optimizer in optimizers:  # every rank's takes the same step of the backbone
+        for optimizer in optimizers:  # every rank's optimizer makes the same step of the backbone
             net.load_state_dict(before)
             optimizer.zero_grad()
             weight = torch.cat([nn.functional.normalize(head.weight) for head in heads])
@@ -74,7 +74,7 @@ def train():
 
 
 def save_adamw(folder):
-    """Ranks of 3 and 2 classes, after two steps; returns what is expected of them."""
+    """Saves ranks with 3 and 2 classes after STEPS steps, and returns the expected tensors."""
     torch.manual_seed(8)
     net = nn.Sequential(nn.Linear(4, DIM), nn.BatchNorm1d(DIM))
     heads = [nn.Linear(DIM, rows, bias=False) for rows in (3, 2)]

@@ -3,8 +3,8 @@
 
     python make_optimizer_case.py ../data/adamw.safetensors     (needs torch, safetensors)
 
-Gradients are of sizes from below epsilon to 1000, the learning rate is another one in each step. Recorded: before (P),
-gradients (steps×P), lr (steps; powers of two, exact in float32), after (steps×P).
+The sizes of the gradients range from below epsilon to 1000, and the learning rate changes in each step. Recorded: before (P),
+gradients (steps×P), lr (steps; powers of two, which are exact in float32), after (steps×P).
 """
 
 import sys

@@ -3,9 +3,9 @@
 
     make_verification_case.py OUT.safetensors
 
-What calculate_roc, calculate_accuracy and test do there, without scikit-learn. 203 pairs do not divide by 10 folds, and
-embeddings are noisy enough that the folds disagree about the best threshold. Beside it the best single threshold over all
-pairs and TAR at FAR 1e-3 and 1e-4, by trying every threshold there is.
+Computes the same as calculate_roc, calculate_accuracy and test there, without scikit-learn. 203 pairs do not divide evenly
+into 10 folds, and the embeddings are so noisy that the folds have different best thresholds. Also records the best single
+threshold over all pairs, and TAR at FAR 1e-3 and 1e-4, found by trying all thresholds that differ.
 """
 import sys
 
@@ -16,7 +16,7 @@ THRESHOLDS = np.arange(0, 4, 0.01)
 
 
 def folds_of(pairs, folds):
-    """scikit-learn's KFold(folds, shuffle=False): (train, test) indices."""
+    """Yields (train, test) indices as scikit-learn's KFold(folds, shuffle=False) does."""
     sizes = np.full(folds, pairs // folds)
     sizes[: pairs % folds] += 1
     everything, at = np.arange(pairs), 0
@@ -51,7 +51,7 @@ def verify(originals, flips, same, folds=10):
 
 
 def all_thresholds(distance):
-    """One below all distances, one between each two neighbours, one above them."""
+    """One threshold that accepts no pair, one between each two neighbouring distances, and one that accepts all pairs."""
     d = np.unique(distance)
     return np.concatenate([d[:1], (d[:-1] + d[1:]) / 2, [4.0]])
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The reference reader of packed training sets and verification sets: Python's standard library alone, written from the
-formats' descriptions and from nothing of arcshard.
+"""A reference reader of packed training sets and verification sets. It uses only Python's standard library and was written
+from the descriptions of the formats, without any code of arcshard.
 
     read_records.py records FOLDER OUT    train.rec, train.idx -> OUT/<record>.<label>.image, OUT/identities.txt
     read_records.py pairs SET.bin OUT     a pickle -> OUT/<i>.image, OUT/flags.txt
@@ -14,7 +14,7 @@ MAGIC = 0xCED7230A
 
 
 def records_of(folder):
-    """Yields (record number, payload) in the order of the index; checks that records fill the file without a gap."""
+    """Yields (record number, payload) in the order of the index, and checks that the records fill the file without gaps."""
     data = (folder / "train.rec").read_bytes()
     at = 0
     for line in (folder / "train.idx").read_text().splitlines():
@@ -33,11 +33,11 @@ def records_of(folder):
             if flag in (0, 3):
                 break
         yield number, struct.pack("<I", MAGIC).join(parts)
-    assert at == len(data), f"{len(data) - at} bytes behind the last record"
+    assert at == len(data), f"{len(data) - at} bytes after the last record"
 
 
 def header_of(payload):
-    """The labels of an IRHeader, and what follows it."""
+    """Returns the labels of an IRHeader and the bytes that follow it."""
     flag, label, _, _ = struct.unpack_from("<IfQQ", payload)
     if flag == 0:
         return (label,), payload[24:]
@@ -62,10 +62,10 @@ def read_records(folder, out):
     ranges = []
     for label, number in enumerate(identities):
         (begin, end), rest = header_of(records[number])
-        assert not rest, f"identity {number} has {len(rest)} bytes behind its labels"
-        assert all(label_of[i] == label for i in range(int(begin), int(end))), f"identity {label} has others' images"
+        assert not rest, f"identity {number} has {len(rest)} bytes after its labels"
+        assert all(label_of[i] == label for i in range(int(begin), int(end))), f"identity {label} has images of other classes"
         ranges.append((int(begin), int(end)))
-    assert sum(end - begin for begin, end in ranges) in (0, len(label_of)), "identities leave images out"
+    assert sum(end - begin for begin, end in ranges) in (0, len(label_of)), "some images belong to no identity"
     (out / "identities.txt").write_text("".join(f"{begin} {end}\n" for begin, end in ranges))
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Writes the small verification sets beside it: one content, pickled in every way that is read.
+"""Writes the small verification sets in this folder: the same content, pickled in every way that arcshard reads.
 
-    python make_pickles.py          (NumPy 2; the files are checked in)
+    python make_pickles.py          (needs NumPy 2; the files are in the repository)
 
-python3_protocolP   bytes and bool, as Python 3 writes them
-python2_protocolP   str and bool, as Python 2 writes them (its three opcodes for str, through Python 3's own pickler)
-bytearray_protocolP, numpy_protocolP   images as bytearray or uint8 arrays; flags as a bool array
-numpy_scalars_protocolP                flags as a list of numpy.bool_
+python3_protocolP        bytes and bool, as Python 3 writes them
+python2_protocolP        str and bool, as Python 2 writes them, with its three opcodes for str
+bytearray_protocolP      images as bytearray
+numpy_protocolP          images as uint8 arrays, flags as a bool array
+numpy_scalars_protocolP  flags as a list of numpy.bool_
 """
 import pathlib
 import pickle
