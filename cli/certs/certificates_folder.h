@@ -9,25 +9,27 @@ namespace arcshard::cli {
 
 // A folder of certificates for a small deployment:
 //
-//   ca.crt, ca.key                                      the CA; ca.key is needed here alone
-//   {coordinator,shard,worker,client}/tls.crt, tls.key  what each role shows, as in a Kubernetes secret of type
-//                      /ca.crt                          kubernetes.io/tls, and whom it trusts
+//   ca.crt, ca.key                                      the CA; only renewing needs ca.key
+//   {coordinator,shard,worker,client}/tls.crt, tls.key  the role's certificate, named as in a Kubernetes secret of
+//                      /ca.crt                          type kubernetes.io/tls, and the CA that the role trusts
 //
-// Keys are readable by their owner only.
+// Only their owner can read keys.
 
 struct CertificatesOptions {
   std::string folder;
-  absl::Duration lifetime = absl::Hours(24 * 365);  // of the roles' certificates; the CA's is at least ten years
+  absl::Duration lifetime =
+      absl::Hours(24 * 365);  // of the roles' certificates; the CA is valid for at least ten years
 };
 
-// Makes all of it, or nothing; folders may be there, empty. AlreadyExists: a file of it is there.
+// Makes all files, or none. The folders may exist already. AlreadyExists: one of the files exists.
 absl::Status InitCertificates(const CertificatesOptions& options, absl::Time now);
 
-// Whether all of it is there.
+// Whether all files exist.
 bool HasCertificates(const std::string& folder);
 
-// New certificates for the roles, of the same CA and the same keys: each file is replaced at once, so whoever reads it
-// meanwhile has a pair that fits. FailedPrecondition: the CA has expired. NotFound: a part is missing.
+// Makes new certificates for the roles, with the same CA and the same keys. Each file is replaced atomically and the
+// key stays, so a process that reads a pair meanwhile gets one that fits together. FailedPrecondition: the CA has
+// expired. NotFound: a file is missing.
 absl::Status RenewCertificates(const CertificatesOptions& options, absl::Time now);
 
 }  // namespace arcshard::cli

@@ -71,7 +71,7 @@ TEST_F(CertificatesFolderTest, InitOverwritesNothing) {
 }
 
 TEST_F(CertificatesFolderTest, InitFillsFoldersThatAreThereOrLeavesThemAsTheyWere) {
-  ASSERT_TRUE(CreateFolders(Path("worker/tls.crt.tmp")).ok());  // as a volume that is mounted there
+  ASSERT_TRUE(CreateFolders(Path("worker/tls.crt.tmp")).ok());  // like a volume that is mounted there
   Init();
   EXPECT_TRUE(HasCertificates(folder_));
 

@@ -10,48 +10,47 @@
 namespace arcshard::cli {
 namespace {
 
-constexpr int kMostDays = 3650;  // what the CA lives, at least
+constexpr int kMostDays = 3650;  // the CA is valid for at least as long
 
 void Say(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
 }  // namespace
 
-CertsCommands::CertsCommands(CLI::App* app)
-    : certs_(app->add_subcommand("certs", "Make the certificates by which the processes of a run know each other")),
-      init_(Add("init", "A CA of your own, and a certificate for each role: coordinator, shard, worker, client")),
-      renew_(Add("renew", "New certificates of the same CA and keys; running processes take them within seconds")) {
-  certs_->require_subcommand(1);
-  init_->add_flag("--keep", keep_, "Where all of it is there already, leave it and succeed");
+CertsCommands::CertsCommands(CommandLine program)
+    : Command(program.AddCommand("certs", "Make the certificates with which the processes of a run authenticate")),
+      init_(Add("init", "Make a CA, and a certificate for each role: coordinator, shard, worker, client")),
+      renew_(
+          Add("renew", "Make new certificates with the same CA and keys; running processes load them within seconds")) {
+  init_.AddFlag("--keep", &keep_, "If all files exist already, keep them and succeed");
 }
 
-CLI::App* CertsCommands::Add(const char* name, const char* help) {
-  CLI::App* const command = certs_->add_subcommand(name, help);
-  command->add_option("folder", folder_, "Where they lie")->required();
-  command->add_option("--days", days_, "How long the roles' certificates are valid")
-      ->check(CLI::Range(1, kMostDays))
-      ->capture_default_str();
+CommandLine CertsCommands::Add(const char* name, const char* help) {
+  CommandLine command = line().AddCommand(name, help);
+  command.Add("folder", &folder_, "Folder of the certificates").Required();
+  command.Add("--days", &days_, "How many days the roles' certificates are valid").Within(1, kMostDays).ShowDefault();
   return command;
 }
 
-absl::Status CertsCommands::Run() const {
+absl::StatusOr<int> CertsCommands::Run() {
   const absl::Time now = absl::Now();
   const CertificatesOptions options{.folder = folder_, .lifetime = absl::Hours(24) * days_};
   const std::string until =
       absl::StrCat("valid until ", absl::FormatTime("%Y-%m-%d", now + options.lifetime, absl::UTCTimeZone()));
-  if (renew_->parsed()) {
+  if (renew_.given()) {
     RETURN_IF_ERROR(RenewCertificates(options, now));
     Say(absl::StrCat("renewed ", folder_, "/{coordinator,shard,worker,client}/tls.crt, ", until, "\n"));
-    return absl::OkStatus();
+    return 0;
   }
   if (keep_ && HasCertificates(folder_)) {
     Say(absl::StrCat(folder_, " has its certificates already\n"));
-    return absl::OkStatus();
+    return 0;
   }
   RETURN_IF_ERROR(InitCertificates(options, now));
-  Say(absl::StrCat("made ", folder_, "/ca.crt and ca.key, the CA: keep ca.key from everybody, only renewing needs it\n",
-                   "made ", folder_, "/{coordinator,shard,worker,client}/{tls.crt,tls.key,ca.crt}, ", until, "\n",
-                   "each process gets --tls-ca ROLE/ca.crt --tls-cert ROLE/tls.crt --tls-key ROLE/tls.key\n"));
-  return absl::OkStatus();
+  Say(absl::StrCat("made ", folder_,
+                   "/ca.crt and ca.key, the CA: keep ca.key secret, only arcshard certs renew needs it\n", "made ",
+                   folder_, "/{coordinator,shard,worker,client}/{tls.crt,tls.key,ca.crt}, ", until, "\n",
+                   "start each process with --tls-ca ROLE/ca.crt --tls-cert ROLE/tls.crt --tls-key ROLE/tls.key\n"));
+  return 0;
 }
 
 }  // namespace arcshard::cli

@@ -2,30 +2,25 @@
 
 #include <string>
 
-#include "CLI/CLI.hpp"
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/command/command.h"
 
 namespace arcshard::cli {
 
 // `arcshard certs init | renew`.
-class CertsCommands {
+class CertsCommands : public Command {
  public:
-  // Adds them to `app`, which must outlive this.
-  explicit CertsCommands(CLI::App* app);
+  explicit CertsCommands(CommandLine program);
 
-  bool parsed() const { return certs_->parsed(); }
-  // Prints what was made.
-  absl::Status Run() const;
+  absl::StatusOr<int> Run() override;
 
  private:
-  CLI::App* Add(const char* name, const char* help);
+  CommandLine Add(const char* name, const char* help);
 
   std::string folder_;
   int days_ = 365;
   bool keep_ = false;
-  CLI::App* certs_;
-  CLI::App* init_;  // after the values: a command's help shows their defaults
-  CLI::App* renew_;
+  CommandLine init_, renew_;  // after the values, which their help shows as defaults
 };
 
 }  // namespace arcshard::cli

@@ -32,9 +32,9 @@ using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 
-constexpr int kSerialBits = 127;  // positive, and of 16 bytes
+constexpr int kSerialBits = 127;  // a positive number of 16 bytes
 
-// What OpenSSL says of its latest failure.
+// OpenSSL's description of its latest failure.
 absl::Status Failed(absl::string_view what) {
   char reason[256];
   ERR_error_string_n(ERR_peek_last_error(), reason, sizeof(reason));
@@ -74,7 +74,7 @@ absl::StatusOr<Identity> Write(X509* certificate, EVP_PKEY* key) {
   return Identity{TakeText(to_certificate.get()), TakeText(to_key.get())};
 }
 
-// A certificate of `key`, valid and named, but without extensions and signature.
+// A certificate of `key` with name and validity, but without extensions and signature.
 absl::StatusOr<Certificate> Begin(const std::string& name, const Validity& validity, EVP_PKEY* key) {
   Certificate certificate(X509_new());
   const BigNumber serial(BN_new());
@@ -92,7 +92,7 @@ absl::StatusOr<Certificate> Begin(const std::string& name, const Validity& valid
   return certificate;
 }
 
-// Adds the extensions, in OpenSSL's notation, and signs. issuer: may be the certificate itself.
+// Adds the extensions, in OpenSSL's notation, and signs. The issuer may be the certificate itself.
 absl::Status Complete(X509* certificate, const std::vector<std::pair<int, std::string>>& extensions, X509* issuer,
                       EVP_PKEY* issuers_key) {
   if (X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1) return Failed("name the issuer");
@@ -137,7 +137,7 @@ absl::StatusOr<Identity> IssueCertificate(const Identity& authority, const Subje
   ASSIGN_OR_RETURN(const Key issuers_key, ReadKey(authority.key));
   if (X509_check_private_key(issuer.get(), issuers_key.get()) != 1) {
     ERR_clear_error();
-    return absl::InvalidArgumentError("the CA's private key is not that of its certificate");
+    return absl::InvalidArgumentError("the CA's private key does not belong to its certificate");
   }
   Key key;
   if (key_pem.empty()) {

@@ -15,7 +15,7 @@
 namespace arcshard::cli {
 namespace {
 
-// "A:B": rows from A to before B.
+// Parses "A:B", the rows from A to before B.
 std::optional<ClassRange> ParseRows(absl::string_view text) {
   const size_t colon = text.find(':');
   ClassRange range;
@@ -26,81 +26,73 @@ std::optional<ClassRange> ParseRows(absl::string_view text) {
   return range;
 }
 
-std::string CheckRows(const std::string& text) {  // a sentence if it is wrong, as CLI11 has it
-  return ParseRows(text).has_value() ? "" : absl::StrCat(text, " is no range of rows such as 0:1000");
+// What is wrong with `text`; empty: nothing.
+std::string CheckRows(const std::string& text) {
+  return ParseRows(text).has_value() ? "" : absl::StrCat(text, " is not a range of rows such as 0:1000");
 }
 
 }  // namespace
 
-CheckpointCommands::CheckpointCommands(CLI::App* app)
-    : checkpoint_(app->add_subcommand("checkpoint", "List, show, check, take, export and import checkpoints")) {
-  checkpoint_->require_subcommand(1);
-  ls_ = checkpoint_->add_subcommand("ls", "List the checkpoints of a run, newest first");
-  ls_->add_option("run", path_, "Its folder (run.folder)")->type_name("RUN")->required();
-  show_ = Add("show", "Show what a checkpoint holds");
-  verify_ = Add("verify", "Read and check every byte of a checkpoint; exit status 1 if it is damaged");
-  AddTake();
-  AddExport();
-  AddImport();
+CheckpointCommands::CheckpointCommands(CommandLine program)
+    : Command(program.AddCommand("checkpoint", "List, show, check, take, export and import checkpoints")),
+      ls_(Add("ls", "List the checkpoints of a run, newest first")),
+      show_(AddOnPath("show", "Show what a checkpoint holds")),
+      verify_(AddOnPath("verify", "Read and check every byte of a checkpoint; exit status 1 if it is damaged")),
+      take_(Add("take", "Make a run that is training take a checkpoint now, and wait until it is complete")),
+      export_(AddOnPath("export", "Write the class centers of all shards as one tensor, and the backbone")),
+      import_(Add("import", "Make a checkpoint from another program's files")) {
+  ls_.Add("run", &path_, "The run's folder (run.folder)").ValueName("RUN").Required();
+  AddTakeOptions();
+  AddExportOptions();
+  AddImportOptions();
 }
 
-CLI::App* CheckpointCommands::Add(const char* name, const char* help) {
-  CLI::App* command = checkpoint_->add_subcommand(name, help);
-  command->add_option("path", path_, "A run's folder (its newest checkpoint) or a checkpoint's own")
-      ->type_name("PATH")
-      ->required();
+CommandLine CheckpointCommands::Add(const char* name, const char* help) { return line().AddCommand(name, help); }
+
+CommandLine CheckpointCommands::AddOnPath(const char* name, const char* help) {
+  CommandLine command = Add(name, help);
+  command.Add("path", &path_, "A run's folder (its newest checkpoint) or a checkpoint's own")
+      .ValueName("PATH")
+      .Required();
   return command;
 }
 
-void CheckpointCommands::AddTake() {
-  take_ = checkpoint_->add_subcommand("take",
-                                      "Have a run that trains take a checkpoint now, and wait until it is complete");
-  CLI::Option* folder = take_->add_option("run", path_, "Its folder (run.folder), on this machine");
-  folder->type_name("RUN");
-  take_->add_option("--coordinator", coordinator_, "host:port of its coordinator instead, on any machine")
-      ->excludes(folder);
-  security_.AddTo(take_, SecurityOptions::Listens::kNo);
+void CheckpointCommands::AddTakeOptions() {
+  Option folder = take_.Add("run", &path_, "The run's folder (run.folder), on this machine").ValueName("RUN");
+  take_.Add("--coordinator", &coordinator_, "host:port of the run's coordinator instead, on any machine")
+      .Excludes(folder);
+  security_.AddTo(take_.app(), SecurityOptions::Listens::kNo);
 }
 
-void CheckpointCommands::AddExport() {
-  export_ = Add("export", "Write the class centers of all shards as one tensor, and the backbone");
-  export_
-      ->add_option("--centers", export_options_.centers,
-                   "Write the class centers there: class_centers, rows×D, float32")
-      ->type_name("FILE.safetensors");
-  export_->add_option("--rows", rows_, "Only these classes, from A to before B")
-      ->type_name("A:B")
-      ->check(CheckRows)
-      ->needs("--centers");
-  export_->add_flag("--as-held", export_options_.as_held, "Class centers in the shards' type (head.weights)")
-      ->needs("--centers");
-  export_
-      ->add_option("--backbone", export_options_.backbone,
-                   "Write the backbone there, under InsightFace's parameter names")
-      ->type_name("FILE.safetensors");
-  export_->add_flag("--force", export_options_.force, "Replace files that are there");
+void CheckpointCommands::AddExportOptions() {
+  Option centers =
+      export_.Add("--centers", &export_options_.centers, "File for the class centers: class_centers, rows×D, float32")
+          .ValueName("FILE.safetensors");
+  export_.Add("--rows", &rows_, "Only these classes, from A to before B")
+      .ValueName("A:B")
+      .Check(CheckRows)
+      .Needs(centers);
+  export_.AddFlag("--as-held", &export_options_.as_held, "Write class centers in the type of the shards (head.weights)")
+      .Needs(centers);
+  export_.Add("--backbone", &export_options_.backbone, "File for the backbone, under InsightFace's parameter names")
+      .ValueName("FILE.safetensors");
+  export_.AddFlag("--force", &export_options_.force, "Replace files that exist");
 }
 
-void CheckpointCommands::AddImport() {
-  import_ = checkpoint_->add_subcommand("import", "Make a checkpoint of what another program left");
+void CheckpointCommands::AddImportOptions() {
   import_
-      ->add_option(
-          "folder", import_options_.folder,
-          "Its folder: checkpoint_gpu_<rank>.pt, or rank_<rank>_softmax_weight.pt with _mom.pt, and model.pt or "
-          "backbone.pth")
-      ->type_name("FOLDER")
-      ->required();
-  import_->add_option("out", import_options_.out, "The checkpoint to make, for init_from.checkpoint of a run")
-      ->type_name("OUT")
-      ->required();
-  import_->add_option("--format", format_, "Whose files they are")
-      ->check(CLI::IsMember({"insightface"}))
-      ->capture_default_str();
-  import_->add_option("--classes", import_options_.num_classes, "N that all ranks must have together")
-      ->check(CLI::PositiveNumber);
-  import_->add_option("--embedding-size", import_options_.embedding_size, "D that the class centers must have")
-      ->check(CLI::PositiveNumber);
-  import_->add_flag("--force", import_options_.force, "Replace a checkpoint that is there");
+      .Add("folder", &import_options_.folder,
+           "Its folder: checkpoint_gpu_<rank>.pt, or rank_<rank>_softmax_weight.pt with _mom.pt, and model.pt or "
+           "backbone.pth")
+      .ValueName("FOLDER")
+      .Required();
+  import_.Add("out", &import_options_.out, "The checkpoint to make, for init_from.checkpoint of a run")
+      .ValueName("OUT")
+      .Required();
+  import_.Add("--format", &format_, "The program that wrote the files").OneOf({"insightface"}).ShowDefault();
+  import_.Add("--classes", &import_options_.num_classes, "N that all ranks must have together").Positive();
+  import_.Add("--embedding-size", &import_options_.embedding_size, "D that the class centers must have").Positive();
+  import_.AddFlag("--force", &import_options_.force, "Replace a checkpoint that exists");
 }
 
 absl::StatusOr<std::string> CheckpointCommands::Export() const {
@@ -108,7 +100,7 @@ absl::StatusOr<std::string> CheckpointCommands::Export() const {
   options.checkpoint = path_;
   if (!rows_.empty()) options.rows = ParseRows(rows_);
   if (options.centers.empty() && options.backbone.empty()) {
-    return absl::InvalidArgumentError("checkpoint export needs --centers or --backbone: where to write what");
+    return absl::InvalidArgumentError("checkpoint export needs --centers or --backbone, the files to write");
   }
   return ExportCheckpoint(RealFileSystem(), options);
 }
@@ -128,14 +120,14 @@ absl::StatusOr<int> CheckpointCommands::Take() const {
   return 0;
 }
 
-absl::StatusOr<int> CheckpointCommands::Run() const {
-  if (take_->parsed()) return Take();
+absl::StatusOr<int> CheckpointCommands::Run() {
+  if (take_.given()) return Take();
   FileSystem* const files = RealFileSystem();
-  const absl::StatusOr<std::string> text = ls_->parsed()       ? ListOfCheckpoints(files, path_)
-                                           : show_->parsed()   ? CheckpointText(files, path_)
-                                           : verify_->parsed() ? VerifyCheckpoint(files, path_)
-                                           : import_->parsed() ? ImportCheckpoint(files, import_options_)
-                                                               : Export();
+  const absl::StatusOr<std::string> text = ls_.given()       ? ListOfCheckpoints(files, path_)
+                                           : show_.given()   ? CheckpointText(files, path_)
+                                           : verify_.given() ? VerifyCheckpoint(files, path_)
+                                           : import_.given() ? ImportCheckpoint(files, import_options_)
+                                                             : Export();
   RETURN_IF_ERROR(text.status());
   std::fputs(text->c_str(), stdout);
   return 0;

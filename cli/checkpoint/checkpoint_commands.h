@@ -2,29 +2,27 @@
 
 #include <string>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
 #include "cli/checkpoint/export_checkpoint.h"
+#include "cli/command/command.h"
 #include "cli/insightface/import_checkpoint.h"
 #include "common/program/security_options.h"
 
 namespace arcshard::cli {
 
 // `arcshard checkpoint ls | show | verify | take | export | import`.
-class CheckpointCommands {
+class CheckpointCommands : public Command {
  public:
-  // Adds them to `app`, which must outlive this.
-  explicit CheckpointCommands(CLI::App* app);
+  explicit CheckpointCommands(CommandLine program);
 
-  bool parsed() const { return checkpoint_->parsed(); }
-  // Prints what there is to see, or what was made; the exit status.
-  absl::StatusOr<int> Run() const;
+  absl::StatusOr<int> Run() override;
 
  private:
-  CLI::App* Add(const char* name, const char* help);
-  void AddTake();
-  void AddExport();
-  void AddImport();
+  CommandLine Add(const char* name, const char* help);
+  CommandLine AddOnPath(const char* name, const char* help);
+  void AddTakeOptions();
+  void AddExportOptions();
+  void AddImportOptions();
   absl::StatusOr<std::string> Export() const;
   absl::StatusOr<int> Take() const;
 
@@ -35,13 +33,7 @@ class CheckpointCommands {
   std::string rows_;  // "A:B"
   ImportOptions import_options_;
   std::string format_ = "insightface";
-  CLI::App* checkpoint_;
-  CLI::App* ls_;  // after the values: a command's help shows their defaults
-  CLI::App* show_;
-  CLI::App* verify_;
-  CLI::App* take_ = nullptr;
-  CLI::App* export_ = nullptr;
-  CLI::App* import_ = nullptr;
+  CommandLine ls_, show_, verify_, take_, export_, import_;  // after the values, which their help shows as defaults
 };
 
 }  // namespace arcshard::cli

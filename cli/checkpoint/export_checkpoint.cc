@@ -23,10 +23,10 @@ constexpr absl::string_view kBackbone = "backbone.safetensors";
 absl::Status CheckFree(const std::string& path, bool force) {
   std::error_code error;
   if (force || path.empty() || !std::filesystem::exists(path, error)) return absl::OkStatus();
-  return absl::AlreadyExistsError(absl::StrCat(path, " is there already; --force replaces it"));
+  return absl::AlreadyExistsError(absl::StrCat(path, " exists already; --force replaces it"));
 }
 
-// The type of the shards' rows; where they differ, the wider one.
+// The type of the shards' rows; if they differ, the wider one.
 absl::StatusOr<TensorDtype> HeldDtype(const OpenCheckpoint& checkpoint) {
   bool any = false;
   for (const FileRecord& record : checkpoint.manifest().files) {
@@ -47,7 +47,7 @@ class CentersWriter {
 
   absl::Status Append(absl::Span<const float> values) {
     if (dtype_ == TensorDtype::kF32) return writer_.Append<float>("class_centers", values);
-    narrow_.resize(values.size());  // the lower half of what was bfloat16 is 0
+    narrow_.resize(values.size());  // the values were bfloat16, so their lower half is 0
     std::transform(values.begin(), values.end(), narrow_.begin(),
                    [](float value) { return static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16); });
     return writer_.AppendBytes(

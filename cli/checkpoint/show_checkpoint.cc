@@ -39,7 +39,7 @@ int64_t ShardsOf(const Manifest& manifest) {
   return std::count_if(manifest.files.begin(), manifest.files.end(), IsShardsFile);
 }
 
-// As of class_centers-<begin>-<end>.safetensors; the name itself where it is another.
+// The classes of class_centers-<begin>-<end>.safetensors; empty for a file of another name.
 std::string ClassesOf(absl::string_view name) {
   absl::string_view range = absl::StripSuffix(absl::StripPrefix(name, "class_centers-"), ".safetensors");
   const std::vector<std::string> ends = absl::StrSplit(range, '-');
@@ -62,7 +62,7 @@ std::string RowOf(FileSystem* files, const std::string& folder, const Checkpoint
              SizeText(BytesOf(manifest)), absl::StrCat(ShardsOf(manifest)), "complete");
 }
 
-// The section of a run's YAML that a person looks for first: `head:` and what is indented below it.
+// A section of a run's YAML, for example `head:` and the lines that are indented below it.
 std::string Section(absl::string_view yaml, absl::string_view name) {
   std::string text;
   bool inside = false;
@@ -93,7 +93,7 @@ absl::StatusOr<std::string> ListOfCheckpoints(FileSystem* files, const std::stri
     absl::StrAppend(&text, Row("", "", "", "", "",
                                absl::StrCat(entry.name, ": ",
                                             absl::EndsWith(entry.name, ".damaged")
-                                                ? "damaged, put aside"
+                                                ? "damaged, moved aside"
                                                 : "no manifest: being written, or left behind")));
   }
   if (text.empty()) return absl::NotFoundError(absl::StrCat(run_folder, ": has no checkpoint"));
@@ -125,7 +125,7 @@ absl::StatusOr<std::string> CheckpointText(FileSystem* files, const std::string&
                           IsShardsFile(file) ? ClassesOf(file.name) : "");
   }
   if (manifest.config_yaml.empty()) return absl::StrCat(text, "configuration: none, it was imported\n");
-  absl::StrAppend(&text, "configuration, of which the run's config.yaml has the rest\n");
+  absl::StrAppend(&text, "configuration (the rest is in the run's config.yaml)\n");
   for (const char* section : {"backbone", "head", "loss", "optimizer"}) {
     absl::StrAppend(&text, Section(manifest.config_yaml, section));
   }
@@ -136,7 +136,7 @@ absl::StatusOr<std::string> VerifyCheckpoint(FileSystem* files, const std::strin
   ASSIGN_OR_RETURN(const std::string folder, ResolveCheckpoint(files, path));
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(files, folder));
   RETURN_IF_ERROR(checkpoint.Verify());
-  return absl::StrCat(folder, ": complete and sound, ", checkpoint.manifest().files.size(), " files, ",
+  return absl::StrCat(folder, ": complete and intact, ", checkpoint.manifest().files.size(), " files, ",
                       SizeText(BytesOf(checkpoint.manifest())), "\n");
 }
 

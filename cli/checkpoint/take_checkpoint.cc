@@ -22,7 +22,7 @@ absl::StatusOr<TakenCheckpoint> TakeCheckpoint(const std::string& address, const
   const std::string name = absl::StrCat("the coordinator at ", address);
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(address, security, CertifiedRole::kCoordinator);
   RETURN_IF_ERROR(AwaitConnected(channel.get(), name, kConnectTimeout));
-  grpc::ClientContext context;  // no deadline: a checkpoint takes as long as the disk does
+  grpc::ClientContext context;  // no deadline: the time of a checkpoint depends on the disk
   v1::TakeCheckpointResponse response;
   const auto stub = v1::Coordinator::NewStub(channel);
   const absl::Status status = FromGrpcStatus(stub->TakeCheckpoint(&context, v1::TakeCheckpointRequest(), &response));

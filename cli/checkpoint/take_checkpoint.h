@@ -14,8 +14,8 @@ struct TakenCheckpoint {
 };
 
 // Asks the coordinator at host:port for a checkpoint after the step in progress and returns once it is complete.
-// Unavailable: nobody answers there within a few seconds. FailedPrecondition: the run does not train. Aborted: it ended
-// before. Others: why the checkpoint failed.
+// Unavailable: the coordinator does not answer within a few seconds. FailedPrecondition: the run is not training.
+// Aborted: the run ended before the checkpoint was complete. Other errors say why the checkpoint failed.
 absl::StatusOr<TakenCheckpoint> TakeCheckpoint(const std::string& address, const Security& security);
 
 }  // namespace arcshard::cli

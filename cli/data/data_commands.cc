@@ -22,7 +22,8 @@ namespace arcshard::cli {
 namespace {
 
 constexpr double kMiB = 1 << 20;
-constexpr int64_t kMostPairs = 1'000'000;  // that a .bin may have for VerificationSet to read it
+constexpr int64_t kMostPairs = 1'000'000;  // the most that VerificationSet reads from a .bin
+constexpr char kSourceHelp[] = "A training set, as data.train of a run";
 
 void Print(absl::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -37,7 +38,7 @@ absl::StatusOr<std::unique_ptr<worker::EncodedDataset>> OpenSource(const DataArg
   return worker::OpenEncodedDataset({.path = arguments.source, .format = arguments.format, .root = arguments.root});
 }
 
-// "left out: ..." for each, and how large the images are.
+// "left out: ..." for each damaged image, and the size that property names if the images differ in size.
 std::string Details(const worker::PackReport& report) {
   std::string text;
   for (const worker::DamagedSample& left_out : report.left_out) {
@@ -45,7 +46,7 @@ std::string Details(const worker::PackReport& report) {
     absl::StrAppend(&text, "left out: ", message, "\n");
   }
   if (report.mixed) {
-    absl::StrAppend(&text, "the images differ in size; property has the most frequent one, ", report.height, " × ",
+    absl::StrAppend(&text, "the images differ in size; property names the most frequent one, ", report.height, " × ",
                     report.width, "\n");
   }
   return text;
@@ -65,7 +66,8 @@ absl::Status Pack(const DataArguments& arguments) {
                                                                          .threads = Threads(arguments)}));
   Print(Details(report));
   if (!report.ordered) {
-    Print("the images of a class are no neighbours: their order is kept, header and identity records are left out\n");
+    Print(
+        "the images of a class are not adjacent: their order is kept, and header and identity records are left out\n");
   }
   Print(Summary(absl::StrCat(arguments.out, "/train.rec"), report));
   return absl::OkStatus();
@@ -84,7 +86,7 @@ absl::Status Unpack(const DataArguments& arguments) {
 absl::Status Pairs(const DataArguments& arguments) {
   std::error_code error;
   if (!arguments.force && std::filesystem::exists(arguments.out, error)) {
-    return absl::AlreadyExistsError(absl::StrCat(arguments.out, " is there already; --force replaces it"));
+    return absl::AlreadyExistsError(absl::StrCat(arguments.out, " exists already; --force replaces it"));
   }
   ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
   const worker::Survey survey = worker::SurveyDataset(*dataset, Threads(arguments));
@@ -98,7 +100,7 @@ absl::Status Pairs(const DataArguments& arguments) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> Check(const DataArguments& arguments) {
+absl::StatusOr<int> CheckSource(const DataArguments& arguments) {
   worker::Survey survey;
   std::error_code error;
   if (absl::EndsWith(arguments.source, ".bin") && std::filesystem::is_regular_file(arguments.source, error)) {
@@ -117,57 +119,53 @@ absl::StatusOr<int> Check(const DataArguments& arguments) {
 
 }  // namespace
 
-DataCommands::DataCommands(CLI::App* app)
-    : data_(app->add_subcommand("data", "Pack, unpack and check training sets; draw verification pairs")) {
-  data_->require_subcommand(1);
-  pack_ = Add("pack", "Write a training set as InsightFace's train.rec, train.idx and property");
-  pack_->add_option("out", arguments_.out, "The folder that gets the three files")->type_name("FOLDER")->required();
-  pack_->add_option("--resize", arguments_.resize, "Bring images to this width and height; default: as they are")
-      ->type_name("PIXELS")
-      ->check(CLI::Range(1, 8192));
-  unpack_ = Add("unpack", "Write a training set as folders 00000000, 00000001, ... of images, and property");
-  unpack_->add_option("out", arguments_.out, "The folder to make")->type_name("FOLDER")->required();
-  pairs_ = Add("pairs", "Draw pairs of images for verification and write them as InsightFace's .bin");
-  pairs_->add_option("out", arguments_.out, "The file to write")->type_name("OUT.bin")->required();
-  pairs_->add_option("--pairs", arguments_.pairs, "How many; half are of the same class")
-      ->check(CLI::Range(int64_t{2}, kMostPairs))
-      ->capture_default_str();
-  pairs_->add_option("--folds", arguments_.folds, "Of the cross-validation; each has as many of both kinds")
-      ->check(CLI::Range(int64_t{1}, kMostPairs))
-      ->capture_default_str();
-  pairs_->add_option("--seed", arguments_.seed, "Of the draw")->capture_default_str();
-  check_ = Add("check", "Read and decode every image; count, measure, and name what is damaged (exit status 1)");
-  check_->add_option("--show", arguments_.damaged_lines, "Name at most so many of the damaged images")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  for (CLI::App* command : {pack_, unpack_, pairs_}) {
-    command->add_flag("--skip-damaged", arguments_.skip_damaged, "Leave damaged images out; they are named");
+DataCommands::DataCommands(CommandLine program)
+    : Command(program.AddCommand("data", "Pack, unpack and check training sets; draw verification pairs")),
+      pack_(Add("pack", "Write a training set as InsightFace's train.rec, train.idx and property", kSourceHelp)),
+      unpack_(Add("unpack", "Write a training set as folders 00000000, 00000001, ... of images, and property",
+                  kSourceHelp)),
+      pairs_(Add("pairs", "Draw pairs of images for verification and write them as InsightFace's .bin", kSourceHelp)),
+      check_(Add("check", "Read and decode every image; count, measure, and name what is damaged (exit status 1)",
+                 "A training set, as data.train of a run, or a .bin set")) {
+  pack_.Add("out", &arguments_.out, "The folder that gets the three files").ValueName("FOLDER").Required();
+  pack_.Add("--resize", &arguments_.resize, "Resize images to this width and height; default: unchanged")
+      .ValueName("PIXELS")
+      .Within(1, 8192);
+  unpack_.Add("out", &arguments_.out, "The folder to make").ValueName("FOLDER").Required();
+  pairs_.Add("out", &arguments_.out, "The file to write").ValueName("OUT.bin").Required();
+  pairs_.Add("--pairs", &arguments_.pairs, "How many pairs; half are of the same class")
+      .Within(2, kMostPairs)
+      .ShowDefault();
+  pairs_.Add("--folds", &arguments_.folds, "Folds of the cross-validation; each has as many pairs of both kinds")
+      .Within(1, kMostPairs)
+      .ShowDefault();
+  pairs_.Add("--seed", &arguments_.seed, "Seed of the draw").ShowDefault();
+  check_.Add("--show", &arguments_.damaged_lines, "Name at most so many of the damaged images")
+      .NotNegative()
+      .ShowDefault();
+  for (CommandLine* command : {&pack_, &unpack_, &pairs_}) {
+    command->AddFlag("--skip-damaged", &arguments_.skip_damaged, "Leave damaged images out and name them");
   }
-  for (CLI::App* command : {pack_, pairs_}) {
-    command->add_flag("--force", arguments_.force, "Replace what is there");
+  for (CommandLine* command : {&pack_, &pairs_}) {
+    command->AddFlag("--force", &arguments_.force, "Replace files that exist");
   }
 }
 
-CLI::App* DataCommands::Add(const char* name, const char* help) {
-  CLI::App* command = data_->add_subcommand(name, help);
-  command
-      ->add_option("source", arguments_.source,
-                   command->get_name() == "check" ? "A training set, as data.train of a run, or a .bin set"
-                                                  : "A training set, as data.train of a run")
-      ->type_name("PATH")
-      ->required();
-  command->add_option("--format", arguments_.format, "As data.format: how the training set lies there")
-      ->check(CLI::IsMember({"auto", "recordio", "seed", "folders", "list"}))
-      ->capture_default_str();
-  command->add_option("--root", arguments_.root, "As data.root: what a list's paths count from")->type_name("FOLDER");
-  command->add_option("--threads", arguments_.threads, "That decode images; default: all cores")
-      ->check(CLI::PositiveNumber);
+CommandLine DataCommands::Add(const char* name, const char* help, const char* source_help) {
+  CommandLine command = line().AddCommand(name, help);
+  command.Add("source", &arguments_.source, source_help).ValueName("PATH").Required();
+  command.Add("--format", &arguments_.format, "Format of the training set, as data.format of a run")
+      .OneOf({"auto", "recordio", "seed", "folders", "list"})
+      .ShowDefault();
+  command.Add("--root", &arguments_.root, "Folder that a list's paths are relative to, as data.root of a run")
+      .ValueName("FOLDER");
+  command.Add("--threads", &arguments_.threads, "Threads that decode images; default: all cores").Positive();
   return command;
 }
 
-absl::StatusOr<int> DataCommands::Run() const {
-  if (check_->parsed()) return Check(arguments_);
-  RETURN_IF_ERROR(pack_->parsed() ? Pack(arguments_) : unpack_->parsed() ? Unpack(arguments_) : Pairs(arguments_));
+absl::StatusOr<int> DataCommands::Run() {
+  if (check_.given()) return CheckSource(arguments_);
+  RETURN_IF_ERROR(pack_.given() ? Pack(arguments_) : unpack_.given() ? Unpack(arguments_) : Pairs(arguments_));
   return 0;
 }
 

@@ -3,18 +3,18 @@
 #include <cstdint>
 #include <string>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "cli/command/command.h"
 
 namespace arcshard::cli {
 
-// What the commands of `arcshard data` are given.
+// The options of the commands of `arcshard data`.
 struct DataArguments {
-  std::string source;  // a data set of any format; check: a .bin set too
+  std::string source;  // a data set of any format; for check also a .bin set
   std::string out;
   std::string format = "auto";
   std::string root;
-  int threads = 0;  // 0: as many as the machine has
+  int threads = 0;  // 0: as many as the machine has cores
   int resize = 0;
   bool skip_damaged = false;
   bool force = false;
@@ -25,24 +25,18 @@ struct DataArguments {
 };
 
 // `arcshard data pack | unpack | pairs | check`.
-class DataCommands {
+class DataCommands : public Command {
  public:
-  // Adds them to `app`, which must outlive this.
-  explicit DataCommands(CLI::App* app);
+  explicit DataCommands(CommandLine program);
 
-  bool parsed() const { return data_->parsed(); }
-  // Prints what was done; the exit status: 1 where check found something damaged.
-  absl::StatusOr<int> Run() const;
+  // The exit status is 1 if check has found damaged images.
+  absl::StatusOr<int> Run() override;
 
  private:
-  CLI::App* Add(const char* name, const char* help);
+  CommandLine Add(const char* name, const char* help, const char* source_help);
 
-  CLI::App* data_;
-  CLI::App* pack_;
-  CLI::App* unpack_;
-  CLI::App* pairs_;
-  CLI::App* check_;
-  DataArguments arguments_;
+  DataArguments arguments_;  // before the commands: their help shows its values as defaults
+  CommandLine pack_, unpack_, pairs_, check_;
 };
 
 }  // namespace arcshard::cli

@@ -10,7 +10,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
-#include "common/base/this_process.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/embeddings_writer.h"
 #include "worker/inference/image_sources.h"
@@ -20,7 +19,7 @@ namespace {
 
 constexpr absl::Duration kBetweenLines = absl::Seconds(5);
 
-// embedding <- embedding + flip where there is one, of norm 1 if asked; 0 stays 0.
+// embedding <- embedding + flip (unless empty), then scaled to norm 1 if options.normalize; 0 stays 0.
 void Combine(const EmbedCommandOptions& options, absl::Span<const float> flip, absl::Span<float> embedding) {
   for (size_t d = 0; d < flip.size(); ++d) embedding[d] += flip[d];
   if (!options.normalize) return;
@@ -39,11 +38,8 @@ class EmbedRun {
         backbone_(backbone),
         images_(images),
         writer_(writer),
-        dim_(backbone->options().embedding_size) {
-    embed_.normalization = {static_cast<float>(options.pixel_mean), static_cast<float>(options.pixel_std)};
-    embed_.batch_size = options.batch;
-    embed_.threads = options.threads > 0 ? options.threads : UsableCores();
-  }
+        dim_(backbone->options().embedding_size),
+        embed_(options.forward.ToEmbedOptions()) {}
 
   absl::Status Run() {
     const int64_t all = images_.images(), chunk = kBatchesOfAThread * embed_.threads * embed_.batch_size;
@@ -89,7 +85,7 @@ class EmbedRun {
   const worker::NamedImages& images_;
   worker::EmbeddingsWriter* const writer_;
   const int64_t dim_;
-  worker::EmbedOptions embed_;
+  const worker::EmbedOptions embed_;
   std::vector<float> originals_, flips_;
   std::vector<int64_t> labels_;
   std::vector<absl::Status> damaged_;
@@ -118,6 +114,32 @@ absl::Status EmbedImages(const EmbedCommandOptions& options) {
   if (run.skipped() > 0) absl::PrintF("; %d damaged images left out", run.skipped());
   absl::PrintF("\n");
   return absl::OkStatus();
+}
+
+EmbedCommand::EmbedCommand(CommandLine program)
+    : Command(program.AddCommand("embed", "Write the embeddings of images to a safetensors file")) {
+  line()
+      .Add("backbone", &options_.backbone, "The backbone, as a run writes it")
+      .ValueName("backbone.safetensors")
+      .Required();
+  line()
+      .Add("input", &options_.input,
+           "A training set (folder, train.rec or list), a folder of images, an image, or a .bin of pairs")
+      .Required();
+  line()
+      .Add("output", &options_.output,
+           "Tensors embeddings (n×D), labels (n; -1: none) and names (bytes of a JSON list)")
+      .ValueName("out.safetensors")
+      .Required();
+  line().AddFlag("--flip", &options_.flip, "Add the embedding of the mirrored image, as verify does");
+  line().AddFlag("--normalize", &options_.normalize, "Scale embeddings to norm 1");
+  line().AddFlag("--skip-damaged", &options_.skip_damaged, "Leave out images that cannot be decoded, and name them");
+  options_.forward.AddTo(&line());
+}
+
+absl::StatusOr<int> EmbedCommand::Run() {
+  RETURN_IF_ERROR(EmbedImages(options_));
+  return 0;
 }
 
 }  // namespace arcshard::cli

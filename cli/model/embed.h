@@ -3,25 +3,36 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/command/command.h"
+#include "cli/model/forward_options.h"
 
 namespace arcshard::cli {
 
 struct EmbedCommandOptions {
   std::string backbone;       // safetensors
-  std::string input;          // worker/inference/image_sources.h says what
-  std::string output;         // safetensors; worker/inference/embeddings_writer.h says what is in it
-  bool normalize = false;     // embeddings of norm 1
-  bool flip = false;          // the sum of an image's embedding and its mirror image's, as verification takes it
-  bool skip_damaged = false;  // leave images out that cannot be decoded, instead of giving up
-  int threads = 0;            // forward passes at once; 0: as many as this process may use cores
-  int batch = 16;             // images of a forward pass
-  double pixel_mean = 127.5;  // (pixel - mean) / std, as in training
-  double pixel_std = 127.5;
+  std::string input;          // images, in a form that worker/inference/image_sources.h can open
+  std::string output;         // safetensors with the tensors of worker/inference/embeddings_writer.h
+  bool normalize = false;     // scale embeddings to norm 1
+  bool flip = false;          // add the embedding of the mirrored image, as verification does
+  bool skip_damaged = false;  // leave out images that cannot be decoded, instead of failing
+  ForwardOptions forward = {};
 };
 
-// `arcshard embed`: the embeddings of images as a file; says on stdout what was written, on stderr which images were
-// left out and every few seconds how far it is. Memory does not grow with the number of images. DataLoss: an image is
-// damaged, by name, or all are; others as of the files. Nothing is written then.
+// Writes the embeddings of images to a file. Prints on stdout what was written, and on stderr the images that were left
+// out and, every few seconds, the progress. Memory does not grow with the number of images. DataLoss: an image is
+// damaged (the message names it), or all are. Other errors are those of the files. After an error there is no output.
 absl::Status EmbedImages(const EmbedCommandOptions& options);
+
+// `arcshard embed`.
+class EmbedCommand : public Command {
+ public:
+  explicit EmbedCommand(CommandLine program);
+
+  absl::StatusOr<int> Run() override;
+
+ private:
+  EmbedCommandOptions options_;
+};
 
 }  // namespace arcshard::cli

@@ -33,7 +33,7 @@ class EmbedTest : public ::testing::Test {
     options_.backbone = folder_.Path("backbone.safetensors");
     options_.input = folder_.Path("images");
     options_.output = folder_.Path("out.safetensors");
-    options_.batch = 2;
+    options_.forward.batch = 2;
   }
 
   static std::string NameOf(int i) { return absl::StrCat("images/", i, ".png"); }

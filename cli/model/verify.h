@@ -4,20 +4,31 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/command/command.h"
+#include "cli/model/forward_options.h"
 
 namespace arcshard::cli {
 
 struct VerifyOptions {
   std::string backbone;           // safetensors
-  std::vector<std::string> sets;  // InsightFace's .bin
-  int threads = 0;                // forward passes at once; 0: as many as this process may use cores
-  int batch = 16;                 // images of a forward pass
-  double pixel_mean = 127.5;      // (pixel - mean) / std, as in training
-  double pixel_std = 127.5;
+  std::vector<std::string> sets;  // InsightFace's .bin files
+  ForwardOptions forward;
 };
 
-// `arcshard verify`: two lines on stdout for each set, "lfw: accuracy 0.9312 ± 0.0100 (threshold 1.23, xnorm 22.10,
-// 6000 pairs)" and, indented, what one threshold over all pairs reaches (DescribeAllPairs). Errors name the file.
+// Prints two lines for each set: "lfw: accuracy 0.9312 ± 0.0100 (threshold 1.23, xnorm 22.10, 6000 pairs)" and,
+// indented, the accuracy with one threshold over all pairs (DescribeAllPairs). Errors name the file.
 absl::Status VerifyBackbone(const VerifyOptions& options);
+
+// `arcshard verify`.
+class VerifyCommand : public Command {
+ public:
+  explicit VerifyCommand(CommandLine program);
+
+  absl::StatusOr<int> Run() override;
+
+ private:
+  VerifyOptions options_;
+};
 
 }  // namespace arcshard::cli

@@ -1,6 +1,7 @@
 #include "cli/plan/plan.h"
 
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -49,17 +50,17 @@ std::string ShardText(const RunConfig& config, const RunPlan& plan) {
                                   ", the others are computed twice")
                    : absl::StrCat("all; head.exp_budget_mb allows ", Size(budget)));
   if (sampled) {
-    text += Line("classes of a step", shard.active_list, absl::StrCat("a list of about ", plan.classes_in_step));
+    text += Line("active classes", shard.active_list, absl::StrCat("a list of about ", plan.classes_in_step));
   }
-  text += Line("step buffers", shard.step_buffers, "embeddings and statistics on their way, blocks of threads");
-  text += Line("the process", shard.process, "program and libraries, whatever the run is");
-  text += Line("resident", shard.resident(), "on the CPU; on a GPU all but the process lies there");
-  text += Line("a checkpoint's", shard.checkpoint_copies,
-               "more of the host's memory while one is written, at most (checkpoint.buffer_mb)");
-  text += Line("its file", shard.checkpoint_file(), "on the disk, for each checkpoint that is kept");
+  text += Line("step buffers", shard.step_buffers, "embeddings and statistics in flight, blocks of threads");
+  text += Line("the process", shard.process, "program and libraries, the same for every run");
+  text += Line("resident", shard.resident(), "on the CPU; with a GPU all but the process is in its memory");
+  text += Line("checkpoint copies", shard.checkpoint_copies,
+               "of the host's memory while a checkpoint is written, at most (checkpoint.buffer_mb)");
+  text += Line("checkpoint file", shard.checkpoint_file(), "on the disk, for each checkpoint that is kept");
   if (sampled) {
     absl::StrAppendFormat(
-        &text, "  of its classes about %d take part in a step (head.sample_rate %g), %.1f %%\n", plan.classes_in_step,
+        &text, "  about %d of its classes take part in a step (head.sample_rate %g), %.1f %%\n", plan.classes_in_step,
         config.head.sample_rate,
         100.0 * static_cast<double>(plan.classes_in_step) / static_cast<double>(plan.classes_of_shard));
   }
@@ -68,12 +69,12 @@ std::string ShardText(const RunConfig& config, const RunPlan& plan) {
 
 std::string StepText(const RunPlan& plan) {
   const StepTraffic& traffic = plan.traffic;
-  std::string text = "\na step on the network, without what the workers reduce among themselves\n";
+  std::string text = "\na step on the network, without the all-reduce of the workers\n";
   text += Line("a worker sends", traffic.worker_sends, "to all shards: embeddings, labels, two floats a sample");
   text += Line("and receives", traffic.worker_receives, "from all shards: sums over negatives, the own centers");
   text += Line("a shard sends", traffic.shard_sends, "to all workers");
   text += Line("and receives", traffic.shard_receives, "from all workers");
-  text += Line("replay record", plan.replay_record, "of a step, on each shard, which holds two");
+  text += Line("replay record", plan.replay_record, "of one step; each shard keeps two");
   return text;
 }
 
@@ -93,7 +94,7 @@ absl::StatusOr<int64_t> NumClasses(const RunConfig& config) {
       worker::OpenDataset(worker::DatasetOptionsOf(config));
   if (dataset.ok()) return (*dataset)->classes();
   return absl::Status(dataset.status().code(),
-                      absl::StrCat("head.classes does not say how many classes there are, and the data can't: ",
+                      absl::StrCat("head.classes does not give the number of classes, and neither does the data: ",
                                    absl::string_view(dataset.status().message())));
 }
 
@@ -157,6 +158,25 @@ absl::StatusOr<std::string> PlanOf(const PlanOptions& options) {
     choice = {bytes, ShardsNeeded(config, *num_classes, bytes), ClassesThatFit(config, bytes)};
   }
   return options.json ? PlanJson(config, plan, choice) : PlanText(config, plan, choice);
+}
+
+PlanCommand::PlanCommand(CommandLine program)
+    : Command(program.AddCommand("plan", "Show what a run will take: memory of a shard, network, how many shards")) {
+  line().Add("config", &options_.config, "The run's YAML file").ValueName("run.yaml").Required();
+  cluster_.AddTo(&line());
+  line()
+      .Add("--shard-memory-gb", &options_.shard_memory_gb,
+           "GiB that a shard may have resident; shows how many shards are needed")
+      .Positive();
+  AddOverrides(&line(), &options_.overrides);
+  line().AddFlag("--json", &options_.json, "As JSON, in bytes");
+}
+
+absl::StatusOr<int> PlanCommand::Run() {
+  cluster_.AppendTo(&options_.overrides);
+  ASSIGN_OR_RETURN(const std::string text, PlanOf(options_));
+  std::fputs(text.c_str(), stdout);
+  return 0;
 }
 
 }  // namespace arcshard::cli

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/command/command.h"
+#include "cli/command/run_options.h"
 #include "cli/plan/run_plan.h"
 
 namespace arcshard::cli {
@@ -13,22 +15,34 @@ namespace arcshard::cli {
 struct PlanOptions {
   std::string config;                  // path of the YAML file
   std::vector<std::string> overrides;  // section.key=value
-  double shard_memory_gb = 0.0;        // GiB that a shard may have resident; 0: not said
+  double shard_memory_gb = 0.0;        // GiB that a shard may have resident; 0: not given
   bool json = false;                   // for scripts instead of people
 };
 
-// What the plan says of shards of a given memory.
+// How many shards of a given memory a run needs.
 struct ShardChoice {
   int64_t bytes_per_shard = 0;
-  int64_t shards = 0;   // that are needed; 0: no number is enough
-  int64_t classes = 0;  // that fit one
+  int64_t shards = 0;   // needed; 0: no number is enough
+  int64_t classes = 0;  // that fit in one shard
 };
 
 std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice);
 std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice);
 
-// `arcshard plan`: what a run will take, as text. Opens the data only for their number of classes, where head.classes
-// does not say it. InvalidArgument: the configuration's errors; others: the data's.
+// What a run will take, as text. Opens the data only if head.classes does not give the number of classes.
+// InvalidArgument: the configuration is wrong. Other errors are those of the data.
 absl::StatusOr<std::string> PlanOf(const PlanOptions& options);
+
+// `arcshard plan`.
+class PlanCommand : public Command {
+ public:
+  explicit PlanCommand(CommandLine program);
+
+  absl::StatusOr<int> Run() override;
+
+ private:
+  PlanOptions options_;
+  ClusterSize cluster_;
+};
 
 }  // namespace arcshard::cli

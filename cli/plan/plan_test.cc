@@ -41,24 +41,24 @@ a shard holds 500000 classes, 4100 B each
   moments             976.6 MiB   float32, sgd's one
   inverse norms         1.9 MiB
   kept exponentials   122.1 MiB   all; head.exp_budget_mb allows 128.0 MiB
-  step buffers          3.1 MiB   embeddings and statistics on their way, blocks of threads
-  the process         131.6 MiB   program and libraries, whatever the run is
-  resident           2211.8 MiB   on the CPU; on a GPU all but the process lies there
-  a checkpoint's     1024.0 MiB   more of the host's memory while one is written, at most (checkpoint.buffer_mb)
-  its file           1953.1 MiB   on the disk, for each checkpoint that is kept
+  step buffers          3.1 MiB   embeddings and statistics in flight, blocks of threads
+  the process         131.6 MiB   program and libraries, the same for every run
+  resident           2211.8 MiB   on the CPU; with a GPU all but the process is in its memory
+  checkpoint copies  1024.0 MiB   of the host's memory while a checkpoint is written, at most (checkpoint.buffer_mb)
+  checkpoint file    1953.1 MiB   on the disk, for each checkpoint that is kept
 
-a step on the network, without what the workers reduce among themselves
+a step on the network, without the all-reduce of the workers
   a worker sends      258.0 KiB   to all shards: embeddings, labels, two floats a sample
   and receives        384.5 KiB   from all shards: sums over negatives, the own centers
   a shard sends       192.2 KiB   to all workers
   and receives        129.0 KiB   from all workers
-  replay record       129.0 KiB   of a step, on each shard, which holds two
+  replay record       129.0 KiB   of one step; each shard keeps two
 )");
 }
 
 TEST_F(PlanTest, SaysWhatSamplingAndAdamWAddAndWhatTheBudgetLeavesOut) {
   EXPECT_THAT(Text({"head.sample_rate=0.1", "optimizer.kind=adamw", "head.exp_budget_mb=1"}),
-              AllOf(HasSubstr("of its classes about 50029 take part in a step (head.sample_rate 0.1), 10.0 %"),
+              AllOf(HasSubstr("about 50029 of its classes take part in a step (head.sample_rate 0.1), 10.0 %"),
                     HasSubstr("a list of about 50029"), HasSubstr("float32, adamw's two"),
                     HasSubstr("adamw's, one for each class"),
                     HasSubstr("1.0 MiB   head.exp_budget_mb; all would be 12.2 MiB, the others are computed twice")));
@@ -82,7 +82,7 @@ TEST_F(PlanTest, JsonHasTheSameFiguresInBytes) {
 
 TEST_F(PlanTest, WithoutANumberOfClassesTheDataAreAsked) {
   EXPECT_THAT(Text({"head.classes=0", "data.format=auto", "data.train=/nowhere"}),
-              AllOf(HasSubstr(path_), HasSubstr("head.classes does not say how many classes there are"),
+              AllOf(HasSubstr(path_), HasSubstr("head.classes does not give the number of classes"),
                     HasSubstr("/nowhere")));
 }
 

@@ -9,30 +9,31 @@ namespace arcshard {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-constexpr int64_t kSampleUnit = 16;  // a block of exponentials has its samples rounded up (head/products.h, kRowUnit)
+constexpr int64_t kSampleUnit =
+    16;  // blocks of exponentials round their samples up to this (head/products.h, kRowUnit)
 
-// Resident in a shard before it holds anything, measured with LibTorch 2.15 and gRPC 1.51 of Debian 12 on x86-64 (a
-// range of 64 classes, batch 64): 79 MB of programs' and libraries' pages, LibTorch's 56 MB among them, which processes
-// of one machine share; 54 MB of heap, nearly all of it LibTorch's tables of operators; and 5 MB of gRPC's and
-// threads'.
+// Resident memory of a shard without classes, measured with LibTorch 2.15 and gRPC 1.51 of Debian 12 on x86-64 (a range
+// of 64 classes, batch 64): 79 MB are pages of the program and its libraries, 56 MB of them LibTorch's, which processes
+// of one machine share; 54 MB are heap, nearly all of it LibTorch's tables of operators; and 5 MB belong to gRPC and
+// threads.
 constexpr int64_t kProcess = 138'000'000;
 
-// Rows of D floats per sample of the batch: embedding, U and own centers, each in the step and in the one before it
-// (OpenStep, twice: ARCHITECTURE "Memory"), and what pass 2 makes of the embeddings (PreparedGroup: as floats, as the
-// factor of two products).
+// Rows of D floats per sample of the batch: embedding, U and own centers, each for the current step and the one before
+// it (ARCHITECTURE "Memory"), and the three forms of the embeddings that pass 2 prepares (PreparedGroup: floats, and
+// the factors of two products).
 constexpr int64_t kRowsOfBatch = 3 * 2 + 3;
-// Rows per sample that is on its way, of max_in_flight micro-batches of each worker, besides a row of U for each
-// thread: pieces being put together, an embedding that waits for its step, pass 1's two factors, and protobuf messages
-// and gRPC slices in and out, of which two rows leave for each that comes. With U measured: 10.3 to 13.2 at B from 256
-// to 1024.
+// Rows per sample in flight (max_in_flight micro-batches of each worker), besides a row of U for each thread: pieces
+// that are being assembled, an embedding that waits for its step, the two factors of pass 1, and protobuf messages and
+// gRPC slices in both directions, where two rows leave for each that arrives. Measured together with U: 10.3 to 13.2 at
+// B from 256 to 1024.
 constexpr int64_t kRowsInFlight = 11;
-// The gradient of a thread's block of class centers (head/block_plan.cc).
+// A thread's gradient of a block of class centers (head/block_plan.cc).
 constexpr int64_t kBlockOfThread = int64_t{512} << 10;
 
 int64_t CeilOfQuotient(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Expected number of the range's classes that take part in a step, B samples being spread over all classes evenly: a
-// class does by its draw (DESIGN §1, Sampling), or as a target.
+// Expected number of the range's classes that take part in a step if the B samples are spread evenly over all classes.
+// A class takes part if it is drawn (DESIGN §1, Sampling) or is a target.
 int64_t ClassesInStep(const RunConfig& config, int64_t classes, int64_t num_classes) {
   const double rate = config.head.sample_rate;
   if (rate >= 1.0) return classes;
@@ -59,8 +60,8 @@ int64_t StepBuffers(const RunConfig& config) {
          threads * kBlockOfThread;
 }
 
-// As protocol and DESIGN §1 have it: labels of 8 bytes, E, then r and t one way; z, U and, from the shard that owns the
-// sample's class, its center the other. E and U go to and from every shard.
+// The traffic of DESIGN §1: a worker sends labels of 8 bytes, E, and then r and t to every shard. It receives z and U
+// from every shard, and the center of the sample's class from the shard that owns the class.
 StepTraffic TrafficOf(const RunConfig& config, int64_t shards) {
   const int64_t batch = config.data.batch_size;
   const int64_t share = CeilOfQuotient(batch, config.cluster.workers);
@@ -91,7 +92,7 @@ RunPlan PlanOf(const RunConfig& config, int64_t num_classes, int64_t shards, int
   if (config.checkpoint.every_minutes > 0 || config.checkpoint.every_steps > 0) {
     plan.shard.checkpoint_copies = std::min(plan.shard.checkpoint_file(), config.checkpoint.buffer_mb << 20);
   }
-  // E, labels, r and t of the batch (replay_record.h; DESIGN §4).
+  // E, labels, r and t for the batch (replay_record.h; DESIGN §4).
   const int64_t row = config.backbone.embedding_size * kFloat;
   plan.replay_record = config.data.batch_size * (row + static_cast<int64_t>(sizeof(int64_t)) + 2 * kFloat);
   plan.traffic = TrafficOf(config, shards);
@@ -105,7 +106,7 @@ RunPlan PlanRun(const RunConfig& config, int64_t num_classes) {
   return PlanOf(config, num_classes, shards, CeilOfQuotient(num_classes, shards));
 }
 
-// What is resident grows with the classes, never falls: both answers are found by halving.
+// Resident memory never decreases when classes are added, so both answers are found by bisection.
 
 int64_t ShardsNeeded(const RunConfig& config, int64_t num_classes, int64_t bytes_per_shard) {
   const auto fits = [&](int64_t shards) {

@@ -4,28 +4,29 @@
 
 #include "common/config/run_config.h"
 
-// What a run takes, from its configuration alone: bytes of a shard, of a step's record, on the wire. All figures are
-// bytes, of the largest range; N classes over K shards, D dimensions, B samples of a batch, M workers.
+// What a run takes, computed from its configuration alone: the memory of a shard, the replay record of a step, and the
+// network traffic of a step. All figures are bytes and hold for the shard with the largest range. N classes over K
+// shards, D dimensions, B samples of a batch, M workers.
 namespace arcshard {
 
-// What a shard on the CPU has resident while it trains, and its part of a checkpoint.
+// The resident memory of a shard on the CPU while it trains, and its part of a checkpoint.
 struct ShardBytes {
-  int64_t weights = 0;            // as head.weights says
-  int64_t moments = 0;            // one of sgd's, two of adamw's, as head.moments says
-  int64_t counts = 0;             // adamw's, of steps that a class took part in
+  int64_t weights = 0;            // in the type head.weights
+  int64_t moments = 0;            // in the type head.moments: one for sgd, two for adamw
+  int64_t counts = 0;             // for adamw: the number of steps that each class took part in
   int64_t inverse_norms = 0;      // 1/|w|
-  int64_t active_list = 0;        // sampled: which classes take part in the step
-  int64_t exponentials = 0;       // kept from pass 1 for pass 2: of head.exp_budget_mb what a step fills
-  int64_t step_buffers = 0;       // batches and statistics on their way, blocks of threads
-  int64_t process = 0;            // the program, LibTorch, gRPC: whatever the run is
-  int64_t checkpoint_copies = 0;  // the most that is copied aside while a checkpoint is written
+  int64_t active_list = 0;        // with sampling: the classes that take part in the step
+  int64_t exponentials = 0;       // kept from pass 1 for pass 2: the part of head.exp_budget_mb that a step uses
+  int64_t step_buffers = 0;       // batches and statistics in flight, blocks of threads
+  int64_t process = 0;            // the program, LibTorch and gRPC, independent of the run
+  int64_t checkpoint_copies = 0;  // the most that is copied while a checkpoint is written
 
   int64_t state() const { return weights + moments + counts + inverse_norms; }
   int64_t resident() const { return state() + active_list + exponentials + step_buffers + process; }
   int64_t checkpoint_file() const { return weights + moments + counts; }
 };
 
-// Bytes of tensors that cross the network in one step; what frames and repeats them is less than a hundredth.
+// Bytes of the tensors that cross the network in one step; framing and retransmission add less than a hundredth.
 struct StepTraffic {
   int64_t worker_sends = 0;     // to all shards together
   int64_t worker_receives = 0;  // from all shards together
@@ -35,22 +36,22 @@ struct StepTraffic {
 
 struct RunPlan {
   int64_t num_classes = 0;          // N
-  int64_t classes_of_shard = 0;     // of the largest range: ceil(N/K)
-  int64_t classes_in_step = 0;      // of them, that take part in a step: all, or those drawn and the targets, expected
+  int64_t classes_of_shard = 0;     // ceil(N/K), the largest range
+  int64_t classes_in_step = 0;      // how many of them take part in a step; with sampling the expected number
   int64_t bytes_per_class = 0;      // HeadBytesPerClass
-  int64_t exponentials_wanted = 0;  // of a shard: so that none is computed twice
+  int64_t exponentials_wanted = 0;  // a shard needs so many bytes to compute no exponential twice
   ShardBytes shard;
-  int64_t replay_record = 0;  // of one step, on each shard
+  int64_t replay_record = 0;  // for one step, on each shard
   StepTraffic traffic;
 };
 
-// Of a valid configuration, num_classes >= 1, with config.cluster.shards shards of the same capacity.
+// Requires a valid configuration and num_classes >= 1. The config.cluster.shards shards have the same capacity.
 RunPlan PlanRun(const RunConfig& config, int64_t num_classes);
 
-// The fewest shards whose resident bytes are at most `bytes_per_shard` each; 0: no number of them is enough.
+// The smallest number of shards with at most `bytes_per_shard` resident bytes each; 0: no number is enough.
 int64_t ShardsNeeded(const RunConfig& config, int64_t num_classes, int64_t bytes_per_shard);
 
-// The most classes that a shard of `bytes_per_shard` has room for; 0: none.
+// The largest number of classes that fit in a shard of `bytes_per_shard`; 0: none.
 int64_t ClassesThatFit(const RunConfig& config, int64_t bytes_per_shard);
 
 }  // namespace arcshard

@@ -8,7 +8,7 @@
 namespace arcshard {
 namespace {
 
-// DESIGN §5's: D = 512, float32, SGD.
+// The example of DESIGN §5: D = 512, float32, SGD.
 RunConfig Config(uint32_t shards = 1, int64_t batch = 64, int64_t micro_batch = 32) {
   RunConfig config;
   config.backbone.embedding_size = 512;
@@ -45,8 +45,8 @@ TEST(RunPlanTest, TheStateOfAShardIsItsClassesTimesTheirBytes) {
   }
 }
 
-// What shards had resident at most (VmHWM) after some steps, in MB: LibTorch 2.15 and Debian 12 on x86-64. The
-// formulas' constants come from these and are held to them.
+// Peak resident memory (VmHWM) of shards after some steps, in MB, measured with LibTorch 2.15 and Debian 12 on x86-64.
+// The constants of the formulas come from these figures and must keep to them.
 TEST(RunPlanTest, MeasuredShardsAreMetWithinTwoPercent) {
   struct Measured {
     RunConfig config;
@@ -82,7 +82,7 @@ TEST(RunPlanTest, KeptExponentialsAreAValuePerClassAndSampleWithinTheBudget) {
   RunConfig config = Config(1, 64, 32);
   config.head.exp_budget_mb = 256;
   EXPECT_EQ(PlanRun(config, 1000).shard.exponentials, 1000 * 64 * 4);
-  config.data.micro_batch_size = 24;  // 24, 24 and 16 samples, the places of 32 each
+  config.data.micro_batch_size = 24;  // 24, 24 and 16 samples, each rounded up to 32
   EXPECT_EQ(PlanRun(config, 1000).shard.exponentials, 1000 * 96 * 4);
   config.head.compute = "bfloat16";
   EXPECT_EQ(PlanRun(config, 1000).shard.exponentials, 1000 * 96 * 2);
@@ -96,13 +96,13 @@ TEST(RunPlanTest, OfSampledClassesTheDrawnAndTheTargetsTakePart) {
   EXPECT_EQ(PlanRun(config, 10000).classes_in_step, 5000);
   EXPECT_EQ(PlanRun(config, 10000).shard.active_list, 0);
   config.head.sample_rate = 0.1;
-  // Of 10000 classes 500 draws miss one with probability (1 - 1/10000)^500.
+  // 500 draws from 10000 classes miss a given class with probability (1 - 1/10000)^500.
   const double targets = 1 - std::pow(0.9999, 500);
   EXPECT_EQ(PlanRun(config, 10000).classes_in_step, std::llround(5000 * (targets + (1 - targets) * 0.1)));
 }
 
 TEST(RunPlanTest, TrafficIsTheDesigns) {
-  // "256 KiB each way at B_w = 128, D = 512, float32", and the labels, z, r and t.
+  // "256 KiB each way at B_w = 128, D = 512, float32" (DESIGN), plus the labels, z, r and t.
   RunConfig config = Config(1, 128, 128);
   StepTraffic traffic = PlanRun(config, 1000).traffic;
   EXPECT_EQ(traffic.worker_sends, 128 * (2048 + 8 + 8));
@@ -129,7 +129,7 @@ TEST(RunPlanTest, ACheckpointCopiesItsFileAsideUpToTheBuffer) {
   EXPECT_EQ(shard.checkpoint_copies, shard.checkpoint_file());
   config.checkpoint.buffer_mb = 1;
   EXPECT_EQ(PlanRun(config, 1000).shard.checkpoint_copies, 1 << 20);
-  config.checkpoint.every_minutes = 0;  // only at the end, when nothing is updated any more
+  config.checkpoint.every_minutes = 0;  // checkpoints only at the end, when no row is updated any more
   EXPECT_EQ(PlanRun(config, 1000).shard.checkpoint_copies, 0);
 }
 

@@ -13,14 +13,14 @@
 namespace arcshard::cli {
 namespace {
 
-// Units of the picture; the page scales it.
+// In units of the picture, which the page scales.
 constexpr double kWidth = 640, kHeight = 260;
 constexpr double kLeft = 58, kRight = kWidth - 14, kTop = 12, kBottom = kHeight - 30;
 constexpr double kLineHeight = 17, kTipWidth = 190;
-constexpr size_t kMostPoints = 150;  // of a line
+constexpr size_t kMostPoints = 150;  // in a line
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// A stretch of a line.
+// Neighbouring points of a line, summarised.
 struct Stretch {
   Point mean;
   double least = kNaN, greatest = kNaN;
@@ -49,7 +49,7 @@ std::vector<Stretch> StretchesOf(const std::vector<Point>& points, size_t most) 
   return stretches;
 }
 
-// Least and greatest of what was added.
+// The least and the greatest of the values that were added.
 struct Extent {
   double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
   void Add(double value) {
@@ -91,8 +91,8 @@ class Frame {
     return svg + "</g>";
   }
 
-  // What is shown while the pointer is between `from` and `to`: a line at `x` and a box with `rows`, each with the
-  // colour of its series, or without one for -1.
+  // Shown while the pointer is between `from` and `to`: a line at `x` and a box with `rows`. A row is the number of the
+  // series whose colour it gets (-1: none) and its text.
   std::string Tip(double from, double to, double x, const std::vector<std::pair<int, std::string>>& rows) const {
     const double box = X(x) + 10 + kTipWidth < kRight ? X(x) + 10 : X(x) - 10 - kTipWidth;
     std::string svg = absl::StrFormat(
@@ -134,7 +134,7 @@ std::string Nothing(const ChartOptions& options) {
                                           kWidth / 2, kHeight / 2));
 }
 
-// The middle between neighbours, where what the pointer is nearest to changes.
+// The middle between neighbours i - 1 and i, where the nearest point to the pointer changes.
 double Middle(const std::vector<double>& xs, size_t i, const Frame& frame) {
   if (i == 0) return kLeft;
   if (i == xs.size()) return kRight;
@@ -156,7 +156,7 @@ std::string Path(const std::vector<Stretch>& line, const Frame& frame) {
   return path;
 }
 
-// Around what lies between the upper and the lower values.
+// The outline of the area between the upper and the lower values.
 std::string Outline(const std::vector<double>& xs, const std::vector<double>& upper, const std::vector<double>& lower,
                     const Frame& frame) {
   std::string outline;
@@ -211,7 +211,7 @@ std::vector<Point> Thin(const std::vector<Point>& points, size_t most) {
 std::string LineChart(const ChartOptions& options, const std::vector<Series>& series) {
   Extent x, y;
   std::vector<std::vector<Stretch>> lines;
-  std::vector<double> xs;  // of all lines
+  std::vector<double> xs;  // steps of all lines
   for (size_t i = 0; i < std::min(series.size(), kMostSeries); ++i) {
     for (const Point& point : series[i].points) {
       if (std::isfinite(point.y)) x.Add(point.x);

@@ -6,8 +6,8 @@
 
 #include "absl/strings/string_view.h"
 
-// Figures as inline SVG, drawn with the classes of the report's style sheet (report_style.h), which gives them their
-// colours in light and dark. What is under the pointer is shown by CSS alone: there is no script. Pure functions.
+// Figures as inline SVG. Their colours come from the report's style sheet (report_style.h). CSS alone shows the values
+// under the pointer: there is no script. Pure functions.
 namespace arcshard::cli {
 
 struct Point {
@@ -20,27 +20,28 @@ struct Series {
   std::vector<Point> points = {};  // x ascending
 };
 
-// Colours of series, by their place; further ones would look like earlier ones.
+// Number of colours: further series would look like earlier ones.
 inline constexpr size_t kMostSeries = 8;
 
 struct ChartOptions {
-  std::string label;                                    // what the figure shows, for those who cannot see it
+  std::string label;                                    // describes the figure for readers who cannot see it
   bool from_zero = false;                               // the y axis begins at 0
-  bool dots = false;                                    // few values, each of them measured
-  std::function<std::string(double)> format = nullptr;  // of values; null: ShortNumber
+  bool dots = false;                                    // mark each value: there are few
+  std::function<std::string(double)> format = nullptr;  // formats values; null: ShortNumber
 };
 
-// Lines over steps. Of many points each stretch is drawn as its mean, with what lies between its least and its greatest
-// shaded. At most kMostSeries series. Without a point: a figure that says so.
+// Lines over steps. If there are many points, neighbours are joined into stretches: the line shows the mean of each
+// stretch, and a shaded band its range from least to greatest value. Draws at most kMostSeries series. Without any
+// point, the figure says so.
 std::string LineChart(const ChartOptions& options, const std::vector<Series>& series);
 
-// Areas on top of one another, the first series at the bottom; all have the same x.
+// Areas on top of one another, the first series at the bottom. Requires that all series have the same x.
 std::string StackedChart(const ChartOptions& options, const std::vector<Series>& series);
 
 // About `most` round numbers that span [low, high]: 0, 0.5, 1, ...
 std::vector<double> RoundTicks(double low, double high, int most);
 
-// At most `most` points, each the mean of a stretch of neighbours; gaps are left out of a mean.
+// At most `most` points, each the mean of a stretch of neighbours without its gaps.
 std::vector<Point> Thin(const std::vector<Point>& points, size_t most);
 
 }  // namespace arcshard::cli

@@ -11,7 +11,7 @@ namespace {
 
 constexpr absl::string_view kReplacement = "\xef\xbf\xbd";
 
-// Bytes of the character that `text` begins with; 0 if it begins with none that XML allows.
+// Number of bytes of the first character of `text`; 0 if it is not UTF-8 or XML does not allow it.
 size_t Character(absl::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -71,6 +71,16 @@ std::string ShortBytes(double bytes) {
   if (!std::isfinite(bytes) || bytes <= 0) return "-";
   const double mib = bytes / (1 << 20);
   return mib < 10240 ? absl::StrFormat("%.1f MiB", mib) : absl::StrFormat("%.1f GiB", mib / 1024);
+}
+
+std::string FixedNumber(double value, int digits) {
+  return std::isfinite(value) ? absl::StrFormat("%.*f", digits, value) : "-";
+}
+
+std::string UtcTime(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone()); }
+
+std::string WholeSecondsOf(absl::Duration duration) {
+  return duration < absl::Seconds(1) ? "0s" : absl::FormatDuration(absl::Trunc(duration, absl::Seconds(1)));
 }
 
 }  // namespace arcshard::cli

@@ -3,17 +3,27 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace arcshard::cli {
 
-// `text` as it stands between tags or in a quoted attribute of HTML and XML. Bytes that are no UTF-8, and characters
-// that XML does not allow, become U+FFFD.
+// Escapes `text` for use between tags or in a quoted attribute, in HTML and XML. Bytes that are not UTF-8, and
+// characters that XML does not allow, become U+FFFD.
 std::string Escape(absl::string_view text);
 
-// For people: "0.8123", "1500", "12k", "3.5M"; "-" for what is not finite.
+// "0.8123", "1500", "12k", "3.5M"; "-" if `value` is not finite.
 std::string ShortNumber(double value);
 
-// "4.0 MiB", "12.5 GiB"; "-" for 0 and for what is not finite.
+// "4.0 MiB", "12.5 GiB"; "-" if `bytes` is 0 or not finite.
 std::string ShortBytes(double bytes);
+
+// "0.81" with two digits after the point; "-" if `value` is not finite.
+std::string FixedNumber(double value, int digits);
+
+// "2026-11-24 07:00:00 UTC".
+std::string UtcTime(absl::Time time);
+
+// "1h2m3s", "0s": without fractions of a second.
+std::string WholeSecondsOf(absl::Duration duration);
 
 }  // namespace arcshard::cli

@@ -35,7 +35,7 @@ absl::Status WriteReport(const ReportOptions& options) {
     inputs.config_missing = std::string(config.status().message());
   }
   for (const std::string& damage : inputs.record.damaged) {
-    std::fprintf(stderr, "arcshard: %s is damaged and passed over, %s\n", metrics.c_str(), damage.c_str());
+    std::fprintf(stderr, "arcshard: %s is damaged and is skipped, %s\n", metrics.c_str(), damage.c_str());
   }
   if (inputs.record.damaged_lines > inputs.record.damaged.size()) {
     std::fprintf(stderr, "arcshard: %s has %zu damaged lines in all\n", metrics.c_str(), inputs.record.damaged_lines);
@@ -44,6 +44,19 @@ absl::Status WriteReport(const ReportOptions& options) {
   RETURN_IF_ERROR(WriteFileAtomically(output, ReportPage(inputs)));
   std::printf("report: %s\n", output.c_str());
   return std::fflush(stdout) == 0 ? absl::OkStatus() : absl::UnavailableError("stdout cannot be written to");
+}
+
+ReportCommand::ReportCommand(CommandLine program)
+    : Command(program.AddCommand("report", "Write one HTML page about a run that is in progress or has ended")) {
+  line().Add("run", &options_.run_folder, "The run's folder (run.folder)").ValueName("folder").Required();
+  line()
+      .Add("-o,--output", &options_.output, "File for the page; default: report.html in the run's folder")
+      .ValueName("report.html");
+}
+
+absl::StatusOr<int> ReportCommand::Run() {
+  RETURN_IF_ERROR(WriteReport(options_));
+  return 0;
 }
 
 }  // namespace arcshard::cli

@@ -4,8 +4,8 @@
 
 namespace arcshard::cli {
 
-// The report's style sheet: light and dark as the reader's system is, narrow and wide, on paper. Classes s0 to s7
-// colour a chart's series.
+// The report's style sheet, for light and dark systems, narrow and wide windows, and paper. The classes s0 to s7 colour
+// the series of a chart.
 extern const absl::string_view kReportStyle;
 
 }  // namespace arcshard::cli

@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr int kFigures = 8;
-constexpr char kHostile[] = "<script>alert(1)</script>'\\\"&";  // as it stands in JSON
+constexpr char kHostile[] = "<script>alert(1)</script>'\\\"&";  // as JSON writes it
 
 class ReportTest : public ::testing::Test {
  protected:
@@ -37,7 +37,7 @@ class ReportTest : public ::testing::Test {
   }
   std::string Read(const std::string& name) const { return ReadFile(Path(name)).value_or(""); }
 
-  // What Python's parsers think of the page.
+  // Checks the page with Python's parsers.
   static void Check(const std::string& page, const std::vector<std::string>& texts = {}) {
     const std::string python = ARCSHARD_SOURCE_DIR "/.deps/python/bin/python";
     ASSERT_TRUE(std::filesystem::exists(python)) << python << " is missing: run scripts/setup";
@@ -47,7 +47,7 @@ class ReportTest : public ::testing::Test {
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
   }
 
-  // Lines of a run of two shards, two workers and `steps` steps, its names `name`.
+  // The lines of a run with two shards, two workers and `steps` steps. name: used for all names.
   static std::string Lines(int steps, const std::string& name) {
     std::string lines = absl::StrFormat(
         R"({"kind":"run","time":1700000000,"version":"%s","config":"%s","incarnation":1,"host":"%s"})"
@@ -118,8 +118,8 @@ TEST_F(ReportTest, DamagedLinesAreNamedInThePageAndOnStderr) {
   ::testing::internal::CaptureStderr();
   ASSERT_TRUE(WriteReport({.run_folder = folder_}).ok());
   EXPECT_THAT(::testing::internal::GetCapturedStderr(),
-              HasSubstr("metrics.jsonl is damaged and passed over, line 7: it is no JSON object\n"));
-  Check(Path("report.html"), {"line 7: it is no JSON object"});
+              HasSubstr("metrics.jsonl is damaged and is skipped, line 7: it is not a JSON object\n"));
+  Check(Path("report.html"), {"line 7: it is not a JSON object"});
 }
 
 TEST_F(ReportTest, AMissingConfigurationIsSaid) {

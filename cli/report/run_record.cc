@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kMostNamed = 5;            // of damaged lines
+constexpr size_t kMostNamed = 5;            // damaged lines
 constexpr double kLatest = 253402300799.0;  // seconds since 1970 until the year 9999
 
 double Number(const Json& object, const char* key) {
@@ -82,7 +82,7 @@ VerificationReport SetOf(const Json& set) {
   return report;
 }
 
-// Puts what is told of a step after what was told of earlier ones, in place of the rest.
+// Appends the record of a step after those of earlier steps, and drops those of the same and later steps.
 template <typename Told>
 void Put(std::vector<Told>* all, Told told) {
   while (!all->empty() && all->back().step >= told.step) all->pop_back();
@@ -91,16 +91,16 @@ void Put(std::vector<Told>* all, Told told) {
 
 class Reader {
  public:
-  // Empty, or what is wrong with the line.
+  // Returns what is wrong with the line; empty: nothing.
   absl::string_view Read(absl::string_view text) {
     const Json line = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-    if (!line.is_object()) return "it is no JSON object";
+    if (!line.is_object()) return "it is not a JSON object";
     const std::string kind = Words(line, "kind");
-    if (kind.empty()) return "it says no kind";
+    if (kind.empty()) return "it has no kind";
     const double seconds = Number(line, "time");
-    if (!(seconds >= 0 && seconds <= kLatest)) return "it says no time";
+    if (!(seconds >= 0 && seconds <= kLatest)) return "it has no time";
     const absl::Time time = absl::FromUnixMillis(std::llround(seconds * 1000));
-    if (kind == "run" || record_.lives.empty()) {  // a file whose beginning is lost has a life all the same
+    if (kind == "run" || record_.lives.empty()) {  // a file whose beginning is lost still gets a life
       record_.lives.push_back({.began = time, .last = time});
     }
     RunRecord::Life& life = record_.lives.back();
@@ -110,7 +110,7 @@ class Reader {
       life.version = Words(line, "version");
       life.host = Words(line, "host");
       life.incarnation = Count(line, "incarnation");
-      // What an earlier life did after the checkpoint is undone, or, in a new run, all of it.
+      // The steps of earlier lives after the checkpoint are undone; a new run undoes them all.
       if (Part(line, "resumed_step").is_number_unsigned()) DropAfter(Count(line, "resumed_step"));
       return "";
     }
@@ -141,7 +141,7 @@ class Reader {
 
   absl::string_view View(const Json& line) {
     const Json& members = Part(line, "members");
-    if (!members.is_array()) return "it says no members";
+    if (!members.is_array()) return "it has no members";
     record_.members.clear();
     for (const Json& member : members) {
       if (member.is_object()) record_.members.push_back(MemberOf(member));
@@ -152,7 +152,7 @@ class Reader {
   }
 
   absl::string_view Step(const Json& line, RunRecord::Life* life) {
-    if (!Part(line, "step").is_number_unsigned()) return "it says no step";
+    if (!Part(line, "step").is_number_unsigned()) return "it has no step";
     const Json& phases = Part(line, "phases");
     const Json& resident = Part(line, "resident_bytes");
     const uint64_t step = Count(line, "step");
@@ -171,7 +171,8 @@ class Reader {
       told.shard = PhasesOf(Part(phases, "shard"));
     }
     life->step = step;
-    // One after this very step may stand already: it can be faster than the step's line is due.
+    // The verification after this very step may precede it: the line of a step is written later than the step is
+    // decided.
     while (!record_.verifications.empty() && record_.verifications.back().step > step) {
       record_.verifications.pop_back();
     }
@@ -182,7 +183,7 @@ class Reader {
 
   absl::string_view Verification(const Json& line) {
     const Json& sets = Part(line, "sets");
-    if (!Part(line, "step").is_number_unsigned() || !sets.is_array()) return "it says no step, or no sets";
+    if (!Part(line, "step").is_number_unsigned() || !sets.is_array()) return "it has no step or no sets";
     RunRecord::Verification told = {.step = Count(line, "step"), .sets = {}};
     for (const Json& set : sets) {
       if (set.is_object()) told.sets.push_back(SetOf(set));
@@ -200,7 +201,7 @@ RunRecord ReadRunRecord(absl::string_view text) {
   Reader reader;
   for (size_t number = 1; !text.empty(); ++number) {
     const size_t end = text.find('\n');
-    if (end == absl::string_view::npos) break;  // it is being written
+    if (end == absl::string_view::npos) break;  // the line is still being written
     const absl::string_view line = text.substr(0, end);
     text.remove_prefix(end + 1);
     if (line.empty()) continue;

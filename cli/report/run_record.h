@@ -13,19 +13,19 @@
 
 namespace arcshard::cli {
 
-// What metrics.jsonl (docs/metrics_log.md) tells of a run. A number that is missing there is NaN, a count 0.
+// The contents of metrics.jsonl (docs/metrics_log.md). A number that is missing there is NaN, a missing count 0.
 struct RunRecord {
   // From one start of a coordinator to its end.
   struct Life {
     absl::Time began;
-    absl::Time last;            // of its lines
-    std::string outcome = {};   // "finished", "stopped" or "failed"; empty: no end is written down
+    absl::Time last;            // time of its last line
+    std::string outcome = {};   // "finished", "stopped" or "failed"; empty: no end is recorded
     std::string sentence = {};  // why it failed
     std::string config = {};
     std::string version = {};
     std::string host = {};
     uint64_t incarnation = 0;
-    uint64_t step = 0;  // the last one told
+    uint64_t step = 0;  // the last recorded step
   };
   struct Member {
     std::string role;
@@ -33,14 +33,14 @@ struct RunRecord {
     std::string host = {};
     std::string address = {};
     int64_t pid = 0;
-    ClassRange range = {};  // shards
+    ClassRange range = {};  // for shards
     uint64_t capacity_bytes = 0;
   };
   using Phases = std::vector<std::pair<std::string, double>>;  // name, seconds of a step
   struct Step {
     uint64_t step = 0;
     double epoch = 0, loss = 0, target_cosine = 0, lr = 0, samples_per_second = 0;
-    double worker_bytes = 0, shard_bytes = 0;  // resident, of the largest
+    double worker_bytes = 0, shard_bytes = 0;  // resident memory of the largest worker and shard
     uint64_t skipped = 0, corrupt_records = 0;
     Phases worker = {}, shard = {};
   };
@@ -50,18 +50,17 @@ struct RunRecord {
   };
 
   std::vector<Life> lives;
-  std::vector<Member> members;  // of the last view
+  std::vector<Member> members;  // in the last view
   int64_t num_classes = 0;
   uint64_t planned_steps = 0;               // 0: not known yet
   std::vector<Step> steps;                  // ascending
   std::vector<Verification> verifications;  // ascending
-  std::vector<std::string> damaged;         // of the first lines that could not be read: which and why
-  size_t damaged_lines = 0;                 // all of them
+  std::vector<std::string> damaged;         // the first lines that could not be read, and why
+  size_t damaged_lines = 0;                 // number of all such lines
 };
 
-// Lines of other kinds than this version knows are passed over, damaged ones counted. What is told is one history:
-// where a later life of the run goes on from a checkpoint, or decides a step again, what earlier ones told of what
-// followed is dropped.
+// Ignores lines of unknown kinds and counts damaged ones. The record is one history: when a later life of the run
+// resumes from a checkpoint, or decides a step again, the later steps and verifications of earlier lives are dropped.
 RunRecord ReadRunRecord(absl::string_view text);
 
 }  // namespace arcshard::cli

@@ -62,15 +62,15 @@ TEST(RunRecordTest, ReadsWhatTheCoordinatorWrites) {
   EXPECT_EQ(record.verifications[0].sets[0].accept_rates[0].tar, 0.25);
 }
 
-TEST(RunRecordTest, DamagedLinesAreNamedAndPassedOver) {
+TEST(RunRecordTest, DamagedLinesAreNamedAndSkipped) {
   std::string text = absl::StrCat(kRun, "{\"kind\": \"st\n", Step(1), "[]\n{}\n{\"kind\":\"step\",\"time\":1}\n");
   absl::StrAppend(&text, "{\"kind\":\"step\",\"step\":1}\n\xff\n", Step(2));
   const RunRecord record = ReadRunRecord(text);
   EXPECT_THAT(StepsOf(record), ElementsAre(1, 2));
   EXPECT_EQ(record.damaged_lines, 6u);
   EXPECT_THAT(record.damaged,
-              ElementsAre("line 2: it is no JSON object", "line 4: it is no JSON object", "line 5: it says no kind",
-                          "line 6: it says no step", "line 7: it says no time"));
+              ElementsAre("line 2: it is not a JSON object", "line 4: it is not a JSON object",
+                          "line 5: it has no kind", "line 6: it has no step", "line 7: it has no time"));
 }
 
 TEST(RunRecordTest, ALastLineThatIsBeingWrittenIsNoDamage) {
@@ -88,7 +88,7 @@ TEST(RunRecordTest, WhatALaterLifeDecidesAgainReplacesWhatFollowed) {
   EXPECT_THAT(record.lives, SizeIs(2));
 }
 
-TEST(RunRecordTest, ALifeThatGoesOnFromACheckpointUndoesWhatCameAfterIt) {
+TEST(RunRecordTest, ALifeThatResumesFromACheckpointUndoesTheStepsAfterIt) {
   const auto run = [](uint64_t resumed_step) {
     return absl::StrCat(R"({"kind":"run","time":1700000002,"incarnation":2,"resumed_step":)", resumed_step, "}\n");
   };

@@ -50,7 +50,7 @@ absl::Status WriteOut(absl::string_view text) {
   return std::fflush(stdout) == 0 ? absl::OkStatus() : absl::UnavailableError("stdout cannot be written to");
 }
 
-// Where the last one was: from the top left corner, each line to its end, as many as there is room for.
+// The first `lines` lines of `text`, with escapes that write them over the terminal from its top left corner.
 std::string InPlace(absl::string_view text, size_t lines) {
   std::string screen = "\x1b[H";
   for (const absl::string_view line : absl::StrSplit(absl::StripSuffix(text, "\n"), '\n')) {
@@ -67,8 +67,9 @@ std::string TextOf(const v1::RunStatus& status, const std::string& coordinator, 
                     {.width = TerminalWidth(STDOUT_FILENO), .colours = HasColours(STDOUT_FILENO), .bar = true});
 }
 
-// After the coordinator has answered once and then not: nothing more to say if the folder tells that the run has ended.
-absl::Status Gone(const StatusOptions& options, const absl::Status& why) {
+// The coordinator has answered before and does not any more, for the reason `why`. If the run's folder shows that the
+// run has ended, prints that and returns OK; otherwise returns `why`.
+absl::Status ExplainSilence(const StatusOptions& options, const absl::Status& why) {
   if (options.run_folder.empty()) return why;
   const absl::Status ended = RunFolder::CoordinatorOf(options.run_folder).status();
   return absl::IsNotFound(ended) ? WriteOut(absl::StrCat(ended.message(), "\n")) : why;
@@ -85,7 +86,7 @@ absl::Status ShowStatus(const StatusOptions& options) {
   const bool in_place = options.watch && !options.json && isatty(STDOUT_FILENO) != 0;
   for (bool first = true;; first = false) {
     const absl::StatusOr<v1::RunStatus> status = coordinator.Ask(options.timeout);
-    if (!status.ok() && !first) return Gone(options, status.status());
+    if (!status.ok() && !first) return ExplainSilence(options, status.status());
     if (!status.ok() && !options.run_folder.empty()) return Annotate(status.status(), options.run_folder);
     RETURN_IF_ERROR(status.status());
     std::string text = TextOf(*status, address, options.json);
@@ -100,6 +101,37 @@ absl::Status ShowStatus(const StatusOptions& options) {
     if (!options.watch || ended) return absl::OkStatus();
     absl::SleepFor(options.interval);
   }
+}
+
+StatusCommand::StatusCommand(CommandLine program)
+    : Command(program.AddCommand("status", "Show a run that is in progress: members, memory, phase times")) {
+  Option folder =
+      line().Add("run", &options_.run_folder, "The run's folder (run.folder), on this machine").ValueName("folder");
+  line()
+      .Add("--coordinator", &options_.coordinator, "host:port of the run's coordinator instead, on any machine")
+      .Excludes(folder);
+  security_.AddTo(line().app(), SecurityOptions::Listens::kNo);
+  line().AddFlag("--json", &options_.json, "As JSON, with every member's figures");
+  line().AddFlag("--watch", &options_.watch, "Repeat until the run ends; a terminal shows the newest text only");
+  line()
+      .Add("--interval", &interval_, "Seconds between two requests of --watch")
+      .WithinReals(0.1, 86400.0)
+      .ShowDefault();
+  line().Add("--timeout", &timeout_, "Seconds to wait for an answer").Positive().ShowDefault();
+}
+
+absl::Status StatusCommand::Check() const {
+  if (!options_.run_folder.empty() || !options_.coordinator.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "status needs a run's folder or --coordinator host:port (see arcshard status --help)");
+}
+
+absl::StatusOr<int> StatusCommand::Run() {
+  options_.timeout = absl::Seconds(timeout_);
+  options_.interval = absl::Seconds(interval_);
+  if (const auto exit_code = security_.Take(std::nullopt, &options_.security)) return *exit_code;
+  RETURN_IF_ERROR(ShowStatus(options_));
+  return 0;
 }
 
 }  // namespace arcshard::cli

@@ -3,26 +3,42 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "cli/command/command.h"
+#include "common/program/security_options.h"
 #include "common/rpc/security/security.h"
 
 namespace arcshard::cli {
 
 struct StatusOptions {
-  std::string run_folder;                     // of an `arcshard train` on this machine, whose coordinator is asked; or:
-  std::string coordinator;                    // host:port
-  Security security;                          // of the way there
-  bool json = false;                          // for scripts instead of people
-  absl::Duration timeout = absl::Seconds(5);  // for the coordinator to answer
-  bool watch = false;                         // again and again, until the run ends
-  absl::Duration interval = absl::Seconds(2);  // from one look to the next
+  std::string run_folder;                      // of an `arcshard train` on this machine; empty: `coordinator` is given
+  std::string coordinator = {};                // host:port
+  Security security;                           // of the connection to the coordinator
+  bool json = false;                           // for scripts instead of people
+  absl::Duration timeout = absl::Seconds(5);   // for the coordinator to answer
+  bool watch = false;                          // repeat until the run ends
+  absl::Duration interval = absl::Seconds(2);  // between two requests of `watch`
 };
 
-// `arcshard status`: what a running coordinator tells of its run and members, on stdout. A terminal shows it in colours
-// and as wide as it is, and with `watch` always at the same place. The end of a run that is watched is said, and is no
-// error where its folder tells of it. NotFound: no run is in
-// progress in the folder, with how the last one ended where that shows. Unavailable, DeadlineExceeded: the coordinator
-// does not answer.
+// Prints what a coordinator reports about its run and members. On a terminal the text is coloured and as wide as the
+// terminal, and with `watch` each text replaces the one before. When a run that is watched ends, that is no error if
+// its folder says how it ended. NotFound: no run is in progress in the folder; the message says how the last one ended
+// if that can be seen. Unavailable, DeadlineExceeded: the coordinator does not answer.
 absl::Status ShowStatus(const StatusOptions& options);
+
+// `arcshard status`.
+class StatusCommand : public Command {
+ public:
+  explicit StatusCommand(CommandLine program);
+
+  absl::Status Check() const override;
+  absl::StatusOr<int> Run() override;
+
+ private:
+  StatusOptions options_;
+  double timeout_ = 5, interval_ = 2;  // seconds
+  SecurityOptions security_;
+};
 
 }  // namespace arcshard::cli

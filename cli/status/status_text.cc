@@ -42,8 +42,8 @@ std::string NameOf(const v1::MemberStatus& member) {
 
 struct Column {
   std::string name;
-  bool number = false;  // to the right
-  int rank = 0;         // of those that do not fit the one with the highest goes first; 0 stays
+  bool number = false;  // aligned to the right
+  int rank = 0;         // if the columns do not fit, those with the highest rank are left out; 0: never
   std::vector<std::string> cells = {};
 };
 
@@ -53,7 +53,7 @@ size_t WidthOf(const Column& column) {
   return width;
 }
 
-// Cells as wide as the longest of their column, two spaces between columns.
+// Each column is as wide as its longest cell; two spaces separate columns.
 std::string Table(std::vector<Column> columns, const StatusLook& look) {
   const auto width = [&] {
     size_t sum = 0;
@@ -68,7 +68,7 @@ std::string Table(std::vector<Column> columns, const StatusLook& look) {
   }
   std::string text;
   const size_t rows = columns.front().cells.size();
-  for (size_t row = 0; row <= rows; ++row) {  // the first one: the names
+  for (size_t row = 0; row <= rows; ++row) {  // row 0: the names of the columns
     std::string line;
     for (const Column& column : columns) {
       const std::string& cell = row == 0 ? column.name : column.cells[row - 1];
@@ -105,7 +105,7 @@ std::string Members(const v1::RunStatus& status, const StatusLook& look) {
   return Table({member, pid, host, address, range, held, capacity, resident, attending, last_sign}, look);
 }
 
-// A phase of a role's members.
+// The times of one phase, over the members of a role.
 struct PhaseOfRole {
   double sum = 0.0;  // of the members' means, seconds
   int members = 0;
@@ -114,11 +114,11 @@ struct PhaseOfRole {
 };
 
 struct PhaseColumns {
-  Column role{.name = "of late"}, phase{.name = "phase"}, mean{.name = "mean", .number = true};
+  Column role{.name = "recent"}, phase{.name = "phase"}, mean{.name = "mean", .number = true};
   Column slowest{.name = "slowest", .rank = 1};
 };
 
-// The phases in the order in which the members tell them.
+// Adds the phases in the order in which the members report them.
 void AddPhases(const v1::RunStatus& status, v1::Role role, PhaseColumns* columns) {
   std::vector<std::string> order;
   std::map<std::string, PhaseOfRole> phases;
@@ -153,7 +153,7 @@ std::string Phases(const v1::RunStatus& status, const StatusLook& look) {
   return absl::StrCat("\n", Table({columns.role, columns.phase, columns.mean, columns.slowest}, look));
 }
 
-// "last checkpoint: step 1700, 3m12s ago", and why a later one failed.
+// "last checkpoint: step 1700, 3m12s ago", and the reason if a later one has failed.
 std::string CheckpointLines(const v1::RunStatus& status, const StatusLook& look) {
   const v1::Progress& progress = status.progress();
   std::string text;
@@ -185,7 +185,7 @@ std::string StatusText(const v1::RunStatus& status, const std::string& coordinat
   v1::Progress progress = status.progress();
   progress.set_waiting_for(Printable(progress.waiting_for()));
   absl::StrAppend(&text, ProgressOf(progress, look), "\n");
-  if (progress.phase() != v1::Progress::PHASE_TRAINING && progress.step() > 0) {  // how the training stands meanwhile
+  if (progress.phase() != v1::Progress::PHASE_TRAINING && progress.step() > 0) {  // the progress of the training, too
     progress.set_phase(v1::Progress::PHASE_TRAINING);
     absl::StrAppend(&text, ProgressOf(progress, look), "\n");
   }

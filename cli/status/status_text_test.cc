@@ -71,7 +71,7 @@ TEST(StatusTextTest, TellsOfTheRunItsMembersAndTheirPhases) {
             "shard 1   102  vm    127.0.0.1:5002  [482, 964)  4.0 MiB  20.0 GiB  100.0 MiB       1m5s   0.2s ago\n"
             "worker 0  103  vm    127.0.0.1:5003  -                 -         -  100.0 MiB       1m5s   0.2s ago\n"
             "\n"
-            "of late  phase        mean  slowest\n"
+            "recent   phase        mean  slowest\n"
             "workers  forward  50.00 ms  50.00 ms (worker 0)\n"
             "shards   pass_1    1.50 ms  2.00 ms (shard 1)\n");
 }
@@ -91,7 +91,7 @@ TEST(StatusTextTest, ATerminalShowsABarAndFaintNamesOfColumns) {
   const std::string text = StatusText(Training(), kAddress, {.width = 120, .colours = true, .bar = true});
   EXPECT_THAT(text, HasSubstr("\x1b[1mrun /runs/a, coordinator"));
   EXPECT_THAT(text, HasSubstr("  7%  epoch 0.00/2  step 7/100"));
-  EXPECT_THAT(text, HasSubstr("\x1b[2mof late  phase        mean  slowest\x1b[0m\n"));
+  EXPECT_THAT(text, HasSubstr("\x1b[2mrecent   phase        mean  slowest\x1b[0m\n"));
 }
 
 TEST(StatusTextTest, BeforeTheViewItSaysWhomTheRunWaitsFor) {
@@ -104,7 +104,7 @@ TEST(StatusTextTest, BeforeTheViewItSaysWhomTheRunWaitsFor) {
   EXPECT_THAT(text, HasSubstr("\nwaiting for 1 of 2 shards\n"));
   EXPECT_THAT(text, HasSubstr("127.0.0.1:5001  -           -         -  100.0 MiB"));
   EXPECT_THAT(text, Not(HasSubstr("view")));
-  EXPECT_THAT(text, Not(HasSubstr("of late")));
+  EXPECT_THAT(text, Not(HasSubstr("recent")));
 }
 
 TEST(StatusTextTest, DuringAVerificationItSaysHowTheTrainingStands) {

@@ -22,7 +22,7 @@ void Announcement::Read() {
     char buffer[256];
     const ssize_t bytes = read(from_.get(), buffer, sizeof(buffer));
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) return;  // nothing more for now
+    if (bytes < 0) return;  // no more data at the moment
     if (bytes == 0) from_ = FileDescriptor();
     unread_.append(buffer, static_cast<size_t>(bytes));
     for (size_t end; (end = unread_.find('\n')) != std::string::npos; unread_.erase(0, end + 1)) {

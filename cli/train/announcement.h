@@ -9,28 +9,28 @@
 
 namespace arcshard::cli {
 
-// What the coordinator tells its parent through the pipe of --announce-fd: where it listens, and what of its failure
-// the parent can act on. Not thread-safe.
+// Reads the pipe of --announce-fd, through which a coordinator reports to its parent: the address that it listens on,
+// and the details of a failure (FailureDetails). Not thread-safe.
 class Announcement {
  public:
-  // Makes the pipe. The result is the coordinator's end, to be closed here once the coordinator has been started.
-  // Unavailable, ResourceExhausted: as the system says.
+  // Makes the pipe. Returns the coordinator's end, which the caller closes once the coordinator has been started.
+  // Errors are those of pipe(2).
   absl::StatusOr<FileDescriptor> Open();
 
-  // Readable when there is something for Read; -1 before Open and after the coordinator has closed its end.
+  // Readable when Read has something to read; -1 before Open and once Read has seen the coordinator's end closed.
   int fd() const { return from_.get(); }
-  // Takes what has come; does not wait.
+  // Reads what has arrived; does not wait.
   void Read();
 
   const std::string& address() const { return address_; }  // host:port; empty: not known yet
-  // Of a run that has failed, or of a coordinator that could not start one; nullopt: it has said nothing of the kind.
+  // Why the run has failed, or why the coordinator could not start it; nullopt: no failure was announced.
   const std::optional<FailureDetails>& failure() const { return failure_; }
 
  private:
   void TakeLine(absl::string_view line);
 
   FileDescriptor from_;
-  std::string unread_;  // the beginning of a line
+  std::string unread_;  // an incomplete line
   std::string address_;
   std::optional<FailureDetails> failure_;
 };

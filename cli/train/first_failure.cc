@@ -44,7 +44,7 @@ std::string DescribeFailure(const EndedProcess& process) {
   if (process.exit.signal != 0) {
     absl::StrAppend(&sentence, Describe(process.exit));
   } else if (process.last_error.empty()) {
-    absl::StrAppend(&sentence, Describe(process.exit), " without a word");
+    absl::StrAppend(&sentence, Describe(process.exit), " without an error message");
   } else {
     absl::StrAppend(&sentence, "failed: ", process.last_error);
   }

@@ -8,13 +8,13 @@
 #include "absl/time/time.h"
 #include "cli/train/process_exit.h"
 
-// When one process of a run fails the others follow within moments, each with its own version of what happened. Which
-// one is it that the user should hear of?
+// When one process of a run fails, the others fail moments later, each with its own error. The functions here decide
+// which failure is reported to the user.
 namespace arcshard::cli {
 
 enum class Role { kCoordinator, kShard, kWorker };
 
-// "arcshard-shard": the program of a role.
+// The program of a role: "arcshard-shard".
 std::string ProgramOf(Role role);
 
 struct EndedProcess {
@@ -23,17 +23,18 @@ struct EndedProcess {
   int64_t pid = 0;
   ProcessExit exit;
   absl::Time at;                // when it was noticed
-  bool killed_by_us = false;    // then its exit says nothing
-  std::string last_error = {};  // of its log
+  bool killed_by_us = false;    // then `exit` is not its fault
+  std::string last_error = {};  // in its log
   std::string log = {};         // path
 };
 
-// `ended`: in the order in which they were noticed. Returns the index of the one that tells best what failed; `ended`'s
-// size when none of them failed by itself. In this order:
-//   1. who was killed by a signal, at most `blame_window` after the first failure: the others are its victims;
-//   2. the process `blamed`, a pid that the coordinator's failure names, 0 if it names none;
-//   3. the coordinator, whose last words the others only repeat;
-//   4. the first.
+// Returns the index of the process whose failure explains best what happened; ended.size() if none failed by itself.
+// `ended` is in the order in which the ends were noticed. The choice is the first that exists of:
+//   1. a process that was killed by a signal, at most `blame_window` after the first failure: the others failed because
+//      of it;
+//   2. the process with the pid `blamed`, which the coordinator's failure names; 0: it names none;
+//   3. the coordinator, whose error the others only repeat;
+//   4. the first process that failed.
 size_t ChooseFailure(const std::vector<EndedProcess>& ended, int64_t blamed, absl::Duration blame_window);
 
 // "arcshard-worker 1 was killed by signal 9 (SIGKILL); its log is runs/a/logs/worker-1.log"

@@ -46,7 +46,7 @@ TEST(FirstFailureTest, ACrashLongAfterTheFirstFailureIsItsConsequence) {
   EXPECT_EQ(Choose({Worker(0, 0, kFailed), Shard(1, 1.1, {.signal = SIGSEGV})}), 0u);
 }
 
-TEST(FirstFailureTest, WhoeverWeKilledIsNotBlamed) {
+TEST(FirstFailureTest, AProcessThatWeKilledIsNotBlamed) {
   EndedProcess killed = Shard(0, 0.5, kKilled);
   killed.killed_by_us = true;
   EXPECT_EQ(Choose({Worker(0, 0, kFailed), killed}), 0u);
@@ -58,9 +58,9 @@ TEST(FirstFailureTest, WhomTheCoordinatorBlamesIsTheCulprit) {
             3u);
 }
 
-TEST(FirstFailureTest, WhatTheOthersRepeatIsTheCoordinatorsToSay) {
+TEST(FirstFailureTest, TheCoordinatorIsChosenBeforeProcessesThatRepeatItsError) {
   EXPECT_EQ(Choose({Shard(0, 0, kFailed), Worker(0, 0, kFailed), Coordinator(0.1, kFailed)}), 2u);
-  // It blames one that hangs and so has not ended.
+  // The blamed process hangs and so has not ended.
   EXPECT_EQ(Choose({Shard(0, 0, kFailed), Coordinator(0.1, kFailed)}, 207), 1u);
 }
 
@@ -71,7 +71,7 @@ TEST(FirstFailureTest, TheSentenceNamesProcessCauseAndLog) {
             "arcshard-worker 1 was killed by signal 9 (SIGKILL); its log is runs/a/logs/worker-1.log");
   process.exit = kFailed;
   EXPECT_EQ(DescribeFailure(process),
-            "arcshard-worker 1 ended with status 1 without a word; its log is runs/a/logs/worker-1.log");
+            "arcshard-worker 1 ended with status 1 without an error message; its log is runs/a/logs/worker-1.log");
   process.last_error = "data.train: no such folder";
   EXPECT_EQ(DescribeFailure(process),
             "arcshard-worker 1 failed: data.train: no such folder; its log is runs/a/logs/worker-1.log");

@@ -5,9 +5,9 @@
 
 namespace arcshard::cli {
 
-// NotFound: files that the configuration names are not there, or data.train is not of data.format. One sentence with
-// the key and path of each. What is in the files is for those to say who read them. `resumes`: the run goes on from a
-// checkpoint, and what only a new one begins from may be gone.
+// Checks that the files that the configuration names exist and that data.train has the form of data.format. NotFound:
+// one sentence with the key and path of each that is missing. The contents of the files are not checked here. resumes:
+// the run resumes from a checkpoint, so the files that only a new run starts from need not exist.
 absl::Status CheckInputs(const RunConfig& config, bool resumes);
 
 }  // namespace arcshard::cli

@@ -2,7 +2,7 @@
 
 #include <fstream>
 
-#include "cli/train/testing/launcher_test_kit.h"
+#include "cli/train/testing/script_test.h"
 #include "gmock/gmock.h"
 
 namespace arcshard::cli {
@@ -33,7 +33,7 @@ TEST_F(InputCheckTest, AllThatIsMissingIsNamedWithItsKey) {
                 " is not a file; verification.sets: " + Path("cfp.bin") + " does not exist");
 }
 
-TEST_F(InputCheckTest, ARunThatGoesOnNeedsNotWhatItOnceBeganFrom) {
+TEST_F(InputCheckTest, ARunThatResumesDoesNotNeedTheFilesItStartedFrom) {
   config_.head.init = Path("centers.safetensors");
   config_.backbone.init = Path("backbone.safetensors");
   EXPECT_EQ(CheckInputs(config_, false).code(), absl::StatusCode::kNotFound);

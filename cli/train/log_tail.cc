@@ -16,7 +16,7 @@ namespace {
 constexpr absl::string_view kMark = "error: ";
 constexpr uint64_t kTailBytes = 64 << 10;
 
-// What follows the mark where it begins a line or a line's message. Empty: the line reports no error.
+// The text after the mark, if the line or its message begins with the mark. Empty: the line reports no error.
 absl::string_view ErrorIn(absl::string_view line) {
   if (absl::StartsWith(line, kMark)) return line.substr(kMark.size());
   const size_t at = line.find(std::string(": ").append(kMark.data(), kMark.size()));

@@ -16,7 +16,7 @@ TEST(LogTailTest, TheLastErrorCountsEvenIfOtherLinesFollow) {
             "port 9: in use");
 }
 
-TEST(LogTailTest, WithoutAnErrorTheLastLineSpeaks) {
+TEST(LogTailTest, WithoutAnErrorTheLastLineIsReturned) {
   EXPECT_EQ(LastError("a\nterminate called\n  what():  out of range\n\n \n"), "what():  out of range");
   EXPECT_EQ(LastError("error: at the very start"), "at the very start");
   EXPECT_EQ(LastError("no terror: here"), "no terror: here");

@@ -22,7 +22,7 @@ namespace {
 
 absl::string_view KeyOf(absl::string_view variable) { return variable.substr(0, variable.find('=')); }
 
-// This process's environment with `changes`.
+// This process's environment with the values of `changes` added or replaced.
 std::vector<std::string> Environment(const std::vector<std::string>& changes) {
   std::vector<std::string> environment = changes;
   for (char** variable = environ; *variable != nullptr; ++variable) {
@@ -46,20 +46,21 @@ absl::StatusOr<FileDescriptor> Open(const std::string& path, int flags) {
   return fd;
 }
 
-// Everything that the child needs between fork and exec, where nothing may be allocated: this process may have threads.
+// Everything that the child needs between fork and exec. It must not allocate there, since this process may have
+// threads.
 struct ChildPlan {
   const char* program;
   char* const* arguments;
   char* const* environment;
   int input, log, inherit_fd;
-  int failure;  // pipe to the parent, which exec closes; errno is written there when there is no exec
+  int failure;  // pipe to the parent: exec closes it; if exec fails, errno is written to it
   pid_t parent;
 };
 
 [[noreturn]] void BecomeProgram(const ChildPlan& plan) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != plan.parent) _exit(1);  // it died before it could take this child along
+  if (getppid() != plan.parent) _exit(1);  // the parent died before prctl took effect
 
   struct sigaction by_default {};
   by_default.sa_handler = SIG_DFL;
@@ -77,7 +78,7 @@ struct ChildPlan {
   _exit(127);
 }
 
-// errno of the child that could not become the program; 0 if it did.
+// Waits until the child has become the program: 0, or has failed to: its errno.
 int AwaitExec(int failure_pipe) {
   int error = 0;
   ssize_t bytes;

@@ -12,21 +12,21 @@
 
 namespace arcshard::cli {
 
-// A child process. It runs in a process group of its own, so that a terminal's Ctrl-C does not reach it; reads nothing;
-// writes stdout and stderr to its log; inherits no descriptor but those and `inherit_fd`; starts with no signal blocked
-// or ignored; and dies (SIGKILL) with the thread that started it. Not thread-safe.
+// A child process. It has a process group of its own, so that a terminal's Ctrl-C does not reach it; its stdin is
+// empty; its stdout and stderr go to its log; it inherits no other descriptors but `inherit_fd`; it starts with no
+// signal blocked or ignored; and it is killed (SIGKILL) when the thread that started it ends. Not thread-safe.
 class Process {
  public:
   struct Options {
     std::string program;                   // path
     std::vector<std::string> arguments;    // without the program's name
-    std::vector<std::string> environment;  // KEY=value, beside or instead of what this process has
-    std::string log;                       // file; emptied first
-    int inherit_fd = -1;                   // under the same number; at least 3
+    std::vector<std::string> environment;  // KEY=value, added to this process's environment or replacing its values
+    std::string log;                       // path; the file is emptied first
+    int inherit_fd = -1;                   // the child has it under the same number; at least 3; -1: none
   };
 
-  // Returns once the program runs. Errors name the program or the log: NotFound, PermissionDenied and so on, as errno
-  // says.
+  // Returns once the program runs. Errors name the program or the log; their code follows errno: NotFound,
+  // PermissionDenied and so on.
   static absl::StatusOr<std::unique_ptr<Process>> Start(const Options& options);
 
   // Kills the process if it still runs, and waits for it.
@@ -34,10 +34,10 @@ class Process {
 
   pid_t pid() const { return pid_; }
 
-  // How it ended; nothing while it runs. Does not wait.
+  // How it ended; nullopt while it runs. Does not wait.
   std::optional<ProcessExit> Poll();
 
-  // To the process, SIGKILL to its whole group; nothing once it has ended.
+  // Sends a signal to the process, and SIGKILL to its whole group. Does nothing once Poll has returned its end.
   void Signal(int signal);
 
  private:

@@ -7,7 +7,7 @@
 namespace arcshard::cli {
 namespace {
 
-// Linux: the code in the second byte, a signal in the low seven bits, 0x80 for a core.
+// Linux encodes the code in the second byte, a signal in the low seven bits, and a core dump as 0x80.
 TEST(ProcessExitTest, WaitStatusSaysCodeOrSignal) {
   EXPECT_EQ(FromWaitStatus(3 << 8), (ProcessExit{.code = 3}));
   EXPECT_EQ(FromWaitStatus(SIGKILL), (ProcessExit{.signal = SIGKILL}));

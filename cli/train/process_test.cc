@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "cli/train/testing/launcher_test_kit.h"
+#include "cli/train/testing/script_test.h"
 #include "common/program/signal_queue.h"
 #include "gmock/gmock.h"
 
@@ -40,7 +40,7 @@ TEST_F(ProcessTest, ItsEndIsToldOnceItHasEnded) {
   AwaitExit(process->pid());
   EXPECT_EQ(process->Poll(), (ProcessExit{.signal = SIGTERM}));
   EXPECT_EQ(process->Poll(), (ProcessExit{.signal = SIGTERM}));
-  process->Signal(SIGKILL);  // reaches nobody
+  process->Signal(SIGKILL);  // has no effect
 
   const auto other = Start(Script("exit 3"));
   AwaitExit(other->pid());
@@ -89,7 +89,7 @@ TEST_F(ProcessTest, DestructionKillsItAndWhatItStarted) {
   auto process = Start(Script("tail -f /dev/null & echo here >&$FD; wait", pipe.to.get()));
   EXPECT_EQ(pipe.ReadLine(), "here");
   process.reset();
-  EXPECT_EQ(pipe.ReadLine(), "");  // the end of the pipe: both are gone
+  EXPECT_EQ(pipe.ReadLine(), "");  // end of file: both processes have ended
 }
 
 TEST_F(ProcessTest, ItDiesWithTheThreadThatStartedIt) {

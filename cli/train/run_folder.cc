@@ -58,13 +58,13 @@ absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
         std::filesystem::exists(backbone, error)
             ? absl::StrCat(path, ": no run is in progress here; the last one has left ", backbone)
             : absl::StrCat(path,
-                           ": no run of arcshard train is in progress here; one that was started by hand is found "
-                           "by --coordinator host:port"));
+                           ": no run of arcshard train is in progress here; if one was started by hand, use "
+                           "--coordinator host:port"));
   }
   RETURN_IF_ERROR(text.status());
   const nlohmann::json all = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!all.is_object() || !all.contains("coordinator") || !all["coordinator"].is_string()) {
-    return absl::DataLossError(absl::StrCat(list, " says no address of a coordinator"));
+    return absl::DataLossError(absl::StrCat(list, " has no address of a coordinator"));
   }
   std::string address = all["coordinator"].get<std::string>();
   if (address.empty()) return absl::UnavailableError(absl::StrCat(path, ": the coordinator does not listen yet"));
@@ -72,7 +72,7 @@ absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
 }
 
 RunFolder::~RunFolder() {
-  if (lock_.valid()) unlink(processes_json().c_str());  // a moved-from one holds nothing
+  if (lock_.valid()) unlink(processes_json().c_str());  // a moved-from object has no lock
 }
 
 std::string RunFolder::LogOf(Role role, uint32_t index) const {

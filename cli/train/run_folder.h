@@ -18,8 +18,8 @@ struct RunningProcess {
   std::string log;
 };
 
-// What a launcher keeps in a run's folder: logs/<role>-<i>.log, one of each process, and, as long as it runs,
-// processes.json, which tells people and scripts what runs where:
+// The files of `arcshard train`, the launcher, in a run's folder: a log for each process, logs/<role>-<i>.log, and,
+// while the launcher runs, processes.json, from which people and scripts learn what runs:
 //
 //   {"launcher": 100, "coordinator": "127.0.0.1:4711",
 //    "processes": [{"role": "shard", "index": 0, "pid": 101, "log": "/runs/a/logs/shard-0.log"}, ...]}
@@ -27,20 +27,20 @@ struct RunningProcess {
 // Not thread-safe.
 class RunFolder {
  public:
-  // Creates what is missing. FailedPrecondition: another launcher runs in the folder.
+  // Locks the folder and creates missing folders. FailedPrecondition: another launcher runs in the folder.
   static absl::StatusOr<RunFolder> Take(const std::string& path);
   RunFolder(RunFolder&&) = default;
   RunFolder& operator=(RunFolder&&) = delete;
   ~RunFolder();  // removes processes.json
 
-  // The coordinator's host:port of the run that is in progress in the folder `path`. NotFound: there is no such folder,
-  // or none is in progress; says so if one has ended there. DataLoss: processes.json is not what List writes.
-  // Unavailable: the coordinator does not listen yet.
+  // The coordinator's host:port of the run that is in progress in the folder `path`. NotFound: the folder does not
+  // exist, or no run is in progress; the message says if one has ended there. DataLoss: processes.json is not in the
+  // form that List writes. Unavailable: the coordinator does not listen yet.
   static absl::StatusOr<std::string> CoordinatorOf(const std::string& path);
 
   std::string LogOf(Role role, uint32_t index) const;
-  std::string backbone() const;       // where the run leaves it
-  std::string best_backbone() const;  // that of its best verification
+  std::string backbone() const;       // path of the trained backbone
+  std::string best_backbone() const;  // path of the backbone with the best verification
 
   // Writes processes.json, atomically.
   absl::Status List(const std::string& coordinator, const std::vector<RunningProcess>& processes);
@@ -50,7 +50,7 @@ class RunFolder {
   std::string processes_json() const;
 
   std::string path_;
-  FileDescriptor lock_;  // of logs/, locked
+  FileDescriptor lock_;  // holds the lock on logs/
 };
 
 }  // namespace arcshard::cli

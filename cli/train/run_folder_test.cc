@@ -1,6 +1,6 @@
 #include "cli/train/run_folder.h"
 
-#include "cli/train/testing/launcher_test_kit.h"
+#include "cli/train/testing/script_test.h"
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
 

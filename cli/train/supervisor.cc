@@ -81,7 +81,7 @@ void Supervisor::Dismiss() {
 void Supervisor::KillAll() {
   deadline_ = absl::InfiniteFuture();
   for (Child& child : children_) {
-    // It may have ended by itself without us having noticed: then that is how it ended.
+    // A process that has ended by itself, although we have not noticed it yet, is not killed by us.
     if (child.ended || child.process->Poll().has_value()) continue;
     child.killed_by_us = true;
     child.process->Signal(SIGKILL);

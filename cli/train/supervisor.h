@@ -13,28 +13,29 @@
 
 namespace arcshard::cli {
 
-// How a run ended for whoever called the launcher.
+// How arcshard train, the launcher, ends.
 struct RunEnd {
-  int status = 0;             // of the launcher
-  std::string sentence = {};  // empty: in order
+  int status = 0;             // exit status
+  std::string sentence = {};  // the error; empty: the run ended in order
 };
 
-// Watches over the processes of one run, so that none outlives it:
+// Supervises the processes of one run, so that none outlives it:
 //
-//   running ── one fails ─────────────────────► failing: the others have ending_grace ─────┐
-//      ├────── the coordinator has ended with 0 ► leaving: the others have leaving_grace ────┤
-//      ├────── all others have ended with 0 ────► leaving: it has tidying_grace ─────────────┼─► all are killed
-//      └────── KillAll, a second Stop ───────────────────────────────────────────────────────┘
+//   running ── a process fails ───────────────────► failing: the others have ending_grace ──────┐
+//      ├────── the coordinator ends with status 0 ► leaving: the others have leaving_grace ─────┤
+//      ├────── all others end with status 0 ──────► leaving: the coordinator has tidying_grace ─┼─► all are killed
+//      └────── StopAtOnce, Dismiss ─────────────────────────────────────────────────────────────┘
 //
-// It takes no time by itself: call Update when a child may have ended (SIGCHLD) and at deadline(). Not thread-safe.
-// All processes are dead when it is destroyed.
+// It has no thread: call Update when a child may have ended (SIGCHLD), and at deadline(). Not thread-safe. The
+// destructor kills the processes that still run.
 class Supervisor {
  public:
   struct Options {
     absl::Duration blame_window = absl::Seconds(1);    // see ChooseFailure
-    absl::Duration ending_grace = absl::Seconds(5);    // for the coordinator to end the others after a failure
-    absl::Duration leaving_grace = absl::Seconds(30);  // for the others to follow after an orderly end
-    // For the coordinator after the others: it may still delete superseded checkpoints and an earlier model's files.
+    absl::Duration ending_grace = absl::Seconds(5);    // after a failure, for the coordinator to end the others
+    absl::Duration leaving_grace = absl::Seconds(30);  // after the coordinator's orderly end, for the others to end
+    // For the coordinator after the others have ended: it may still delete old checkpoints and files of an earlier
+    // model.
     absl::Duration tidying_grace = absl::Minutes(10);
   };
 
@@ -46,20 +47,20 @@ class Supervisor {
   void Update();
   absl::Time deadline() const { return deadline_; }
 
-  // The user wants it to end. In order: SIGTERM to the coordinator; call it when that takes it for a request to stop.
+  // Stops the run in order: sends SIGTERM to the coordinator. Call it once the coordinator handles SIGTERM.
   void Stop();
-  // Now: all are killed.
+  // Kills all processes because the user wants the run to end now.
   void StopAtOnce();
-  // Whoever still runs has nothing to do any more: all are killed, and how they or others ended is no failure.
+  // Kills all processes because they have nothing left to do. The way they end is then no failure.
   void Dismiss();
 
   bool all_ended() const;
   bool coordinator_ended_in_order() const { return coordinator_ended_in_order_; }
-  // Something failed; what still runs is about to end.
+  // Whether a process has failed; the others are about to end.
   bool failing() const { return failing_; }
   std::vector<RunningProcess> running() const;
 
-  // Once all have ended. `blamed`: the pid that the coordinator's failure names (FailureDetails), 0: none.
+  // Call it once all have ended. blamed: the pid that the coordinator's failure names (FailureDetails); 0: none.
   RunEnd End(int64_t blamed = 0) const;
 
  private:
@@ -73,7 +74,7 @@ class Supervisor {
   };
 
   void NoteEnd(Child* child, const ProcessExit& exit);
-  // Infinite: nobody is about to leave.
+  // How long the processes that still run may take to end; infinite: the run is not ending.
   absl::Duration GraceToLeave() const;
   void KillAll();
 

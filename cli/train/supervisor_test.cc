@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/train/testing/launcher_test_kit.h"
+#include "cli/train/testing/script_test.h"
 #include "common/base/testing/fake_clock.h"
 #include "gmock/gmock.h"
 
@@ -117,7 +117,7 @@ TEST_F(SupervisorTest, ACoordinatorAloneHasAllTheTime) {
   EXPECT_EQ(supervisor_.deadline(), absl::InfiniteFuture());
 }
 
-TEST_F(SupervisorTest, AStopIsTheCoordinatorsToCarryOut) {
+TEST_F(SupervisorTest, AStopIsSentToTheCoordinator) {
   Pipe ready;
   Add(Role::kCoordinator, "trap 'kill $!; exit 0' TERM; tail -f /dev/null & echo here >&$FD; wait", ready.to.get());
   const pid_t shard = Add(Role::kShard, kForever);
@@ -126,7 +126,7 @@ TEST_F(SupervisorTest, AStopIsTheCoordinatorsToCarryOut) {
   EXPECT_EQ(kill(shard, 0), 0);
   kill(shard, SIGKILL);
   UpdateAfterExitOfAll();
-  EXPECT_EQ(supervisor_.End().status, 137);  // the shard's: the coordinator ended with 0
+  EXPECT_EQ(supervisor_.End().status, 137);  // the shard's status: the coordinator ended with 0
 }
 
 TEST_F(SupervisorTest, AStopAtOnceKillsAll) {
@@ -147,7 +147,7 @@ TEST_F(SupervisorTest, AStopAtOnceDuringAFailureStillTellsTheFailure) {
   EXPECT_EQ(supervisor_.End().status, 3);
 }
 
-TEST_F(SupervisorTest, WhoeverIsDismissedHasNotFailed) {
+TEST_F(SupervisorTest, ADismissedProcessHasNotFailed) {
   const pid_t coordinator = Add(Role::kCoordinator, "exit 0");
   Add(Role::kShard, kForever);
   const pid_t worker = Add(Role::kWorker, "exit 1");

@@ -1,34 +1,50 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "cli/command/command.h"
+#include "cli/command/run_options.h"
 
 namespace arcshard::cli {
 
 struct TrainOptions {
-  std::string config;                  // YAML file; with `resume` not needed
+  std::string config;                  // YAML file; not needed with `resume`
   std::vector<std::string> overrides;  // "section.key=value"
-  std::string resume = {};             // folder of a run that goes on from its newest checkpoint; empty: a new run
-  bool restart = false;                // a new run in a folder with checkpoints, which are put aside
-  bool allow_older = false;            // with `resume`: from an older checkpoint where the newest is damaged
-  // Handed out in turn: shard i gets shard_devices[i modulo their number]. None: the CPU.
+  std::string resume = {};             // folder of a run to resume from its newest checkpoint; empty: a new run
+  bool restart = false;                // start a new run in a folder with checkpoints, which are moved aside
+  bool allow_older = false;            // with `resume`: take an older checkpoint if the newest is damaged
+  // Assigned in turn: shard i gets shard_devices[i modulo their number]. Empty: the CPU.
   std::vector<std::string> shard_devices = {};   // cpu, cuda or cuda:N
   std::vector<std::string> worker_devices = {};  // likewise
-  std::string bin_folder;                        // where arcshard-coordinator, arcshard-shard and arcshard-worker are
+  std::string bin_folder;                        // with arcshard-coordinator, arcshard-shard and arcshard-worker
 };
 
-// Reads the configuration, checks that the files that it names are there, and prints it.
+// Reads the configuration, checks that the files it names exist, and prints it.
 absl::Status DryRun(const TrainOptions& options);
 
-// `arcshard train`: a run's coordinator, shards and workers as processes of this machine, from start to end (DESIGN
-// §6). Progress goes to stdout, why it failed to stderr, and in both cases how the run can go on. SIGINT or SIGTERM: an
-// orderly stop, with a checkpoint; again: at once.
+// Runs a run's coordinator, shards and workers as processes of this machine until they end (DESIGN §6). Progress goes
+// to stdout and the reason of a failure to stderr; both then say how to resume. The first SIGINT or SIGTERM stops the
+// run in order, with a checkpoint; the second stops it at once.
 //
-// Returns the exit status: 0 after an orderly end or stop, 130 when stopped at once, otherwise that of the process that
-// failed first. Errors: nothing was started, or not everything could be. No process is left in any case.
+// Returns the exit status: 0 after an orderly end or stop, 130 after a stop at once, otherwise that of the process that
+// failed first. Errors: no process, or not every process, could be started. All processes have ended when it returns.
 absl::StatusOr<int> Train(const TrainOptions& options);
+
+// `arcshard train`.
+class TrainCommand : public Command {
+ public:
+  explicit TrainCommand(CommandLine program);
+
+  absl::Status Check() const override;
+  absl::StatusOr<int> Run() override;
+
+ private:
+  TrainOptions options_;
+  ClusterSize cluster_;
+  bool dry_run_ = false;
+};
 
 }  // namespace arcshard::cli

@@ -16,8 +16,8 @@
 
 namespace arcshard::cli {
 
-// Reads Coordinator.Watch on a thread of its own, until the stream ends; how that went does not matter here, for the
-// coordinator's own end tells more. Thread-safe.
+// Reads Coordinator.Watch on a thread of its own until the stream ends. The status of the stream is ignored: how the
+// coordinator ends says more. Thread-safe.
 class WatchClient {
  public:
   // coordinator: host:port.
@@ -25,10 +25,10 @@ class WatchClient {
                                                             const Security& security = Security());
   ~WatchClient();  // cancels
 
-  int fd() const { return wake_.get(); }  // readable when there is something to take, and once when the stream ends
-  // The reports that have come since, in order; does not wait.
+  int fd() const { return wake_.get(); }  // becomes readable when a report arrives and when the stream ends; see Take
+  // The reports that have arrived since the last Take, in order. Does not wait. Afterwards fd() is not readable.
   std::vector<v1::Progress> Take();
-  // Whether the stream has ended: what Take does not return then will never come.
+  // Whether the stream has ended: no further reports arrive then.
   bool ended();
   // Waits for the stream's end, at most `timeout`.
   void AwaitEnd(absl::Duration timeout);
@@ -44,7 +44,7 @@ class WatchClient {
   CondVar changed_;
   std::vector<v1::Progress> reports_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: reads what stands above
+  std::thread thread_;  // last, since it uses the members above
 };
 
 }  // namespace arcshard::cli

@@ -14,7 +14,7 @@ v1::Progress AtStep(uint64_t step) {
   return progress;
 }
 
-// Reports steps 1 to 3; ends then, or waits to be cancelled.
+// Reports steps 1 to 3, and then ends the stream or waits until it is cancelled.
 class FakeCoordinator final : public v1::Coordinator::Service {
  public:
   explicit FakeCoordinator(bool ends) : ends_(ends) {}
@@ -51,7 +51,7 @@ TEST(WatchClientTest, AllReportsArriveInOrder) {
   EXPECT_EQ(TakeSteps(client->get()), (std::vector<uint64_t>{}));
 }
 
-TEST(WatchClientTest, DestructionEndsAStreamThatGoesOn) {
+TEST(WatchClientTest, DestructionEndsAnOpenStream) {
   FakeCoordinator coordinator(false);
   const auto server = RpcServer::Start("127.0.0.1:0", {&coordinator});
   ASSERT_TRUE(server.ok()) << server.status();

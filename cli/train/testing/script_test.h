@@ -14,7 +14,7 @@
 #include "common/io/file.h"
 #include "gtest/gtest.h"
 
-// Children that are shell scripts, and pipes to know where they are.
+// Child processes that are shell scripts, and pipes by which they report their progress.
 namespace arcshard::cli {
 
 struct Pipe {
@@ -25,7 +25,7 @@ struct Pipe {
     to = FileDescriptor(ends[1]);
   }
 
-  // What the children write, until "\n", or until the last of them that holds the other end is gone.
+  // Reads what the children write up to "\n", or until the last child that holds the other end has ended.
   std::string ReadLine() {
     to = FileDescriptor();
     std::string line;
@@ -38,12 +38,12 @@ struct Pipe {
 
 class ScriptTest : public ::testing::Test {
  protected:
-  ScriptTest() : folder_(::testing::TempDir() + "launcher_test_XXXXXX") { EXPECT_NE(mkdtemp(folder_.data()), nullptr); }
+  ScriptTest() : folder_(::testing::TempDir() + "script_test_XXXXXX") { EXPECT_NE(mkdtemp(folder_.data()), nullptr); }
   ~ScriptTest() override { std::filesystem::remove_all(folder_); }
 
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
 
-  // In the script $FD is the number of `inherit_fd`.
+  // The script can use $FD, the number of `inherit_fd`.
   Process::Options Script(const std::string& script, int inherit_fd = -1, const std::string& log = "log") const {
     return {.program = "/bin/bash",
             .arguments = {"-c", script},
@@ -66,7 +66,7 @@ class ScriptTest : public ::testing::Test {
   std::string folder_;
 };
 
-// Blocks until the child has ended, and leaves its status to be polled.
+// Blocks until the child has ended; its status can still be polled.
 inline void AwaitExit(pid_t pid) {
   siginfo_t info;
   EXPECT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);

@@ -1,0 +1,72 @@
+#include "cli/command/command_line.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class CommandLineTest : public ::testing::Test {
+ protected:
+  CommandLineTest() {
+    CommandLine root = parser_.root();
+    train_ = std::make_unique<CommandLine>(root.AddCommand("train", "Train"));
+    train_->Add("config", &config_, "The configuration").ValueName("run.yaml").Required();
+    train_->Add("--shards", &shards_, "How many").Within(1, 8).ShowDefault();
+    train_->Add("--set", &overrides_, "A key's value").OneValueEach();
+    train_->Add("--device", &devices_, "Where").SeparatedByCommas().OneValueEach();
+    CommandLine data = root.AddCommand("data", "Data");
+    CommandLine pack = data.AddCommand("pack", "Pack");
+    pack.AddFlag("--force", &force_, "Replace files");
+  }
+  std::string ErrorOf(const std::vector<std::string>& arguments) {
+    const absl::StatusOr<Parser::Outcome> outcome = parser_.Parse(arguments);
+    EXPECT_TRUE(absl::IsInvalidArgument(outcome.status())) << outcome.status();
+    return std::string(outcome.status().message());
+  }
+
+  Parser parser_{"program", "Does things.", "program 1.2"};
+  std::unique_ptr<CommandLine> train_;
+  std::string config_;
+  int64_t shards_ = 2;
+  std::vector<std::string> overrides_, devices_;
+  bool force_ = false;
+};
+
+TEST_F(CommandLineTest, ValuesGoToTheVariablesOfTheCommandThatWasGiven) {
+  EXPECT_EQ(*parser_.Parse({"train", "--set", "a=1", "run.yaml", "--set", "b=2", "--device", "cpu,cuda:1"}),
+            Parser::Outcome::kCommand);
+  EXPECT_TRUE(train_->given());
+  EXPECT_EQ(config_, "run.yaml");
+  EXPECT_EQ(shards_, 2);
+  EXPECT_THAT(overrides_, ElementsAre("a=1", "b=2"));
+  EXPECT_THAT(devices_, ElementsAre("cpu", "cuda:1"));
+}
+
+TEST_F(CommandLineTest, AnUnknownCommandGetsTheNearestOne) {
+  EXPECT_EQ(ErrorOf({"trian", "run.yaml"}), "'trian' is not a command; did you mean train?");
+  EXPECT_EQ(ErrorOf({"data", "pakc"}), "'pakc' is not a command; did you mean pack?");
+}
+
+TEST_F(CommandLineTest, AUsageErrorNamesTheHelpToRead) {
+  EXPECT_THAT(ErrorOf({"train", "run.yaml", "--shards", "9"}), AllOf(HasSubstr("--shards"), HasSubstr("1 to 8")));
+  EXPECT_THAT(ErrorOf({}), HasSubstr("(see program --help)"));
+  EXPECT_THAT(ErrorOf({"data", "pack", "--forc"}), HasSubstr("(see program data pack --help)"));
+}
+
+TEST_F(CommandLineTest, HelpAndVersionArePrinted) {
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(*parser_.Parse({"train", "--help"}), Parser::Outcome::kHelpShown);
+  EXPECT_THAT(::testing::internal::GetCapturedStdout(),
+              AllOf(HasSubstr("config run.yaml REQUIRED"), HasSubstr("INT in [1 - 8]=2")));
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(*parser_.Parse({"--version"}), Parser::Outcome::kHelpShown);
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "program 1.2\n");
+}
+
+}  // namespace
+}  // namespace arcshard::cli

@@ -1,0 +1,60 @@
+#include "cli/train/run_summary.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "cli/display/progress_line.h"
+#include "common/checkpoint/checkpoint_folder.h"
+
+namespace arcshard::cli {
+namespace {
+
+// `path` in a form that a shell reads as one word.
+std::string Quoted(const std::string& path) {
+  const auto plain = [](char c) { return absl::ascii_isalnum(c) || absl::StrContains("/._-+=:,@%", c); };
+  if (!path.empty() && std::all_of(path.begin(), path.end(), plain)) return path;
+  return absl::StrCat("'", absl::StrReplaceAll(path, {{"'", "'\\''"}}), "'");
+}
+
+}  // namespace
+
+bool IsComplete(const v1::Progress& progress) { return progress.steps() > 0 && progress.step() >= progress.steps(); }
+
+RunSummary Summarize(const EndedRun& run, const RunConfig& config) {
+  const v1::Progress& progress = run.progress;
+  const bool any_step = progress.step() > progress.resumed_step();
+  if (!any_step && !IsComplete(progress)) {
+    return {.lines = {progress.step() == 0 ? "stopped before the first step"
+                                           : absl::StrCat("stopped before the first step after ", progress.step())}};
+  }
+  const std::string steps = absl::StrFormat("%d of %d steps (%.2f of %g epochs)", progress.step(), progress.steps(),
+                                            progress.epoch(), progress.epochs());
+  RunSummary summary;
+  summary.headline = any_step ? absl::StrCat(run.interrupted ? "stopped in order: " : "", "trained ", steps, " in ",
+                                             WholeSeconds(run.trained_for))
+                              : absl::StrCat("nothing was left to train: all ", steps, " are done");
+  summary.lines = VerificationLines(progress);
+  summary.lines.push_back(absl::StrCat("backbone: ", run.backbone));
+  if (config.verification.keep_best && progress.best_step() < progress.verification_step()) {
+    summary.lines.push_back(absl::StrFormat("best of all verifications: %s (step %d, accuracy %.4f)", run.best_backbone,
+                                            progress.best_step(), progress.best_accuracy()));
+  }
+  summary.lines.push_back(absl::StrCat("a page about this run: arcshard report ", Quoted(config.run.folder)));
+  return summary;
+}
+
+std::string HowToResume(FileSystem* files, const std::string& run_folder, FailureCause cause) {
+  const auto complete = ListCheckpoints(files, run_folder);
+  if (!complete.ok() || complete->empty()) return "";
+  const std::string command = absl::StrCat("arcshard train --resume ", Quoted(run_folder));
+  if (cause == FailureCause::kCheckpointUnreadable) {
+    return absl::StrCat("to resume from the newest checkpoint that is intact: ", command, " --allow-older");
+  }
+  return absl::StrCat("the newest checkpoint is of step ", complete->front().step, "; to resume: ", command);
+}
+
+}  // namespace arcshard::cli

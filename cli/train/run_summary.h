@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "arcshard/v1/coordinator.pb.h"
+#include "common/base/failure_details.h"
+#include "common/config/run_config.h"
+#include "common/io/file_system.h"
+
+// What `arcshard train` prints when a run has ended.
+namespace arcshard::cli {
+
+struct RunSummary {
+  std::string headline = {};       // what was trained; empty: there is no headline
+  std::vector<std::string> lines;  // below it
+};
+
+struct EndedRun {
+  v1::Progress progress;       // the last report
+  bool interrupted = false;    // by the user
+  absl::Duration trained_for;  // since the first report of the training
+  std::string backbone;        // path of the trained backbone
+  std::string best_backbone;   // path of the backbone with the best verification
+};
+
+// Whether all steps of the run are done.
+bool IsComplete(const v1::Progress& progress);
+
+// The summary of a run that has ended in order.
+RunSummary Summarize(const EndedRun& run, const RunConfig& config);
+
+// How to resume a run whose processes have ended because of `cause`: a sentence with the command. Empty: the run has no
+// complete checkpoint.
+std::string HowToResume(FileSystem* files, const std::string& run_folder, FailureCause cause);
+
+}  // namespace arcshard::cli

@@ -1,0 +1,85 @@
+#include "cli/train/run_summary.h"
+
+#include <filesystem>
+
+#include "common/checkpoint/checkpoint_folder.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::cli {
+namespace {
+
+using ::testing::ElementsAre;
+
+class RunSummaryTest : public ::testing::Test {
+ protected:
+  RunSummaryTest() {
+    config_.run.folder = "/runs/a b";
+    run_.progress.set_step(7);
+    run_.progress.set_steps(10);
+    run_.progress.set_epoch(1.4);
+    run_.progress.set_epochs(2);
+    run_.trained_for = absl::Seconds(65);
+    run_.backbone = "/runs/a b/model/backbone.safetensors";
+    run_.best_backbone = "/runs/a b/model/best_backbone.safetensors";
+  }
+
+  RunConfig config_;
+  EndedRun run_;
+};
+
+TEST_F(RunSummaryTest, SaysWhatWasTrainedAndWhereTheBackboneIs) {
+  run_.interrupted = true;
+  const RunSummary summary = Summarize(run_, config_);
+  EXPECT_EQ(summary.headline, "stopped in order: trained 7 of 10 steps (1.40 of 2 epochs) in 1m5s");
+  EXPECT_THAT(summary.lines, ElementsAre("backbone: /runs/a b/model/backbone.safetensors",
+                                         "a page about this run: arcshard report '/runs/a b'"));
+}
+
+TEST_F(RunSummaryTest, NamesTheBestBackboneOfAnEarlierVerification) {
+  config_.verification.keep_best = true;
+  run_.progress.set_verification_step(6);
+  run_.progress.set_best_step(3);
+  run_.progress.set_best_accuracy(0.75);
+  EXPECT_THAT(Summarize(run_, config_).lines,
+              ::testing::Contains("best of all verifications: /runs/a b/model/best_backbone.safetensors (step 3, "
+                                  "accuracy 0.7500)"));
+}
+
+TEST_F(RunSummaryTest, ARunThatHasDecidedNoStepHasNoHeadline) {
+  run_.progress.set_resumed_step(7);
+  EXPECT_EQ(Summarize(run_, config_).headline, "");
+  EXPECT_THAT(Summarize(run_, config_).lines, ElementsAre("stopped before the first step after 7"));
+  run_.progress = v1::Progress();
+  EXPECT_THAT(Summarize(run_, config_).lines, ElementsAre("stopped before the first step"));
+}
+
+TEST_F(RunSummaryTest, ACompleteRunThatIsResumedHasNothingToTrain) {
+  run_.progress.set_steps(7);
+  run_.progress.set_resumed_step(7);
+  EXPECT_TRUE(IsComplete(run_.progress));
+  EXPECT_EQ(Summarize(run_, config_).headline,
+            "nothing was left to train: all 7 of 7 steps (1.40 of 2 epochs) are done");
+}
+
+TEST(HowToResumeTest, NamesTheNewestCheckpointAndTheCommandOfTheCause) {
+  std::string folder = ::testing::TempDir() + "run_summary_test_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  EXPECT_EQ(HowToResume(RealFileSystem(), folder, FailureCause::kOther), "");
+  for (const uint64_t step : {5u, 12u}) {
+    const std::string checkpoint = CheckpointFolder(folder, {step, 1});
+    std::filesystem::create_directories(checkpoint);
+    Manifest manifest;
+    manifest.step = step;
+    ASSERT_TRUE(WriteManifest(RealFileSystem(), checkpoint, manifest).ok());
+  }
+  EXPECT_EQ(HowToResume(RealFileSystem(), folder, FailureCause::kOther),
+            "the newest checkpoint is of step 12; to resume: arcshard train --resume " + folder);
+  EXPECT_EQ(
+      HowToResume(RealFileSystem(), folder, FailureCause::kCheckpointUnreadable),
+      "to resume from the newest checkpoint that is intact: arcshard train --resume " + folder + " --allow-older");
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace arcshard::cli

@@ -1,0 +1,185 @@
+#include "cli/train/train_run.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/display/terminal.h"
+#include "cli/train/run_processes.h"
+#include "cli/train/run_summary.h"
+#include "common/base/status_macros.h"
+#include "common/io/file_system.h"
+
+namespace arcshard::cli {
+namespace {
+
+constexpr absl::Duration kLastReports = absl::Seconds(1);  // for reports to arrive after the coordinator's end
+
+void WriteOut(absl::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+ProgressPrinter::Options PrinterOptions() {
+  ProgressPrinter::Options options{.write = WriteOut, .terminal_width = nullptr};
+  if (isatty(STDOUT_FILENO)) options.terminal_width = [] { return TerminalWidth(STDOUT_FILENO); };
+  options.colours = HasColours(STDOUT_FILENO);
+  return options;
+}
+
+}  // namespace
+
+TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFolder folder,
+                   std::unique_ptr<SignalQueue> signals)
+    : options_(options),
+      config_(config),
+      folder_(std::move(folder)),
+      signals_(std::move(signals)),
+      printer_(PrinterOptions(), &clock_),
+      supervisor_(Supervisor::Options(), &clock_) {}
+
+absl::StatusOr<int> TrainRun::Run() {
+  printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
+  RETURN_IF_ERROR(StartCoordinator());
+  while (!supervisor_.all_ended()) {
+    AwaitEvent();
+    for (const int signal : signals_->Take()) {
+      if (signal != SIGCHLD) Interrupt();
+    }
+    if (address_.empty()) RETURN_IF_ERROR(TakeAddress());
+    if (watch_ != nullptr) ShowReports();
+    supervisor_.Update();
+    if (interrupted_ && supervisor_.coordinator_ended_in_order()) DismissWaitingMembers();
+  }
+  ShowLastReports();
+  return Conclude();
+}
+
+absl::Status TrainRun::StartCoordinator() {
+  ASSIGN_OR_RETURN(const FileDescriptor to_announce, announcement_.Open());
+  // With --allow-older the coordinator reads whole checkpoints before it listens.
+  address_deadline_ = options_.allow_older ? absl::InfiniteFuture() : clock_.Now() + config_.cluster.connect_timeout;
+  return Start(Role::kCoordinator, 0, CoordinatorProcess(options_, to_announce.get()));
+}
+
+absl::Status TrainRun::StartShardsAndWorkers() {
+  for (uint32_t i = 0; i < config_.cluster.shards; ++i) {
+    RETURN_IF_ERROR(Start(Role::kShard, i, ShardProcess(options_, config_, address_, i)));
+  }
+  for (uint32_t i = 0; i < config_.cluster.workers; ++i) {
+    RETURN_IF_ERROR(Start(Role::kWorker, i, WorkerProcess(options_, config_, address_, i)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrainRun::Start(Role role, uint32_t index, Process::Options process) {
+  process.program = absl::StrCat(options_.bin_folder, "/", ProgramOf(role));
+  process.log = folder_.LogOf(role, index);
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> started, Process::Start(process));
+  supervisor_.Add(role, index, std::move(started), process.log);
+  return folder_.List(address_, supervisor_.running());
+}
+
+void TrainRun::AwaitEvent() {
+  std::vector<pollfd> fds = {{signals_->fd(), POLLIN, 0}};
+  absl::Time deadline = supervisor_.deadline();
+  if (address_.empty() && announcement_.fd() >= 0) {
+    fds.push_back({announcement_.fd(), POLLIN, 0});
+    deadline = std::min(deadline, address_deadline_);
+  }
+  if (watch_ != nullptr) fds.push_back({watch_->fd(), POLLIN, 0});
+  const timespec timeout = absl::ToTimespec(std::max(deadline - clock_.Now(), absl::ZeroDuration()));
+  ppoll(fds.data(), fds.size(), deadline == absl::InfiniteFuture() ? nullptr : &timeout, nullptr);
+}
+
+absl::Status TrainRun::TakeAddress() {
+  announcement_.Read();
+  address_ = announcement_.address();
+  if (address_.empty()) {
+    // A coordinator that has closed its end has failed: when it ends, in a moment, its log says why.
+    if (announcement_.fd() < 0 || clock_.Now() < address_deadline_) return absl::OkStatus();
+    return absl::DeadlineExceededError(
+        absl::StrCat("waited ", absl::FormatDuration(config_.cluster.connect_timeout),
+                     " (cluster.connect_timeout) for arcshard-coordinator to listen; its log is ",
+                     folder_.LogOf(Role::kCoordinator, 0)));
+  }
+  if (interrupted_) {  // the coordinator could not take SIGTERM for a request to stop until now
+    supervisor_.Stop();
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(StartShardsAndWorkers());
+  ASSIGN_OR_RETURN(watch_, WatchClient::Start(address_));
+  return absl::OkStatus();
+}
+
+void TrainRun::Interrupt() {
+  if (interrupted_ || supervisor_.failing()) {
+    supervisor_.StopAtOnce();
+    return;
+  }
+  printer_.Line("stopping after the current step, with a checkpoint (interrupt again to stop at once)");
+  interrupted_ = true;
+  if (!address_.empty()) supervisor_.Stop();
+}
+
+void TrainRun::DismissWaitingMembers() {
+  ShowLastReports();
+  if (progress_.steps() == 0) supervisor_.Dismiss();
+}
+
+void TrainRun::ShowReports() {
+  for (v1::Progress& report : watch_->Take()) {
+    const bool trains = report.phase() == v1::Progress::PHASE_TRAINING;
+    if (trains && trains_since_ == absl::InfiniteFuture()) trains_since_ = clock_.Now();
+    printer_.Show(report);
+    progress_ = std::move(report);
+  }
+}
+
+void TrainRun::ShowLastReports() {
+  if (watch_ == nullptr) return;
+  watch_->AwaitEnd(kLastReports);
+  ShowReports();
+}
+
+int TrainRun::Conclude() {
+  announcement_.Read();
+  const FailureDetails failure = announcement_.failure().value_or(FailureDetails{});
+  const RunEnd end = supervisor_.End(failure.pid);
+  printer_.Clear();
+  if (end.sentence.empty()) {
+    PrintSummary();
+  } else {
+    PrintFailure(end.sentence, failure.cause);
+  }
+  return end.status;
+}
+
+void TrainRun::PrintFailure(const std::string& sentence, FailureCause cause) {
+  const std::string mark = Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:");
+  std::fprintf(stderr, "arcshard: %s %s\n", mark.c_str(), sentence.c_str());
+  const std::string remedy = HowToResume(RealFileSystem(), config_.run.folder, cause);
+  if (!remedy.empty()) std::fprintf(stderr, "arcshard: %s\n", remedy.c_str());
+}
+
+void TrainRun::PrintSummary() {
+  const RunSummary summary = Summarize({.progress = progress_,
+                                        .interrupted = interrupted_,
+                                        .trained_for = clock_.Now() - trains_since_,
+                                        .backbone = folder_.backbone(),
+                                        .best_backbone = folder_.best_backbone()},
+                                       config_);
+  if (!summary.headline.empty()) printer_.Headline(summary.headline);
+  for (const std::string& line : summary.lines) printer_.Line(line);
+  if (summary.headline.empty() || IsComplete(progress_)) return;
+  const std::string remedy = HowToResume(RealFileSystem(), config_.run.folder, FailureCause::kOther);
+  if (!remedy.empty()) printer_.Line(remedy);
+}
+
+}  // namespace arcshard::cli
