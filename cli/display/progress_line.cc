@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kShortestBar = 8, kLongestBar = 24;  // columns
 
-// A piece of the line. Of those that do not fit the one with the highest rank goes first.
+// A piece of the line. If the pieces do not fit, those with the highest rank are left out.
 struct Piece {
   std::string text;
   int rank;
@@ -39,7 +39,7 @@ std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
       {absl::StrFormat("epoch %.2f/%g", progress.epoch(), progress.epochs()), 1},
       {absl::StrFormat("step %d/%d", progress.step(), progress.steps()), 0},
   };
-  if (progress.step() > progress.resumed_step()) {  // this life of the run has decided one
+  if (progress.step() > progress.resumed_step()) {  // a step was decided since the run started or resumed
     pieces.push_back({absl::StrFormat("loss %.4f", progress.loss()), 2});
     pieces.push_back({absl::StrFormat("cos %.3f", progress.target_cosine()), 4});
     pieces.push_back({absl::StrFormat("lr %.4g", progress.lr()), 6});
@@ -97,7 +97,7 @@ std::vector<std::string> VerificationLines(const v1::Progress& progress) {
   const bool one = progress.verification_size() == 1;
   for (const v1::Verification& set : progress.verification()) {
     const absl::StatusOr<VerificationReport> report = FromProto(set);
-    if (!report.ok()) continue;  // from a coordinator of another kind
+    if (!report.ok()) continue;  // from a coordinator of another version
     lines.push_back(absl::StrCat(step, " ", report->name, ": ", DescribeFolds(*report), one ? praise : ""));
     lines.push_back(absl::StrCat("  ", DescribeAllPairs(*report)));
   }

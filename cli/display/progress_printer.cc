@@ -23,7 +23,7 @@ void ProgressPrinter::Show(const v1::Progress& progress) {
   ShowVerification(progress);
   ShowCheckpointFailure(progress);
   if (progress.phase() == v1::Progress::PHASE_FINISHED || progress.phase() == v1::Progress::PHASE_FAILED) {
-    Clear();  // how a run ended is the launcher's to say
+    Clear();  // the launcher reports how the run has ended
     return;
   }
   const absl::Time now = clock_->Now();
@@ -55,7 +55,7 @@ void ProgressPrinter::ShowVerification(const v1::Progress& progress) {
   }
 }
 
-// A line for the first failure of a streak, and one for its end.
+// Prints a line for the first of several failures in a row, and one when a checkpoint succeeds again.
 void ProgressPrinter::ShowCheckpointFailure(const v1::Progress& progress) {
   const bool failed_before = !checkpoint_failure_.empty();
   checkpoint_failure_ = progress.checkpoint_failure();
@@ -65,7 +65,7 @@ void ProgressPrinter::ShowCheckpointFailure(const v1::Progress& progress) {
     return;
   }
   Line(Paint(options_.colours, Ink::kBad,
-             absl::StrCat("warning: the checkpoint failed, training goes on: ", checkpoint_failure_)));
+             absl::StrCat("warning: the checkpoint failed, training continues: ", checkpoint_failure_)));
 }
 
 void ProgressPrinter::Line(absl::string_view text) {

@@ -13,15 +13,15 @@
 
 namespace arcshard::cli {
 
-// Shows progress: on a terminal as one line that is written over, elsewhere as lines, a few in a minute. Results of
-// verifications and what Line is given are lines of their own everywhere. Not thread-safe.
+// Prints progress: on a terminal as one line that is overwritten, elsewhere as a few lines per minute. Results of
+// verifications and the text given to Line are always lines of their own. Not thread-safe.
 class ProgressPrinter {
  public:
   struct Options {
-    std::function<void(absl::string_view)> write;      // to where people look
-    std::function<size_t()> terminal_width = nullptr;  // columns now; null: it is no terminal
-    absl::Duration interval = absl::Seconds(5);        // between two lines that are not news, where it is no terminal
-    bool colours = false;                              // of a terminal
+    std::function<void(absl::string_view)> write;      // to the output
+    std::function<size_t()> terminal_width = nullptr;  // current columns; null: the output is not a terminal
+    absl::Duration interval = absl::Seconds(5);        // between two lines without news, if it is not a terminal
+    bool colours = false;                              // the output is a terminal that shows colours
   };
 
   // `clock` must outlive this.
@@ -29,9 +29,9 @@ class ProgressPrinter {
 
   void Show(const v1::Progress& progress);
   void Line(absl::string_view text);
-  // What a run ends with: a line that stands out.
+  // A line that stands out, for the end of a run.
   void Headline(absl::string_view text);
-  // Takes the overwritten line away, for what others write to the terminal.
+  // Erases the progress line, before others write to the terminal.
   void Clear();
 
  private:
@@ -40,12 +40,12 @@ class ProgressPrinter {
 
   const Options options_;
   const Clock* const clock_;
-  bool shown_ = false;  // terminal: a line stands that will be written over
+  bool shown_ = false;  // terminal: a progress line is shown, which is to be overwritten
   std::optional<v1::Progress::Phase> phase_;
   std::optional<uint64_t> verification_step_;
   std::string checkpoint_failure_;
-  absl::Time next_ = absl::InfinitePast();  // for lines that are not news
-  std::string last_;                        // elsewhere: the line written last
+  absl::Time next_ = absl::InfinitePast();  // earliest time of the next line without news
+  std::string last_;                        // the last line, if the output is not a terminal
 };
 
 }  // namespace arcshard::cli

@@ -154,7 +154,7 @@ TEST_F(ProgressPrinterTest, AStreakOfFailedCheckpointsIsOneLineAndItsEndAnother)
   printer.Show(progress);
   progress.set_checkpoint_failure("step 3: the disk is full");
   printer.Show(progress);
-  EXPECT_EQ(TakeOut(), "warning: the checkpoint failed, training goes on: step 2: the disk is full\n");
+  EXPECT_EQ(TakeOut(), "warning: the checkpoint failed, training continues: step 2: the disk is full\n");
   progress.clear_checkpoint_failure();
   progress.set_checkpoint_step(4);
   printer.Show(progress);

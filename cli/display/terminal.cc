@@ -12,7 +12,7 @@
 namespace arcshard::cli {
 namespace {
 
-constexpr size_t kUsualWidth = 80, kUsualHeight = 24;  // of a terminal that does not tell
+constexpr size_t kUsualWidth = 80, kUsualHeight = 24;  // of a terminal whose size is not known
 
 bool BeginsCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
 

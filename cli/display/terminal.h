@@ -5,29 +5,29 @@
 
 #include "absl/strings/string_view.h"
 
-// How things look where a person reads them.
+// Terminals: their size, colours, and the width of text.
 namespace arcshard::cli {
 
 enum class Ink { kStrong, kFaint, kGood, kBusy, kBad };
 
-// Whether `fd` is a terminal that shows colours, and the reader wants them: neither NO_COLOR (no-color.org) nor
-// TERM=dumb is set.
+// Whether `fd` is a terminal that shows colours and the user has not disabled them with NO_COLOR (no-color.org) or
+// TERM=dumb.
 bool HasColours(int fd);
 
-// Columns and lines of the terminal `fd` now; 80 and 24 if it does not tell.
+// The current columns and lines of the terminal `fd`; 80 and 24 if they are not known.
 size_t TerminalWidth(int fd);
 size_t TerminalHeight(int fd);
 
-// `text` in that ink; as it is where there are no colours, or nothing to paint.
+// `text` in the colour `ink`; unchanged if `colours` is false or `text` is empty.
 std::string Paint(bool colours, Ink ink, absl::string_view text);
 
-// Columns that `text` takes: its characters, of which none is wide or an escape.
+// The number of columns of `text`, which must not contain wide characters or escapes.
 size_t Columns(absl::string_view text);
 
 // The first `columns` columns of `text`.
 std::string CutTo(absl::string_view text, size_t columns);
 
-// "━━━━━━╸─────" of `columns` columns, of which `share` (0 to 1) are done.
+// A progress bar "━━━━━━╸─────" of `columns` columns. share: the part that is done, 0 to 1.
 std::string Bar(double share, size_t columns, bool colours);
 
 }  // namespace arcshard::cli

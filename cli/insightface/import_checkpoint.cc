@@ -30,7 +30,7 @@ absl::Span<const std::byte> BytesOf(absl::Span<const T> values) {
 
 bool IsCounter(const TensorInFile& tensor) { return tensor.tensor.dtype == TensorDtype::kI64; }
 
-// What PyTorch holds in half precision or double is float32 here; counters stay.
+// Tensors in half or double precision become float32; counters keep their type.
 TensorSpec SpecOf(const TensorInFile& tensor) {
   return {tensor.name, IsCounter(tensor) ? TensorDtype::kI64 : TensorDtype::kF32, tensor.tensor.shape};
 }
@@ -40,7 +40,7 @@ class Importer {
   Importer(FileSystem* files, std::string folder, const InsightFaceState& state)
       : files_(files), folder_(std::move(folder)), state_(state) {}
 
-  // The files, and the manifest behind them.
+  // Writes the files, and the manifest last.
   absl::Status Run() {
     int64_t begin = 0;
     for (const InsightFaceState::Rank& rank : state_.ranks) {
@@ -114,7 +114,7 @@ class Importer {
                         steps);
   }
 
-  // Wide types first, as a file wants them; `steps` is a scalar of that name.
+  // Writes the tensors, wide types first as the format requires. steps: written as a scalar of that name.
   absl::Status WriteTensors(const std::string& name, const std::vector<TensorInFile>& tensors,
                             const SafetensorsMetadata& metadata, std::optional<float> steps = std::nullopt) {
     std::vector<const TensorInFile*> order;
@@ -163,19 +163,20 @@ class Importer {
   std::vector<float> floats_;
 };
 
-// Whether there is an `out`, to be replaced. AlreadyExists: it may not be.
+// Whether `out` exists and may be replaced. AlreadyExists: it exists but may not.
 absl::StatusOr<bool> IsThere(FileSystem* files, const ImportOptions& options) {
   const absl::Status there = files->List(options.out).status();
   if (absl::IsNotFound(there)) return false;
   if (!there.ok() && !absl::IsFailedPrecondition(there)) return there;
   if (!options.force)
-    return absl::AlreadyExistsError(absl::StrCat(options.out, " is there already; --force replaces it"));
+    return absl::AlreadyExistsError(absl::StrCat(options.out, " exists already; --force replaces it"));
   if (files->Open(absl::StrCat(options.out, "/", kManifestName)).ok()) return true;
-  return absl::AlreadyExistsError(absl::StrCat(options.out, " is there already and no checkpoint: it is not replaced"));
+  return absl::AlreadyExistsError(
+      absl::StrCat(options.out, " exists already and is not a checkpoint: it is not replaced"));
 }
 
-// Gives `made` the name `out`. What has that name keeps another until then, so that a crash at any moment leaves it or
-// `made` whole, and the next import, whose first act is to remove a `made` of before, still has it.
+// Renames `made` to `out`. A checkpoint that has that name is renamed first, so that a crash at any moment leaves it or
+// `made` whole. The next import begins with removing `made`; the old checkpoint still exists then.
 absl::Status PutInPlace(FileSystem* files, const std::string& made, const std::string& out, bool is_there) {
   const std::string aside = absl::StrCat(out, ".replaced"), folder = FolderOf(out);
   absl::Status status;
@@ -198,7 +199,7 @@ std::string Describe(const ImportOptions& options, const InsightFaceState& state
   std::string text;
   for (const std::string& note : state.notes) absl::StrAppend(&text, note, "\n");
   if (!state.backbone.empty() && !network.has_value()) {
-    absl::StrAppend(&text, "the backbone is none of the networks that arcshard knows: a run cannot start from it\n");
+    absl::StrAppend(&text, "the backbone is not one of the networks that arcshard knows: a run cannot start from it\n");
   }
   absl::StrAppend(&text, options.out, ": step ", state.step);
   if (!state.ranks.empty()) {
@@ -214,7 +215,7 @@ std::string Describe(const ImportOptions& options, const InsightFaceState& state
   }
   if (!state.optimizer.empty()) absl::StrAppend(&text, ", moments of ", state.optimizer);
   const absl::string_view parts = state.ranks.empty() ? "backbone" : state.backbone.empty() ? "head" : "both";
-  absl::StrAppend(&text, "\na run starts from it with init_from.checkpoint: ", options.out);
+  absl::StrAppend(&text, "\nto start a run from it: init_from.checkpoint: ", options.out);
   if (parts != "both") absl::StrAppend(&text, " and init_from.parts: ", parts);
   return absl::StrCat(text, "\n");
 }
@@ -228,7 +229,7 @@ absl::StatusOr<std::string> ImportCheckpoint(FileSystem* files, const ImportOpti
   ASSIGN_OR_RETURN(const InsightFaceState state,
                    ReadInsightFace({options.folder, options.num_classes, options.embedding_size}));
 
-  // Made beside it under another name, so that a checkpoint that is replaced stays until the new one is there.
+  // The checkpoint is made under another name, so that one that it replaces exists until it is complete.
   const std::string beside = absl::StrCat(options.out, ".importing");
   RETURN_IF_ERROR(RemoveCheckpoint(files, beside));
   Importer importer(files, beside, state);

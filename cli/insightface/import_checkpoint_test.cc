@@ -43,7 +43,8 @@ ImportOptions Forced() {
   return options;
 }
 
-// A copy of what PyTorch wrote in InsightFace's layouts (tests/reference/make_insightface_case.py), to be changed.
+// A copy, which tests may change, of files that PyTorch wrote in InsightFace's layouts
+// (tests/reference/make_insightface_case.py).
 class ImportCheckpointTest : public ::testing::Test {
  protected:
   ImportCheckpointTest() : expected_(SafetensorsFile::Open(kData + "/expected.safetensors").value()) {
@@ -76,7 +77,7 @@ class ImportCheckpointTest : public ::testing::Test {
   }
   std::vector<float> Expected(const std::string& name) const { return expected_.Read<float>(name).value(); }
 
-  // Every tensor of a file is the recorded <prefix><name>, and all of those are there.
+  // Expects that the file has the recorded tensors <prefix><name> and no others.
   void ExpectTensors(const std::string& file_name, absl::string_view taken_off, absl::string_view prefix) {
     const auto file = Open().File(file_name);
     ASSERT_TRUE(file.ok()) << file.status();
@@ -94,7 +95,7 @@ class ImportCheckpointTest : public ::testing::Test {
     EXPECT_EQ(file->entries().size(), static_cast<size_t>(count));
   }
 
-  // An import of few calls, for disks in memory.
+  // An import with few file-system calls, for disks in memory.
   ImportOptions OfOneFile() const {
     ImportOptions options = Forced();
     options.folder = in_.Path("one");
@@ -114,11 +115,10 @@ class ImportCheckpointTest : public ::testing::Test {
 TEST_F(ImportCheckpointTest, CheckpointsOfThreeRanksBecomeOneWithTheSameRowsBackboneAndMoments) {
   const auto text = Import("checkpoint");
   ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_EQ(*text,
-            absl::StrCat(out(),
-                         ": step 2, 11 classes × 8 dimensions of 3 ranks, backbone iresnet18 (16×16 pixels, 8 "
-                         "dimensions, width 1), moments of sgd\na run starts from it with init_from.checkpoint: ",
-                         out(), "\n"));
+  EXPECT_EQ(*text, absl::StrCat(out(),
+                                ": step 2, 11 classes × 8 dimensions of 3 ranks, backbone iresnet18 (16×16 pixels, 8 "
+                                "dimensions, width 1), moments of sgd\nto start a run from it: init_from.checkpoint: ",
+                                out(), "\n"));
   const Manifest manifest = Open().manifest();
   EXPECT_EQ(manifest.step, 2u);
   EXPECT_EQ(manifest.epoch, 1.0);
@@ -152,7 +152,7 @@ TEST_F(ImportCheckpointTest, MomentsAndCountsOfAdamWAreTaken) {
   const auto text = Import("adamw");
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_THAT(*text,
-              AllOf(HasSubstr("the backbone is none of the networks that arcshard knows"),
+              AllOf(HasSubstr("the backbone is not one of the networks that arcshard knows"),
                     HasSubstr("5 classes × 8 dimensions of 2 ranks, a backbone of 7 tensors, moments of adamw\n")));
   const auto rows = ClassRows::Of(Open());
   ASSERT_TRUE(rows.ok()) << rows.status();
@@ -216,7 +216,7 @@ TEST_F(ImportCheckpointTest, RanksThatDoNotAddUpAreRefused) {
   EXPECT_EQ(
       ErrorOf("softmax", Of(kClasses)),
       absl::StrCat(in_.Path("softmax"), ": its 2 ranks have 8 classes, not 11: those of higher ranks are missing"));
-  // A rank of another training: by arcface_torch's rule the first has more, not the second.
+  // A rank of another training: by the rule of arcface_torch the first rank has more rows, not the second.
   fs::copy(in_.Path("checkpoint"), in_.Path("mixed"));
   fs::rename(in_.Path("mixed/checkpoint_gpu_2.pt"), in_.Path("mixed/checkpoint_gpu_0.pt"));
   EXPECT_EQ(ErrorOf("mixed"),
@@ -248,7 +248,7 @@ TEST_F(ImportCheckpointTest, FilesThatAreNotWhatTheirNameSaysAreRefusedByName) {
 
 TEST_F(ImportCheckpointTest, WhatIsThereIsReplacedOnlyWhenAsked) {
   ASSERT_TRUE(Import("softmax").ok());
-  EXPECT_EQ(Import("checkpoint").status().message(), out() + " is there already; --force replaces it");
+  EXPECT_EQ(Import("checkpoint").status().message(), out() + " exists already; --force replaces it");
   EXPECT_EQ(Open().manifest().step, 0u);
   EXPECT_FALSE(Import("none", Forced()).ok());
   EXPECT_EQ(Open().manifest().step, 0u) << "what cannot be imported replaces nothing";
@@ -257,10 +257,10 @@ TEST_F(ImportCheckpointTest, WhatIsThereIsReplacedOnlyWhenAsked) {
   EXPECT_EQ(Open().manifest().step, 2u);
   fs::remove(out() + "/manifest.json");
   EXPECT_THAT(std::string(Import("checkpoint", Forced()).status().message()),
-              HasSubstr("no checkpoint: it is not replaced"));
+              HasSubstr("is not a checkpoint: it is not replaced"));
 }
 
-// Whether a complete checkpoint has one of the names that this command gives.
+// Whether one of the folders of this command is a complete checkpoint.
 bool HasOne(FileSystem* files, const std::string& out) {
   for (const char* suffix : {"", ".importing", ".replaced"}) {
     const auto checkpoint = OpenCheckpoint::Open(files, out + suffix);
@@ -274,7 +274,7 @@ TEST_F(ImportCheckpointTest, AReplacementThatIsCutOffTwiceLeavesACompleteOne) {
   MemoryFileSystem before;
   ASSERT_TRUE(before.CreateFolders("/runs").ok());
   ASSERT_TRUE(ImportCheckpoint(&before, options).ok());
-  // Dies at its call number `at`, and the power goes with it; false: it has fewer calls.
+  // Imports until a power cut at call number `at`. Returns false if the import has fewer calls.
   const auto cut_off = [&](MemoryFileSystem* disk, int64_t at) {
     FaultyFileSystem crashing(disk, FaultKind::kCrash, at);
     const auto status = ImportCheckpoint(&crashing, options).status();

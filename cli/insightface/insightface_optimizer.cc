@@ -17,17 +17,17 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-// PyTorch's have some 20 values in a group and fewer for a parameter. Pickles share values, so that without bounds a
-// small file could ask for any amount of work.
+// PyTorch's optimizers have some 20 values in a group and fewer for a parameter. Values of a pickle can be shared, so
+// that without bounds a small file could cause any amount of work.
 constexpr size_t kMostValues = 64;
 constexpr size_t kMostParameters = size_t{1} << 20;
 
-// What an optimizer keeps of one parameter.
+// The state that an optimizer keeps for one parameter.
 struct Moments {
-  std::string optimizer;  // sgd, adamw; empty: nothing
+  std::string optimizer;  // sgd or adamw; empty: there is no state
   std::vector<TensorInFile> tensors;
   int64_t steps = 0;
-  std::string unfit;  // why they cannot be this parameter's; empty: they are
+  std::string unfit;  // why they cannot belong to this parameter; empty: they do
 };
 
 template <typename... Why>
@@ -41,7 +41,7 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return shape.empty() ? "a scalar" : absl::StrJoin(shape, "×");
 }
 
-// PyTorch counts AdamW's steps in a tensor of one float32, before 1.12 in an int.
+// PyTorch stores AdamW's step count in a tensor of one float32; before 1.12 it was an int.
 absl::StatusOr<int64_t> StepsOf(const TorchFile& file, const PickleValue& value) {
   constexpr int64_t kEnd = int64_t{1} << 32;
   if (value.kind == Kind::kInt && value.integer >= 0 && value.integer < kEnd) return value.integer;
@@ -61,7 +61,7 @@ absl::StatusOr<int64_t> StepsOf(const TorchFile& file, const PickleValue& value)
       absl::StrCat(file.path(), ": the optimizer's step is ", what, ", not a number from 0 to ", kEnd - 1));
 }
 
-// Finds parameters' moments in the state_dict of an optimizer.
+// Finds the moments of parameters in the state_dict of an optimizer.
 class MomentsReader {
  public:
   MomentsReader(std::shared_ptr<const TorchFile> file, const PickleValue& optimizer) : file_(std::move(file)) {
@@ -72,7 +72,8 @@ class MomentsReader {
     }
   }
 
-  // Of the parameter `name`, which the optimizer knows as `number`. `optimizer`: whose they must be, if not empty.
+  // The moments of the parameter `name`, which has the number `number` in the optimizer. optimizer: to which they must
+  // belong; empty: any.
   absl::StatusOr<Moments> Read(int64_t number, absl::string_view name, const std::vector<int64_t>& shape,
                                const std::string& optimizer) const {
     Moments moments;
@@ -100,7 +101,7 @@ class MomentsReader {
     if (moments.optimizer == "adamw") {
       const PickleValue* steps = TorchFile::Find(state, "step");
       if (moments.tensors.size() != 2 || steps == nullptr) {
-        return Unfit(name, " has not all of AdamW's exp_avg, exp_avg_sq and step");
+        return Unfit(name, " does not have all of AdamW's exp_avg, exp_avg_sq and step");
       }
       ASSIGN_OR_RETURN(moments.steps, StepsOf(*file_, *steps));
     }
@@ -109,10 +110,10 @@ class MomentsReader {
 
  private:
   const std::shared_ptr<const TorchFile> file_;
-  absl::flat_hash_map<int64_t, const PickleValue*> states_;  // by the parameters' numbers
+  absl::flat_hash_map<int64_t, const PickleValue*> states_;  // keyed by the parameter's number
 };
 
-// The numbers of all parameters, group after group. Empty: it is no optimizer of PyTorch's.
+// The numbers of all parameters, group after group. Empty: this is not an optimizer of PyTorch.
 std::vector<int64_t> ParameterNumbers(const PickleValue& optimizer) {
   std::vector<int64_t> numbers;
   const PickleValue* groups = TorchFile::Find(optimizer, "param_groups");
@@ -135,7 +136,7 @@ bool IsParameter(const std::string& name) {
          !absl::EndsWith(name, ".num_batches_tracked");
 }
 
-// All of them or none: if one does not fit, the others of its shape are other parameters'.
+// Adds the moments of all parameters or of none: if one does not fit, others of equal shape may be mixed up as well.
 absl::Status AddBackboneMoments(const MomentsReader& reader, const std::vector<int64_t>& numbers,
                                 InsightFaceState* state) {
   std::vector<const TensorInFile*> parameters;
@@ -143,11 +144,11 @@ absl::Status AddBackboneMoments(const MomentsReader& reader, const std::vector<i
     if (IsParameter(tensor.name)) parameters.push_back(&tensor);
   }
   const auto leave = [state](const auto&... why) {
-    state->notes.push_back(absl::StrCat("the backbone's moments are left: ", why...));
+    state->notes.push_back(absl::StrCat("the backbone's moments are not imported: ", why...));
     return absl::OkStatus();
   };
   if (parameters.size() != numbers.size()) {
-    return leave("the optimizer has ", numbers.size(), " parameters of it, the backbone ", parameters.size());
+    return leave("the optimizer has ", numbers.size(), " parameters of the backbone, which has ", parameters.size());
   }
   std::string optimizer = state->optimizer;
   std::vector<TensorInFile> tensors;
@@ -156,7 +157,7 @@ absl::Status AddBackboneMoments(const MomentsReader& reader, const std::vector<i
     const std::string& name = parameters[i]->name;
     ASSIGN_OR_RETURN(Moments moments, reader.Read(numbers[i], name, parameters[i]->tensor.shape, optimizer));
     if (!moments.unfit.empty()) return leave(moments.unfit);
-    if (moments.tensors.empty()) continue;  // one that is not trained
+    if (moments.tensors.empty()) continue;  // a parameter that is not trained
     fewest = tensors.empty() ? moments.steps : std::min(fewest, moments.steps);
     most = std::max(most, moments.steps);
     optimizer = moments.optimizer;
@@ -181,7 +182,8 @@ absl::Status AddOptimizerState(const std::shared_ptr<const TorchFile>& file, con
                                bool of_backbone, InsightFaceState* state) {
   std::vector<int64_t> numbers = ParameterNumbers(optimizer);
   if (numbers.empty()) {
-    state->notes.push_back(absl::StrCat(file->path(), ": its state_optimizer is none of PyTorch's and is left"));
+    state->notes.push_back(
+        absl::StrCat(file->path(), ": its state_optimizer is not one of PyTorch's and is not imported"));
     return absl::OkStatus();
   }
   InsightFaceState::Rank& rank = state->ranks.back();
@@ -189,7 +191,8 @@ absl::Status AddOptimizerState(const std::shared_ptr<const TorchFile>& file, con
   ASSIGN_OR_RETURN(Moments moments,
                    reader.Read(numbers.back(), "the weight", rank.centers.tensor.shape, state->optimizer));
   if (!moments.unfit.empty()) {
-    state->notes.push_back(absl::StrCat(file->path(), ": the class centers' moments are left: ", moments.unfit));
+    state->notes.push_back(
+        absl::StrCat(file->path(), ": the class centers' moments are not imported: ", moments.unfit));
   }
   if (!moments.tensors.empty()) state->optimizer = moments.optimizer;
   rank.moments = std::move(moments.tensors);
@@ -205,7 +208,7 @@ void DropPartialMoments(InsightFaceState* state) {
   if (having == state->ranks.size()) return;
   for (InsightFaceState::Rank& rank : state->ranks) rank.moments.clear();
   if (state->backbone_moments.empty()) state->optimizer.clear();
-  state->notes.push_back("the class centers' moments are left: not all ranks have them");
+  state->notes.emplace_back("the class centers' moments are not imported: not all ranks have them");
 }
 
 }  // namespace arcshard::cli

@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using std::string_literals::operator""s;
 
-// What of the pickle says which parameters the backbone's group has, in a list of bytes.
+// The part of the pickle that lists the parameters of the backbone's group, as a list of bytes.
 const std::string kNumbers = "(K\0K\1K\2K\3e"s;
 
 std::string Repeat(const std::string& text, int times) {
@@ -36,8 +36,8 @@ std::string BytesOf(float value) {
   return bytes;
 }
 
-// tests/data/insightface/adamw, which PyTorch wrote, changed: a backbone of four parameters, of which 0.weight is 8×4
-// and the others 8, in two ranks.
+// A changed copy of tests/data/insightface/adamw, which PyTorch wrote: two ranks and a backbone of four parameters, of
+// which 0.weight is 8×4 and the others are 8.
 class InsightFaceOptimizerTest : public ::testing::Test {
  protected:
   InsightFaceOptimizerTest() {
@@ -50,7 +50,7 @@ class InsightFaceOptimizerTest : public ::testing::Test {
 
   static std::string NameOf(int rank) { return absl::StrCat("checkpoint_gpu_", rank); }
 
-  // Replaces one of the entries of a rank's archive.
+  // Replaces an entry of a rank's archive.
   void SetEntry(int rank, const std::string& entry, const std::string& bytes) {
     zip_t* archive = zip_open(folder_.Path(NameOf(rank) + ".pt").c_str(), 0, nullptr);
     ASSERT_NE(archive, nullptr);
@@ -70,7 +70,7 @@ class InsightFaceOptimizerTest : public ::testing::Test {
     zip_discard(archive);
     return bytes;
   }
-  // Replaces what of a rank's pickle begins with `from` and ends before `end`, or with `from` where that is empty.
+  // Replaces the part of a rank's pickle from `from` to before `end`; if `end` is empty, `from` alone.
   void ChangePickle(int rank, const std::string& from, const std::string& end, const std::string& to) {
     std::string pickle = GetEntry(rank, "data.pkl");
     const size_t begin = pickle.find(from);
@@ -79,7 +79,7 @@ class InsightFaceOptimizerTest : public ::testing::Test {
     ASSERT_NE(behind, std::string::npos);
     SetEntry(rank, "data.pkl", pickle.replace(begin, behind - begin, to));
   }
-  // The first parameter's count of steps becomes what an opcode makes.
+  // Replaces the step count of the first parameter by the value that an opcode makes.
   void SetFirstStep(const std::string& opcode) {
     ChangePickle(0, "X\4\0\0\0stepq\x5d"s, "X\7\0\0\0exp_avg"s, "X\4\0\0\0stepq\x5d"s + opcode);
   }
@@ -98,13 +98,14 @@ class InsightFaceOptimizerTest : public ::testing::Test {
   worker::TestFolder folder_;
 };
 
-TEST_F(InsightFaceOptimizerTest, OfABackboneInAnotherOrderNoMomentsAreTaken) {
+TEST_F(InsightFaceOptimizerTest, MomentsOfABackboneInAnotherOrderAreNotImported) {
   EXPECT_EQ(Read().backbone_moments.size(), 8u);
   ChangePickle(0, kNumbers, "", "(K\1K\0K\2K\3e"s);
   const InsightFaceState state = Read();
   EXPECT_THAT(state.backbone_moments, IsEmpty()) << "those of 2 and 3 may be another's too";
-  EXPECT_THAT(state.notes, ElementsAre("the backbone's moments are left: 0.weight is 8×4, but its exp_avg 8: the "
-                                       "optimizer has the parameters in another order"));
+  EXPECT_THAT(state.notes,
+              ElementsAre("the backbone's moments are not imported: 0.weight is 8×4, but its exp_avg 8: the "
+                          "optimizer has the parameters in another order"));
   EXPECT_EQ(state.ranks[0].moments.size(), 2u) << "the class centers' are the last of any order";
   EXPECT_EQ(state.optimizer, "adamw");
 }
@@ -114,8 +115,9 @@ TEST_F(InsightFaceOptimizerTest, MomentsOfAnotherOptimizerThanTheRestAreLeft) {
   ChangePickle(0, "hch\7((h\bh\tX\2\0\0\00012"s, "", "X\17\0\0\0momentum_bufferh\7((h\bh\tX\2\0\0\00012"s);
   const InsightFaceState state = Read();
   EXPECT_THAT(state.backbone_moments, IsEmpty());
-  EXPECT_THAT(state.notes, ElementsAre("the backbone's moments are left: 0.bias has momentum_buffer, but others are "
-                                       "adamw's"));
+  EXPECT_THAT(state.notes,
+              ElementsAre("the backbone's moments are not imported: 0.bias has momentum_buffer, but others are "
+                          "adamw's"));
 }
 
 TEST_F(InsightFaceOptimizerTest, HalfOfAParametersMomentsIsNoted) {
@@ -124,7 +126,8 @@ TEST_F(InsightFaceOptimizerTest, HalfOfAParametersMomentsIsNoted) {
   EXPECT_THAT(state.backbone_moments, IsEmpty());
   EXPECT_THAT(
       state.notes,
-      ElementsAre("the backbone's moments are left: 0.bias has not all of AdamW's exp_avg, exp_avg_sq and step"));
+      ElementsAre(
+          "the backbone's moments are not imported: 0.bias does not have all of AdamW's exp_avg, exp_avg_sq and step"));
 }
 
 TEST_F(InsightFaceOptimizerTest, ARankOfAnotherOptimizerIsNotedAndTheBackboneKeepsItsOwn) {
@@ -143,20 +146,20 @@ TEST_F(InsightFaceOptimizerTest, ARankOfAnotherOptimizerIsNotedAndTheBackboneKee
   EXPECT_EQ(state.optimizer, "adamw");
   for (const InsightFaceState::Rank& rank : state.ranks) EXPECT_THAT(rank.moments, IsEmpty());
   EXPECT_THAT(state.notes, ElementsAre(absl::StrCat(folder_.Path("checkpoint_gpu_1.pt"),
-                                                    ": the class centers' moments are left: the weight has "
+                                                    ": the class centers' moments are not imported: the weight has "
                                                     "momentum_buffer, but others are adamw's"),
-                                       "the class centers' moments are left: not all ranks have them"));
+                                       "the class centers' moments are not imported: not all ranks have them"));
 }
 
 TEST_F(InsightFaceOptimizerTest, StepsThatNoOptimizerCountsAreRefusedByName) {
   const std::string path = folder_.Path("checkpoint_gpu_0.pt");
-  const std::string entry = "data/8";  // the first parameter's
+  const std::string entry = "data/8";  // of the first parameter
   for (const auto& [steps, text] :
        {std::pair(-1.0f, "-1"), {4294967296.0f, "4.29497e+09"}, {std::numeric_limits<float>::quiet_NaN(), "nan"}}) {
     SetEntry(0, entry, BytesOf(steps));
     EXPECT_EQ(ErrorOf(), absl::StrCat(path, ": the optimizer's step is ", text, ", not a number from 0 to 4294967295"));
   }
-  SetEntry(0, "data/20", BytesOf(-2.0f));  // the class centers'
+  SetEntry(0, "data/20", BytesOf(-2.0f));  // of the class centers
   EXPECT_THAT(ErrorOf(), HasSubstr("the optimizer's step is -2,"));
   SetEntry(0, "data/20", BytesOf(2.0f));
   SetFirstStep("I-1\n");
@@ -179,27 +182,27 @@ TEST_F(InsightFaceOptimizerTest, WhereStepsDifferTheFewestAreTakenAndNoted) {
   EXPECT_EQ(state.ranks[0].moment_steps, 2);
 }
 
-TEST_F(InsightFaceOptimizerTest, AGroupThatIsThereAThousandTimesIsNoneOfPyTorchs) {
+TEST_F(InsightFaceOptimizerTest, AGroupThatIsRepeatedAThousandTimesIsNotOneOfPyTorch) {
   // The first group is the pickle's 197th value: a pickle a few KiB long names a million parameters.
   ChangePickle(0, kNumbers + "u", "", absl::StrCat("(", Repeat("K\0"s, 1000), "eu", Repeat("h\xc5", 1100)));
-  EXPECT_THAT(
-      Read().notes,
-      ::testing::Contains(folder_.Path("checkpoint_gpu_0.pt: its state_optimizer is none of PyTorch's and is left")));
+  EXPECT_THAT(Read().notes,
+              ::testing::Contains(folder_.Path(
+                  "checkpoint_gpu_0.pt: its state_optimizer is not one of PyTorch's and is not imported")));
 }
 
-TEST_F(InsightFaceOptimizerTest, AParameterOfWhichMoreIsKeptThanAnyOptimizerDoesIsNoted) {
+TEST_F(InsightFaceOptimizerTest, AParameterWithMoreValuesThanAnyOptimizerKeepsIsNoted) {
   const std::string step = "X\4\0\0\0stepq\x5d"s;  // the pickle's 93rd value
   ChangePickle(0, step, "", absl::StrCat(step, Repeat("Nh\x5d", 97)));
   EXPECT_THAT(Read().notes,
-              ElementsAre("the backbone's moments are left: 0.weight has 100 values, more than any optimizer "
+              ElementsAre("the backbone's moments are not imported: 0.weight has 100 values, more than any optimizer "
                           "of PyTorch keeps of one"));
 }
 
-TEST_F(InsightFaceOptimizerTest, ParametersWithoutNumbersAreNoneOfPyTorchs) {
+TEST_F(InsightFaceOptimizerTest, ParametersWithoutNumbersAreNotOnesOfPyTorch) {
   ChangePickle(0, kNumbers, "", "(NNNNe");
-  EXPECT_THAT(
-      Read().notes,
-      ::testing::Contains(folder_.Path("checkpoint_gpu_0.pt: its state_optimizer is none of PyTorch's and is left")));
+  EXPECT_THAT(Read().notes,
+              ::testing::Contains(folder_.Path(
+                  "checkpoint_gpu_0.pt: its state_optimizer is not one of PyTorch's and is not imported")));
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ struct Files {
   std::string backbone;  // empty: none
 };
 
-// `name` is <prefix><r><suffix>.
+// The r of a name <prefix><r><suffix>; nullopt: `name` is not of that form.
 std::optional<int64_t> RankOf(absl::string_view name, absl::string_view prefix, absl::string_view suffix) {
   int64_t rank;
   if (!absl::ConsumePrefix(&name, prefix) || !absl::ConsumeSuffix(&name, suffix)) return std::nullopt;
@@ -57,7 +57,7 @@ absl::StatusOr<Files> FindFiles(const std::string& folder) {
   return files;
 }
 
-// Ranks are 0, 1, ... without a gap.
+// Checks that the ranks are 0, 1, ... without a gap.
 absl::Status CheckConsecutive(const std::string& folder, const RankFiles& files, absl::string_view prefix,
                               absl::string_view suffix) {
   int64_t next = 0;
@@ -102,7 +102,7 @@ class Reader {
  private:
   absl::Status ReadCheckpoints(const Files& files) {
     if (!files.weights.empty())
-      state_.notes.push_back("rank_<rank>_softmax_weight.pt are left: checkpoint_gpu_<rank>.pt are newer");
+      state_.notes.emplace_back("rank_<rank>_softmax_weight.pt are not imported: checkpoint_gpu_<rank>.pt are newer");
     for (const auto& [rank, path] : files.checkpoints) {
       ASSIGN_OR_RETURN(const auto file, OpenFile(path));
       ASSIGN_OR_RETURN(const int64_t step, Number(*file, "global_step"));
@@ -152,12 +152,13 @@ class Reader {
     }
     if (!files.momenta.empty() && files.momenta.size() != files.weights.size()) {
       return absl::NotFoundError(absl::StrCat(options_.folder, ": of ", files.weights.size(), " ranks only ",
-                                              files.momenta.size(), " have a _mom.pt; remove those to import without"));
+                                              files.momenta.size(),
+                                              " have a _mom.pt; remove them to import without moments"));
     }
     return absl::OkStatus();
   }
 
-  // A number of a checkpoint, not negative.
+  // A number of a checkpoint, which must not be negative.
   static absl::StatusOr<int64_t> Number(const TorchFile& file, absl::string_view key) {
     const PickleValue* value = TorchFile::Find(file.root(), key);
     if (value == nullptr || value->kind != Kind::kInt || value->integer < 0) {
@@ -184,9 +185,10 @@ class Reader {
 
   absl::Status ReadBackbone(const std::shared_ptr<const TorchFile>& file, const PickleValue& dict,
                             absl::string_view what) {
-    if (!TorchFile::IsDict(dict) || dict.entries.empty()) return Refuse(file->path(), ": ", what, " is no state_dict");
+    if (!TorchFile::IsDict(dict) || dict.entries.empty())
+      return Refuse(file->path(), ": ", what, " is not a state_dict");
     for (const auto& [key, value] : dict.entries) {
-      if (key->kind != Kind::kText) return Refuse(file->path(), ": ", what, " has a key that is no str");
+      if (key->kind != Kind::kText) return Refuse(file->path(), ": ", what, " has a key that is not a str");
       std::string name(absl::StripPrefix(key->text, "module."));
       ASSIGN_OR_RETURN(TorchTensor tensor, file->Tensor(*value, name));
       state_.backbone.push_back({std::move(name), file, std::move(tensor)});
@@ -194,7 +196,7 @@ class Reader {
     return absl::OkStatus();
   }
 
-  // The ranks are all, and of one training.
+  // Checks that no rank is missing and that all belong to the same training.
   absl::Status CheckRows() const {
     const int64_t ranks = static_cast<int64_t>(state_.ranks.size()), classes = state_.num_classes;
     if (ranks == 0) return absl::OkStatus();

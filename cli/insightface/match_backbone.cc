@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kNetworks[] = {"iresnet18",    "iresnet34",    "iresnet50",    "iresnet100",    "iresnet200",
                                      "faceresnet18", "faceresnet34", "faceresnet50", "faceresnet100", "mobilefacenet"};
 
-// A dimension of a tensor; 0: there is no such one.
+// A dimension of a tensor; 0: there is no such tensor or dimension.
 int64_t Dimension(const TensorShapes& shapes, const char* name, size_t dimension) {
   const auto found = shapes.find(name);
   return found != shapes.end() && dimension < found->second.size() ? found->second[dimension] : 0;

@@ -12,7 +12,7 @@ namespace arcshard::cli {
 
 using TensorShapes = std::map<std::string, std::vector<int64_t>>;
 
-// Which of the networks that arcshard knows has exactly these tensors; nullopt: none.
+// The network that has exactly these tensors, of those that arcshard knows; nullopt: none.
 std::optional<worker::BackboneOptions> MatchBackbone(const TensorShapes& state_dict);
 
 }  // namespace arcshard::cli
