@@ -1,4 +1,4 @@
-// The commands about checkpoints, on those of real runs.
+// The commands of `arcshard checkpoint`, applied to the checkpoints of real runs.
 #include <csignal>
 #include <cstdlib>
 #include <string>
@@ -21,7 +21,7 @@ const std::string kCase = ARCSHARD_SOURCE_DIR "/tests/data/insightface";
 
 class CheckpointToolsTest : public ProcessTestBase {
  protected:
-  // What a command prints that ends well.
+  // Runs a command that succeeds and returns what it prints.
   std::string Run(const std::vector<std::string>& arguments) const {
     Program program = Start("arcshard", arguments);
     EXPECT_TRUE(program.AwaitEnd().ok()) << program.output();
@@ -48,7 +48,7 @@ TEST_F(CheckpointToolsTest, AnotherProgramReadsWhatThreeShardsWroteAndTheExportI
   EXPECT_THAT(Run({"checkpoint", "ls", Path("run")}),
               ContainsRegex(absl::StrCat("\n +", ids->front().step, " +[0-9.]+ +20.* 3 +complete\n")));
   EXPECT_THAT(Run({"checkpoint", "show", Path("run")}), HasSubstr("of 3 shards\n"));
-  EXPECT_THAT(Run({"checkpoint", "verify", Path("run")}), HasSubstr(": complete and sound, 5 files, "));
+  EXPECT_THAT(Run({"checkpoint", "verify", Path("run")}), HasSubstr(": complete and intact, 5 files, "));
   Run({"checkpoint", "export", Path("run"), "--centers", Path("centers.safetensors")});
   const std::string python =
       ARCSHARD_SOURCE_DIR "/.deps/python/bin/python -B " ARCSHARD_SOURCE_DIR "/tests/reference/check_checkpoint.py ";
@@ -56,14 +56,14 @@ TEST_F(CheckpointToolsTest, AnotherProgramReadsWhatThreeShardsWroteAndTheExportI
   EXPECT_EQ(std::system(absl::StrCat(python, newest, " ", Path("centers.safetensors")).c_str()), 0);
 }
 
-TEST_F(CheckpointToolsTest, ARunGoesOnFromWhatInsightFaceLeft) {
+TEST_F(CheckpointToolsTest, ARunStartsFromACheckpointOfInsightFace) {
   Run({"checkpoint", "import", kCase + "/checkpoint", Path("imported")});
   Write("run.yaml", absl::StrCat("run: {folder: ", Path("run"), "}\n",
                                  "data: {format: synthetic, synthetic_samples: 16, image_size: 16, batch_size: 8, "
                                  "micro_batch_size: 4}\n",
                                  "backbone: {name: iresnet18, width: 1, embedding_size: 8}\n", "head: {classes: 11}\n",
                                  "init_from: {checkpoint: ", Path("imported"), ", moments: true}\n",
-                                 // No weight moves: what the run ends with is what it began with.
+                                 // The weights do not change: the run ends with those that it started from.
                                  "schedule: {epochs: 1, lr: 0}\n", "cluster: {shards: 2, workers: 1}\n"));
   Run({"train", Path("run.yaml")});
 

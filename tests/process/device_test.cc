@@ -1,4 +1,4 @@
-// The --device of shards and workers, and what arcshard train makes of its own two options.
+// --device of shards and workers, and the two options of arcshard train that set it.
 #include "gmock/gmock.h"
 #include "tests/process/testing/process_kit.h"
 
@@ -14,7 +14,7 @@ constexpr int kUsage = 2;
 
 class DeviceTest : public ProcessTestBase {};
 
-TEST_F(DeviceTest, AWordThatIsNoDeviceIsRefusedWithWhatMayStandThere) {
+TEST_F(DeviceTest, AWordThatIsNoDeviceIsRefusedWithTheAllowedForms) {
   for (const char* program : {"arcshard-shard", "arcshard-worker"}) {
     EXPECT_THAT(ErrorOf(program, {"--coordinator", "127.0.0.1:1", "--device", "gpu"}, kUsage),
                 AllOf(HasSubstr("--device 'gpu'"), HasSubstr("cpu, cuda or cuda:N")));
@@ -24,9 +24,9 @@ TEST_F(DeviceTest, AWordThatIsNoDeviceIsRefusedWithWhatMayStandThere) {
               HasSubstr("'cuda:x' is no device"));
 }
 
-TEST_F(DeviceTest, AGpuThatIsNotThereIsRefusedBeforeTheCoordinatorIsAsked) {
+TEST_F(DeviceTest, AMissingGpuIsRefusedBeforeTheCoordinatorIsAsked) {
   for (const char* program : {"arcshard-shard", "arcshard-worker"}) {
-    // In a build without GPU code, without a driver, with fewer GPUs.
+    // The error depends on whether there is GPU code in this build, a driver, and how many GPUs.
     EXPECT_THAT(ErrorOf(program, {"--coordinator", "127.0.0.1:1", "--device", "cuda:99"}, kFailed),
                 AnyOf(HasSubstr("no code for GPUs"), HasSubstr("no CUDA device can be used"),
                       HasSubstr("there is no CUDA device 99")));

@@ -1,4 +1,4 @@
-// A disk that is really full, and has room again.
+// A disk that is really full, and later has room again.
 #include <fcntl.h>
 #include <sys/mount.h>
 
@@ -20,7 +20,7 @@ using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-// A disk of `megabytes` in memory. Needs the right to mount.
+// A disk of `megabytes` MiB in memory. Mounting it needs root.
 class SmallDisk {
  public:
   SmallDisk(const std::string& folder, int megabytes) : folder_(folder) {
@@ -34,7 +34,7 @@ class SmallDisk {
   bool mounted() const { return mounted_; }
   const char* why_not() const { return std::strerror(error_); }
 
-  // Leaves no byte.
+  // Leaves no byte free.
   void Fill() const {
     const FileDescriptor file(open(Ballast().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     const std::string zeros(4096, '\0');
@@ -54,7 +54,7 @@ class SmallDisk {
 
 class DiskFullTest : public ProcessTestBase {};
 
-TEST_F(DiskFullTest, TrainingGoesOnAndCheckpointsSucceedAgainWhenThereIsRoom) {
+TEST_F(DiskFullTest, TrainingContinuesAndCheckpointsSucceedAgainWhenThereIsRoom) {
   const SmallDisk disk(Path("run/checkpoints"), 16);
   if (!disk.mounted()) GTEST_SKIP() << "mounting a small disk needs root: " << disk.why_not();
   Program run = Start("arcshard", SmallRun({"checkpoint.every_steps=1", "checkpoint.keep_last=1"}));
@@ -67,7 +67,7 @@ TEST_F(DiskFullTest, TrainingGoesOnAndCheckpointsSucceedAgainWhenThereIsRoom) {
   const v1::Progress failed =
       AwaitReport(watch->get(), [](const v1::Progress& report) { return !report.checkpoint_failure().empty(); });
   EXPECT_THAT(failed.checkpoint_failure(), HasSubstr("No space left on device"));
-  // It stays so, and the training goes on.
+  // Checkpoints keep failing, and the training continues.
   const v1::Progress later =
       AwaitReport(watch->get(), [&failed](const v1::Progress& report) { return report.step() >= failed.step() + 20; });
   EXPECT_FALSE(later.checkpoint_failure().empty());

@@ -1,7 +1,8 @@
-// Any process of a run is killed at any moment, again and again, while checkpoints are taken back to back.
+// Kills any process of a run at any moment, again and again, while checkpoints are taken back to back.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -17,11 +18,10 @@ namespace {
 constexpr int kKills = 50;
 constexpr uint64_t kMostSteps = 12;                            // from the first report to a kill
 constexpr absl::Duration kMostDelay = absl::Milliseconds(60);  // within a step or two
-constexpr absl::Duration kLastReports = absl::Seconds(10);     // for the stream to end after a death
 
 class KillTest : public ProcessTestBase {
  protected:
-  // What the coordinator has said of a life of the run.
+  // What the coordinator has reported between two kills.
   struct Known {
     uint64_t resumed = 0;
     uint64_t step = 0;        // decided
@@ -35,7 +35,22 @@ class KillTest : public ProcessTestBase {
     }
   }
 
-  // Starts the run, kills one process `steps` steps and `delay` after the first report, and waits for the end of all.
+  // Waits for the first report and for `steps` steps after it; 0: the run has only begun then. Fails the test if the
+  // run fails or ends before that.
+  static void AwaitSomeSteps(cli::WatchClient* watch, uint64_t steps, Known* known) {
+    for (std::optional<uint64_t> first; !first.has_value() || (steps > 0 && known->step <= *first + steps);) {
+      const std::vector<v1::Progress> reports = AwaitReports(watch);
+      Note(reports, known);
+      for (const v1::Progress& report : reports) {
+        EXPECT_NE(report.phase(), v1::Progress::PHASE_FAILED) << report.waiting_for();
+      }
+      if (reports.empty()) ADD_FAILURE() << "the run has ended after step " << known->step;
+      if (HasFailure()) return;
+      if (!first.has_value()) first = known->step;
+    }
+  }
+
+  // Starts the run, kills one process `steps` steps and `delay` after the first report, and waits until all have ended.
   Known LiveAndDie(const std::vector<std::string>& arguments, size_t victim, uint64_t steps, absl::Duration delay) {
     Program launcher = Start("arcshard", arguments);
     launcher.AwaitLine("waiting for");  // the coordinator listens
@@ -43,28 +58,20 @@ class KillTest : public ProcessTestBase {
     auto watch = cli::WatchClient::Start(listing.coordinator);
     EXPECT_TRUE(watch.ok()) << watch.status();
     Known known;
-    for (uint64_t first = 0; known.step < first + steps || first == 0;) {
-      AwaitReadable((*watch)->fd());
-      const std::vector<v1::Progress> reports = (*watch)->Take();
-      Note(reports, &known);
-      if (steps == 0) break;  // while it begins
-      if (first == 0) first = known.step + 1;
-      for (const v1::Progress& report : reports) {
-        EXPECT_NE(report.phase(), v1::Progress::PHASE_FAILED) << report.waiting_for();
-        if (report.phase() == v1::Progress::PHASE_FAILED) return known;
-      }
-    }
+    AwaitSomeSteps(watch->get(), steps, &known);
+    if (HasFailure()) return known;
     absl::SleepFor(delay);
     const Listing now = Listing::Of(Path("run"));  // all have been started by now
     const pid_t pid = now.processes.at(victim % now.processes.size()).pid;
     EXPECT_EQ(kill(pid, SIGKILL), 0);
     EXPECT_EQ(launcher.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL})) << launcher.output();
-    (*watch)->AwaitEnd(kLastReports);
+    AwaitEndOfReports(watch->get());
     Note((*watch)->Take(), &known);
     return known;
   }
 
-  // What lies in run/checkpoints now: complete ones are whole, and at most one was being written.
+  // Checks run/checkpoints: complete checkpoints are intact, and at most one was being written. Returns the step of the
+  // newest complete one.
   uint64_t CheckCheckpoints() {
     const auto complete = ListCheckpoints(RealFileSystem(), Path("run"));
     EXPECT_TRUE(complete.ok()) << complete.status();
@@ -86,7 +93,7 @@ class KillTest : public ProcessTestBase {
   }
 };
 
-TEST_F(KillTest, WhateverIsKilledWheneverTheRunGoesOnAndLosesAtMostOneInterval) {
+TEST_F(KillTest, WhicheverProcessIsKilledTheRunResumesAndLosesAtMostOneInterval) {
   std::mt19937 random(2026);
   std::vector<std::string> arguments = SmallRun({"checkpoint.every_steps=1", "checkpoint.keep_last=2"});
   Known before;
@@ -98,7 +105,7 @@ TEST_F(KillTest, WhateverIsKilledWheneverTheRunGoesOnAndLosesAtMostOneInterval) 
     SCOPED_TRACE(absl::StrCat("kill ", kill, " of process ", victim, " after ", steps, " steps and ",
                               absl::FormatDuration(delay)));
     const uint64_t newest = CheckCheckpoints();
-    EXPECT_GE(newest, before.checkpoint);  // what was called complete is there
+    EXPECT_GE(newest, before.checkpoint);  // a checkpoint that was reported complete exists
     const Known known = LiveAndDie(arguments, victim, steps, delay);
     EXPECT_EQ(known.resumed, newest);
     if (HasFailure()) return;

@@ -1,4 +1,4 @@
-// Runs of real processes that end early, in order or not, and go on from their checkpoints.
+// Runs of real processes that end early, in order or not, and resume from their checkpoints.
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -22,7 +22,7 @@ constexpr int kUsage = 2;
 
 class ResumeTest : public ProcessTestBase {
  protected:
-  // Until it has decided `steps` steps.
+  // Starts a run and waits until it has decided `steps` steps.
   Training StartTraining(const std::vector<std::string>& arguments, uint64_t steps = 3) const {
     Program launcher = Start("arcshard", arguments);
     launcher.AwaitLine("  step ");
@@ -37,24 +37,24 @@ class ResumeTest : public ProcessTestBase {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
-  // Goes on, and expects that to be after `step`; which it has ended after.
-  uint64_t GoOnFrom(uint64_t step, const std::vector<std::string>& more = {}) const {
+  // Resumes the run, expects that it resumes after `step`, and stops it. Returns the step after which it has ended.
+  uint64_t ResumeFrom(uint64_t step, const std::vector<std::string>& more = {}) const {
     Training run = StartTraining(Resume(more));
     const v1::Progress report = AwaitReport(run.watch.get(), [](const v1::Progress&) { return true; });
     EXPECT_EQ(report.resumed_step(), step);
     return Stop(&run);
   }
-  // In order; the step after which it has ended.
+  // Stops the run in order. Returns the step after which it has ended.
   uint64_t Stop(Training* run) const {
     run->launcher.Signal(SIGINT);
     EXPECT_TRUE(run->launcher.AwaitEnd().ok()) << run->launcher.output();
     const uint64_t step = CheckpointSteps(Path("run")).at(0);
     EXPECT_THAT(run->launcher.output(),
                 HasSubstr(absl::StrCat("\nthe newest checkpoint is of step ", step,
-                                       "; it goes on with: arcshard train --resume ", Path("run"), "\n")));
+                                       "; to resume: arcshard train --resume ", Path("run"), "\n")));
     return step;
   }
-  // A run with checkpoints of two steps, the newer first.
+  // Leaves a run with checkpoints of two steps. Returns the steps, the newer first.
   std::vector<uint64_t> TakeTwo() const {
     Training first = StartTraining(SmallRun());
     Stop(&first);
@@ -73,13 +73,13 @@ class ResumeTest : public ProcessTestBase {
   }
 };
 
-TEST_F(ResumeTest, ARunThatWasInterruptedGoesOnWithAnyNumberOfShardsAndWorkers) {
+TEST_F(ResumeTest, ARunThatWasInterruptedResumesWithAnyNumberOfShardsAndWorkers) {
   Training run = StartTraining(SmallRun());
   const uint64_t first = Stop(&run);
   EXPECT_GE(first, 3u);
-  const uint64_t second = GoOnFrom(first, {"--shards", "3", "--workers", "1"});
+  const uint64_t second = ResumeFrom(first, {"--shards", "3", "--workers", "1"});
   EXPECT_GT(second, first);
-  const uint64_t third = GoOnFrom(second, {"--shards", "1", "--workers", "3", "--set", "schedule.epochs=1001"});
+  const uint64_t third = ResumeFrom(second, {"--shards", "1", "--workers", "3", "--set", "schedule.epochs=1001"});
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(third, second, first));
   std::vector<std::string> model;
   for (const auto& entry : std::filesystem::directory_iterator(Path("run/model"))) {
@@ -88,7 +88,7 @@ TEST_F(ResumeTest, ARunThatWasInterruptedGoesOnWithAnyNumberOfShardsAndWorkers) 
   EXPECT_THAT(model, UnorderedElementsAre("backbone.safetensors", "class_centers-0-964.safetensors"));
 }
 
-TEST_F(ResumeTest, ARunThatWasKilledGoesOnFromItsNewestCheckpoint) {
+TEST_F(ResumeTest, ARunThatWasKilledResumesFromItsNewestCheckpoint) {
   Training run = StartTraining(SmallRun({"checkpoint.every_steps=2"}));
   const v1::Progress kept =
       AwaitReport(run.watch.get(), [](const v1::Progress& report) { return report.checkpoint_step() >= 4; });
@@ -97,15 +97,15 @@ TEST_F(ResumeTest, ARunThatWasKilledGoesOnFromItsNewestCheckpoint) {
   for (const Listing::Entry& process : run.listing.processes) AwaitDeath(process.pid);
   const uint64_t newest = CheckpointSteps(Path("run")).at(0);
   EXPECT_GE(newest, kept.checkpoint_step());
-  GoOnFrom(newest);
+  ResumeFrom(newest);
 }
 
-TEST_F(ResumeTest, AProcessThatWasKilledTellsHowToGoOn) {
+TEST_F(ResumeTest, AfterAProcessWasKilledTheUserIsToldHowToResume) {
   Training run = StartTraining(SmallRun({"checkpoint.every_steps=2"}));
   AwaitReport(run.watch.get(), [](const v1::Progress& report) { return report.checkpoint_step() > 0; });
   ASSERT_EQ(kill(run.listing.Find("worker", 1).pid, SIGKILL), 0);
   EXPECT_EQ(run.launcher.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL}));
-  EXPECT_THAT(run.launcher.output(), HasSubstr("; it goes on with: arcshard train --resume " + Path("run") + "\n"));
+  EXPECT_THAT(run.launcher.output(), HasSubstr("; to resume: arcshard train --resume " + Path("run") + "\n"));
 }
 
 TEST_F(ResumeTest, ACheckpointCanBeAskedFor) {
@@ -114,7 +114,7 @@ TEST_F(ResumeTest, ACheckpointCanBeAskedFor) {
   ASSERT_TRUE(taken.ok()) << taken.status();
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(taken->step));
   EXPECT_EQ(taken->folder, CheckpointFolder(Path("run"), {taken->step, 1}));
-  Program status = Start("arcshard", {"status", Path("run")});
+  Program status = Start("arcshard", {"status", Path("run"), "--timeout", "60"});
   EXPECT_TRUE(status.AwaitEnd().ok());
   EXPECT_THAT(status.output(), HasSubstr(absl::StrCat("\nlast checkpoint: step ", taken->step, ", ")));
   Stop(&run);
@@ -134,9 +134,9 @@ TEST_F(ResumeTest, ARunThatIsCompleteSaysSoAndEndsInOrder) {
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(10u, 5u));
 }
 
-TEST_F(ResumeTest, WhatCannotBeGoneOnWithIsExplained) {
+TEST_F(ResumeTest, WhatCannotBeResumedIsExplained) {
   EXPECT_EQ(ErrorOf("arcshard", {"train", "--resume", Path("none")}, kFailed),
-            Path("none") + ": there is no run to go on with: it has no config.yaml");
+            Path("none") + ": there is no run to resume: it has no config.yaml");
   EXPECT_THAT(ErrorOf("arcshard", {"train", "run.yaml", "--resume", Path("none")}, kUsage), HasSubstr("--resume"));
   EXPECT_THAT(ErrorOf("arcshard", {"train", "run.yaml", "--allow-older"}, kUsage), HasSubstr("--resume"));
   Program waiting = Start("arcshard", SmallRun());
@@ -158,7 +158,7 @@ TEST_F(ResumeTest, ANewRunInAFolderWithCheckpointsNeedsARestart) {
   restart.push_back("--restart");
   Training anew = StartTraining(restart);
   Stop(&anew);
-  EXPECT_EQ(CheckpointSteps(Path("run")).size(), 1u);  // its own: of what step is chance, also the one before's
+  EXPECT_EQ(CheckpointSteps(Path("run")).size(), 1u);  // its own, which may be of the same step as the former one
   EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(Path("run"), {step, 1})));
   const auto entries = std::filesystem::directory_iterator(Path("run"));
   const auto aside = [](const auto& entry) {
@@ -168,7 +168,7 @@ TEST_F(ResumeTest, ANewRunInAFolderWithCheckpointsNeedsARestart) {
   EXPECT_EQ(std::count_if(begin(entries), end(entries), aside), 1);
 }
 
-TEST_F(ResumeTest, ARunStartsAnewFromItsOwnWeightsAndGoesOnWithoutThem) {
+TEST_F(ResumeTest, ARunRestartsFromItsOwnWeightsAndResumesWithoutThem) {
   Training run = StartTraining(SmallRun());
   Stop(&run);
   std::filesystem::copy(Path("run/model/backbone.safetensors"), Path("backbone.safetensors"));
@@ -182,7 +182,7 @@ TEST_F(ResumeTest, ARunStartsAnewFromItsOwnWeightsAndGoesOnWithoutThem) {
     if (entry.path().filename().string().starts_with("checkpoints-before-")) std::filesystem::remove_all(entry);
   }
   std::filesystem::remove(Path("backbone.safetensors"));
-  GoOnFrom(step);
+  ResumeFrom(step);
 }
 
 TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeIsTakenOnlyWhereAllowed) {
@@ -203,9 +203,10 @@ TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeIsTakenOnlyWhereAllow
   EXPECT_EQ(refused.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << refused.output();
   EXPECT_THAT(refused.output(),
               AllOf(HasSubstr(damaged + ": is damaged"),
-                    HasSubstr("goes on with: arcshard train --resume " + Path("run") + " --allow-older\n")));
+                    HasSubstr("to resume from the newest checkpoint that is intact: arcshard train --resume " +
+                              Path("run") + " --allow-older\n")));
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(steps[0], steps[1]));
-  GoOnFrom(steps[1], {"--allow-older"});
+  ResumeFrom(steps[1], {"--allow-older"});
 }
 
 }  // namespace

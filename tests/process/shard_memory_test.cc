@@ -1,5 +1,4 @@
-// What a shard holds resident: its weights and moments, and little else; and what `arcshard plan` says of it
-// beforehand.
+// A shard's resident memory is its weights and moments and little else, and `arcshard plan` predicts it.
 #include <csignal>
 #include <fstream>
 
@@ -15,11 +14,11 @@ namespace {
 
 constexpr int64_t kClasses = 200000, kDim = 512;
 constexpr double kMb = 1e6;
-constexpr double kBesidesMb = 250;  // the program, its libraries, buffers of a step
-constexpr double kPlanned = 0.05;   // how far the plan may be from it
-constexpr double kShare = 1.15;     // of weights and moments: 1/norm, kept exponentials, what allocators waste
+constexpr double kBesidesMb = 250;  // MB of the program, its libraries and the buffers of a step
+constexpr double kPlanned = 0.05;   // relative error allowed to the plan
+constexpr double kShare = 1.15;     // times weights and moments: 1/norm, kept exponentials, allocators' waste
 
-// The most that a process has had resident since it began, in MB.
+// The peak of a process's resident memory, in MB.
 double PeakMb(pid_t pid) {
   std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
   for (std::string line; std::getline(status, line);) {
@@ -33,14 +32,14 @@ double PeakMb(pid_t pid) {
 
 class ShardMemoryTest : public ProcessTestBase {
  protected:
-  // Of 200,000 synthetic classes on two shards after three steps; `bytes`: of weights and moments, of a value each.
+  // Trains three steps with 200,000 synthetic classes on two shards. bytes: of one weight and its moments.
   void ExpectLittleBesideWeightsAndMoments(const std::vector<std::string>& overrides, int64_t bytes) {
     std::vector<std::string> all = {"data.train=",        "data.format=synthetic",      "data.image_size=32",
                                     "data.batch_size=64", "head.classes=200000",        "data.micro_batch_size=32",
                                     "cluster.workers=1",  "backbone.embedding_size=512"};
     all.insert(all.end(), overrides.begin(), overrides.end());
     Program run = Start("arcshard", SmallRun(all));
-    run.AwaitLine("step 0/");
+    run.AwaitLine("  step ");
     const Listing listing = Listing::Of(Path("run"));
     auto watch = cli::WatchClient::Start(listing.coordinator);
     ASSERT_TRUE(watch.ok()) << watch.status();
@@ -56,7 +55,7 @@ class ShardMemoryTest : public ProcessTestBase {
       EXPECT_GE(peak_mb, held_mb) << "shard " << shard << ": what is measured is not the head";
       RecordProperty(absl::StrCat("shard_", shard, "_peak_mb"), static_cast<int>(peak_mb));
     }
-    run.Signal(SIGKILL);  // no class centers are written
+    run.Signal(SIGKILL);  // so that no class centers are written
     run.AwaitEnd();
     for (const Listing::Entry& process : listing.processes) AwaitDeath(process.pid);
   }

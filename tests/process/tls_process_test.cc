@@ -24,16 +24,17 @@ class TlsProcessTest : public ProcessTestBase {
     arguments.insert(arguments.end(), {"--tls-ca", files.ca, "--tls-cert", files.certificate, "--tls-key", files.key});
     return arguments;
   }
-  // What stands behind `mark` in the next line that has it, up to the next comma or the end.
+  // Waits for a line with `mark` and returns what follows the mark, up to the next comma or the end of the line.
   static std::string After(Program& program, const std::string& mark) {
     const std::string line = program.AwaitLine(mark);
     const size_t begin = line.find(mark) + mark.size();
     return line.substr(begin, line.find(',', begin) - begin);
   }
   void ExpectHealthy(const std::string& program, const std::string& address) {
-    Program asks = Start(program, program == "arcshard-worker"
-                                      ? Arguments{"healthcheck", "--address", address}
-                                      : With({"healthcheck", "--address", address}, CertifiedRole::kClient));
+    Program asks =
+        Start(program, program == "arcshard-worker"
+                           ? Arguments{"healthcheck", "--address", address, "--timeout", "60s"}
+                           : With({"healthcheck", "--address", address, "--timeout", "60s"}, CertifiedRole::kClient));
     EXPECT_EQ(asks.AwaitEnd(), cli::ProcessExit()) << asks.output();
   }
   Program StartCoordinator() {
@@ -65,14 +66,17 @@ TEST_F(TlsProcessTest, RenewingCertificatesLosesNoStep) {
   ExpectHealthy("arcshard-coordinator", address);
   ExpectHealthy("arcshard-shard", shard_address);
   ExpectHealthy("arcshard-worker", worker_metrics);
-  Program status = Start("arcshard", With({"status", "--coordinator", address}, CertifiedRole::kClient));
+  Program status =
+      Start("arcshard", With({"status", "--coordinator", address, "--timeout", "60"}, CertifiedRole::kClient));
   EXPECT_TRUE(status.AwaitEnd().ok()) << status.output();
   EXPECT_THAT(status.output(), ContainsRegex("\nshard 1 +[0-9]+ "));
 
   Program renew = Start("arcshard", {"certs", "renew", certificates_.folder(), "--days", "7"});
   EXPECT_TRUE(renew.AwaitEnd().ok()) << renew.output();
   const std::string renewed = *ReadFile(certificates_.FilesOf(CertifiedRole::kShard).certificate);
-  while (CertificateShownBy(shard_address, client, CertifiedRole::kShard) != renewed) AwaitSteps(watch->get(), 1);
+  while (!HasFailure() && CertificateShownBy(shard_address, client, CertifiedRole::kShard) != renewed) {
+    AwaitSteps(watch->get(), 1);
+  }
   AwaitSteps(watch->get(), 3);
   ExpectHealthy("arcshard-coordinator", address);
   ExpectHealthy("arcshard-shard", shard_address);
@@ -82,7 +86,7 @@ TEST_F(TlsProcessTest, RenewingCertificatesLosesNoStep) {
   for (Program* member : {&shard_0, &shard_1, &worker_0, &worker_1}) {
     EXPECT_TRUE(member->AwaitEnd().ok()) << member->output();
   }
-  (*watch)->AwaitEnd(absl::Seconds(10));
+  AwaitEndOfReports(watch->get());
   const std::vector<v1::Progress> reports = (*watch)->Take();
   ASSERT_FALSE(reports.empty());
   EXPECT_EQ(reports.back().phase(), v1::Progress::PHASE_FINISHED);
@@ -93,7 +97,7 @@ TEST_F(TlsProcessTest, AHealthcheckSaysWhatIsWrong) {
   Program coordinator = StartCoordinator();
   const std::string address = After(coordinator, "listening on ");
   EXPECT_THAT(ErrorOf("arcshard-shard",
-                      With({"healthcheck", "--address", address, "--timeout", "2s"}, CertifiedRole::kShard), 1),
+                      With({"healthcheck", "--address", address, "--timeout", "5s"}, CertifiedRole::kShard), 1),
               HasSubstr("its certificate is a coordinator's, expected a shard's"));
   EXPECT_THAT(ErrorOf("arcshard-coordinator", {"healthcheck", "--address", address, "--timeout", "2s"}, 1),
               HasSubstr("does not answer"));
@@ -131,8 +135,8 @@ TEST_F(TlsProcessTest, ProgramsRefuseWhatIsUnsafeOrIncomplete) {
 TEST_F(TlsProcessTest, AWorkerWithoutTlsLearnsWhyNobodyAnswers) {
   Program coordinator = StartCoordinator();
   const std::string address = After(coordinator, "listening on ");
-  EXPECT_THAT(ErrorOf("arcshard-worker", {"--coordinator", address, "--connect-timeout", "1s"}, 1),
-              HasSubstr(absl::StrCat("waited 1s for the coordinator at ", address, ", which does not answer (")));
+  EXPECT_THAT(ErrorOf("arcshard-worker", {"--coordinator", address, "--connect-timeout", "5s"}, 1),
+              HasSubstr(absl::StrCat("waited 5s for the coordinator at ", address, ", which does not answer (")));
   coordinator.AwaitLine("TLS: a handshake failed: ");
   coordinator.Signal(SIGTERM);
   EXPECT_TRUE(coordinator.AwaitEnd().ok());

@@ -1,5 +1,5 @@
-// What a user gets wrong at the command line or in the configuration: each time one sentence that names it, an exit
-// status that is not 0, and nothing left behind.
+// Mistakes on the command line and in the configuration: each is reported in one sentence that names it, with an exit
+// status other than 0, and no file is left behind.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -26,7 +26,7 @@ constexpr int kUsage = 2;
 
 class WrongInputTest : public ProcessTestBase {
  protected:
-  // Of `arcshard train` with `yaml` as run.yaml.
+  // The error of `arcshard train` with `yaml` as run.yaml.
   std::string ErrorOfConfig(const std::string& yaml, const std::vector<std::string>& more = {}) {
     Write("run.yaml", yaml);
     std::vector<std::string> arguments = {"train", Path("run.yaml"), "--set", absl::StrCat("run.folder=", Path("run"))};
@@ -84,7 +84,7 @@ TEST_F(WrongInputTest, TheCoordinatorRefusesAWrongKeyItself) {
 }
 
 TEST_F(WrongInputTest, AWrongCommandOrOptionIsExplained) {
-  EXPECT_EQ(ErrorOf("arcshard", {"trian", "run.yaml"}, kUsage), "'trian' is no command; did you mean train?");
+  EXPECT_EQ(ErrorOf("arcshard", {"trian", "run.yaml"}, kUsage), "'trian' is not a command; did you mean train?");
   EXPECT_THAT(ErrorOf("arcshard", {}, kUsage), HasSubstr("arcshard --help"));
   EXPECT_THAT(ErrorOf("arcshard", {"train", "run.yaml", "--shard", "2"}, kUsage),
               AllOf(HasSubstr("--shard"), HasSubstr("arcshard train --help")));
@@ -92,10 +92,10 @@ TEST_F(WrongInputTest, AWrongCommandOrOptionIsExplained) {
   EXPECT_THAT(ErrorOf("arcshard", {"train"}, kUsage), HasSubstr("or --resume with a run's folder"));
 }
 
-TEST_F(WrongInputTest, WhatDataIsToldWronglyIsExplained) {
-  EXPECT_EQ(ErrorOf("arcshard", {"data", "pakc", "a", "b"}, kUsage), "'pakc' is no command; did you mean pack?");
+TEST_F(WrongInputTest, WrongArgumentsOfDataAreExplained) {
+  EXPECT_EQ(ErrorOf("arcshard", {"data", "pakc", "a", "b"}, kUsage), "'pakc' is not a command; did you mean pack?");
   EXPECT_THAT(ErrorOf("arcshard", {"data", "pack", "a"}, kUsage),
-              AllOf(HasSubstr("out is required"), HasSubstr("(arcshard data pack --help tells more)")));
+              AllOf(HasSubstr("out is required"), HasSubstr("(see arcshard data pack --help)")));
   EXPECT_THAT(ErrorOf("arcshard", {"data", "pack", Path("none"), Path("out")}, kFailed), HasSubstr(Path("none")));
   EXPECT_THAT(Files(folder()), ElementsAre());
 
@@ -149,7 +149,7 @@ TEST_F(WrongInputTest, EmbedNamesWhatIsMissingOrNoImages) {
                    kFailed);
   };
   EXPECT_THAT(ErrorOf("arcshard", {"embed", Path("none"), Path("in"), Path("out")}, kFailed), HasSubstr(Path("none")));
-  EXPECT_THAT(error(Path("in")), HasSubstr("iresnet18_small"));  // recorded for a test: it says no architecture
+  EXPECT_THAT(error(Path("in")), HasSubstr("iresnet18_small"));  // recorded for a test, without its architecture
   EXPECT_THAT(ErrorOf("arcshard", {"embed", Path("none")}, kUsage), HasSubstr("arcshard embed --help"));
 }
 

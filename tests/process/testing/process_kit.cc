@@ -161,11 +161,17 @@ const Listing::Entry& Listing::Find(const std::string& role, uint32_t index) con
 void AwaitDeath(pid_t pid) {
   const FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!process.valid()) {
-    EXPECT_EQ(errno, ESRCH);  // it has been waited for already
+    EXPECT_EQ(errno, ESRCH);  // it has ended, and its parent has waited for it
     return;
   }
   pollfd ended = {process.get(), POLLIN, 0};
-  poll(&ended, 1, -1);
+  EXPECT_EQ(poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(kPatience))), 1)
+      << "process " << pid << " still runs";
+}
+
+void AwaitEndOfReports(cli::WatchClient* watch) {
+  watch->AwaitEnd(kPatience);
+  EXPECT_TRUE(watch->ended()) << "the coordinator still sends reports";
 }
 
 std::string ScrapeCoordinator(const Listing& run) {
@@ -189,6 +195,15 @@ std::string ScrapeCoordinator(const Listing& run) {
 void AwaitReadable(int fd) {
   pollfd readable = {fd, POLLIN, 0};
   poll(&readable, 1, -1);
+}
+
+std::vector<v1::Progress> AwaitReports(cli::WatchClient* watch) {
+  while (true) {
+    std::vector<v1::Progress> reports = watch->Take();
+    if (!reports.empty()) return reports;
+    if (watch->ended()) return watch->Take();  // those that have come before the end
+    AwaitReadable(watch->fd());
+  }
 }
 
 std::vector<uint64_t> CheckpointSteps(const std::string& run_folder) {

@@ -8,30 +8,34 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "cli/train/process.h"
 #include "cli/train/watch_client.h"
 #include "common/io/file.h"
 #include "gtest/gtest.h"
 
-// arcshard's programs as real processes, each test in a folder of its own. Nothing here sleeps: what a process prints,
-// its end and the coordinator's Watch are waited for.
+// arcshard's programs as real processes, each test in a folder of its own. Nothing here sleeps: tests wait for what a
+// process prints, for its end, and for the reports of the coordinator's Watch.
 namespace arcshard {
 
-// A program whose output (stdout and stderr) can be read as it comes.
+// How long a test waits for what follows at once: far more than a busy machine needs, less than ctest gives a test.
+inline constexpr absl::Duration kPatience = absl::Seconds(60);
+
+// A program whose output (stdout and stderr) can be read while it runs.
 class Program {
  public:
-  // program: "arcshard-shard". `folder`: where its pipe is made.
+  // program: "arcshard-shard". folder: for its output pipe.
   Program(const std::string& program, const std::vector<std::string>& arguments, const std::string& folder,
           int inherit_fd = -1);
 
   pid_t pid() const { return process_->pid(); }
   void Signal(int signal) { process_->Signal(signal); }
 
-  // Waits for a line that contains `text` and returns it. Fails the test if the output ends before.
+  // Waits for a line that contains `text` and returns it. Fails the test if the output ends before that.
   std::string AwaitLine(const std::string& text);
-  // Waits for its end.
+  // Waits until the program has ended.
   cli::ProcessExit AwaitEnd();
-  // All that it has printed; complete after AwaitEnd.
+  // Everything that it has printed; complete after AwaitEnd.
   const std::string& output() const { return output_; }
 
  private:
@@ -42,7 +46,7 @@ class Program {
   FileDescriptor from_;
   std::unique_ptr<cli::Process> process_;
   std::string output_;
-  size_t taken_ = 0;  // of output_, as lines
+  size_t taken_ = 0;  // bytes of output_ that ReadLine has returned
 };
 
 class ProcessTestBase : public ::testing::Test {
@@ -61,17 +65,18 @@ class ProcessTestBase : public ::testing::Test {
   // Expects the program to end with `status` after one line that reports an error, and returns the error.
   std::string ErrorOf(const std::string& program, const std::vector<std::string>& arguments, int status) const;
 
-  // A run.yaml of a small network on Omniglot that trains for an hour, two shards and two workers unless `overrides`
-  // say otherwise. What it leaves behind goes to run/.
+  // Writes a run.yaml with a small network on Omniglot that trains for an hour in the folder run/, with two shards and
+  // two workers. Returns the arguments of arcshard that train it with `overrides`.
   std::vector<std::string> SmallRun(const std::vector<std::string>& overrides = {}) const;
 
  private:
   std::string folder_;
 };
 
+// Waits until `fd` is readable.
 void AwaitReadable(int fd);
 
-// A TCP socket that listens on a free port of 127.0.0.1, or that merely found one.
+// A TCP socket that listens on a free port of 127.0.0.1 until Close.
 class LocalPort {
  public:
   LocalPort();
@@ -83,10 +88,10 @@ class LocalPort {
   int port_ = 0;
 };
 
-// Whether somebody listens on host:port.
+// Whether a process listens on host:port.
 bool Answers(const std::string& address);
 
-// processes.json of a run.
+// The contents of a run's processes.json.
 struct Listing {
   struct Entry {
     std::string role;
@@ -101,43 +106,48 @@ struct Listing {
   std::vector<Entry> processes;
 };
 
-// A run of arcshard train that has begun.
+// A run of arcshard train that is training.
 struct Training {
   Program launcher;
   Listing listing;
   std::unique_ptr<cli::WatchClient> watch;
 };
 
-// Takes reports until one of them is `wanted`, and returns that. Fails the test, with the last report that came, when
-// the run ends before, or its coordinator has gone: a process that crashes fails the test at once.
+// Waits for reports and returns them. Empty: there will be no more, since the run or its coordinator has ended.
+std::vector<v1::Progress> AwaitReports(cli::WatchClient* watch);
+
+// Takes reports until `wanted` accepts one, and returns it. Fails the test, and returns the last report, if the run or
+// its coordinator ends before that: a process that crashes fails the test at once.
 template <typename Wanted>
 v1::Progress AwaitReport(cli::WatchClient* watch, const Wanted& wanted) {
   v1::Progress last;
   while (true) {
-    const std::vector<v1::Progress> reports = watch->Take();
+    const std::vector<v1::Progress> reports = AwaitReports(watch);
     for (const v1::Progress& report : reports) {
       if (wanted(report)) return report;
       last = report;
     }
-    if (!reports.empty()) continue;
-    if (watch->ended()) {
+    if (reports.empty()) {
       ADD_FAILURE() << "the run has ended after step " << last.step() << ": " << last.waiting_for();
       return last;
     }
-    AwaitReadable(watch->fd());
   }
 }
 
-// Waits until a process, which need not be a child, has ended.
+// Waits until the reports have ended, as they do when the coordinator ends. Fails the test if they do not.
+void AwaitEndOfReports(cli::WatchClient* watch);
+
+// Waits until a process, which need not be a child, has ended. Fails the test if it does not.
 void AwaitDeath(pid_t pid);
 
-// Of which steps there is a complete checkpoint, newest first.
+// The steps of the complete checkpoints, newest first.
 std::vector<uint64_t> CheckpointSteps(const std::string& run_folder);
 
-// What the coordinator of a run answers to GET /metrics, head and body.
+// The coordinator's answer to GET /metrics, head and body.
 std::string ScrapeCoordinator(const Listing& run);
 
-// Waits until the run has decided `steps` more steps than when it was asked first. Fails the test when it ends before.
+// Waits until the run has decided `steps` steps more than at the first report taken here. Fails the test if the run
+// ends before that.
 void AwaitSteps(cli::WatchClient* watch, uint64_t steps);
 
 }  // namespace arcshard
