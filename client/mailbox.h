@@ -2,28 +2,37 @@
 
 #include <deque>
 #include <functional>
-#include <string>
+#include <optional>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "client/participant.h"
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 
 namespace arcshard::client {
 
-// What the coordinator says to this worker, queued for the training loop. Thread-safe.
+// Queues the coordinator's messages for a worker's training loop. Thread-safe.
 class Mailbox final : public ParticipantEvents {
  public:
-  using Event = std::variant<Welcome, ViewAnnouncement, Decision, Next>;
+  // The stream has ended, with the status of ParticipantEvents::OnClosed.
+  struct Closed {
+    absl::Status status;
+  };
+  using Event = std::variant<Welcome, ViewAnnouncement, Decision, Next, Closed>;
 
-  // Called once, by a gRPC thread, when the coordinator's stream ends: lets go whatever waits for peers.
+  // `clock` outlives the mailbox.
+  explicit Mailbox(const Clock* clock) : clock_(clock) {}
+
+  // Calls `callback` once when the coordinator's stream ends, on a gRPC thread and with no lock held; at once if the
+  // stream has ended already. This is how the training loop is woken while it waits for a shard or another worker.
   void OnClose(std::function<void(const absl::Status&)> callback);
 
-  // Waits for the next event. When the stream has ended: its status; Cancelled if it ended in order.
-  absl::StatusOr<Event> Await();
-  // Waits at most `timeout` for the stream's end. OK: it is still open.
-  absl::Status AwaitClosed(absl::Duration timeout);
+  // Waits for the next event; nullopt: none had arrived by `deadline`. The last event is Closed, which is then returned
+  // every time. An end with an error overtakes the messages before it, which cannot be acted on any more.
+  std::optional<Event> Await(absl::Time deadline = absl::InfiniteFuture());
 
   absl::Status OnWelcome(const Welcome& welcome) override { return Push(welcome); }
   absl::Status OnView(const ViewAnnouncement& view) override { return Push(view); }
@@ -34,12 +43,12 @@ class Mailbox final : public ParticipantEvents {
  private:
   absl::Status Push(Event event);
 
+  const Clock* const clock_;
   Mutex mutex_;
   CondVar changed_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
-  std::function<void(const absl::Status&)> on_close_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> closed_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::function<void(const absl::Status&)>> on_close_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace arcshard::client

@@ -2,13 +2,13 @@
 
 #include <unistd.h>
 
+#include <cassert>
 #include <functional>
 #include <thread>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
@@ -21,7 +21,7 @@
 namespace arcshard::client {
 namespace {
 
-// What the stream's handler tells the thread that sends heartbeats.
+// Shared by the stream's handler and the thread that sends heartbeats.
 struct Shared {
   explicit Shared(absl::Duration interval) : heartbeat_interval(interval) {}
 
@@ -45,7 +45,7 @@ class EventHandler final : public StreamHandler<v1::CoordinatorMessage> {
 
   absl::Status OnMessage(const v1::CoordinatorMessage& message) override {
     received_.Count(message);
-    ASSIGN_OR_RETURN(const CoordinatorMessage said, FromProto(message));
+    ASSIGN_OR_RETURN(const CoordinatorMessage received, FromProto(message));
     return std::visit(Overloaded{[this](const Welcome& welcome) {
                                    if (welcome.heartbeat_interval > absl::ZeroDuration())
                                      Adopt(welcome.heartbeat_interval);
@@ -54,7 +54,7 @@ class EventHandler final : public StreamHandler<v1::CoordinatorMessage> {
                                  [this](const ViewAnnouncement& view) { return events_->OnView(view); },
                                  [this](const Decision& decision) { return events_->OnDecision(decision); },
                                  [this](const Proceed& proceed) { return events_->OnProceed(proceed.next); }},
-                      said);
+                      received);
   }
 
   void OnClosed(const absl::Status& status) override {
@@ -83,6 +83,7 @@ class GrpcParticipant final : public Participant {
   GrpcParticipant(const ParticipantOptions& options, const std::shared_ptr<grpc::Channel>& channel,
                   ParticipantEvents* events)
       : shared_(options.heartbeat_interval),
+        clock_(options.clock),
         stats_(options.stats),
         sent_(options.metrics, kSent),
         stub_(v1::Coordinator::NewStub(channel)) {
@@ -90,7 +91,7 @@ class GrpcParticipant final : public Participant {
         std::make_unique<EventHandler>(options, events, &shared_),
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Attend(context, reactor); });
     Send(options.registration);
-    heartbeat_ = std::thread([this] { BeatUntilClosed(); });
+    heartbeat_ = std::thread([this, registered = clock_->Now()] { BeatUntilClosed(registered); });
   }
 
   ~GrpcParticipant() override {
@@ -109,28 +110,29 @@ class GrpcParticipant final : public Participant {
   }
 
  private:
-  void BeatUntilClosed() {
-    absl::Time last = absl::Now();
+  // `last`: when the coordinator was last sent a message.
+  void BeatUntilClosed(absl::Time last) {
     while (AwaitBeat(last)) {
+      last = clock_->Now();
       HeartbeatReport beat;
       if (stats_) beat.stats = stats_();
       Send(beat);
-      last = absl::Now();
     }
   }
 
-  // Waits until a heartbeat is due after the one at `last`; false: the stream has ended.
+  // Waits until the heartbeat after the one at `last` is due; false: the stream has ended.
   bool AwaitBeat(absl::Time last) {
     MutexLock lock(&shared_.mutex);
     while (!shared_.closed) {
-      const absl::Duration left = last + shared_.heartbeat_interval - absl::Now();
-      if (left <= absl::ZeroDuration()) return true;
-      shared_.changed.WaitFor(&shared_.mutex, left);
+      const absl::Time due = last + shared_.heartbeat_interval;
+      if (clock_->Now() >= due) return true;
+      clock_->WaitUntil(due, &shared_.mutex, &shared_.changed);
     }
     return false;
   }
 
   Shared shared_;
+  const Clock* const clock_;
   const std::function<ParticipantStats()> stats_;
   Traffic sent_;
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
@@ -142,6 +144,7 @@ class GrpcParticipant final : public Participant {
 
 absl::StatusOr<std::unique_ptr<Participant>> Participant::Attend(ParticipantOptions options,
                                                                  ParticipantEvents* events) {
+  assert(options.clock != nullptr && events != nullptr);
   options.registration.host = HostName();
   options.registration.pid = getpid();
   const std::shared_ptr<grpc::Channel> channel =

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/metrics/metric_list.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
@@ -16,8 +17,8 @@
 // A shard's or worker's side of Coordinator.Attend.
 namespace arcshard::client {
 
-// What the coordinator says. Called by gRPC threads, one at a time and in order; must not block. A status that is not
-// OK ends the participant's stream; it is then what OnClosed gets.
+// Receives the coordinator's messages. Called by gRPC threads, one call at a time and in order; must not block. A
+// status that is not OK ends the participant's stream, and OnClosed gets it.
 class ParticipantEvents {
  public:
   virtual ~ParticipantEvents() = default;
@@ -25,34 +26,37 @@ class ParticipantEvents {
   virtual absl::Status OnView(const ViewAnnouncement& view) = 0;
   virtual absl::Status OnDecision(const Decision& decision) = 0;
   virtual absl::Status OnProceed(const Next& next) = 0;
-  // Last, exactly once. OK: the run ended in order. Aborted: the run cannot go on, the message says why. Unavailable:
-  // the coordinator is gone.
+  // The last call, made exactly once. OK: the run ended in order. Aborted: the run cannot continue, the message says
+  // why. Unavailable: the connection to the coordinator is lost.
   virtual void OnClosed(const absl::Status& status) = 0;
 };
 
 struct ParticipantOptions {
-  std::string coordinator;    // host:port
-  Security security;          // of the way there
-  Registration registration;  // without host and pid, which Attend fills in
+  std::string coordinator;       // host:port
+  Security security;             // of the connection to it
+  Registration registration;     // Attend fills in host and pid
+  const Clock* clock = nullptr;  // times the heartbeats; outlives the participant
   absl::Duration connect_timeout = absl::Seconds(60);
-  absl::Duration heartbeat_interval = absl::Seconds(1);  // until the coordinator's Welcome says another
-  // What each heartbeat says of this process. Called by a thread of the participant's; must not block; null: nothing.
+  absl::Duration heartbeat_interval = absl::Seconds(1);  // until the coordinator's Welcome sets another
+  // Returns the statistics that a heartbeat carries. Called by the participant's own thread; must not block; null:
+  // none.
   std::function<ParticipantStats()> stats = nullptr;
-  ProcessMetrics* metrics = nullptr;  // counts messages and bytes; outlives the participant; null: nobody counts
+  ProcessMetrics* metrics = nullptr;  // counts messages and bytes; outlives the participant; null: no counting
 };
 
-// Thread-safe. Free of protobuf, so that whoever knows LibTorch may know it too.
+// A process's membership in a run: its stream to the coordinator, with heartbeats. Thread-safe. Its header includes no
+// protobuf, so that code that includes LibTorch can use it.
 class Participant {
  public:
-  // Waits for the coordinator to answer, then registers. `events` must outlive the participant and its OnClosed.
+  // Waits for the coordinator to answer, then registers. `events` must outlive the participant. Requires a clock.
   // Unavailable: the coordinator did not answer within connect_timeout; the message names its address.
   static absl::StatusOr<std::unique_ptr<Participant>> Attend(ParticipantOptions options, ParticipantEvents* events);
 
   // Cancels the stream if it is still open, and waits for OnClosed.
   virtual ~Participant() = default;
 
-  // A message after the first, in the order of coordinator.proto. Heartbeats are sent by themselves. Never blocks;
-  // dropped when the stream has ended.
+  // Sends a message after the registration, in the order that coordinator.proto demands. Heartbeats are sent without
+  // the caller. Never blocks; a message is dropped once the stream has ended.
   virtual void Send(const ParticipantMessage& message) = 0;
 };
 

@@ -2,10 +2,12 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
 #include "arcshard/v1/coordinator.grpc.pb.h"
+#include "common/base/testing/fake_clock.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/server_stream.h"
@@ -19,10 +21,12 @@ using ::testing::ElementsAre;
 
 using Sender = std::shared_ptr<StreamSender<v1::CoordinatorMessage>>;
 
-// A coordinator that says everything a coordinator can say, a message for each that it hears.
+// A coordinator that sends each of its messages once, as the answer to one of the participant's. Heartbeats that carry
+// statistics are answered with Proceed.
 class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
  public:
-  explicit ScriptedHandler(Sender sender) : sender_(std::move(sender)) {}
+  ScriptedHandler(double heartbeat_interval_seconds, Sender sender)
+      : heartbeat_interval_seconds_(heartbeat_interval_seconds), sender_(std::move(sender)) {}
 
   absl::Status OnMessage(const v1::ParticipantMessage& message) override {
     v1::CoordinatorMessage answer;
@@ -30,7 +34,7 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
       case v1::ParticipantMessage::kRegister:
         answer.mutable_welcome()->set_id(3);
         answer.mutable_welcome()->set_config_yaml("run:\n  seed: 5\n");
-        answer.mutable_welcome()->set_heartbeat_interval_seconds(0.001);
+        answer.mutable_welcome()->set_heartbeat_interval_seconds(heartbeat_interval_seconds_);
         break;
       case v1::ParticipantMessage::kDataset:
         *answer.mutable_view() = ToProto(ViewAnnouncement{{1, 1}, 10, {{0, "a:1", {0, 10}}}, {{0, "b:2"}}, {}, 0});
@@ -42,7 +46,7 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
         *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kStop, {}});
         break;
       case v1::ParticipantMessage::kHeartbeat:
-        if (message.heartbeat().stats().resident_bytes() != 7 || ++heartbeats_ != 2) return absl::OkStatus();
+        if (message.heartbeat().stats().resident_bytes() != 7) return absl::OkStatus();
         *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kEvaluate, {}});
         break;
       case v1::ParticipantMessage::kFailure:
@@ -59,17 +63,20 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
   void OnClosed(const absl::Status&) override {}
 
  private:
+  const double heartbeat_interval_seconds_;
   const Sender sender_;
-  int heartbeats_ = 0;
 };
 
 class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
  public:
   grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Attend(
       grpc::CallbackServerContext*) override {
-    return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
-        [](Sender sender) { return std::make_unique<ScriptedHandler>(std::move(sender)); });
+    return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start([this](Sender sender) {
+      return std::make_unique<ScriptedHandler>(heartbeat_interval_seconds, std::move(sender));
+    });
   }
+
+  std::atomic<double> heartbeat_interval_seconds = 0.001;  // that the Welcome sets
 };
 
 class Recorder final : public ParticipantEvents {
@@ -80,7 +87,7 @@ class Recorder final : public ParticipantEvents {
   absl::Status OnView(const ViewAnnouncement& view) override { return Note(ToString(view.view)); }
   absl::Status OnDecision(const Decision& decision) override { return Note(absl::StrCat("decision ", decision.step)); }
   absl::Status OnProceed(const Next& next) override {
-    return Note(next.action == NextAction::kStop ? "stop" : "go on");
+    return Note(next.action == NextAction::kStop ? "stop" : "evaluate");
   }
   void OnClosed(const absl::Status& status) override { Note(status.ToString()).IgnoreError(); }
 
@@ -106,14 +113,20 @@ class ParticipantTest : public ::testing::Test {
  protected:
   void SetUp() override {
     server_ = *RpcServer::Start("127.0.0.1:0", {&service_});
-    ParticipantOptions options;
-    options.coordinator = server_->address();
-    options.registration.role = Role::kWorker;
-    auto participant = Participant::Attend(options, &recorder_);
+    auto participant = Participant::Attend(Options(), &recorder_);
     ASSERT_TRUE(participant.ok()) << participant.status();
     participant_ = *std::move(participant);
   }
 
+  ParticipantOptions Options() {
+    ParticipantOptions options;
+    options.coordinator = server_->address();
+    options.registration.role = Role::kWorker;
+    options.clock = &clock_;
+    return options;
+  }
+
+  const SystemClock clock_;
   ScriptedCoordinator service_;
   std::unique_ptr<RpcServer> server_;
   Recorder recorder_;
@@ -143,19 +156,45 @@ TEST_F(ParticipantTest, AVanishedCoordinatorIsNamed) {
 
 TEST_F(ParticipantTest, HeartbeatsComeAtTheCoordinatorsIntervalWithWhatTheProcessSaysOfItself) {
   Recorder recorder;
-  ParticipantOptions options;
-  options.coordinator = server_->address();
-  options.registration.role = Role::kWorker;
+  ParticipantOptions options = Options();
   options.heartbeat_interval = absl::Hours(1);  // until the Welcome
   options.stats = [] { return ParticipantStats{.resident_bytes = 7}; };
   const auto participant = Participant::Attend(options, &recorder);
   ASSERT_TRUE(participant.ok()) << participant.status();
-  EXPECT_EQ(recorder.Await(2).back(), "go on");
+  EXPECT_EQ(recorder.Await(3).back(), "evaluate");
+}
+
+TEST_F(ParticipantTest, AHeartbeatIsDueAnIntervalAfterTheLastOneByTheClock) {
+  service_.heartbeat_interval_seconds = 3600;
+  FakeClock clock;
+  std::atomic<int> heartbeats = 0;
+  Recorder recorder;
+  ParticipantOptions options = Options();
+  options.clock = &clock;
+  options.stats = [&heartbeats] {
+    ++heartbeats;
+    return ParticipantStats{.resident_bytes = 7};
+  };
+  const auto participant = Participant::Attend(options, &recorder);
+  ASSERT_TRUE(participant.ok()) << participant.status();
+  EXPECT_EQ(recorder.Await(1).size(), 1u);
+  clock.Advance(absl::Minutes(59));
+  EXPECT_EQ(heartbeats, 0);
+  clock.Advance(absl::Minutes(1));
+  EXPECT_EQ(recorder.Await(2).back(), "evaluate");
+  EXPECT_EQ(heartbeats, 1);
+  clock.Advance(absl::Minutes(59));
+  EXPECT_EQ(heartbeats, 1);
+  clock.Advance(absl::Minutes(1));
+  EXPECT_EQ(recorder.Await(3).back(), "evaluate");
+  EXPECT_EQ(heartbeats, 2);
 }
 
 TEST(ParticipantConnectTest, ACoordinatorThatDoesNotAnswerIsNamed) {
+  const SystemClock clock;
   ParticipantOptions options;
   options.coordinator = "127.0.0.1:1";
+  options.clock = &clock;
   options.connect_timeout = absl::Milliseconds(50);
   Recorder recorder;
   EXPECT_THAT(std::string(Participant::Attend(options, &recorder).status().message()),

@@ -67,6 +67,7 @@ absl::StatusOr<client::ParticipantOptions> ShardProcess::Listen() {
                        ", waiting for the coordinator at ", options_.coordinator));
   attend.coordinator = options_.coordinator;
   attend.security = options_.security;
+  attend.clock = clock_;
   attend.connect_timeout = options_.connect_timeout;
   attend.metrics = metrics_;
   attend.registration.role = Role::kShard;

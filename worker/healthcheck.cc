@@ -28,7 +28,7 @@ struct FreeAddresses {
   void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
 };
 
-// The first line of what is answered to GET /metrics. Connecting and reading wait at most `timeout` each.
+// Sends GET /metrics and returns the first line of the answer. Connecting and reading take at most `timeout` each.
 absl::StatusOr<std::string> AnswerOf(const std::string& address, absl::Duration timeout) {
   ASSIGN_OR_RETURN(const std::string host, HostOf(address));
   addrinfo hints = {};
@@ -42,7 +42,7 @@ absl::StatusOr<std::string> AnswerOf(const std::string& address, absl::Duration 
   const FileDescriptor socket(::socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval limit = absl::ToTimeval(timeout);
   setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));  // of connect too
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));  // limits connect too
   if (connect(socket.get(), addresses->ai_addr, addresses->ai_addrlen) != 0) {
     return ErrnoStatus(errno, address, "cannot connect");
   }
@@ -61,17 +61,18 @@ absl::Status Check(const std::string& address, absl::Duration timeout) {
   const absl::StatusOr<std::string> answer = AnswerOf(address, timeout);
   if (!answer.ok()) return Annotate(answer.status(), absl::StrCat("no worker answers at ", address));
   if (absl::StartsWith(*answer, "HTTP/1") && absl::StrContains(*answer, " 200 ")) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("what answers at ", address, " is no worker: '", *answer, "'"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the server at ", address, " is not a worker: it answered '", *answer, "'"));
 }
 
 }  // namespace
 
 std::optional<int> HealthcheckCommand(int argc, char** argv) {
   if (argc < 2 || absl::string_view(argv[1]) != "healthcheck") return std::nullopt;
-  CLI::App app("Exits with 0 if the worker that runs on this machine answers on its metrics port; else with 1.");
+  CLI::App app("Exits with 0 if the worker on this machine answers on its metrics port, otherwise with 1.");
   std::string address = "127.0.0.1:9400";
   std::string timeout_text = "5s";
-  app.add_option("--address", address, "host:port of its --metrics-listen")
+  app.add_option("--address", address, "host:port of the worker's --metrics-listen")
       ->envname("ARCSHARD_HEALTH_ADDRESS")
       ->capture_default_str();
   app.add_option("--timeout", timeout_text, "how long to wait for an answer")->capture_default_str();

@@ -19,6 +19,7 @@
 #include "worker/data/open_dataset.h"
 #include "worker/training/checkpoint_writer.h"
 #include "worker/training/run_backbone.h"
+#include "worker/training/trainer_setup.h"
 #include "worker/training/worker_state.h"
 
 namespace arcshard {
@@ -28,10 +29,6 @@ using worker::AllReduce;
 using worker::AllReduceOptions;
 using worker::Dataset;
 using worker::DatasetOptionsOf;
-using worker::HeadClient;
-using worker::Loader;
-using worker::LoaderOptionsOf;
-using worker::MarginLoss;
 using worker::NamedTensor;
 using worker::OpenDataset;
 using worker::Rendezvous;
@@ -148,7 +145,7 @@ class RealTrainingCluster final : public TrainingCluster {
     return {shards_->view().view, step, outcome, lr, {NextAction::kStep, plan_->PlanOf(step + 1), checkpoint}};
   }
 
-  // One thread for each worker; the first error.
+  // Runs `work` for each worker on a thread of its own. Returns the first error.
   absl::Status OnAllWorkers(const std::function<absl::Status(size_t)>& work) {
     std::vector<absl::Status> results(workers_.size());
     std::vector<std::thread> threads;
@@ -161,22 +158,22 @@ class RealTrainingCluster final : public TrainingCluster {
   absl::Status StartWorker(size_t w) {
     const RunConfig& config = options_.config;
     TestWorker& worker = workers_[w];
-    Trainer::Parts parts{.clock = &clock_, .phases = &phases_};
+    std::unique_ptr<worker::Backbone> backbone;
     if (options_.backbone) {
-      ASSIGN_OR_RETURN(parts.backbone, options_.backbone(worker::BackboneOptionsOf(config, dataset_->classes()), w));
+      ASSIGN_OR_RETURN(backbone, options_.backbone(worker::BackboneOptionsOf(config, dataset_->classes()), w));
     } else {
-      ASSIGN_OR_RETURN(parts.backbone, worker::MakeBackbone(config, dataset_->classes()));
+      ASSIGN_OR_RETURN(backbone, worker::MakeBackbone(config, dataset_->classes()));
     }
-    if (head::TestDevice() == head::Device::kCuda) worker::MoveTo(at::kCUDA, parts.backbone.get());
-    ASSIGN_OR_RETURN(parts.loss,
-                     MarginLoss::Create(config.loss, config.head.scale, config.run.seed, dataset_->classes()));
-    ASSIGN_OR_RETURN(parts.loader, Loader::Create(LoaderOptionsOf(config), dataset_.get()));
-    parts.plan = plan_;
+    if (head::TestDevice() == head::Device::kCuda) worker::MoveTo(at::kCUDA, backbone.get());
+    worker::TrainerSetup setup{.config = &config,
+                               .dataset = dataset_.get(),
+                               .num_classes = dataset_->classes(),
+                               .clock = &clock_,
+                               .phases = &phases_};
     if (config.data.log_samples) {
-      parts.samples =
-          std::make_unique<worker::SampleLog>(absl::StrCat(config.run.folder, "/samples-worker-", w, ".jsonl"));
+      setup.sample_log = absl::StrCat(config.run.folder, "/samples-worker-", w, ".jsonl");
     }
-    ASSIGN_OR_RETURN(worker.trainer, Trainer::Create(config, std::move(parts)));
+    ASSIGN_OR_RETURN(worker.trainer, worker::MakeTrainer(setup, std::move(backbone)));
     if (checkpoint_.has_value()) RETURN_IF_ERROR(RestoreWorker(*checkpoint_, worker.trainer->state()));
     ASSIGN_OR_RETURN(worker.head, shards_->Connect(static_cast<uint32_t>(w)));
     AllReduceOptions group;
@@ -199,11 +196,11 @@ class RealTrainingCluster final : public TrainingCluster {
   std::optional<SamplePlan> plan_;
   std::unique_ptr<ShardCluster> shards_;
   std::unique_ptr<Rendezvous> rendezvous_;
-  std::vector<TestWorker> workers_;  // their links go before the shards
+  std::vector<TestWorker> workers_;  // destroyed before the shards, to which they have links
   std::optional<OpenCheckpoint> checkpoint_;
   uint64_t decided_ = 0;
   CheckpointId asked_;        // the checkpoint that was asked for last
-  CheckpointReport written_;  // of the worker's part of it
+  CheckpointReport written_;  // about the worker's part of it
   worker::CheckpointWriter writer_{{.files = RealFileSystem(),
                                     .clock = &clock_,
                                     .metrics = &metrics_,

@@ -1,0 +1,74 @@
+#include "client/abortable_slot.h"
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// Held by the slot: records each abort, and checks that it is not used after its destruction.
+class Connections {
+ public:
+  explicit Connections(std::vector<std::string>* aborted = nullptr) : aborted_(aborted) {}
+  ~Connections() { alive_ = false; }
+  void Abort(const absl::Status& status) {
+    EXPECT_TRUE(alive_);
+    if (aborted_ != nullptr) aborted_->push_back(std::string(status.message()));
+    was_aborted_ = true;
+  }
+  bool was_aborted() const { return was_aborted_; }
+
+ private:
+  std::vector<std::string>* const aborted_;
+  bool alive_ = true;
+  std::atomic<bool> was_aborted_ = false;
+};
+
+TEST(AbortableSlotTest, AbortReachesWhatIsHeldAndNotWhatWasReplaced) {
+  std::vector<std::string> first, second;
+  AbortableSlot<Connections> slot;
+  slot.Install(std::make_unique<Connections>(&first));
+  slot.Install(std::make_unique<Connections>(&second));
+  slot.Abort(absl::AbortedError("shard 1 died"));
+  EXPECT_THAT(first, IsEmpty());
+  EXPECT_THAT(second, ElementsAre("shard 1 died"));
+}
+
+TEST(AbortableSlotTest, AnAbortWhileNothingIsHeldReachesWhatIsInstalledLater) {
+  std::vector<std::string> aborted;
+  AbortableSlot<Connections> slot;
+  slot.Install(std::make_unique<Connections>());
+  slot.Clear();  // as between two views
+  slot.Abort(absl::AbortedError("the first reason"));
+  slot.Abort(absl::AbortedError("a later one"));
+  EXPECT_TRUE(slot.Install(std::make_unique<Connections>(&aborted))->was_aborted());
+  EXPECT_THAT(aborted, ElementsAre("the first reason"));
+}
+
+// The coordinator's stream may end, on a gRPC thread, at any moment while the training loop changes from one view's
+// connections to the next's. Under ThreadSanitizer this is a check of the lock.
+TEST(AbortableSlotTest, AnAbortDuringAReplacementReachesTheLastOneWhateverTheOrder) {
+  for (int round = 0; round < 200; ++round) {
+    AbortableSlot<Connections> slot;
+    slot.Install(std::make_unique<Connections>());
+    std::thread stream([&slot] { slot.Abort(absl::AbortedError("over")); });
+    Connections* last = nullptr;
+    for (int view = 0; view < 5; ++view) {
+      slot.Clear();
+      last = slot.Install(std::make_unique<Connections>());
+    }
+    stream.join();
+    EXPECT_TRUE(last->was_aborted());
+  }
+}
+
+}  // namespace
+}  // namespace arcshard::client
