@@ -11,14 +11,14 @@
 #include "common/metrics/metric_list.h"
 #include "common/protocol/checkpoint_report.h"
 
-// What shards and workers have in common when they write their part of a checkpoint.
+// Shared by shards and workers for writing their part of a checkpoint.
 namespace arcshard::client {
 
-// Of the calling thread alone, which writes: where all cores are busy with training it takes a tenth of one, and what
-// training leaves. Without the right to it the thread is only faster.
+// Lowers the priority of the calling thread, which writes a checkpoint: while training uses all cores, it gets about a
+// tenth of one. Where lowering it is not permitted, the thread keeps its priority.
 inline void LetTrainingGoFirst() { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 10); }
 
-// A part was written, or could not be: one line in the log; what was written counts in the metrics.
+// Logs one line about a part that was written or could not be, and counts what was written in the metrics.
 inline void TellOfPart(const CheckpointReport& report, ProcessMetrics* metrics) {
   if (!report.status.ok()) {
     LogInfo(absl::StrCat("no part of the checkpoint of step ", report.step, ": ", report.status.message()));

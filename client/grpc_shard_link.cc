@@ -18,17 +18,16 @@
 namespace arcshard::client {
 namespace {
 
-// What a link and its stream's handler share.
+// Shared by a link and its stream's handler.
 struct LinkState {
   Mutex mutex;
   CondVar changed;
-  std::deque<std::pair<Key, int64_t>> awaited ABSL_GUARDED_BY(mutex);  // (key, B) that statistics are owed of
-  bool leaving ABSL_GUARDED_BY(mutex) = false;  // the link is being destroyed: losing it is no news
-  bool done ABSL_GUARDED_BY(mutex) = false;     // the handler calls nobody any more
+  std::deque<std::pair<Key, int64_t>> awaited ABSL_GUARDED_BY(mutex);  // (key, B) of answers to come
+  bool leaving ABSL_GUARDED_BY(mutex) = false;  // the link is being destroyed: its end is not reported as a loss
+  bool done ABSL_GUARDED_BY(mutex) = false;     // the handler makes no more calls
 };
 
-// Puts the pieces of Statistics together. The shapes are known from what was sent, so nothing is allocated on a
-// message's word.
+// Assembles the pieces of Statistics. The shapes follow from what was sent, so a message cannot make it allocate more.
 class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
  public:
   StatisticsHandler(const ShardLinkOptions& options, ShardLinkEvents* events, std::shared_ptr<LinkState> state)
@@ -42,7 +41,7 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
     if (!(key == key_)) {
       return absl::InvalidArgumentError(absl::StrCat("statistics of ", ToString(key), " do not begin with z"));
     }
-    if (!u_.has_value()) return absl::OkStatus();  // not awaited, see Begin
+    if (!u_.has_value()) return absl::OkStatus();  // not expected, see Begin
     if (part.has_u()) RETURN_IF_ERROR(u_->Add(part.u()));
     if (part.has_own_centers()) RETURN_IF_ERROR(own_centers_->Add(part.own_centers()));
     if (u_->complete() && (own_centers_->complete() || statistics_.own_rows.empty())) {
@@ -64,8 +63,8 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
   }
 
  private:
-  // What nobody awaits is passed over: an answer that was on its way when this worker lost its last stream and asked
-  // again, or the second of two.
+  // Ignores an answer that is not expected: one that was on its way when this worker's last stream broke, so that it
+  // asked again, or the second of two.
   absl::Status Begin(const Key& key, const v1::Statistics& part) {
     key_ = key;
     u_.reset();

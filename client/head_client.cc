@@ -1,6 +1,7 @@
 #include "client/head_client.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,7 +9,7 @@
 namespace arcshard::client {
 namespace {
 
-// Adds one shard's answer to the sum. False: it does not have the shapes it must have.
+// Adds one shard's answer to the sum. False: its shapes are wrong, or it owns a class that another shard owns.
 bool AddTo(const ShardStatistics& part, size_t batch, int64_t dim, SummedStatistics* sum, std::vector<bool>* owned) {
   if (part.z.size() != batch || part.u.size() != batch * dim || part.own_centers.size() != part.own_rows.size() * dim)
     return false;
@@ -30,6 +31,7 @@ void HeadClient::SendLabels(const Key& key, absl::Span<const int64_t> labels) {
 }
 
 void HeadClient::SendEmbedding(const Key& key, absl::Span<const float> embedding) {
+  assert(!links_.empty() && embedding.size() % dim_ == 0);
   {
     MutexLock lock(&mutex_);
     std::unique_ptr<Pending> pending;
@@ -90,6 +92,7 @@ absl::StatusOr<SummedStatistics> HeadClient::Await(const Key& key) {
 }
 
 void HeadClient::Abort(const absl::Status& status) {
+  assert(!status.ok());
   MutexLock lock(&mutex_);
   if (status_.ok()) status_ = status;
   changed_.NotifyAll();
@@ -99,8 +102,9 @@ void HeadClient::OnStatistics(size_t shard, const Key& key, ShardStatistics* sta
   MutexLock lock(&mutex_);
   const auto found = pending_.find(key.micro_batch);
   if (found == pending_.end() || !(found->second->key == key))
-    return;  // an answer that was asked for twice, or of a view gone by
+    return;  // the second answer to one request, or an answer of an earlier view
   Pending& pending = *found->second;
+  assert(shard < pending.answered.size());
   if (pending.answered[shard]) return;
   pending.answered[shard] = true;
   std::swap(pending.shards[shard], *statistics);

@@ -19,28 +19,28 @@ struct SummedStatistics {
   std::vector<float> own_centers;  // B×D
 };
 
-// The worker's view of the whole class matrix: sends to every shard, adds up what they answer. The shards' answers are
-// added in the order of their ranges, whenever they came, so that the same run gives the same bits.
+// A worker's access to the whole class matrix: sends to every shard and adds their answers up. The answers are added in
+// the order of the shards' ranges, in whatever order they arrive, so that a repeated run gives the same bits.
 //
-// Sends and Await come from one thread, the training loop's; the links answer on theirs; Abort may come from any.
+// One thread, the training loop's, sends and awaits; the links report on their own threads; any thread may call Abort.
 class HeadClient final : public ShardLinkEvents {
  public:
-  // dim: D. in_flight: shows how many micro-batches still lack statistics; outlives the client; null: nobody looks.
-  // Links are added by AddLink before the first send, in the order of the shards' ranges.
+  // dim: D. in_flight: set to the number of micro-batches that lack statistics; outlives the client; null: not needed.
+  // Requires that all links are added before the first send, in the order of the shards' ranges.
   explicit HeadClient(int64_t dim, Gauge* in_flight = nullptr) : dim_(dim), in_flight_(in_flight) {}
 
   void AddLink(std::unique_ptr<ShardLink> link) { links_.push_back(std::move(link)); }
 
   void SendLabels(const Key& key, absl::Span<const int64_t> labels);
-  // embedding: B×D. Its statistics are awaited from now on.
+  // embedding: B×D. Await(key) returns its statistics later.
   void SendEmbedding(const Key& key, absl::Span<const float> embedding);
   void SendGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t);
 
-  // Waits for all shards' statistics of a micro-batch that was sent, once. The span of U etc. is the caller's.
-  // Whatever Abort was given; Unavailable: a shard is lost, named; DataLoss: the shards' answers do not fit together.
+  // Waits for all shards' statistics of a micro-batch. Call once for each embedding that was sent (else Internal).
+  // Unavailable: a shard is lost; names it. DataLoss: the shards' answers do not fit together. Or the status of Abort.
   absl::StatusOr<SummedStatistics> Await(const Key& key);
 
-  // Ends every Await, now and later, with `status`. The first status stays.
+  // Ends every Await, now and later, with `status`. The first status stays. Requires that it is not OK.
   void Abort(const absl::Status& status);
 
   void OnStatistics(size_t shard, const Key& key, ShardStatistics* statistics) override;
@@ -50,7 +50,7 @@ class HeadClient final : public ShardLinkEvents {
   struct Pending {
     Key key;
     size_t batch = 0;
-    size_t missing = 0;                   // shards that have not answered
+    size_t missing = 0;                   // shards that have not answered yet
     std::vector<ShardStatistics> shards;  // by shard
     std::vector<bool> answered;
   };
@@ -63,11 +63,11 @@ class HeadClient final : public ShardLinkEvents {
   Mutex mutex_;
   CondVar changed_;
   std::map<uint32_t, std::unique_ptr<Pending>> pending_ ABSL_GUARDED_BY(mutex_);  // by micro-batch
-  size_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;                        // of pending_, those that miss a shard
-  std::vector<std::unique_ptr<Pending>> spare_ ABSL_GUARDED_BY(mutex_);  // their buffers are used again
+  size_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;                        // entries of pending_ that lack an answer
+  std::vector<std::unique_ptr<Pending>> spare_ ABSL_GUARDED_BY(mutex_);  // reused for their buffers
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 
-  std::vector<std::unique_ptr<ShardLink>> links_;  // first to go: until then their threads call this
+  std::vector<std::unique_ptr<ShardLink>> links_;  // destroyed first, since their threads call this object
 };
 
 }  // namespace arcshard::client

@@ -9,7 +9,7 @@
 
 namespace arcshard::client {
 
-// What one shard says of one micro-batch (DESIGN §1): sums over its negatives, and the unit centers of the classes it
+// One shard's answer to one micro-batch (DESIGN §1): sums over its negatives, and the unit centers of the classes it
 // owns.
 struct ShardStatistics {
   std::vector<float> z;            // B
@@ -18,18 +18,18 @@ struct ShardStatistics {
   std::vector<float> own_centers;  // size(own_rows)×D
 };
 
-// Where a link tells what came of what it sent. Thread-safe; called by the link's threads, must not block.
+// Receives a link's results. Thread-safe; called by the link's threads, must not block.
 class ShardLinkEvents {
  public:
   virtual ~ShardLinkEvents() = default;
-  // Takes the contents of `statistics` by swapping: the link gets buffers back that it may use again.
+  // Swaps the contents of `statistics` with buffers that the link may reuse.
   virtual void OnStatistics(size_t shard, const Key& key, ShardStatistics* statistics) = 0;
-  // The link is of no more use. Nothing follows.
+  // The link is lost. The last call.
   virtual void OnLost(size_t shard, const absl::Status& status) = 0;
 };
 
-// This worker's traffic with one shard, in the order that shard.proto says. Never blocks; what is sent on a lost link
-// is dropped, since OnLost has been called. Calls come from one thread.
+// This worker's messages to one shard, in the order that shard.proto demands. Never blocks. Messages on a lost link are
+// dropped; OnLost has been called then. Not thread-safe.
 class ShardLink {
  public:
   virtual ~ShardLink() = default;

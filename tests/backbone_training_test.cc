@@ -10,8 +10,8 @@
 #include "tests/testing/training_cluster.h"
 #include "worker/backbone/backbone.h"
 
-// Runs on Omniglot with the options of a backbone: they go together, and whether one worker computes a step or two
-// changes nothing but rounding.
+// Runs on Omniglot with the options of a backbone: they work together, and one worker and two give the same step up to
+// rounding.
 namespace arcshard {
 namespace {
 

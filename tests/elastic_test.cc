@@ -10,14 +10,14 @@
 #include "tests/testing/training_cluster.h"
 #include "worker/backbone/testing/small_conv_net.h"
 
-// The number of shards and of workers changes nothing but rounding: runs on Omniglot with K shards and M workers
-// against one with a single shard and a single worker.
+// The numbers of shards and workers change nothing but rounding: compares runs on Omniglot with K shards and M workers
+// with a run of one shard and one worker.
 namespace arcshard {
 namespace {
 
-// Rounding has to stay rounding for fifty steps. With momentum 0.9, or with class centers of few dimensions (their
-// first norm is 0.01·√D, against which a step of lr 0.01 is large), training amplifies it: 1e-7 after a step became
-// 4e-6 after ten and 1e-3 after fifty. Momentum is held against the reference cases (Golden).
+// The differences must stay as small as rounding for fifty steps. With momentum 0.9, or with class centers of few
+// dimensions (their first norm is 0.01·√D, against which a step of lr 0.01 is large), training amplifies it: 1e-7 after
+// a step became 4e-6 after ten and 1e-3 after fifty. Momentum is checked against the reference cases (Golden).
 RunConfig SmallRun() {
   RunConfig config;
   config.data.train = ARCSHARD_SOURCE_DIR "/examples/omniglot/data";
@@ -35,7 +35,7 @@ RunConfig SmallRun() {
 }
 
 struct Result {
-  at::Tensor model;  // of every worker, compared with one another
+  at::Tensor model;  // the same on every worker
   at::Tensor class_centers;
 };
 
@@ -62,7 +62,7 @@ TrainingOptions WithSmallBackbone(size_t shards, size_t workers, Transport trans
           }};
 }
 
-// Largest difference as a share of the largest weight.
+// The largest difference as a share of the largest weight.
 double Distance(const at::Tensor& got, const at::Tensor& reference) {
   return ((got - reference).abs().max() / reference.abs().max()).item<double>();
 }
@@ -95,8 +95,8 @@ INSTANTIATE_TEST_SUITE_P(Runs, Elastic, testing::Combine(testing::Values(1, 2, 3
                                                "_workers");
                          });
 
-// A step of AdamW has the size of lr whatever that of its gradient, which makes a gradient out of rounding into a whole
-// step; epsilon bounds what rounding can do. The first moment amplifies it as momentum does.
+// A step of AdamW has the size of lr whatever the size of its gradient, so a gradient that consists of rounding errors
+// becomes a whole step; epsilon limits that. The first moment amplifies rounding as momentum does.
 RunConfig AdamWRun() {
   RunConfig config = SmallRun();
   config.optimizer.kind = "adamw";

@@ -12,7 +12,7 @@
 #include "tests/testing/training_cluster.h"
 #include "worker/backbone/testing/small_conv_net.h"
 
-// A value that is not finite, anywhere, makes the step a skip for everyone and leaves no trace.
+// A value that is not finite, anywhere, makes all processes skip the step, which then changes nothing.
 namespace arcshard {
 namespace {
 
@@ -26,7 +26,7 @@ constexpr double kLr = 0.01;
 
 enum class Fault { kEmbedding, kInfiniteEmbedding, kGradient };
 
-// A backbone that goes wrong in one micro-batch of one step.
+// A backbone that fails in one micro-batch of one step.
 class FaultyBackbone final : public Backbone {
  public:
   FaultyBackbone(std::unique_ptr<Backbone> real, Fault fault, uint64_t step, uint32_t micro_batch)
@@ -40,7 +40,7 @@ class FaultyBackbone final : public Backbone {
         return *embedding * kNaN;
       case Fault::kInfiniteEmbedding:
         return *embedding / 0.0;
-      case Fault::kGradient:  // the embedding is right, what flows back through it is not
+      case Fault::kGradient:  // the embedding is right, its gradient is not
         embedding->register_hook([](const at::Tensor& gradient) { return gradient * kNaN; });
         return embedding;
     }
@@ -94,7 +94,7 @@ TEST_P(NumericFaultsOfAStep, OneMicroBatchMakesTheStepASkipThatLeavesNoTrace) {
   const at::Tensor model = (*cluster)->Model(0);
   const at::Tensor class_centers = (*cluster)->ClassCenters();
 
-  // Step 2: micro-batch 3 is worker 1's. Everybody votes, nobody stops.
+  // Step 2: worker 1 computes micro-batch 3. All processes vote, none stops.
   const auto vote = (*cluster)->Compute(2);
   ASSERT_TRUE(vote.ok()) << vote.status();
   EXPECT_FALSE(vote->finite);
@@ -104,7 +104,7 @@ TEST_P(NumericFaultsOfAStep, OneMicroBatchMakesTheStepASkipThatLeavesNoTrace) {
   EXPECT_TRUE(at::equal((*cluster)->Model(1), model));
   EXPECT_TRUE(at::equal((*cluster)->ClassCenters(), class_centers));
 
-  // Step 3 is as good as if step 2 had never been: the same as of a run that skipped a healthy step.
+  // Step 3 is the same as in a run that skipped a finite step 2.
   ASSERT_TRUE((*cluster)->Compute(3)->finite);
   ASSERT_TRUE((*cluster)->Decide(3, Outcome::kCommit, kLr).ok());
   auto healthy = TrainingCluster::Start(Options());
@@ -118,8 +118,8 @@ TEST_P(NumericFaultsOfAStep, OneMicroBatchMakesTheStepASkipThatLeavesNoTrace) {
   EXPECT_TRUE(at::equal((*cluster)->ClassCenters(), (*healthy)->ClassCenters()));
 }
 
-// With sampled classes and AdamW there is more that a skip could touch: the draw of the step, two moments, a count of
-// steps for each class.
+// With sampled classes and AdamW a skip could change more: the draw of the step, two moments, and each class's count of
+// steps.
 TEST_F(NumericFaults, ASkipLeavesSampledClassesMomentsAndCountsOfAdamWAsTheyWere) {
   TrainingOptions options = Options();
   options.config.head.sample_rate = 0.2;

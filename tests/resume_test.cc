@@ -17,8 +17,8 @@
 #include "tests/testing/training_cluster.h"
 #include "worker/backbone/testing/small_conv_net.h"
 
-// A run that goes on from a checkpoint is the run that was never interrupted: bit for bit with as many shards and
-// workers, and but for rounding with others.
+// A run that resumes from a checkpoint equals the run that was never interrupted: bit for bit with the same numbers of
+// shards and workers, and up to rounding with others.
 namespace arcshard {
 namespace {
 
@@ -28,7 +28,8 @@ constexpr uint64_t kSteps = 40;
 constexpr uint64_t kStoppedAt = 17;  // of an epoch of 30 steps
 constexpr double kLr = 0.01;
 
-// Small, but with all that a checkpoint could forget: momentum, dropout, running statistics, flips, several epochs.
+// Small, but with everything that a checkpoint could lose: momentum, dropout, running statistics, flips, several
+// epochs.
 RunConfig SmallRun() {
   RunConfig config;
   config.run.deterministic = true;
@@ -67,12 +68,12 @@ std::vector<Kind> Kinds() {
   return kinds;
 }
 
-// Where a run is and what it has done.
+// The state of a run after its last step, and the samples that it took.
 struct Result {
-  std::vector<NamedTensor> worker;  // the same of every worker
+  std::vector<NamedTensor> worker;  // the same on every worker
   std::vector<float> class_centers;
   std::vector<std::vector<float>> moments;
-  std::vector<uint32_t> counts;                           // AdamW's
+  std::vector<uint32_t> counts;                           // of AdamW's steps
   std::map<uint64_t, std::vector<int64_t>> samples = {};  // by step, in the order of the batch
 };
 
@@ -92,7 +93,7 @@ class ResumeTest : public testing::TestWithParam<Kind> {
   }
   ~ResumeTest() override { std::filesystem::remove_all(folder_); }
 
-  // A life of the run in a folder of its own, until step `last`; with a checkpoint taken on the way, if so.
+  // Runs until step `last` in a folder of its own. checkpoint: takes one after step kStoppedAt.
   Result Run(const std::string& name, uint64_t last, bool checkpoint = false) {
     Result result;
     TrainingOptions options = options_;
@@ -103,7 +104,7 @@ class ResumeTest : public testing::TestWithParam<Kind> {
     return result;
   }
 
-  void GoOnFromTheCheckpoint(size_t shards, size_t workers) {
+  void ResumeFromTheCheckpoint(size_t shards, size_t workers) {
     options_.shards = shards;
     options_.workers = workers;
     options_.incarnation = 2;
@@ -112,7 +113,7 @@ class ResumeTest : public testing::TestWithParam<Kind> {
 
   std::string folder_;
   TrainingOptions options_;
-  std::string checkpoint_;  // folder of the one that was taken
+  std::string checkpoint_;  // folder of the checkpoint that was taken
 
  private:
   absl::Status RunUntil(uint64_t last, bool checkpoint, const TrainingOptions& options, Result* result) {
@@ -177,18 +178,18 @@ TEST_P(ResumeTest, ARunThatGoesOnFromACheckpointIsBitForBitTheOneThatWasNotInter
   const Result plain = Run("plain", kSteps);
   const Result with_checkpoint = Run("first_life", kSteps, /*checkpoint=*/true);
   {
-    SCOPED_TRACE("that a checkpoint was taken changes nothing");
+    SCOPED_TRACE("taking a checkpoint changes nothing");
     ExpectSameBits(with_checkpoint, plain);
   }
-  GoOnFromTheCheckpoint(3, 2);
+  ResumeFromTheCheckpoint(3, 2);
   {
-    SCOPED_TRACE("what was restored is the state after step 17");
+    SCOPED_TRACE("the restored state is the state after step 17");
     const Result restored = Run("nothing_yet", kStoppedAt);
     EXPECT_TRUE(restored.samples.empty());
     options_.checkpoint.clear();
     ExpectSameBits(restored, Run("until_17", kStoppedAt));
   }
-  GoOnFromTheCheckpoint(3, 2);
+  ResumeFromTheCheckpoint(3, 2);
   const Result resumed = Run("second_life", kSteps);
   ExpectSameBits(resumed, plain);
   ASSERT_EQ(plain.samples.size(), kSteps);
@@ -202,7 +203,7 @@ TEST_P(ResumeTest, ARunThatGoesOnFromACheckpointIsBitForBitTheOneThatWasNotInter
 INSTANTIATE_TEST_SUITE_P(Kinds, ResumeTest, testing::ValuesIn(Kinds()),
                          [](const auto& kind) { return kind.param.name; });
 
-// Largest difference as a share of the largest weight.
+// The largest difference as a share of the largest weight.
 double Distance(const std::vector<float>& got, const std::vector<float>& reference) {
   double difference = 0, largest = 0;
   for (size_t i = 0; i < reference.size(); ++i) {
@@ -217,7 +218,7 @@ bool IsWeight(const std::string& name) {
   return !absl::StrContains(name, "moment") && name != "steps" && !IsStatistic(name);
 }
 
-// Of the worker's float32 tensors those that `take` names, in one row.
+// The worker's float32 tensors that `take` selects, in one row.
 std::vector<float> ValuesOf(const Result& result, bool (*take)(const std::string&)) {
   std::vector<float> all;
   for (const NamedTensor& named : result.worker) {
@@ -238,7 +239,7 @@ TEST_P(ResumeElsewhereTest, OnOtherNumbersOfShardsAndWorkersOnlyRoundingDiffers)
   EXPECT_GE(Distance(reference.class_centers, before.class_centers), 100 * kRounding);
   for (const auto& [shards, workers] : {std::pair<size_t, size_t>{2, 2}, {5, 2}, {3, 1}, {3, 3}, {2, 1}, {5, 3}}) {
     SCOPED_TRACE(absl::StrCat(shards, " shards, ", workers, " workers"));
-    GoOnFromTheCheckpoint(shards, workers);
+    ResumeFromTheCheckpoint(shards, workers);
     const Result resumed = Run(absl::StrCat(shards, "_shards_", workers, "_workers"), kStoppedAt + 1);
     EXPECT_LE(Distance(ValuesOf(resumed, IsWeight), ValuesOf(reference, IsWeight)), kRounding);
     EXPECT_LE(Distance(ValuesOf(resumed, IsStatistic), ValuesOf(reference, IsStatistic)), kRounding);

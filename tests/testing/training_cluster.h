@@ -17,38 +17,38 @@
 namespace arcshard {
 
 struct TrainingOptions {
-  RunConfig config;  // its cluster section is not read; of run.folder checkpoints and logs, if asked for
+  RunConfig config;  // its cluster section is ignored; run.folder is used for checkpoints and logs that are asked for
   size_t shards = 1;
   size_t workers = 1;
   Transport transport = Transport::kInProcess;
-  // Makes each worker's backbone; by default what the config names.
+  // Makes each worker's backbone; by default the one that the configuration names.
   std::function<absl::StatusOr<std::unique_ptr<worker::Backbone>>(const worker::BackboneOptions&, size_t worker)>
       backbone;
-  uint64_t incarnation = 1;     // of the coordinator that there would be
-  std::string checkpoint = {};  // folder that the run goes on from; empty: it begins
+  uint64_t incarnation = 1;     // of the run
+  std::string checkpoint = {};  // folder that the run resumes from; empty: a new run
 };
 
-// A whole run in one process, less its coordinator: shards, and a thread with a Trainer for each worker, which sum over
-// Gloo. For tests that compare runs; used by one thread.
+// For tests that compare runs: a whole run in one process, without a coordinator. It has shards, and for each worker a
+// thread with a Trainer; the workers sum over Gloo. Not thread-safe.
 class TrainingCluster {
  public:
   static absl::StatusOr<std::unique_ptr<TrainingCluster>> Start(const TrainingOptions& options);
   virtual ~TrainingCluster() = default;
 
-  // Computes step t of the run's plan on all workers; the votes of workers and shards together.
+  // Computes a step of the run's plan on all workers. Returns the votes of workers and shards as one.
   virtual absl::StatusOr<worker::StepVote> Compute(uint64_t step) = 0;
-  // What the coordinator would say about it. checkpoint: the state after it is to become one.
+  // Takes the place of the coordinator's decision about it. checkpoint: the state after it becomes a checkpoint.
   virtual absl::Status Decide(uint64_t step, Outcome outcome, double lr, bool checkpoint = false) = 0;
-  // Both, from the next step on until `last`, all committed.
+  // Computes and commits every step from the next one to `last`.
   absl::Status Train(uint64_t last, double lr);
 
-  // Waits for the checkpoint that a decision asked for, and makes it complete; its folder.
+  // Waits for the checkpoint that a decision asked for and completes it. Returns its folder.
   virtual absl::StatusOr<std::string> AwaitCheckpoint() = 0;
 
-  virtual uint64_t decided() const = 0;  // the last step that was
-  // The backbone's parameters and running statistics in one row, of one worker.
+  virtual uint64_t decided() const = 0;  // the last decided step
+  // One worker's parameters and running statistics, in one row.
   virtual at::Tensor Model(size_t worker) = 0;
-  // All that one worker has from one step to the next, by copies.
+  // Copies of all tensors that one worker carries from one step to the next.
   virtual std::vector<worker::NamedTensor> State(size_t worker) = 0;
   virtual at::Tensor ClassCenters() = 0;  // N×D
   virtual ShardCluster& shards() = 0;

@@ -16,7 +16,7 @@
 namespace arcshard::worker {
 namespace {
 
-// One thread's part: batch after batch with the same buffers.
+// Embeds batch after batch with the same buffers. One for each thread.
 class Embedder {
  public:
   Embedder(Backbone* backbone, const ImageSource& source, const EmbedOptions& options, const EmbeddedRows& rows)
@@ -56,7 +56,7 @@ class Embedder {
   std::vector<float> pixels_;
 };
 
-// The error of the lowest batch that failed.
+// Keeps the error of the lowest batch that failed.
 class FirstError {
  public:
   void Add(int64_t batch, const absl::Status& status) {
@@ -76,8 +76,8 @@ class FirstError {
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Runs `work` on that many threads of their own, in each of which LibTorch stays on it. LibTorch's setting is one for
-// the process with a copy in each thread, so it is put back afterwards.
+// Runs `work` on this many new threads, in each of which LibTorch uses no others. LibTorch has one setting for the
+// process with a copy in each thread, so it is restored afterwards.
 void RunConfined(int threads, const std::function<void()>& work) {
   const int before = at::get_num_threads();
   std::vector<std::thread> running;
@@ -99,7 +99,7 @@ absl::Status EmbedRange(Backbone* backbone, const ImageSource& source, const Emb
   std::atomic<int64_t> next = 0;
   std::atomic<bool> failed = false;
   FirstError error;
-  // Batches are taken in order, so when one fails all before it have been taken and are finished.
+  // Batches are taken in order, so all before one that fails have been taken, and are finished.
   const auto work = [&] {
     Embedder embedder(backbone, source, options, rows);
     for (int64_t batch; !failed && (batch = next++) < batches;) {

@@ -13,34 +13,36 @@
 // Embeddings of many images by a backbone that is not being trained.
 namespace arcshard::worker {
 
-// What is embedded: images 0, 1, 2, ... with labels. Reading is thread-safe.
+// Images 0, 1, 2, ... to embed, with labels. Reading is thread-safe.
 class ImageSource {
  public:
   virtual ~ImageSource() = default;
   virtual int64_t images() const = 0;
-  // As Dataset::Read; the label is -1 where there is none.
+  // Like Dataset::Read; the label of an image without one is -1.
   virtual absl::StatusOr<LabeledImage> Read(int64_t image, int side, SampleBuffers* buffers) const = 0;
 };
 
 struct EmbedOptions {
   Normalization normalization;
   int64_t batch_size = 64;  // images of one forward pass
-  // Forward passes at once, each confined to its thread. LibTorch's own threads would split every layer and wait for
-  // each other by spinning, which takes several times as long where the cores are not theirs alone.
+  // Forward passes at the same time, each confined to one thread. LibTorch's own threads would split every layer and
+  // wait for each other by spinning, which takes several times as long when other processes use the cores too.
   int threads = 1;
 };
 
-// Where a range of n images goes; rows count from the range's first image. Empty spans are not wanted.
+// Where the results of a range of n images are written; row 0 is the range's first image. A span that is empty is not
+// filled.
 struct EmbeddedRows {
   absl::Span<float> originals;  // n×D
   absl::Span<float> flips;      // n×D, of the mirror images
   absl::Span<int64_t> labels;   // n
-  // n: why an image could not be read, whose rows are then nobody's (DataLoss only). Not wanted: it is the error.
+  // n: why an image could not be read (DataLoss only); its rows hold no result then. If empty, such an image is an
+  // error.
   absl::Span<absl::Status> damaged;
 };
 
-// Images [begin, end) of `source`. Changes nothing in the backbone; batches, and so the bits of the results, do not
-// depend on the number of threads. Errors of ImageSource::Read, the first image's; of Backbone::Forward.
+// Embeds images [begin, end) of `source`. Does not change the backbone. The batches, and so the bits of the results, do
+// not depend on the number of threads. Errors of Backbone::Forward and of ImageSource::Read, for the first such image.
 absl::Status EmbedRange(Backbone* backbone, const ImageSource& source, const EmbedOptions& options, int64_t begin,
                         int64_t end, const EmbeddedRows& rows);
 

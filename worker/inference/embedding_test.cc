@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 constexpr int64_t kDim = 4;
 constexpr int64_t kImages = 23;
 
-// Image i is all of one grey but for its left half, label 10·i; some are damaged.
+// Image i has one grey but for its left half, and the label 10·i; some images are damaged.
 class GreyImages final : public ImageSource {
  public:
   int64_t images() const override { return kImages; }
@@ -102,7 +102,7 @@ TEST_F(EmbeddingTest, DamagedImagesAreNotedWhereThatIsWanted) {
   want_damaged_ = true;
   ASSERT_TRUE(Embed(2).ok());
   for (int64_t i = 0; i < kImages; ++i) EXPECT_EQ(damaged_[i].ok(), i != 6 && i != 11) << i;
-  images_.code_ = absl::StatusCode::kUnavailable;  // the disk fails, not the image
+  images_.code_ = absl::StatusCode::kUnavailable;  // the disk fails; the image is not damaged
   EXPECT_EQ(Embed(2).code(), absl::StatusCode::kUnavailable);
 }
 

@@ -17,27 +17,28 @@ namespace arcshard::worker {
 //   embeddings  n×D float32
 //   labels      n   int64
 //   names       uint8: a JSON list of n strings in UTF-8
-// n need not be known before, and memory does not grow with it: rows are kept in files without a name beside the
-// result until Finish, which takes as much disk again. The result appears whole or not at all. Not thread-safe.
+// n need not be known in advance, and the memory does not grow with it: until Finish the rows are kept in unnamed files
+// in the folder of the result, which take as much disk space again. The result appears whole or not at all. Not
+// thread-safe.
 class EmbeddingsWriter {
  public:
-  // dim: D. Errors as of common/io.
+  // dim: D. Errors of common/io.
   static absl::StatusOr<std::unique_ptr<EmbeddingsWriter>> Create(const std::string& path, int64_t dim);
 
   // embedding: D.
   absl::Status Append(absl::Span<const float> embedding, int64_t label, absl::string_view name);
   int64_t rows() const { return rows_; }
 
-  // Call once, last.
+  // Writes the result. The last call.
   absl::Status Finish(const SafetensorsMetadata& metadata);
 
  private:
-  // What comes before its size is known.
+  // Keeps the bytes of a tensor whose size is not known yet in an unnamed file.
   class Spool {
    public:
     static absl::StatusOr<Spool> Create(const std::string& beside);
     absl::Status Append(absl::string_view bytes);
-    // All of it into the tensor whose turn it is.
+    // Copies all bytes into `tensor`, the next one of the file.
     absl::Status CopyTo(const TensorSpec& tensor, SafetensorsWriter* file);
     int64_t bytes() const { return bytes_; }
 

@@ -33,7 +33,7 @@ absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbon
   const int64_t dim = backbone->options().embedding_size;
   std::vector<VerificationResult> results;
   for (const auto& set : sets) {
-    // Rows that others embed stay 0, so that the sum is a gathering.
+    // The rows of the other workers' images stay 0, so that the sum gathers all embeddings.
     const int64_t images = set->images();
     const at::Tensor mine = at::zeros({2 * images * dim}, at::kFloat);
     const absl::Span<float> all_rows(mine.mutable_data_ptr<float>(), mine.numel());

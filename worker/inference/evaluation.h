@@ -14,18 +14,18 @@
 
 namespace arcshard::worker {
 
-// One process verifies a set by itself. DataLoss: an image cannot be decoded; names the set and the image.
+// Verifies a set in one process. DataLoss: an image cannot be decoded; names the set and the image.
 absl::StatusOr<VerificationResult> VerifySet(Backbone* backbone, const VerificationSet& set,
                                              const EmbedOptions& options);
 
-// The workers of a view verify the sets together: each embeds its share, the embeddings are summed, everyone gets all
-// results. `position` of `workers`. Errors of AllReduce::Sum too.
+// Verifies the sets together with the other workers of the view: each embeds its share, the embeddings are summed, and
+// every worker gets all results. This worker is number `position` of `workers`. Errors of VerifySet and AllReduce::Sum.
 absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbone,
                                                                absl::Span<const std::unique_ptr<VerificationSet>> sets,
                                                                const EmbedOptions& options, size_t position,
                                                                size_t workers, AllReduce* all_reduce);
 
-// What a set's result is called on the wire and to people.
+// Converts the result of a set into the report that messages and logs use.
 VerificationReport ReportOf(const VerificationSet& set, const VerificationResult& result);
 
 // The sets that verification.sets names.

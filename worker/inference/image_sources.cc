@@ -41,7 +41,7 @@ class ImagesOfSet final : public NamedImages {
 
 class ImagesOfDataset final : public NamedImages {
  public:
-  // `folder`: what names are told from.
+  // `folder`: names are relative to it.
   ImagesOfDataset(std::unique_ptr<Dataset> dataset, const std::string& folder)
       : dataset_(std::move(dataset)),
         prefix_(absl::StrCat(folder, "/")),

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cassert>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -30,7 +31,7 @@ std::string FirstLine(const std::exception& error) {
   return what.substr(0, what.find('\n'));
 }
 
-// A listening socket on host:0. TCPStore by itself would listen on every interface.
+// Opens a listening socket on host:0. Without one of its own, TCPStore listens on every interface.
 absl::StatusOr<std::pair<int, uint16_t>> BindTo(const std::string& host) {
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
@@ -70,7 +71,7 @@ absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Listen(const std::string
   c10d::TCPStoreOptions options;
   options.isServer = true;
   options.port = bound->second;
-  options.masterListenFd = bound->first;  // the store owns it from here
+  options.masterListenFd = bound->first;  // the store owns it from now on
   options.waitWorkers = false;
   try {
     auto store = std::make_unique<Store>();
@@ -95,8 +96,8 @@ AllReduce::AllReduce(std::unique_ptr<ReduceGroup> group)
 
 namespace {
 
-// NCCL where every worker of the view has a GPU of its own, else Gloo. Each tells its device through the store; one
-// without a GPU need not hear of the others.
+// Makes a group with NCCL where every worker of the view has a GPU of its own, otherwise with Gloo. Each worker writes
+// its device into the store; only workers with a GPU have to read those of the others.
 std::unique_ptr<ReduceGroup> MakeGroup(const c10::intrusive_ptr<c10d::Store>& store, const AllReduceOptions& options) {
   const auto key = [](int rank) { return absl::StrCat("device/", rank); };
   const std::string own = DeviceIdentity(options.device);
@@ -141,11 +142,12 @@ AllReduce::~AllReduce() {
     MutexLock lock(&state_->mutex);
     pending = state_->pending;
   }
-  // The reaper: Gloo's destructor waits for what is pending, and nobody here can.
+  // Gloo's destructor waits for the pending reduction, which this thread must not; a thread of its own does.
   if (pending) std::thread([group = std::move(group_)]() mutable { group.reset(); }).detach();
 }
 
 absl::StatusOr<at::Tensor> AllReduce::Sum(const at::Tensor& values) {
+  assert(values.dim() == 1 && values.is_contiguous());
   if (group_ == nullptr) return values.clone();
   {
     MutexLock lock(&state_->mutex);
@@ -156,7 +158,7 @@ absl::StatusOr<at::Tensor> AllReduce::Sum(const at::Tensor& values) {
   at::Tensor sum;
   try {
     sum = values.to(group_->device(), values.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
-    // May run on a thread of the group, which must never be the one to destroy it: it holds the state, not the group.
+    // The callback may run on a thread of the group, which must not destroy the group: it keeps only the state alive.
     group_->Start(sum, [state = state_](const absl::Status& status) {
       MutexLock lock(&state->mutex);
       state->pending = false;
@@ -178,6 +180,7 @@ absl::StatusOr<at::Tensor> AllReduce::Sum(const at::Tensor& values) {
 }
 
 void AllReduce::Abort(const absl::Status& status) {
+  assert(!status.ok());
   {
     MutexLock lock(&state_->mutex);
     if (state_->aborted.ok()) state_->aborted = status;

@@ -62,7 +62,7 @@ TEST(AllReduceTest, AnAbortLetsAWaitingWorkerGo) {
   EXPECT_EQ(first->Sum(at::full({10}, 1.0f)).status(), absl::AbortedError("worker 1 died at step 3"));
   coordinator.join();
   EXPECT_EQ(first->Sum(at::full({10}, 1.0f)).status().code(), absl::StatusCode::kAborted);
-  second.reset();  // breaks off what may be pending, so that the group can end
+  second.reset();  // ends what may be pending, so that the group can be destroyed
 }
 
 TEST(AllReduceTest, AVanishedPeerIsAnErrorNotAHang) {

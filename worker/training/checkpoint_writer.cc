@@ -46,7 +46,7 @@ void CheckpointWriter::Begin(const Request& request, const WorkerState& state) {
 
 absl::Status CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File* file) {
   c10::NoGradGuard no_grad;
-  // Wide types first, as a file wants them.
+  // Safetensors files hold wide types first, so that all values are aligned.
   std::stable_sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
     return a.tensor.element_size() > b.tensor.element_size();
   });
@@ -79,7 +79,7 @@ void CheckpointWriter::Write(const Request& request, absl::Time begun) {
   if (given_up_) return;
   report.took = options_.clock->Now() - begun;
   if (!report.status.ok()) {
-    // What is there already is of no use alone, and may be what fills the disk.
+    // One of the files is useless without the other, and may be what fills the disk.
     for (const File* file : {&backbone_, &optimizer_})
       options_.files->Remove(absl::StrCat(request.folder, "/", file->name)).IgnoreError();
     report.files.clear();

@@ -18,38 +18,38 @@
 
 namespace arcshard::worker {
 
-// Writes a worker's part of a checkpoint, backbone.safetensors and optimizer.safetensors, while training goes on: the
-// state is copied aside at once, and a thread writes the copy. The copy's memory, on the CPU and as large as the state,
-// is taken with the first checkpoint and kept. Not thread-safe.
+// Writes a worker's part of a checkpoint, backbone.safetensors and optimizer.safetensors, while training continues: the
+// state is copied at once, and a thread writes the copy. The memory of the copy, on the CPU and as large as the state,
+// is allocated for the first checkpoint and kept. Not thread-safe.
 class CheckpointWriter {
  public:
   struct Options {
     FileSystem* files = nullptr;
     const Clock* clock = nullptr;
     ProcessMetrics* metrics = nullptr;
-    // Told how each checkpoint came out, by the thread that wrote it or by Begin: of a failure that there are no files
-    // and why.
+    // Gets the outcome of each checkpoint, from the thread that wrote it or from Begin. A report of a failure has no
+    // files and says why.
     std::function<void(const CheckpointReport&)> report = nullptr;
   };
   explicit CheckpointWriter(Options options);
 
-  ~CheckpointWriter();  // gives up, and waits for that
+  ~CheckpointWriter();  // gives up, and waits for the thread
 
-  // What becomes a checkpoint.
+  // Names a checkpoint.
   struct Request {
     View view;
     uint64_t step = 0;
-    std::string folder;  // of the checkpoint; created
+    std::string folder;  // of the checkpoint; created if missing
   };
 
-  // Copies `state` as it is now aside; it may change as soon as this returns. Waits first while an earlier one is being
-  // written.
+  // Copies `state`, which may change as soon as this returns. Waits first if an earlier checkpoint is being written.
   void Begin(const Request& request, const WorkerState& state);
 
-  // Waits until everything that was begun is reported.
+  // Waits until every checkpoint that was begun has been reported.
   void Await();
 
-  // The run has ended: what is being written will not be finished nor reported, and of the file at hand nothing stays.
+  // The run has ended: a checkpoint that is being written is neither finished nor reported, and the file that was being
+  // written is removed.
   void GiveUp() { given_up_ = true; }
 
  private:
@@ -59,7 +59,7 @@ class CheckpointWriter {
     SafetensorsMetadata metadata;
   };
 
-  // ResourceExhausted: there is no memory for the copy.
+  // ResourceExhausted: not enough memory for the copy.
   static absl::Status CopyAside(std::vector<NamedTensor> tensors, File* file);
   void Write(const Request& request, absl::Time begun);
   absl::Status WriteFiles(const std::string& folder, std::vector<FileRecord>* written) const;

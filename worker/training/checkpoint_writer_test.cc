@@ -22,12 +22,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// The real file system, on which files are written only when the test says so.
+// The real file system, on which files are written only when the test allows it.
 class HeldFileSystem final : public ForwardingFileSystem {
  public:
   HeldFileSystem() : ForwardingFileSystem(RealFileSystem()) {}
 
-  // From now on whoever writes waits for Go.
+  // From now on every write waits for Go.
   void Hold() {
     MutexLock lock(&mutex_);
     held_ = true;
@@ -37,7 +37,7 @@ class HeldFileSystem final : public ForwardingFileSystem {
     held_ = false;
     changed_.NotifyAll();
   }
-  // Until somebody waits.
+  // Waits until a write waits.
   void AwaitHeld() {
     MutexLock lock(&mutex_);
     while (waiting_ == 0) changed_.Wait(&mutex_);
@@ -113,7 +113,7 @@ class CheckpointWriterTest : public ::testing::Test {
   WorkerMetrics metrics_{&registry_};
   Mutex mutex_;
   std::vector<CheckpointReport> reports_ ABSL_GUARDED_BY(mutex_);
-  std::optional<CheckpointWriter> writer_;  // first to go: it reports
+  std::optional<CheckpointWriter> writer_;  // destroyed first, since it reports
 };
 
 TEST_F(CheckpointWriterTest, WritesTheBackboneAsTheRunsResultIsWritten) {
@@ -167,7 +167,7 @@ TEST_F(CheckpointWriterTest, KeepsTheStateOfTheBoundaryWhileTrainingGoesOn) {
   }
 }
 
-// Each call fails once, in each way.
+// Each call of the file system fails once, in each way.
 TEST_F(CheckpointWriterTest, WhateverFailsIsReportedLeavesNothingAndTheNextOneSucceeds) {
   TestModel model({.backbone = {.name = "iresnet18", .width = 1, .image_size = 16, .embedding_size = 2}}, 1);
   for (const FaultKind kind : {FaultKind::kShortWrite, FaultKind::kNoSpace, FaultKind::kIoError, FaultKind::kSyncFails,
@@ -183,7 +183,7 @@ TEST_F(CheckpointWriterTest, WhateverFailsIsReportedLeavesNothingAndTheNextOneSu
            }});
       writer.Begin({{1, 1}, 5, "/run/checkpoints/5"}, model.state());
       writer.Await();
-      if (at >= faulty.calls()) break;  // that was all of them
+      if (at >= faulty.calls()) break;  // each has failed
       if (!faulty.injected()) continue;
       ++failures;
       ASSERT_FALSE(report.status.ok()) << "call " << at;

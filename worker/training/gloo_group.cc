@@ -20,7 +20,7 @@ class GlooGroup final : public ReduceGroup {
   void Start(at::Tensor values, std::function<void(const absl::Status&)> done) override {
     std::vector<at::Tensor> buffers = {values};
     const c10::intrusive_ptr<c10d::Work> work = gloo_->allreduce(buffers);
-    // Runs on one of Gloo's threads. It holds the buffer, which Gloo may write until then.
+    // The callback runs on one of Gloo's threads. It keeps the buffer alive, into which Gloo may write until then.
     work->getFuture()->addCallback([values, done = std::move(done)](c10::ivalue::Future& future) {
       if (!future.hasError()) return done(absl::OkStatus());
       done(absl::UnavailableError(
@@ -28,7 +28,7 @@ class GlooGroup final : public ReduceGroup {
     });
   }
 
-  void Abort() override {}  // Gloo cannot: what is pending waits out its timeout
+  void Abort() override {}  // Gloo has no abort: a pending reduction ends by its timeout
 
  private:
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo_;

@@ -1,7 +1,7 @@
 #include "worker/training/reduce_group.h"
 #include "worker/training/worker_device.h"
 
-// What a build without GPU code says of GPUs.
+// The functions for GPUs in a build without GPU code.
 namespace arcshard::worker {
 
 absl::Status UseGpu(int) {

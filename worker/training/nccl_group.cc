@@ -12,13 +12,13 @@
 namespace arcshard::worker {
 namespace {
 
-// How often a pending reduction is looked at. A step takes hundreds of times as long.
+// How often a pending reduction is polled. A step takes hundreds of times as long.
 constexpr absl::Duration kPoll = absl::Microseconds(200);
 
 class NcclGroup final : public ReduceGroup {
  public:
   NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, const AllReduceOptions& options) : device_(options.device) {
-    // A lost peer is reported to us; c10d's watchdog would end the process.
+    // Errors are reported to this process; with c10d's default, its watchdog ends the process.
     setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/1);
     const auto nccl_options = c10d::ProcessGroupNCCL::Options::create();
     nccl_options->timeout = absl::ToChronoMilliseconds(options.timeout);
@@ -27,7 +27,7 @@ class NcclGroup final : public ReduceGroup {
 
   at::Device device() const override { return device_; }
 
-  // NCCL's futures are done when the work is queued; that the device has done it is seen by looking.
+  // NCCL's futures are ready when the work is queued. Whether the device has done it must be polled.
   void Start(at::Tensor values, std::function<void(const absl::Status&)> done) override {
     std::vector<at::Tensor> buffers = {values};
     const c10::intrusive_ptr<c10d::Work> work = nccl_->allreduce(buffers);
@@ -35,14 +35,14 @@ class NcclGroup final : public ReduceGroup {
     try {
       MutexLock lock(&mutex_);
       while (!aborted_ && !work->isCompleted()) changed_.WaitFor(&mutex_, kPoll);
-      if (aborted_) status = absl::CancelledError("the all-reduce was given up");
+      if (aborted_) status = absl::CancelledError("the all-reduce was aborted");
       if (!aborted_ && work->exception() != nullptr) std::rethrow_exception(work->exception());
     } catch (const std::exception& error) {
       const std::string what = error.what();
       status = absl::UnavailableError(
           absl::StrCat("the workers' all-reduce lost a peer: ", what.substr(0, what.find('\n'))));
     }
-    if (status.ok()) work->synchronize();  // what this thread queues next comes after the sum
+    if (status.ok()) work->synchronize();  // orders what this thread queues next after the sum
     done(status);
   }
 
@@ -53,7 +53,7 @@ class NcclGroup final : public ReduceGroup {
       aborted_ = true;
       changed_.NotifyAll();
     }
-    // May wait for the device: not on the thread that brings the coordinator's word.
+    // This may wait for the device, which the gRPC thread that calls Abort must not.
     std::thread([nccl = nccl_] { nccl->abort(); }).detach();
   }
 

@@ -4,7 +4,7 @@
 
 namespace arcshard::worker {
 
-// The histograms of a worker's step, looked up once. Each is observed once per step or micro-batch.
+// The histograms of the phases of a worker's step, looked up once. Each gets one value per step or micro-batch.
 struct PhaseHistograms {
   explicit PhaseHistograms(ProcessMetrics* metrics)
       : data_wait(metrics->step_phase.With(kDataWait)),

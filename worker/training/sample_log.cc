@@ -5,7 +5,7 @@
 
 namespace arcshard::worker {
 
-SampleLog::SampleLog(const std::string& path) : file_(path, "the run goes on, but this file will have gaps") {}
+SampleLog::SampleLog(const std::string& path) : file_(path, "the run continues, but this file will have gaps") {}
 
 void SampleLog::Add(const Key& key, absl::Span<const int64_t> samples) {
   absl::StrAppend(&lines_, "{\"incarnation\":", key.view.incarnation, ",\"step\":", key.step,

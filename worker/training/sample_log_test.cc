@@ -18,7 +18,7 @@ TEST(SampleLogTest, HasALineForEachMicroBatchAndGoesOnInALaterLife) {
     log.Add({{1, 1}, 18, 0, 0}, {17, 4, 1203});
     log.Add({{1, 1}, 18, 2, 0}, {5});
     log.Flush();
-    log.Add({{1, 1}, 19, 0, 0}, {1});  // not flushed: of a step that this life never came to
+    log.Add({{1, 1}, 19, 0, 0}, {1});  // not flushed: the step was never computed
   }
   SampleLog log(path);
   log.Add({{2, 1}, 18, 0, 0}, {17});

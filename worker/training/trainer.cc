@@ -1,5 +1,6 @@
 #include "worker/training/trainer.h"
 
+#include <cassert>
 #include <cmath>
 #include <deque>
 #include <utility>
@@ -19,7 +20,7 @@
 namespace arcshard::worker {
 namespace {
 
-// The scalars behind gradients and statistics in the all-reduce's buffer.
+// The scalars that follow gradients and statistics in the all-reduce's buffer.
 enum Scalar { kLoss, kCosineSum, kNotFinite, kNumScalars };
 
 template <typename T>
@@ -34,6 +35,8 @@ at::Tensor Wrap(std::vector<float>& values, at::IntArrayRef shape) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const RunConfig& config, Parts parts) {
+  assert(parts.backbone != nullptr && parts.loss != nullptr && parts.loader != nullptr && parts.plan.has_value());
+  assert(parts.clock != nullptr && parts.phases != nullptr);
   if (parts.backbone->options().embedding_size != config.backbone.embedding_size) {
     return absl::InvalidArgumentError(
         absl::StrCat("the backbone gives embeddings of ", parts.backbone->options().embedding_size,
@@ -51,10 +54,11 @@ Trainer::Trainer(const RunConfig& config, Parts parts) : config_(config), parts_
 }
 
 void Trainer::Enter(const ViewSeat& seat) {
+  assert(seat.head != nullptr && seat.all_reduce != nullptr && seat.position < seat.view.workers.size());
   seat_ = seat;
-  parts_.loader->Cancel();  // another view hands out other shares
+  parts_.loader->Cancel();  // in another view this worker may compute other micro-batches
   requested_ = 0;
-  reduced_.reset();  // and voids what was computed
+  reduced_.reset();
 }
 
 std::vector<Trainer::Share> Trainer::ShareOf(const StepPlan& plan) const {
@@ -145,7 +149,7 @@ absl::Status Trainer::Backward(InFlight micro_batch) {
       Blame(absl::StrCat("the loss or its gradient of micro-batch ", micro_batch.key.micro_batch, " is not finite"));
   }
   ScopedTimer timer(&parts_.phases->backward, parts_.clock);
-  // Without a graph every parameter is frozen, and only the head learns.
+  // There is no graph when every parameter is frozen; then only the head is trained.
   if (micro_batch.embedding.requires_grad())
     micro_batch.embedding.backward(CopyTo(micro_batch.embedding.device(), result.d_embedding));
   parts_.loader->Recycle(std::move(micro_batch.data));
@@ -158,15 +162,16 @@ void Trainer::Blame(std::string reason) {
 }
 
 absl::StatusOr<StepVote> Trainer::Compute(const StepPlan& plan) {
+  assert(seat_.head != nullptr);
   plan_ = plan;
   blame_.clear();
   corrupt_before_ = reported_.size();
   sums_->Zero();
   std::vector<InFlight> share;
   RETURN_IF_ERROR(LoadShare(plan, &share));
-  // A shard has to know all labels before the first embedding (DESIGN §1, sampling).
+  // A shard needs all labels before the first embedding (DESIGN §1, sampling).
   for (const InFlight& micro_batch : share) seat_.head->SendLabels(micro_batch.key, micro_batch.data->labels);
-  // Pass 1 of a micro-batch runs on the shards while the forward pass of the next runs here.
+  // The shards run pass 1 of a micro-batch while this worker runs the forward pass of the next one.
   std::deque<InFlight> in_flight;
   for (InFlight& micro_batch : share) {
     if (in_flight.size() == config_.cluster.max_in_flight) {
@@ -208,7 +213,7 @@ absl::StatusOr<StepVote> Trainer::SumAndVote() {
 absl::Status Trainer::Apply(const Decision& decision) {
   if (decision.step != plan_.step || !reduced_.defined()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("a decision about step ", decision.step, ", but step ", plan_.step, " is in hand"));
+        absl::StrCat("a decision about step ", decision.step, ", but the step that waits for one is ", plan_.step));
   }
   ScopedTimer timer(&parts_.phases->optimizer, parts_.clock);
   if (decision.outcome == Outcome::kCommit) {

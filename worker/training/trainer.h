@@ -28,16 +28,16 @@
 
 namespace arcshard::worker {
 
-// What a worker votes about a step. Loss and cosine are means over the global batch, the same on every worker.
+// A worker's vote about a step. Loss and cosine are means over the global batch, the same on every worker.
 struct StepVote {
   bool finite = false;
-  std::string reason;  // when not finite and the reason lies with this worker
+  std::string reason;  // when not finite because of this worker: what was not
   double loss = 0.0;
   double target_cosine = 0.0;
-  uint64_t corrupt_records = 0;  // that this worker found while it loaded the step, each once in the run
+  uint64_t corrupt_records = 0;  // found by this worker while it loaded the step; each counts once in the run
 };
 
-// A worker's place in a view.
+// A worker's place in a view and its connections to the other members.
 struct ViewSeat {
   ViewAnnouncement view;
   size_t position = 0;  // of this worker among the view's workers
@@ -45,34 +45,36 @@ struct ViewSeat {
   AllReduce* all_reduce = nullptr;
 };
 
-// The training loop of one worker, a step at a time (DESIGN §2): Compute leads to a vote, Apply follows the decision.
-// In between nothing that the step could change has changed. Not thread-safe; Compute ends early when the seat's head
-// client or all-reduce is aborted.
+// The training of one worker, a step at a time (DESIGN §2): Compute returns a vote, Apply carries out the decision.
+// Until then the step has changed nothing of the state. Not thread-safe; Compute ends early when the seat's head client
+// or all-reduce is aborted.
 class Trainer {
  public:
   struct Parts {
     std::unique_ptr<Backbone> backbone = nullptr;
     std::unique_ptr<MarginLoss> loss = nullptr;
     std::unique_ptr<Loader> loader = nullptr;
-    std::optional<SamplePlan> plan = std::nullopt;  // of the run: what to load ahead
+    std::optional<SamplePlan> plan = std::nullopt;  // of the run; says what to load ahead
     const Clock* clock = nullptr;
     PhaseHistograms* phases = nullptr;
-    std::unique_ptr<SampleLog> samples = nullptr;  // of what is computed; null: nobody wants to know
+    std::unique_ptr<SampleLog> samples = nullptr;  // lists the samples of what is computed; null: no list
   };
+  // Requires all parts but `samples`. InvalidArgument: the backbone's embedding size is not the configuration's.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(const RunConfig& config, Parts parts);
 
-  // From here on steps are computed in this view. What `seat` points to must stay until the next Enter.
+  // Computes steps in this view from now on; a step that is not decided yet is void. The connections of `seat` must be
+  // valid while Compute is called before the next Enter.
   void Enter(const ViewSeat& seat);
 
-  // Forward, loss and backward of this worker's micro-batches, and the sum over all workers.
-  // Errors: of the data (Loader::Next), of the shards (HeadClient::Await), of the peers (AllReduce::Sum).
+  // Runs forward pass, loss and backward pass of this worker's micro-batches, and sums over all workers. Requires
+  // Enter. Errors of Loader::Next, HeadClient::Await and AllReduce::Sum.
   absl::StatusOr<StepVote> Compute(const StepPlan& plan);
 
-  // Commit: optimizer step and running statistics, of the step that was computed last. Skip: forgets it.
-  // FailedPrecondition: the decision is about another step.
+  // Commit: takes the optimizer step and the running statistics of the step that was computed last. Skip: discards
+  // them. FailedPrecondition: the decision is about another step.
   absl::Status Apply(const Decision& decision);
 
-  // Between Apply and Compute it is that of a step boundary, to be kept or replaced.
+  // Between Apply and Compute this is the state after a whole step; it may be copied or replaced then.
   WorkerState state() { return {parts_.backbone.get(), optimizer_.get(), parts_.loss->averages()}; }
 
   Backbone* backbone() { return parts_.backbone.get(); }
@@ -87,6 +89,7 @@ class Trainer {
     at::Tensor embedding;  // with its graph, on the backbone's device
     at::Tensor sent;       // its values, on the CPU
   };
+  // A micro-batch that this worker computes.
   struct Share {
     uint32_t micro_batch;
     int64_t first_sample;
@@ -100,7 +103,7 @@ class Trainer {
   absl::Status Forward(InFlight* micro_batch);
   absl::Status Backward(InFlight micro_batch);
   absl::StatusOr<StepVote> SumAndVote();
-  void Blame(std::string reason);
+  void Blame(std::string reason);  // this worker makes the step not finite
 
   const RunConfig config_;
   Parts parts_;
@@ -108,14 +111,14 @@ class Trainer {
   std::unique_ptr<StepSums> sums_;
   std::unique_ptr<Optimizer> optimizer_;
 
-  // Of the step in hand.
+  // The step that is being computed, or that was computed last.
   StepPlan plan_;
-  std::string blame_;          // the first thing of this worker's that was not finite
-  size_t corrupt_before_ = 0;  // records found corrupt before the step
-  at::Tensor reduced_;         // the sums over all workers, clipped
+  std::string blame_;          // the first value of this worker that was not finite
+  size_t corrupt_before_ = 0;  // size of reported_ when the step began
+  at::Tensor reduced_;         // the sums over all workers, clipped; undefined: no step waits for its decision
 
   absl::flat_hash_set<int64_t> reported_;  // corrupt samples that were logged
-  uint64_t requested_ = 0;                 // the last step whose data the loader was asked for
+  uint64_t requested_ = 0;                 // the last step whose data was requested of the loader
 };
 
 }  // namespace arcshard::worker

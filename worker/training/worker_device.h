@@ -8,11 +8,11 @@
 namespace arcshard::worker {
 
 // Prepares this process to compute on GPU `index`, which becomes the current device of the calling thread. Products and
-// convolutions of float32 don't use TF32. Unimplemented: this build has no code for GPUs. NotFound: this machine has no
-// such GPU; says why or how many it has.
+// convolutions of float32 don't use TF32. Unimplemented: this build has no GPU code. NotFound: this machine has no such
+// GPU; says why, or how many it has.
 absl::Status UseGpu(int index);
 
-// Bytes that all processes together use of GPU `index` now. Unimplemented: as UseGpu. Internal: the driver refuses.
+// Bytes of GPU `index` that all processes together use now. Unimplemented: as UseGpu. Internal: the driver refuses.
 absl::StatusOr<int64_t> UsedGpuBytes(int index);
 
 }  // namespace arcshard::worker

@@ -35,9 +35,9 @@ absl::Status RestoreOptimizer(const OpenCheckpoint& checkpoint, const WorkerStat
   }
   RETURN_IF_ERROR(ReadTensors(file, there));
   if (!missing.empty()) {
-    LogInfo(absl::StrCat(file.path(), ": has nothing of ", missing.front(),
+    LogInfo(absl::StrCat(file.path(), ": does not have ", missing.front(),
                          missing.size() == 1 ? "" : absl::StrCat(" and ", missing.size() - 1, " others"),
-                         ", which this run begins anew"));
+                         "; these begin with their first values"));
   }
   return absl::OkStatus();
 }

@@ -11,28 +11,28 @@
 
 namespace arcshard::worker {
 
-// What a worker's computation has from one step to the next, the same on every worker: what a checkpoint holds of it.
+// The state that a worker carries from one step to the next, and that a checkpoint holds. Every worker has the same.
 struct WorkerState {
   Backbone* backbone = nullptr;
   const Optimizer* optimizer = nullptr;  // of the backbone's parameters()
-  at::Tensor loss_averages = {};         // MarginLoss::averages(); undefined: the loss keeps none
+  at::Tensor loss_averages = {};         // MarginLoss::averages(); undefined: the loss has none
 };
 
-// The worker's files of a checkpoint.
+// The files that a worker writes into a checkpoint.
 inline constexpr absl::string_view kBackboneFile = "backbone.safetensors", kOptimizerFile = "optimizer.safetensors";
 
 // The tensors of kOptimizerFile, as handles into the state: "momentum.<parameter>", or "first_moment.<parameter>",
 // "second_moment.<parameter>" and "steps"; "loss.averages". All float32, of the parameters' shapes.
 std::vector<NamedTensor> OptimizerTensors(const WorkerState& state);
 
-// The state of a run that goes on. What the checkpoint does not have of the optimizer, because a parameter was frozen
-// then or the momentum was 0, begins anew, and a line in the log says so.
-// InvalidArgument: another backbone, another optimizer.kind, or a tensor of another shape; says which, and the file.
-// Else as OpenCheckpoint::File.
+// Restores the state of a run that resumes. Moments that the checkpoint lacks, because a parameter was frozen then or
+// the momentum was 0, keep their first values, and a line in the log says so.
+// InvalidArgument: the checkpoint is of another backbone or optimizer.kind, or a tensor has another shape; says which,
+// and the file. Also the errors of OpenCheckpoint::File.
 absl::Status RestoreWorker(const OpenCheckpoint& checkpoint, const WorkerState& state);
 
-// The first weights of a new run: the checkpoint's backbone, and with `moments` what it has of the optimizer and the
-// loss too, if anything. Errors as RestoreWorker.
+// Takes the first weights of a new run from a checkpoint's backbone, and with `moments` also the state of the optimizer
+// and the loss, as far as the checkpoint has it. Errors as RestoreWorker.
 absl::Status InitWorker(const OpenCheckpoint& checkpoint, bool moments, const WorkerState& state);
 
 }  // namespace arcshard::worker

@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 
 class WorkerStateTest : public ::testing::Test {
  protected:
-  // A complete checkpoint of `model` alone; an imported one has no optimizer's file.
+  // Writes a complete checkpoint of `model` alone; an imported one has no optimizer's file.
   void Save(TestModel* model, bool imported = false) {
     FakeClock clock;
     CheckpointReport written;
@@ -53,7 +53,7 @@ class WorkerStateTest : public ::testing::Test {
     return InitWorker(checkpoint, moments, model->state());
   }
 
-  // Restore of a model that does not fit leaves it as it is; the message.
+  // Restores a model that does not fit, which must not change it. The message of the error.
   std::string Refusal(TestModel* model) {
     const std::vector<NamedTensor> before = model->Copy();
     const absl::Status status = Restore(model);
@@ -83,7 +83,7 @@ TEST_F(WorkerStateTest, EveryOptimizersStateComesBackBitForBit) {
       const absl::Status status = Restore(&restored);
       ASSERT_TRUE(status.ok()) << status;
       ExpectSame(restored.Copy(), saved.Copy());
-      // And both go on alike: what was restored is what the optimizer uses.
+      // Both continue alike: the optimizer uses what was restored.
       saved.Train(3);
       restored.Train(3);
       ExpectSame(restored.Copy(), saved.Copy());
@@ -120,7 +120,7 @@ TEST_F(WorkerStateTest, WhatWasFrozenOrWithoutMomentumBeginsAnew) {
     const bool was_frozen = named.name.find(".layer1.") != std::string::npos;
     EXPECT_EQ(named.tensor.abs().max().item<float>() == 0, was_frozen) << named.name;
   }
-  // And the other way round: what is frozen now has no moment to restore.
+  // The other way round: a parameter that is frozen now has no moment to restore.
   std::filesystem::remove_all(folder_.path());
   TestModel saved({}, 1), frozen_now(options, 2);
   Save(&saved);
@@ -190,7 +190,7 @@ TEST_F(WorkerStateTest, ANewRunTakesWhatAnImportedCheckpointHas) {
   Save(&saved, /*imported=*/true);
   EXPECT_TRUE(Init(&first, /*moments=*/true).ok());
   EXPECT_TRUE(at::equal(first.Copy().front().tensor, saved.Copy().front().tensor));
-  // But a run that goes on needs it.
+  // A run that resumes needs it.
   const absl::Status status = Restore(&first);
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("optimizer.safetensors"));

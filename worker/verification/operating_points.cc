@@ -10,11 +10,11 @@ namespace arcshard::worker {
 namespace {
 
 constexpr double kLargestDistance = 4.0;  // squared, of unit vectors
-constexpr double kRounding = 1e-9;        // of far·n: 1e-3 of 3000 is 3
+constexpr double kRounding = 1e-9;        // added to far·n before it is rounded down: 1e-3 of 3000 is 3
 
 double Finite(double distance) { return std::isfinite(distance) ? distance : std::numeric_limits<double>::infinity(); }
 
-// How many of the sorted distances are below the threshold.
+// Counts the sorted distances that are below the threshold.
 size_t Below(const std::vector<double>& sorted, double threshold) {
   return static_cast<size_t>(std::lower_bound(sorted.begin(), sorted.end(), threshold) - sorted.begin());
 }
@@ -27,7 +27,7 @@ OperatingPoint BestThreshold(absl::Span<const double> distances, const std::vect
   for (size_t i = 0; i < distances.size(); ++i) pairs.emplace_back(Finite(distances[i]), same[i]);
   std::sort(pairs.begin(), pairs.end());
 
-  // Thresholds from low to high: each accepts the pairs before one more distinct distance.
+  // Thresholds from low to high: each accepts the pairs of one more distinct distance.
   int64_t correct = std::count(same.begin(), same.end(), false);
   int64_t best = correct;
   double threshold = pairs.front().first;
@@ -56,7 +56,7 @@ std::vector<AcceptRate> AcceptRates(absl::Span<const double> distances, const st
   std::vector<AcceptRate> rates;
   for (const double far : fars) {
     const double allowed = std::floor(far * static_cast<double>(of_different.size()) + kRounding);
-    // The largest threshold that accepts no more: the distance of the first that must stay out.
+    // The largest threshold that accepts no more is the distance of the first pair that must not be accepted.
     const size_t out = static_cast<size_t>(std::max(allowed, 0.0));
     const double threshold = out < of_different.size() ? of_different[out] : std::numeric_limits<double>::infinity();
     rates.push_back({.far = far,

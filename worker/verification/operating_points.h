@@ -5,24 +5,25 @@
 #include "absl/types/span.h"
 #include "common/protocol/verification_report.h"
 
-// What one threshold over all pairs reaches. A pair counts as the same when its distance is below the threshold; a
-// distance that is not a number is below none. Every threshold that tells two distances apart is looked at, so nothing
-// depends on a grid.
+// The accuracy and the accept rates of one threshold over all pairs. A pair is accepted as the same class when its
+// distance is below the threshold; a distance that is NaN is never accepted. Every threshold that separates two
+// distances is tried, so nothing depends on a grid.
 namespace arcshard::worker {
 
 struct OperatingPoint {
   double threshold = 0.0;
-  double accuracy = 0.0;  // share of the pairs that are told rightly
+  double accuracy = 0.0;  // share of the pairs that are classified correctly
 };
 
-// The threshold with the best accuracy, the smallest of equals: half way between the two distances that it parts, or a
-// distance's own value where it accepts nothing; 4, the largest squared distance of unit vectors, where it accepts all.
-// 0 and 0 without a pair. distances, same: P each.
+// The threshold with the best accuracy, the smallest of equals: half way between the two distances that it separates,
+// the smallest distance if it accepts nothing, and 4, the largest squared distance of unit vectors, if it accepts all.
+// Threshold and accuracy are 0 without a pair. distances, same: P each.
 OperatingPoint BestThreshold(absl::Span<const double> distances, const std::vector<bool>& same);
 
-// For each of `fars` the exact TAR: thresholds accept at most floor(far·n) of the n pairs of two classes, and of those
-// the one that accepts most pairs of one class counts. With n < 1/far that is none of them: the figure is then the TAR
-// without a false accept, and n is too small to tell the FAR from 0. Empty unless there are pairs of both kinds.
+// The exact TAR at each of `fars`: of all thresholds that accept at most floor(far·n) of the n pairs of two classes,
+// the one that accepts most pairs of one class. If n < 1/far, the threshold accepts none of the n: the result is the
+// TAR without a false accept, and n is too small to distinguish the FAR from 0. Empty unless there are pairs of both
+// kinds.
 std::vector<AcceptRate> AcceptRates(absl::Span<const double> distances, const std::vector<bool>& same,
                                     absl::Span<const double> fars);
 

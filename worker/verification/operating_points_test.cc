@@ -20,7 +20,7 @@ TEST(BestThreshold, LiesHalfWayBetweenWhatItParts) {
 }
 
 TEST(BestThreshold, IsTheSmallestOfEquals) {
-  // Below 0.75 and below 2.5 three of four are right.
+  // The thresholds 0.75 and 2.5 are right about three of four pairs.
   const OperatingPoint best = BestThreshold({0.5, 1.0, 2.0, 3.0}, {true, false, true, false});
   EXPECT_DOUBLE_EQ(best.threshold, 0.75);
   EXPECT_DOUBLE_EQ(best.accuracy, 0.75);
@@ -54,7 +54,7 @@ TEST(BestThreshold, DistancesThatAreNoNumbersAreDifferent) {
   EXPECT_DOUBLE_EQ(BestThreshold({}, {}).accuracy, 0.0);
 }
 
-// 1000 pairs of two classes at 1.000, 1.001, ..., and 4 of one.
+// 1000 pairs of two classes at distances 1.000, 1.001, ..., and 4 pairs of one class.
 class AcceptRatesTest : public ::testing::Test {
  protected:
   AcceptRatesTest() {

@@ -17,8 +17,8 @@ constexpr std::array<double, 2> kFalseAcceptRates = {1e-3, 1e-4};
 
 double Threshold(size_t index) { return static_cast<double>(index) * 0.01; }
 
-// How many pairs each threshold gets right. Pairs are entered by their bin, the first threshold above their distance
-// (kThresholds: none is): thresholds from there on call the pair the same.
+// Counts how many pairs each threshold classifies correctly. A pair is added by its bin, the first threshold above its
+// distance (kThresholds: there is none): that threshold and those after it accept the pair as the same class.
 class Counts {
  public:
   void Add(size_t bin, bool same) { (same ? same_ : different_)[bin] += 1; }
@@ -32,8 +32,8 @@ class Counts {
 
   std::array<int64_t, kThresholds> Correct() const {
     std::array<int64_t, kThresholds> correct;
-    int64_t accepted = 0;  // of the same, called the same
-    int64_t rejected = 0;  // different, called different
+    int64_t accepted = 0;  // pairs of the same class that are accepted
+    int64_t rejected = 0;  // pairs of two classes that are not
     for (const int64_t count : different_) rejected += count;
     for (size_t threshold = 0; threshold < kThresholds; ++threshold) {
       accepted += same_[threshold];
@@ -63,7 +63,7 @@ double Norm(absl::Span<const float> row) {
   return std::sqrt(sum);
 }
 
-// out <- (original + flip), normalised.
+// Sets `out` to original + flip, normalized.
 void UnitSum(absl::Span<const float> original, absl::Span<const float> flip, std::vector<double>& out) {
   double squared = 0;
   for (size_t d = 0; d < out.size(); ++d) {

@@ -15,16 +15,16 @@
 
 namespace arcshard::worker {
 
-// A worker's state as training leaves it, without training: for tests of what keeps it.
+// For tests of what saves and restores a worker's state: a state as after training, made without training.
 class TestModel {
  public:
   struct Options {
     BackboneOptions backbone = {.name = "iresnet18", .width = 2, .image_size = 16, .embedding_size = 4};
     OptimizerOptions optimizer = SgdOptions();
-    bool averages = true;  // of the loss
+    bool averages = true;  // whether the loss has averages
   };
 
-  // `seed` 0: as a run begins. Another one: no two tensors of any two seeds are alike.
+  // `seed` 0: the state that a run begins with. Otherwise no two tensors, of one seed or of two, are equal.
   TestModel(const Options& options, uint64_t seed) {
     backbone_ = *CreateBackbone(options.backbone);
     values_ = FlattenParameters(backbone_->parameters());
@@ -35,7 +35,7 @@ class TestModel {
 
   WorkerState state() { return {backbone_.get(), optimizer_.get(), averages_}; }
 
-  // All that a checkpoint has to keep, by copies.
+  // Copies of all tensors that a checkpoint must hold.
   std::vector<NamedTensor> Copy() {
     std::vector<NamedTensor> all;
     for (const NamedTensor& named : backbone_->state_dict()) all.push_back({named.name, named.tensor.detach().clone()});
@@ -71,7 +71,7 @@ inline void ExpectSame(const std::vector<NamedTensor>& a, const std::vector<Name
   }
 }
 
-// A folder of the running test's own, empty at first.
+// A folder for the running test alone, empty at first.
 class TestFolder {
  public:
   TestFolder() {
