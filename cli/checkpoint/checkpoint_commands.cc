@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "cli/checkpoint/show_checkpoint.h"
 #include "cli/checkpoint/take_checkpoint.h"
-#include "cli/train/run_folder.h"
+#include "cli/supervision/run_folder.h"
 #include "common/base/status_macros.h"
 
 namespace arcshard::cli {

@@ -14,7 +14,7 @@
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "cli/display/terminal.h"
 #include "cli/status/status_text.h"
-#include "cli/train/run_folder.h"
+#include "cli/supervision/run_folder.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"

@@ -2,7 +2,7 @@
 
 #include <fstream>
 
-#include "cli/train/testing/script_test.h"
+#include "cli/supervision/testing/script_test.h"
 #include "gmock/gmock.h"
 
 namespace arcshard::cli {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cli/train/process.h"
+#include "cli/supervision/process.h"
 #include "cli/train/train.h"
 #include "common/config/run_config.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "cli/train/process.h"
+#include "cli/supervision/process.h"
 #include "cli/train/watch_client.h"
 #include "common/io/file.h"
 #include "gtest/gtest.h"

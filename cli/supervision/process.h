@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cli/train/process_exit.h"
+#include "cli/supervision/process_exit.h"
 
 namespace arcshard::cli {
 

@@ -1,4 +1,4 @@
-#include "cli/train/supervisor.h"
+#include "cli/supervision/supervisor.h"
 
 #include <algorithm>
 #include <csignal>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "cli/train/log_tail.h"
+#include "cli/supervision/log_tail.h"
 
 namespace arcshard::cli {
 namespace {

@@ -1,11 +1,11 @@
-#include "cli/train/supervisor.h"
+#include "cli/supervision/supervisor.h"
 
 #include <csignal>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/train/testing/script_test.h"
+#include "cli/supervision/testing/script_test.h"
 #include "common/base/testing/fake_clock.h"
 #include "gmock/gmock.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "cli/train/process.h"
+#include "cli/supervision/process.h"
 #include "common/io/file.h"
 #include "gtest/gtest.h"
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "cli/train/first_failure.h"
-#include "cli/train/process.h"
-#include "cli/train/run_folder.h"
+#include "cli/supervision/first_failure.h"
+#include "cli/supervision/process.h"
+#include "cli/supervision/run_folder.h"
 #include "common/base/clock.h"
 
 namespace arcshard::cli {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "cli/train/process_exit.h"
+#include "cli/supervision/process_exit.h"
 
 // When one process of a run fails, the others fail moments later, each with its own error. The functions here decide
 // which failure is reported to the user.

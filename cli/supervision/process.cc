@@ -1,4 +1,4 @@
-#include "cli/train/process.h"
+#include "cli/supervision/process.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>

@@ -1,4 +1,4 @@
-#include "cli/train/log_tail.h"
+#include "cli/supervision/log_tail.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,6 +1,6 @@
-#include "cli/train/run_folder.h"
+#include "cli/supervision/run_folder.h"
 
-#include "cli/train/testing/script_test.h"
+#include "cli/supervision/testing/script_test.h"
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
 

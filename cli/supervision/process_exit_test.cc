@@ -1,4 +1,4 @@
-#include "cli/train/process_exit.h"
+#include "cli/supervision/process_exit.h"
 
 #include <csignal>
 

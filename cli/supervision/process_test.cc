@@ -1,10 +1,10 @@
-#include "cli/train/process.h"
+#include "cli/supervision/process.h"
 
 #include <csignal>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "cli/train/testing/script_test.h"
+#include "cli/supervision/testing/script_test.h"
 #include "common/program/signal_queue.h"
 #include "gmock/gmock.h"
 

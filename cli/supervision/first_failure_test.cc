@@ -1,4 +1,4 @@
-#include "cli/train/first_failure.h"
+#include "cli/supervision/first_failure.h"
 
 #include <csignal>
 #include <vector>

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cli/train/first_failure.h"
+#include "cli/supervision/first_failure.h"
 #include "common/io/file.h"
 
 namespace arcshard::cli {
