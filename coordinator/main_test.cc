@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-// The program itself: what it leaves, says and exits with.
+// The program itself: its files, output and exit status.
 namespace arcshard::coordinator {
 namespace {
 
@@ -39,7 +39,7 @@ class ProgramTest : public ::testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  // Starts it in run folder `run`; its stderr goes to <folder>/<run>.err, its address to Announced().
+  // Starts it in the run folder <folder>/<run>, with stderr in <folder>/<run>.err.
   pid_t Start(const std::string& run, std::vector<std::string> more = {}) {
     std::vector<std::string> arguments = {ARCSHARD_BIN_DIR "/arcshard-coordinator",
                                           "--config",
@@ -70,7 +70,7 @@ class ProgramTest : public ::testing::Test {
     return child;
   }
 
-  // The next line that the last one started announces: "listening host:port", "failed cause pid"; empty: no more.
+  // The next line that the process started last announces: "listening host:port", "failed cause pid". Empty: no more.
   std::string Announced() {
     std::string line;
     char byte;

@@ -19,8 +19,8 @@
 #include "common/program/healthcheck.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
+#include "coordinator/service/coordinator_service.h"
 #include "coordinator/service/reporter.h"
-#include "coordinator/service/service.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "shard_server/service/shard_service.h"
@@ -64,7 +64,8 @@ class Servers {
     coordinator::Run::Options options;
     options.config_yaml = "run: {}";
     options.incarnation = 1;
-    coordinator_ = std::make_unique<coordinator::Service>(options, &clock_, &reporter_, &coordinator_metrics_);
+    coordinator_ = std::make_unique<coordinator::CoordinatorService>(
+        options, &clock_, coordinator::Session::Receivers{.progress = &reporter_}, &coordinator_metrics_);
     coordinator_server_ = Start(coordinator_.get(), of_coordinator);
     shard_server_ = Start(&shard_, of_shard);
   }
@@ -91,7 +92,7 @@ class Servers {
   CoordinatorMetrics coordinator_metrics_{&coordinator_registry_};
   ShardMetrics shard_metrics_{&shard_registry_};
   coordinator::Reporter reporter_{&clock_, &coordinator_metrics_};
-  std::unique_ptr<coordinator::Service> coordinator_;
+  std::unique_ptr<coordinator::CoordinatorService> coordinator_;
   shard::ShardService shard_{&shard_metrics_};
   std::unique_ptr<RpcServer> coordinator_server_, shard_server_;
 };

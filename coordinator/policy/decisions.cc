@@ -23,17 +23,17 @@ std::string ReasonOf(const NamedVote& vote) {
 
 }  // namespace
 
-std::string DescribeWaiting(const Gathering& gathering) {
+std::string DescribeWaiting(const MemberCounts& counts) {
   std::vector<std::string> parts;
-  if (gathering.shards_here < gathering.shards_wanted) {
-    parts.push_back(Missing(gathering.shards_wanted - gathering.shards_here, gathering.shards_wanted, "shard"));
+  if (counts.shards_here < counts.shards_wanted) {
+    parts.push_back(Missing(counts.shards_wanted - counts.shards_here, counts.shards_wanted, "shard"));
   }
-  if (gathering.workers_here < gathering.workers_wanted) {
-    parts.push_back(Missing(gathering.workers_wanted - gathering.workers_here, gathering.workers_wanted, "worker"));
+  if (counts.workers_here < counts.workers_wanted) {
+    parts.push_back(Missing(counts.workers_wanted - counts.workers_here, counts.workers_wanted, "worker"));
   }
-  if (parts.empty() && gathering.datasets_here < gathering.workers_wanted) {
-    return absl::StrCat("waiting for the data set of ", Missing(gathering.workers_wanted - gathering.datasets_here,
-                                                                gathering.workers_wanted, "worker"));
+  if (parts.empty() && counts.datasets_here < counts.workers_wanted) {
+    return absl::StrCat("waiting for the data set of ",
+                        Missing(counts.workers_wanted - counts.datasets_here, counts.workers_wanted, "worker"));
   }
   return parts.empty() ? "" : absl::StrCat("waiting for ", absl::StrJoin(parts, " and "));
 }

@@ -16,7 +16,7 @@ constexpr size_t kMostListed = 8;    // in a sentence
 
 absl::Status Check(absl::string_view name, const DeviceRequest& request) {
   if (request.machine.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(name, " asks for a GPU, but does not say of which machine"));
+    return absl::InvalidArgumentError(absl::StrCat(name, " asks for a GPU but does not name its machine"));
   }
   if (request.devices.empty() || request.devices.size() > kMostDevices) {
     return absl::InvalidArgumentError(
@@ -68,7 +68,7 @@ const VisibleDevice* DeviceLeases::Choose(const DeviceRequest& request) const {
     const bool all_share =
         request.share && std::all_of(holders.begin(), holders.end(), [](const Held* held) { return held->share; });
     if (!holders.empty() && !all_share) continue;
-    const int before = WasOf(request, device.uuid) ? 0 : WasAnybodys(request.machine, device.uuid) ? 2 : 1;
+    const int before = WasItsOwn(request, device.uuid) ? 0 : WasLeased(request.machine, device.uuid) ? 2 : 1;
     const std::pair<size_t, int> rank = {holders.size(), before};
     if (best == nullptr || rank < best_rank) {
       best = &device;
@@ -105,25 +105,26 @@ absl::Status DeviceLeases::NoneIsLeft(absl::string_view name, const DeviceReques
                    "; start fewer shards on that machine, or all with --share-device"));
 }
 
-bool DeviceLeases::WasOf(const DeviceRequest& request, absl::string_view uuid) const {
-  return std::any_of(memory_.begin(), memory_.end(), [&](const DeviceMemory& memory) {
-    return memory.machine == request.machine && memory.uuid == uuid && memory.replica == request.replica;
+// Whether the request's replica had the device last.
+bool DeviceLeases::WasItsOwn(const DeviceRequest& request, absl::string_view uuid) const {
+  return std::any_of(history_.begin(), history_.end(), [&](const PastLease& past) {
+    return past.machine == request.machine && past.uuid == uuid && past.replica == request.replica;
   });
 }
 
-bool DeviceLeases::WasAnybodys(absl::string_view machine, absl::string_view uuid) const {
-  return std::any_of(memory_.begin(), memory_.end(),
-                     [&](const DeviceMemory& memory) { return memory.machine == machine && memory.uuid == uuid; });
+bool DeviceLeases::WasLeased(absl::string_view machine, absl::string_view uuid) const {
+  return std::any_of(history_.begin(), history_.end(),
+                     [&](const PastLease& past) { return past.machine == machine && past.uuid == uuid; });
 }
 
-// An earlier replica is forgotten, unless both hold it.
+// Replaces the entry of an earlier replica, unless that still holds the device too.
 void DeviceLeases::Remember(const DeviceRequest& request, const std::string& uuid) {
-  if (WasOf(request, uuid)) return;
+  if (WasItsOwn(request, uuid)) return;
   if (HoldersOf(request.machine, uuid).size() == 1) {
-    std::erase_if(memory_,
-                  [&](const DeviceMemory& memory) { return memory.machine == request.machine && memory.uuid == uuid; });
+    std::erase_if(history_,
+                  [&](const PastLease& past) { return past.machine == request.machine && past.uuid == uuid; });
   }
-  memory_.push_back({request.machine, uuid, request.replica});
+  history_.push_back({request.machine, uuid, request.replica});
 }
 
 }  // namespace arcshard::coordinator

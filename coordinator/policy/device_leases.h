@@ -12,36 +12,37 @@
 
 namespace arcshard::coordinator {
 
-// Which replica had a device of a machine last.
-struct DeviceMemory {
+// The replica that a GPU was last leased to.
+struct PastLease {
   std::string machine;
   std::string uuid;
   std::string replica;
-  friend bool operator==(const DeviceMemory&, const DeviceMemory&) = default;
+  friend bool operator==(const PastLease&, const PastLease&) = default;
 };
+// In the order of the first leases. A GPU has one entry, or several while it is shared.
+using LeaseHistory = std::vector<PastLease>;
 
-// Which shard computes on which GPU (coordinator.proto, DeviceRequest). Devices are told apart by machine and uuid.
+// Decides which shard computes on which GPU (coordinator.proto, DeviceRequest). Machine and uuid identify a device.
 //
-// A request gets, of the devices that it may have, the one that holds its shard's state; else one that nobody has, or,
-// if all holders and the request say that they share, one with the fewest holders. Of several: the one that was its
-// replica's last, then one that was nobody's yet, so that two who restart at once don't take each other's. Then the
-// first. Not thread-safe.
+// If a device holds the shard's state, the request gets that one or is refused. Otherwise it gets a device without a
+// holder or, if the request and all holders agree to share, one with the fewest holders. Among several such devices it
+// gets the one that its replica had last; else one that no replica has had, so that two shards which restart at once do
+// not take each other's; else the first. Not thread-safe.
 class DeviceLeases {
  public:
   using Holder = uint64_t;  // one life of a participant
 
-  // `memory`: of an earlier life of the coordinator.
-  explicit DeviceLeases(std::vector<DeviceMemory> memory = {}) : memory_(std::move(memory)) {}
+  // `history`: as an earlier life of the coordinator left it.
+  explicit DeviceLeases(LeaseHistory history = {}) : history_(std::move(history)) {}
 
-  // The device that is `holder`'s until Release; a holder that asks again gets the same. `name` says who that is in the
-  // messages to others. Errors as coordinator.proto has them.
+  // Leases a device to `holder` until Release; a holder that asks again gets the same one. `name` is what error
+  // messages to others call it. The errors are those of coordinator.proto.
   absl::StatusOr<VisibleDevice> Lease(Holder holder, absl::string_view name, const DeviceRequest& request);
 
   // Nothing happens if it has none.
   void Release(Holder holder);
 
-  // In the order of the first lease; one entry per device, or several while it is shared.
-  const std::vector<DeviceMemory>& memory() const { return memory_; }
+  const LeaseHistory& history() const { return history_; }
 
  private:
   struct Held {
@@ -54,12 +55,12 @@ class DeviceLeases {
   std::vector<const Held*> HoldersOf(absl::string_view machine, absl::string_view uuid) const;
   const VisibleDevice* Choose(const DeviceRequest& request) const;
   absl::Status NoneIsLeft(absl::string_view name, const DeviceRequest& request) const;
-  bool WasOf(const DeviceRequest& request, absl::string_view uuid) const;
-  bool WasAnybodys(absl::string_view machine, absl::string_view uuid) const;
+  bool WasItsOwn(const DeviceRequest& request, absl::string_view uuid) const;
+  bool WasLeased(absl::string_view machine, absl::string_view uuid) const;
   void Remember(const DeviceRequest& request, const std::string& uuid);
 
   std::map<Holder, Held> held_;
-  std::vector<DeviceMemory> memory_;
+  LeaseHistory history_;
 };
 
 }  // namespace arcshard::coordinator

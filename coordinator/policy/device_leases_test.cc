@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
-// Two machines of two GPUs each; machine "b" sees GPU-b0 and GPU-b1.
+// Each machine has two GPUs: machine "b" has GPU-b0 and GPU-b1.
 DeviceRequest RequestOf(const std::string& machine, const std::string& replica) {
   return {.machine = machine,
           .replica = replica,
@@ -20,7 +20,7 @@ DeviceRequest RequestOf(const std::string& machine, const std::string& replica) 
 
 class DeviceLeasesTest : public ::testing::Test {
  protected:
-  // The uuid, or the sentence that says why not.
+  // The uuid of the leased device, or the error.
   std::string Lease(uint64_t holder, const DeviceRequest& request) {
     const auto device = leases_.Lease(holder, absl::StrCat("shard ", holder), request);
     return device.ok() ? device->uuid : std::string(device.status().message());
@@ -36,7 +36,7 @@ class DeviceLeasesTest : public ::testing::Test {
     request.held = uuid;
     return request;
   }
-  // Four shards on machines a and b.
+  // Leases to four shards on machines a and b.
   void LeaseAll() {
     EXPECT_EQ(Lease(0, "a", "shard-0"), "GPU-a0");
     EXPECT_EQ(Lease(1, "b", "shard-1"), "GPU-b0");
@@ -94,7 +94,7 @@ TEST_F(DeviceLeasesTest, ALeaseEndsWithItsHolder) {
   EXPECT_THAT(Lease(4, "a", "shard-4"), HasSubstr("no GPU is left"));
   leases_.Release(2);
   EXPECT_EQ(Lease(4, "a", "shard-4"), "GPU-a1");
-  leases_.Release(77);  // nobody
+  leases_.Release(77);  // holds nothing
   EXPECT_THAT(Lease(5, "a", "shard-5"), HasSubstr("no GPU is left"));
 }
 
@@ -139,14 +139,14 @@ TEST_F(DeviceLeasesTest, NobodySharesWithOneThatWasNotToldTo) {
 
 TEST_F(DeviceLeasesTest, WhatItRemembersServesItsNextLife) {
   LeaseAll();
-  leases_ = DeviceLeases(leases_.memory());
+  leases_ = DeviceLeases(leases_.history());
   EXPECT_EQ(Lease(0, "b", "shard-3"), "GPU-b1");
   EXPECT_EQ(Lease(1, "a", "shard-2"), "GPU-a1");
   EXPECT_EQ(Lease(2, "a", "shard-0"), "GPU-a0");
   EXPECT_EQ(Lease(3, "b", "shard-1"), "GPU-b0");
-  EXPECT_THAT(leases_.memory(),
-              UnorderedElementsAre(DeviceMemory{"a", "GPU-a0", "shard-0"}, DeviceMemory{"b", "GPU-b0", "shard-1"},
-                                   DeviceMemory{"a", "GPU-a1", "shard-2"}, DeviceMemory{"b", "GPU-b1", "shard-3"}));
+  EXPECT_THAT(leases_.history(),
+              UnorderedElementsAre(PastLease{"a", "GPU-a0", "shard-0"}, PastLease{"b", "GPU-b0", "shard-1"},
+                                   PastLease{"a", "GPU-a1", "shard-2"}, PastLease{"b", "GPU-b1", "shard-3"}));
 }
 
 TEST_F(DeviceLeasesTest, TwoProcessesOfOneNameGetOneDeviceEach) {
@@ -162,7 +162,7 @@ TEST_F(DeviceLeasesTest, ARequestThatNamesNoDeviceOrMachineIsRefused) {
   const DeviceRequest good = RequestOf("a", "shard-0");
   DeviceRequest bad = good;
   bad.machine = "";
-  EXPECT_THAT(Lease(0, bad), HasSubstr("does not say of which machine"));
+  EXPECT_THAT(Lease(0, bad), HasSubstr("does not name its machine"));
   bad = good;
   bad.devices.clear();
   EXPECT_THAT(Lease(0, bad), HasSubstr("asks for one of 0 GPUs; it must be 1 to 64"));

@@ -12,8 +12,7 @@
 namespace arcshard::coordinator {
 namespace {
 
-// Keeps num_classes (< 2^63) times a sum of capacities within 128 bits for up to 2^14 shards. A PiB is above any
-// machine.
+// With these limits num_classes (< 2^63) times a sum of capacities fits 128 bits. No machine has a PiB of memory.
 constexpr uint64_t kLargestWeight = uint64_t{1} << 50;
 constexpr size_t kMostShards = size_t{1} << 14;
 
@@ -52,7 +51,7 @@ absl::StatusOr<std::vector<ClassRange>> AssignRanges(int64_t num_classes, absl::
 
   std::vector<ClassRange> ranges;
   ranges.reserve(capacities.size());
-  absl::uint128 before = 0;  // capacity of the shards so far
+  absl::uint128 before = 0;  // the sum of the capacities so far
   int64_t begin = 0;
   for (size_t k = 0; k < capacities.size(); ++k) {
     before += std::min(capacities[k], kLargestWeight);

@@ -8,15 +8,15 @@
 
 namespace arcshard::coordinator {
 
-// What a participant's phases took of late, told from sums that only grow. Holds a bounded number of them, however
-// often they come.
+// How long a participant's phases took recently, computed from its sums, which only grow. Keeps a bounded number of
+// reports, however often they come.
 class RecentPhases {
  public:
-  // `phases`: sums since the participant began.
+  // `phases`: the sums since the participant's process began.
   void Add(absl::Time now, std::vector<PhaseTime> phases);
 
-  // Of about the last 10 s, at least between two reports; since the beginning while there is only one. Phases that did
-  // not happen in that time are left out.
+  // The phases of about the last 10 s, at least of the time between two reports. While there is only one report, the
+  // phases since the process began. Phases that did not happen in that time are left out.
   std::vector<PhaseTime> Recent() const;
 
  private:
@@ -24,7 +24,7 @@ class RecentPhases {
     absl::Time at;
     std::vector<PhaseTime> phases;
   };
-  std::deque<Report> reports_;  // a second apart, but for the last
+  std::deque<Report> reports_;  // at least a second apart, except the last one
 };
 
 }  // namespace arcshard::coordinator

@@ -1,5 +1,6 @@
 #include "coordinator/policy/schedule.h"
 
+#include <cassert>
 #include <cmath>
 #include <numbers>
 
@@ -17,9 +18,12 @@ Schedule::Schedule(const RunConfig::Schedule& config, uint64_t steps_per_epoch, 
     : config_(config),
       steps_per_epoch_(static_cast<double>(steps_per_epoch)),
       warmup_steps_(std::round(config.warmup_epochs * steps_per_epoch_)),
-      total_steps_(static_cast<double>(total_steps)) {}
+      total_steps_(static_cast<double>(total_steps)) {
+  assert(steps_per_epoch >= 1 && total_steps >= 1);
+}
 
 double Schedule::LearningRate(uint64_t step) const {
+  assert(step >= 1);
   const double t = static_cast<double>(step);
   if (t <= warmup_steps_) return config_.lr * t / warmup_steps_;
   if (config_.kind == "steps") {

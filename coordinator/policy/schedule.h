@@ -7,19 +7,19 @@
 
 namespace arcshard::coordinator {
 
-// The learning rate of every step, a pure function of the step's number (from 1). With W = warmup_epochs in steps, T
-// all steps and p = (t - 1 - W)/(T - W), the share of the steps after warm-up that lies behind step t:
+// The learning rate of every step t, a pure function of t, which counts from 1. With W = the steps in warmup_epochs,
+// T = the steps of the run, and p = (t - 1 - W)/(T - W), the share of the steps after warm-up that precede step t:
 //
 //   t <= W       lr·t/W
 //   polynomial   end_lr + (lr - end_lr)·(1 - p)^power
 //   cosine       end_lr + (lr - end_lr)·(1 + cos(pi·p))/2
-//   steps        lr·drop_factor^(number of drop_epochs that (t - 1)/steps_per_epoch has reached)
+//   steps        lr·drop_factor^(number of drop_epochs <= (t - 1)/steps_per_epoch)
 class Schedule {
  public:
-  // InvalidArgument: `config.kind` is none of these.
+  // InvalidArgument: `config.kind` is not one of these.
   static absl::Status Validate(const RunConfig::Schedule& config);
 
-  // `config` is valid; both counts at least 1.
+  // Requires: `config` is valid, and both counts are at least 1.
   Schedule(const RunConfig::Schedule& config, uint64_t steps_per_epoch, uint64_t total_steps);
 
   double LearningRate(uint64_t step) const;

@@ -1,6 +1,7 @@
 #include "coordinator/run/checkpoints.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,8 +22,7 @@ std::string Size(uint64_t bytes) { return absl::StrFormat("%.1f MiB", static_cas
 
 }  // namespace
 
-Checkpoints::Checkpoints(Options options, CheckpointKeeper* keeper, ProgressSink* sink)
-    : options_(std::move(options)), keeper_(keeper), sink_(sink) {
+Checkpoints::Checkpoints(Options options, RunOutputs* outputs) : options_(std::move(options)), outputs_(outputs) {
   if (!options_.resumed.has_value()) return;
   newest_ = options_.resumed;
   newest_at_ = options_.resumed_from_time;
@@ -30,9 +30,9 @@ Checkpoints::Checkpoints(Options options, CheckpointKeeper* keeper, ProgressSink
 }
 
 bool Checkpoints::Due(uint64_t step, bool ending, bool stopping, absl::Time now) const {
-  if (keeper_ == nullptr || step == last_asked_) return false;  // it is there already, or on its way, or has failed
+  if (!options_.enabled || step == last_asked_) return false;  // the step has had its checkpoint, even if that failed
   if (stopping) return true;
-  if (in_progress()) return false;  // the boundary after its end is soon enough
+  if (in_progress()) return false;  // a due one waits until the one in progress has ended
   const auto wants = [step](const Waiting& waiting) { return waiting.least_step <= step; };
   if (ending || std::any_of(waiting_.begin(), waiting_.end(), wants)) return true;
   const RunConfig::Checkpoint& config = options_.config;
@@ -41,6 +41,7 @@ bool Checkpoints::Due(uint64_t step, bool ending, bool stopping, absl::Time now)
 }
 
 void Checkpoints::Begin(Manifest manifest, std::set<Connection> parts, absl::Time now) {
+  assert(manifest.step > last_asked_ && !parts.empty());
   last_asked_ = manifest.step;
   last_asked_at_ = now;
   std::string folder = CheckpointFolder(options_.run_folder, {manifest.step, options_.incarnation});
@@ -52,14 +53,14 @@ absl::Status Checkpoints::Add(Connection from, absl::string_view name, const Che
                                     [&](const Pending& one) { return one.manifest.step == report.step; });
   if (pending == pending_.end() || !pending->awaited.contains(from)) {
     return absl::FailedPreconditionError(
-        absl::StrCat("sent a checkpoint of step ", report.step, " that nobody asked it for"));
+        absl::StrCat("reported a checkpoint of step ", report.step, ", which it was not asked for"));
   }
   std::vector<FileRecord>& files = pending->manifest.files;
   for (const FileRecord& file : report.files) {
     const bool known = std::any_of(files.begin(), files.end(), [&](const auto& one) { return one.name == file.name; });
     if (known || file.name == kManifestName) {
       return absl::InvalidArgumentError(absl::StrCat("names ", file.name, " as its file of the checkpoint of step ",
-                                                     report.step, ", which is another's"));
+                                                     report.step, ", but that file belongs to another part"));
     }
     files.push_back(file);
   }
@@ -71,12 +72,12 @@ absl::Status Checkpoints::Add(Connection from, absl::string_view name, const Che
 
 void Checkpoints::HandOver(Pending* pending, absl::Time now) {
   if (!pending->status.ok()) {
-    keeper_->Abandon(pending->folder);
+    outputs_->push_back(AbandonCheckpoint{pending->folder});
     Settle(pending->manifest.step, pending->status, now);
     return;
   }
-  pending->with_keeper = true;
-  keeper_->Complete(pending->folder, pending->manifest);
+  pending->handed_over = true;
+  outputs_->push_back(CompleteCheckpoint{pending->folder, pending->manifest});
 }
 
 bool Checkpoints::Owes(Connection member) const {
@@ -85,60 +86,75 @@ bool Checkpoints::Owes(Connection member) const {
 }
 
 void Checkpoints::Kept(uint64_t step, const absl::Status& status, absl::Time now) {
-  const auto kept = [step](const Pending& pending) { return pending.manifest.step == step && pending.with_keeper; };
+  const auto kept = [step](const Pending& pending) { return pending.manifest.step == step && pending.handed_over; };
   if (std::any_of(pending_.begin(), pending_.end(), kept)) Settle(step, status, now);
 }
 
 void Checkpoints::Settle(uint64_t step, absl::Status status, absl::Time now) {
   const auto found =
       std::find_if(pending_.begin(), pending_.end(), [step](const Pending& one) { return one.manifest.step == step; });
+  assert(found != pending_.end());
   const Pending pending = *std::move(found);
   pending_.erase(found);
-  const bool latest = step >= last_settled_;  // the keeper may be behind with an earlier one
-  if (latest) {
+  if (step >= last_settled_) {  // the keeper may report an earlier one later
     last_settled_ = step;
     last_status_ = status;
     failure_ = status.ok() ? "" : absl::StrCat("step ", step, ": ", status.message());
   }
-  const uint64_t bytes = BytesOf(pending.manifest);
-  const absl::Duration took = now - pending.asked;
   if (status.ok()) {
-    newest_ = CheckpointTaken{step, pending.folder};  // the keeper keeps them in order
+    newest_ = CheckpointTaken{step, pending.folder};  // the keeper completes them in order
     newest_at_ = now;
-    sink_->Note(absl::StrCat("the checkpoint of step ", step, " is complete: ", pending.folder, ", ", Size(bytes),
-                             " in ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
-                             failed_in_a_row_ == 0 ? "" : absl::StrCat(", after ", failed_in_a_row_, " that failed")));
-    failed_in_a_row_ = 0;
-  } else if (++failed_in_a_row_ == 1) {  // a full disk is no news the second time
-    sink_->Note(absl::StrCat("warning: the checkpoint of step ", step, " failed: ", status.message(),
-                             "; training goes on, and ",
-                             newest_.has_value() ? absl::StrCat("the newest complete one is ", newest_->folder)
-                                                 : "there is no complete one yet"));
   }
-  sink_->CheckpointSettled({.step = step, .status = status, .bytes = bytes, .took = took, .at = now});
+  const absl::Duration took = now - pending.asked;
+  NoteSettled(pending, status, took);
+  outputs_->push_back(
+      CheckpointSummary{.step = step, .status = status, .bytes = BytesOf(pending.manifest), .took = took, .at = now});
   if (status.ok()) {
-    AnswerThose(step, *newest_);
+    AnswerRequests(step, *newest_);
   } else {
-    AnswerThose(step, status);
+    AnswerRequests(step, status);
   }
 }
 
-void Checkpoints::Request(uint64_t least_step, Answer answer) {
+void Checkpoints::NoteSettled(const Pending& pending, const absl::Status& status, absl::Duration took) {
+  const uint64_t step = pending.manifest.step;
+  if (status.ok()) {
+    outputs_->push_back(Note{absl::StrCat(
+        "the checkpoint of step ", step, " is complete: ", pending.folder, ", ", Size(BytesOf(pending.manifest)),
+        " in ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
+        failed_in_a_row_ == 0 ? "" : absl::StrCat(", after ", failed_in_a_row_, " that failed"))});
+    failed_in_a_row_ = 0;
+  } else if (++failed_in_a_row_ == 1) {  // one warning is enough for a disk that stays full
+    outputs_->push_back(Note{absl::StrCat(
+        "warning: the checkpoint of step ", step, " failed: ", status.message(), "; training continues, and ",
+        newest_.has_value() ? absl::StrCat("the newest complete one is ", newest_->folder)
+                            : "there is no complete one yet")});
+  }
+}
+
+uint64_t Checkpoints::oldest_in_progress() const {
+  assert(in_progress());
+  return pending_.front().manifest.step;
+}
+
+void Checkpoints::Request(uint64_t least_step, CheckpointAnswer answer) {
   if (newest_.has_value() && newest_->step >= least_step) {
-    answer(*newest_);
+    outputs_->push_back(AnswerCheckpoint{std::move(answer), *newest_});
   } else {
     waiting_.push_back({least_step, std::move(answer)});
   }
 }
 
 void Checkpoints::EndRequests(const absl::Status& status) {
-  for (const Waiting& waiting : std::exchange(waiting_, {})) waiting.answer(status);
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    outputs_->push_back(AnswerCheckpoint{std::move(waiting.answer), status});
+  }
 }
 
-void Checkpoints::AnswerThose(uint64_t step, const absl::StatusOr<CheckpointTaken>& answer) {
+void Checkpoints::AnswerRequests(uint64_t step, const absl::StatusOr<CheckpointTaken>& taken) {
   for (Waiting& waiting : std::exchange(waiting_, {})) {
     if (waiting.least_step <= step) {
-      waiting.answer(answer);
+      outputs_->push_back(AnswerCheckpoint{std::move(waiting.answer), taken});
     } else {
       waiting_.push_back(std::move(waiting));
     }

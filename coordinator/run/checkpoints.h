@@ -2,96 +2,74 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/checkpoint/manifest.h"
 #include "common/config/run_config.h"
 #include "common/protocol/checkpoint_report.h"
-#include "coordinator/run/outbox.h"
-#include "coordinator/run/progress.h"
+#include "coordinator/run/connection.h"
+#include "coordinator/run/run_output.h"
 
 namespace arcshard::coordinator {
 
-// What Run wants of the disk. Called under the lock that guards Run: must not call back, must not block.
-class CheckpointKeeper {
- public:
-  virtual ~CheckpointKeeper() = default;
-  // Makes the checkpoint in `folder` complete. Run::CheckpointKept hears how that went, once; after an error nothing of
-  // it is left.
-  virtual void Complete(const std::string& folder, Manifest manifest) = 0;
-  // It has failed: what there is of it goes.
-  virtual void Abandon(const std::string& folder) = 0;
-};
-
-// A complete checkpoint.
-struct CheckpointTaken {
-  uint64_t step = 0;
-  std::string folder;
-};
-
-// What a run goes on from: the checkpoint's folder and manifest.
-struct ResumePoint {
-  std::string folder;
-  Manifest manifest;
-};
-
-// The checkpoints of one life of a run: when one is due, who owes a part of it, and who waits for it. Nobody waits with
-// the training (ADR 0011). Of two in progress the second is that of the run's end.
+// The checkpoints of one life of a run: when one is due, which members still have to report a part of it, and which
+// callers wait for it. Training continues meanwhile (ADR 0011). One checkpoint is in progress at a time, except that
+// the one of the run's end begins although another may be in progress.
 //
-//   due ── Begin ──► parts ── all are there ──────────► Keeper::Complete ── Kept(OK) ──► complete
-//                      │                                                 └─ Kept(error) ─► failed
-//                      └───── all are there, one failed ──► Keeper::Abandon ─────────────► failed
+//   due ── Begin ──► parts ── all reported ──────────────► CompleteCheckpoint ── Kept(OK) ────► complete
+//                      │                                                      └─ Kept(error) ─► failed
+//                      └───── all reported, one failed ──► AbandonCheckpoint ─────────────────► failed
 //
-// Not thread-safe: Run's lock guards it.
+// Not thread-safe.
 class Checkpoints {
  public:
-  using Answer = std::function<void(const absl::StatusOr<CheckpointTaken>&)>;
-
   struct Options {
+    bool enabled = true;  // false: no checkpoint is ever due
     RunConfig::Checkpoint config;
     std::string run_folder;
     uint64_t incarnation = 0;
-    std::optional<CheckpointTaken> resumed = std::nullopt;  // that this life began from
-    absl::Time resumed_from_time = absl::InfinitePast();    // when that was made
+    std::optional<CheckpointTaken> resumed = std::nullopt;  // the one that this life of the run resumed from
+    absl::Time resumed_from_time = absl::InfinitePast();    // when that one was made
   };
 
-  // Without a keeper nothing is ever due. Both outlive it.
-  Checkpoints(Options options, CheckpointKeeper* keeper, ProgressSink* sink);
+  // Adds what it wants done to `outputs`, which outlives it.
+  Checkpoints(Options options, RunOutputs* outputs);
 
-  // The clock of checkpoint.every_minutes begins.
+  // Starts the clock of checkpoint.every_minutes.
   void Start(absl::Time now) { last_asked_at_ = now; }
 
-  // Whether the state after `step`, the last one decided, is to become a checkpoint. `ending`: it was the last step.
-  // `stopping`: nothing follows.
+  // Whether the state after `step`, the last decided one, is to become a checkpoint. `ending`: it was the run's last
+  // step. `stopping`: the members are told to stop after it.
   bool Due(uint64_t step, bool ending, bool stopping, absl::Time now) const;
-  // It was asked for: `manifest` is complete but for its files, `parts` each report theirs.
+  // The members were asked for it. `manifest` lacks only its files; each of `parts` will report its own.
+  // Requires: no checkpoint of this step or a later one has begun, and `parts` is not empty.
   void Begin(Manifest manifest, std::set<Connection> parts, absl::Time now);
 
-  // A part. FailedPrecondition: nobody asked `from` for it. InvalidArgument: it names a file that another part has.
+  // Adds the part that `name` reports. FailedPrecondition: `from` was not asked for it. InvalidArgument: it names a
+  // file that belongs to another part.
   absl::Status Add(Connection from, absl::string_view name, const CheckpointReport& report, absl::Time now);
+  // Whether the member has still to report a part.
   bool Owes(Connection member) const;
-  // What the keeper says of the one of `step`.
+  // The result of CompleteCheckpoint. Nothing happens if no such checkpoint was handed over.
   void Kept(uint64_t step, const absl::Status& status, absl::Time now);
 
-  // Somebody wants one of step `least_step` or later; `answer` is called when it is complete or has failed, or at the
-  // run's end. It may be so already.
-  void Request(uint64_t least_step, Answer answer);
+  // Answers once a checkpoint of `least_step` or a later step is complete or has failed, at the latest when the run
+  // ends; at once if there is such a checkpoint already.
+  void Request(uint64_t least_step, CheckpointAnswer answer);
   void EndRequests(const absl::Status& status);
 
   bool in_progress() const { return !pending_.empty(); }
-  uint64_t oldest_in_progress() const { return pending_.front().manifest.step; }
+  uint64_t oldest_in_progress() const;  // its step. Requires: in_progress()
   const std::optional<CheckpointTaken>& newest() const { return newest_; }
-  absl::Time newest_at() const { return newest_at_; }      // when it was complete
-  const std::string& failure() const { return failure_; }  // of the latest; empty: it did not fail
-  // OK, or why the checkpoint of `step` failed: what a run that ends there must say.
+  absl::Time newest_at() const { return newest_at_; }      // when it became complete
+  const std::string& failure() const { return failure_; }  // why the latest checkpoint failed; empty: it did not
+  // The result of a run that ends after `step`: OK, or why the checkpoint of that step failed.
   absl::Status Outcome(uint64_t step) const;
 
  private:
@@ -101,29 +79,29 @@ class Checkpoints {
     std::set<Connection> awaited;
     absl::Status status = absl::OkStatus();  // the first error of a part
     absl::Time asked;
-    bool with_keeper = false;
+    bool handed_over = false;  // with CompleteCheckpoint
   };
   struct Waiting {
     uint64_t least_step;
-    Answer answer;
+    CheckpointAnswer answer;
   };
 
   void HandOver(Pending* pending, absl::Time now);
   void Settle(uint64_t step, absl::Status status, absl::Time now);
-  void AnswerThose(uint64_t step, const absl::StatusOr<CheckpointTaken>& answer);
+  void NoteSettled(const Pending& pending, const absl::Status& status, absl::Duration took);
+  void AnswerRequests(uint64_t step, const absl::StatusOr<CheckpointTaken>& taken);
 
   const Options options_;
-  CheckpointKeeper* const keeper_;
-  ProgressSink* const sink_;
+  RunOutputs* const outputs_;
   std::deque<Pending> pending_;  // by step
   std::vector<Waiting> waiting_;
-  uint64_t last_asked_ = 0;  // step; that resumed from counts
+  uint64_t last_asked_ = 0;  // the step of the last one begun, or of the one resumed from
   absl::Time last_asked_at_ = absl::InfiniteFuture();
   std::optional<CheckpointTaken> newest_;
   absl::Time newest_at_ = absl::InfinitePast();
   std::string failure_;
-  absl::Status last_status_ = absl::OkStatus();  // of the settled one of step last_settled_
-  uint64_t last_settled_ = 0;
+  uint64_t last_settled_ = 0;                    // the latest step whose checkpoint is complete or has failed
+  absl::Status last_status_ = absl::OkStatus();  // how that one ended
   uint64_t failed_in_a_row_ = 0;
 };
 

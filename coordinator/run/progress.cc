@@ -15,7 +15,7 @@ std::string WithWaiting(absl::string_view what, const Progress& progress) {
 std::string DescribeTraining(const Progress& progress) {
   std::string line =
       absl::StrFormat("epoch %.2f/%g  step %d/%d", progress.epoch, progress.epochs, progress.step, progress.steps);
-  if (progress.step > progress.resumed_step) {  // this life has decided one
+  if (progress.step > progress.resumed_step) {  // this life of the run has decided a step
     absl::StrAppendFormat(&line, "  loss %.4f  cos %.3f  lr %.4g", progress.loss, progress.target_cosine, progress.lr);
   }
   if (progress.samples_per_second > 0.0) {

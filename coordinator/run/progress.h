@@ -15,36 +15,36 @@ namespace arcshard::coordinator {
 
 enum class Phase { kGathering, kJoining, kTraining, kEvaluating, kStopping, kFinished, kFailed };
 
-// How far the run is. What is not known yet is 0.
+// The run's progress. What is not known yet is 0.
 struct Progress {
   Phase phase = Phase::kGathering;
-  std::string waiting_for = {};  // kGathering, kJoining, kStopping: for whom; kFailed: the sentence
+  std::string waiting_for = {};  // kGathering, kJoining, kStopping: for whom it waits; kFailed: why it failed
   uint64_t step = 0;             // last decided
   uint64_t steps = 0;
   double epoch = 0.0;  // fractional
   double epochs = 0.0;
-  double loss = 0.0;  // of the last decided step
+  double loss = 0.0;  // the last decided step's, like the two below
   double target_cosine = 0.0;
   double lr = 0.0;
-  double samples_per_second = 0.0;  // over the last 32 steps, evaluations not counted
-  double eta_seconds = 0.0;         // of the remaining steps at that rate
+  double samples_per_second = 0.0;  // over the last 32 steps, without evaluations
+  double eta_seconds = 0.0;         // for the remaining steps at that rate
   uint64_t skipped = 0;
   uint64_t corrupt_records = 0;
   std::vector<VerificationReport> verification = {};  // the latest
   uint64_t verification_step = 0;
-  double best_accuracy = 0.0;  // of all verifications so far, the mean over their sets
+  double best_accuracy = 0.0;  // the best mean over the sets of a verification so far
   uint64_t best_step = 0;
-  uint64_t checkpoint_step = 0;         // of the last complete one
-  uint64_t resumed_step = 0;            // that this life of the run began from
-  std::string checkpoint_failure = {};  // why the latest failed; empty: it did not
+  uint64_t checkpoint_step = 0;         // of the last complete one; 0: none yet
+  uint64_t resumed_step = 0;            // from which this life of the run began
+  std::string checkpoint_failure = {};  // why the latest checkpoint failed; empty: it did not
 };
 
 // How a checkpoint ended.
 struct CheckpointSummary {
   uint64_t step = 0;
   absl::Status status = absl::OkStatus();  // OK: it is complete
-  uint64_t bytes = 0;                      // of its files but the manifest
-  absl::Duration took;                     // from the decision
+  uint64_t bytes = 0;                      // of its files without the manifest
+  absl::Duration took;                     // since the decision that asked for it
   absl::Time at;                           // when it ended
 };
 
@@ -56,25 +56,25 @@ struct StepSummary {
   absl::Duration gathered_votes_for;  // from the first vote to the last
 };
 
-// Where Run leaves its reports, and events that people want to read of, in one sentence each. Called under the lock
-// that guards Run: must not call back, must not block.
+// Receives a run's reports and events. Deliver (run_output.h) calls it under the lock that guards Run, so it must not
+// block or call back.
 class ProgressSink {
  public:
   virtual ~ProgressSink() = default;
   virtual void Report(const Progress& progress) = 0;
-  virtual void Note(const std::string& sentence) = 0;
+  virtual void Note(const std::string& sentence) = 0;  // for the log
   virtual void ViewFormed(const ViewAnnouncement& view) = 0;
   virtual void StepDecided(const StepSummary& step) = 0;
   virtual void CheckpointSettled(const CheckpointSummary& checkpoint) = 0;
 };
 
-// "epoch 1.25/12  step 17/100  loss 3.1416  cos 0.512  lr 0.0995  1234 samples/s  eta 1m5s  skipped 2": for logs.
+// The log's line: "epoch 1.25/12  step 17/100  loss 3.1416  cos 0.512  lr 0.0995  1234 samples/s  eta 1m5s  skipped 2".
 std::string DescribeProgress(const Progress& progress);
 
-// Samples per second over the last steps.
+// Measures samples per second over the last steps.
 class Throughput {
  public:
-  // A stretch of steps begins now: what passed since the last step (an evaluation, a wait) is not counted.
+  // Steps begin now; the time since the last step, in which the run evaluated or waited, does not count.
   void Resume(absl::Time now) { since_ = now; }
   void StepDone(absl::Time now, uint64_t samples);
 

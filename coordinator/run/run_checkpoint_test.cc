@@ -5,7 +5,7 @@
 #include "coordinator/run/testing/run_test_fixture.h"
 #include "gmock/gmock.h"
 
-// When a run's checkpoints are due, who owes what, and how a run goes on from one.
+// When a run's checkpoints are due, which members owe a part, and how a run resumes from one.
 namespace arcshard::coordinator {
 namespace {
 
@@ -17,7 +17,7 @@ using ::testing::SizeIs;
 
 class RunCheckpointTest : public RunTest {
  protected:
-  // Steps `from` to `to`; of which the decision asked for a checkpoint.
+  // Votes for the steps `from` to `to`. Returns those whose decision asked for a checkpoint.
   std::vector<uint64_t> Steps(uint64_t from, uint64_t to) {
     std::vector<uint64_t> asked;
     for (uint64_t step = from; step <= to; ++step) {
@@ -26,7 +26,7 @@ class RunCheckpointTest : public RunTest {
     }
     return asked;
   }
-  // A checkpoint of step 13, in incarnation 6.
+  // The run resumes from a checkpoint of step 13, made in incarnation 6.
   void ResumeFrom13() {
     Manifest manifest;
     manifest.step = 13;
@@ -44,7 +44,7 @@ class RunCheckpointTest : public RunTest {
     manifest.best_step = 10;
     options_.resume = ResumePoint{"/runs/a/checkpoints/step-00000013.6", manifest};
   }
-  Checkpoints::Answer Into(std::vector<absl::StatusOr<CheckpointTaken>>* answers) {
+  CheckpointAnswer Into(std::vector<absl::StatusOr<CheckpointTaken>>* answers) {
     return [answers](const absl::StatusOr<CheckpointTaken>& taken) { answers->push_back(taken); };
   }
   void FailCheckpoint(uint64_t step) {
@@ -57,7 +57,7 @@ class RunCheckpointTest : public RunTest {
 TEST_F(RunCheckpointTest, AreDueEveryStepsAndAskedForWithoutAWait) {
   options_.config.checkpoint.every_steps = 4;
   Begin();
-  EXPECT_FALSE(LastDecision().next.checkpoint);  // of step 0 there is nothing to keep
+  EXPECT_FALSE(LastDecision().next.checkpoint);  // there is nothing to keep of step 0
   EXPECT_THAT(Steps(1, 5), ElementsAre(4u));
   for (const Connection connection : Everybody()) {
     EXPECT_EQ(Received<Decision>(connection)[4].next, (Next{NextAction::kStep, StepPlan{5, 0, 40, {5, 5}}, true}));
@@ -82,7 +82,7 @@ TEST_F(RunCheckpointTest, ADueOneWaitsUntilTheOneInProgressIsComplete) {
 
 TEST_F(RunCheckpointTest, AreDueByTheClockFromTheLastThatWasAskedFor) {
   options_.config.checkpoint.every_minutes = 10;
-  clock_.Advance(absl::Hours(1));  // of waiting for members
+  clock_.Advance(absl::Hours(1));  // waiting for members does not count
   Begin();
   EXPECT_THAT(Steps(1, 1), IsEmpty());
   LetPass(absl::Minutes(10));
@@ -141,13 +141,13 @@ TEST_F(RunCheckpointTest, OneThatFailedHarmsNobodyAndWarnsOncePerStreak) {
   CompleteCheckpoint(2);
   Steps(3, 4);
   ReportCheckpoint(kShard0, 4, absl::ResourceExhaustedError("class_centers: No space left on device"));
-  EXPECT_THAT(keeper_.abandoned, IsEmpty());  // others still write
+  EXPECT_THAT(keeper_.abandoned, IsEmpty());  // the others still write
   ReportCheckpoint(kShard1, 4);
   ReportCheckpoint(kWorker0, 4);
   EXPECT_THAT(keeper_.abandoned, ElementsAre("/runs/a/checkpoints/step-00000004.7"));
   const std::string warning =
       "warning: the checkpoint of step 4 failed: shard 0 (pid 1010 on h): class_centers: No space left on device; "
-      "training goes on, and the newest complete one is /runs/a/checkpoints/step-00000002.7";
+      "training continues, and the newest complete one is /runs/a/checkpoints/step-00000002.7";
   EXPECT_EQ(sink_.notes.back(), warning);
   EXPECT_EQ(LastProgress().checkpoint_failure,
             "step 4: shard 0 (pid 1010 on h): class_centers: No space left on device");
@@ -172,7 +172,8 @@ TEST_F(RunCheckpointTest, AReportThatNobodyAskedForEndsTheRun) {
   Begin();
   Steps(1, 2);
   ReportCheckpoint(kWorker1, 2);
-  EXPECT_THAT(Sentence(), HasSubstr("worker 1 (pid 1021 on h): sent a checkpoint of step 2 that nobody asked it for"));
+  EXPECT_THAT(Sentence(),
+              HasSubstr("worker 1 (pid 1021 on h): reported a checkpoint of step 2, which it was not asked for"));
 }
 
 TEST_F(RunCheckpointTest, ASecondReportOrAnothersFileEndsTheRun) {
@@ -201,7 +202,8 @@ TEST_F(RunCheckpointTest, WhoFinishesWithoutItsReportEndsTheRun) {
   Begin();
   Steps(1, 20);
   run().Receive(kShard0, FinishedReport{});
-  EXPECT_THAT(Sentence(), HasSubstr("shard 0 (pid 1010 on h): has finished without its report about a checkpoint"));
+  EXPECT_THAT(Sentence(),
+              HasSubstr("shard 0 (pid 1010 on h): has sent Finished without its report about a checkpoint"));
 }
 
 TEST_F(RunCheckpointTest, AStopWaitsForASlowDiskAsLongAsAllAreHeard) {
@@ -364,7 +366,7 @@ TEST_F(RunCheckpointTest, AShorterRunCannotGoOn) {
   RegisterAll();
   ReportData();
   EXPECT_EQ(Sentence(),
-            "the run cannot go on: /runs/a/checkpoints/step-00000013.6 is of step 13, but with schedule.epochs 1 the "
+            "the run cannot resume: /runs/a/checkpoints/step-00000013.6 is of step 13, but with schedule.epochs 1 the "
             "run has only 10 steps");
 }
 
@@ -394,7 +396,7 @@ TEST_F(RunCheckpointTest, WhoCannotReadTheCheckpointIsToldOfOlderOnes) {
                     "/runs/a/checkpoints/step-00000013.6/class_centers-4-9.safetensors: block 0 is damaged"))));
   EXPECT_EQ(Sentence(),
             "shard 1 (pid 1011 on h): /runs/a/checkpoints/step-00000013.6/class_centers-4-9.safetensors: block 0 is "
-            "damaged; --allow-older goes on from the newest checkpoint that is whole");
+            "damaged; --allow-older resumes from the newest checkpoint that is whole");
   EXPECT_EQ(DetailsOf(*run().result()), (FailureDetails{FailureCause::kCheckpointUnreadable, 1011}));
 }
 

@@ -3,10 +3,11 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/failure_details.h"
 #include "coordinator/run/testing/run_test_fixture.h"
 #include "gmock/gmock.h"
 
-// How a run fails: refused messages, deaths, failures, time that runs out. Each ends with one sentence.
+// How a run fails: refused messages, deaths, failures, timeouts. Each ends with one sentence.
 namespace arcshard::coordinator {
 namespace {
 
@@ -15,7 +16,7 @@ using ::testing::StartsWith;
 
 class RunFailureTest : public RunTest {
  protected:
-  // Everybody but `except` was told why, as Aborted.
+  // All streams but `except` were closed with the sentence, as Aborted.
   void ExpectAllAborted(Connection except = 0) {
     for (const Connection connection : Everybody()) {
       if (connection == except) continue;
@@ -48,7 +49,7 @@ TEST_F(RunFailureTest, RegistrationsThatCannotJoinAreRefusedAndHarmNobody) {
   Registration nowhere = RegistrationOf(kShard0);
   nowhere.address.clear();
   run().Receive(91, nowhere);
-  ExpectRefused(91, absl::StatusCode::kInvalidArgument, "shard (pid 1010 on h) says no address");
+  ExpectRefused(91, absl::StatusCode::kInvalidArgument, "shard (pid 1010 on h) gives no address");
 
   RegisterAll();
   run().Receive(92, RegistrationOf(kShard0));
@@ -136,7 +137,7 @@ TEST_F(RunFailureTest, AVoteOfAnotherViewOrStepIsRefusedByName) {
   for (const auto& [vote, part] : cases) {
     RecordingOutbox outbox;
     RecordingSink sink;
-    TestedRun one(options_, &clock_, &outbox, &sink);
+    TestedRun one(options_, &clock_, &outbox, &sink, &keeper_);
     for (const Connection connection : Everybody()) one.Receive(connection, RegistrationOf(connection));
     for (const Connection worker : {kWorker0, kWorker1}) one.Receive(worker, DatasetReport{100, 9, 42});
     for (const Connection connection : Everybody()) one.Receive(connection, JoinedReport{kView});
@@ -176,14 +177,14 @@ TEST_F(RunFailureTest, MessagesOutOfPlaceAreRefusedAndEndIt) {
        },
        "an evaluation that is not due, at step 1"},
       {[](TestedRun& run) { run.Receive(kWorker0, FinishedReport{}); },
-       "has finished at step 1, but nobody was told to stop"},
+       "has sent Finished at step 1, but was not told to stop"},
       {[](TestedRun& run) { run.Refuse(kWorker0, absl::InvalidArgumentError("Ready lacks a view")); },
        "Ready lacks a view"},
   };
   for (const auto& [act, part] : cases) {
     RecordingOutbox outbox;
     RecordingSink sink;
-    TestedRun one(options_, &clock_, &outbox, &sink);
+    TestedRun one(options_, &clock_, &outbox, &sink, &keeper_);
     for (const Connection connection : Everybody()) one.Receive(connection, RegistrationOf(connection));
     for (const Connection worker : {kWorker0, kWorker1}) one.Receive(worker, DatasetReport{100, 9, 42});
     for (const Connection connection : Everybody()) one.Receive(connection, JoinedReport{kView});
@@ -216,7 +217,7 @@ TEST_F(RunFailureTest, ADeathInAnyPhaseEndsItWithASentenceThatNamesTheDead) {
   for (const auto& [phase, sentence] : cases) {
     RecordingOutbox outbox;
     RecordingSink sink;
-    TestedRun one(options_, &clock_, &outbox, &sink);
+    TestedRun one(options_, &clock_, &outbox, &sink, &keeper_);
     const auto everybody_says = [&](const ParticipantMessage& message) {
       for (const Connection connection : Everybody()) one.Receive(connection, message);
     };
@@ -233,7 +234,7 @@ TEST_F(RunFailureTest, ADeathInAnyPhaseEndsItWithASentenceThatNamesTheDead) {
     ASSERT_EQ(static_cast<int>(sink.reports.back().phase), phase);
     one.Disconnected(kWorker1, "stream broken");
     ASSERT_TRUE(one.result().has_value());
-    EXPECT_EQ(*one.result(), absl::AbortedError(sentence));
+    EXPECT_EQ(*one.result(), WithDetails(absl::AbortedError(sentence), {.pid = 1021}));
     for (const Connection connection : {kShard0, kShard1, kWorker0}) {
       EXPECT_EQ(outbox.closed.at(connection), absl::AbortedError(sentence));
     }
@@ -262,17 +263,19 @@ TEST_F(RunFailureTest, AFailureOfAParticipantEndsItWithItsSentenceAndCode) {
   Begin();
   run().Receive(kWorker1,
                 FailureReport{"data/train.rec: ends at byte 100", static_cast<int>(absl::StatusCode::kDataLoss)});
-  EXPECT_EQ(*run().result(), absl::DataLossError("worker 1 (pid 1021 on h): data/train.rec: ends at byte 100"));
+  EXPECT_EQ(
+      *run().result(),
+      WithDetails(absl::DataLossError("worker 1 (pid 1021 on h): data/train.rec: ends at byte 100"), {.pid = 1021}));
   ExpectAllAborted();
 }
 
 TEST_F(RunFailureTest, AFailureWithACodeThatDoesNotExistIsUnknown) {
   for (const int code : {0, -3, 17, 1000}) {
     RecordingOutbox outbox;
-    TestedRun one(options_, &clock_, &outbox, &sink_);
+    TestedRun one(options_, &clock_, &outbox, &sink_, &keeper_);
     one.Receive(kShard0, RegistrationOf(kShard0));
     one.Receive(kShard0, FailureReport{"no memory", code});
-    EXPECT_EQ(*one.result(), absl::UnknownError("shard 0 (pid 1010 on h): no memory"));
+    EXPECT_EQ(*one.result(), WithDetails(absl::UnknownError("shard 0 (pid 1010 on h): no memory"), {.pid = 1010}));
   }
 }
 
@@ -281,7 +284,7 @@ TEST_F(RunFailureTest, ALostPeerThatIsReportedBeforeItsOwnStreamBreaksIsNamedAsT
   run().Receive(kWorker0,
                 FailureReport{"the stream to shard 1 broke", static_cast<int>(absl::StatusCode::kUnavailable)});
   EXPECT_FALSE(run().result().has_value());
-  run().Disconnected(kWorker0, "stream broken");  // it left after its report: not the cause
+  run().Disconnected(kWorker0, "stream broken");  // it left after its report, so its end is not the cause
   EXPECT_FALSE(run().result().has_value());
   run().Disconnected(kShard1, "stream broken");
   EXPECT_EQ(Sentence(), "shard 1 (pid 1011 on h) died at step 1: stream broken");
@@ -295,7 +298,8 @@ TEST_F(RunFailureTest, ALostPeerThatTurnsOutToLiveEndsItWithTheReport) {
   EXPECT_FALSE(run().result().has_value());
   clock_.Advance(absl::Milliseconds(500));
   run().Tick();
-  EXPECT_EQ(*run().result(), absl::UnavailableError("worker 0 (pid 1020 on h): cannot reach shard 1"));
+  EXPECT_EQ(*run().result(),
+            WithDetails(absl::UnavailableError("worker 0 (pid 1020 on h): cannot reach shard 1"), {.pid = 1020}));
   ExpectAllAborted();
 }
 

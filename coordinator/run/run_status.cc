@@ -1,28 +1,92 @@
 #include "coordinator/run/run_status.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "coordinator/run/run.h"
 
+// What a run reports about itself.
 namespace arcshard::coordinator {
+namespace {
+
+constexpr size_t kMostNames = 3;  // in a sentence
+
+ClassRange RangeOf(const Member& member, const FormedView* view) {
+  if (view == nullptr || member.registration.role != Role::kShard) return {};
+  for (const ShardMember& shard : view->announcement.shards) {
+    if (shard.id == member.id) return shard.range;
+  }
+  return {};
+}
+
+// "worker 0 (pid 1020 on h), worker 1 (pid 1021 on h)": the members that are not in `done`; empty if all are.
+std::string NamesOfOthers(const std::map<Connection, Member>& members, const std::set<Connection>& done) {
+  std::vector<std::string> names;
+  for (const auto& [connection, member] : members) {
+    if (!done.contains(connection)) names.push_back(member.Name());
+  }
+  if (names.size() > kMostNames) {
+    const size_t more = names.size() - kMostNames;
+    names.resize(kMostNames);
+    names.push_back(absl::StrCat(more, " more"));
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+}  // namespace
+
+std::string Run::WaitingFor() const {
+  if (std::holds_alternative<Gathering>(state_)) return DescribeWaiting(members_.Counts());
+  if (const auto* const joining = std::get_if<Joining>(&state_)) {
+    return absl::StrCat("waiting for ", NamesOfOthers(members_.all(), joining->joined), " to join");
+  }
+  if (const auto* const stopping = std::get_if<Stopping>(&state_)) {
+    const std::string names = NamesOfOthers(members_.all(), stopping->finished);
+    if (!names.empty()) return absl::StrCat("waiting for ", names, " to finish");
+    return checkpoints_.in_progress()
+               ? absl::StrCat("waiting for the checkpoint of step ", checkpoints_.oldest_in_progress())
+               : "";
+  }
+  const auto* const ended = std::get_if<Ended>(&state_);
+  return ended == nullptr ? "" : std::string(ended->result.message());
+}
+
+Progress Run::ProgressNow() const {
+  const SharedView view = ViewOf(state_);
+  Progress progress = progress_;
+  progress.phase = PhaseOf(state_);
+  progress.waiting_for = WaitingFor();
+  progress.step = step_;
+  progress.steps = view == nullptr ? 0 : view->plan.total_steps();
+  progress.skipped = counters_.skipped;
+  progress.corrupt_records = counters_.corrupt_records;
+  progress.best_accuracy = counters_.best_accuracy;
+  progress.best_step = counters_.best_step;
+  progress.checkpoint_step = checkpoints_.newest().has_value() ? checkpoints_.newest()->step : 0;
+  progress.checkpoint_failure = checkpoints_.failure();
+  return progress;
+}
 
 RunStatus Run::Status() const {
   const absl::Time now = clock_->Now();
-  RunStatus status = {.progress = progress_,
-                      .view = view_,
-                      .num_classes = num_classes_,
-                      .run_folder = options_.config.run.folder,
-                      .members = {}};
+  const SharedView view = ViewOf(state_);
+  RunStatus status = {.progress = ProgressNow(), .run_folder = options_.config.run.folder, .members = {}};
+  if (view != nullptr) {
+    status.view = view->announcement.view;
+    status.num_classes = view->announcement.num_classes;
+  }
   if (checkpoints_.newest().has_value() && checkpoints_.newest_at() != absl::InfinitePast()) {
     status.checkpoint_age = now - checkpoints_.newest_at();
   }
-  for (const auto& [connection, member] : members_) {
+  for (const auto& [connection, member] : members_.all()) {
     status.members.push_back({.registration = member.registration,
                               .id = member.id,
                               .attending = now - member.registered,
                               .silent = now - member.last_heard,
-                              .range = member.range,
+                              .range = RangeOf(member, view.get()),
                               .stats = member.stats,
                               .recent = member.recent.Recent()});
   }

@@ -16,9 +16,9 @@ struct MemberStatus {
   uint32_t id = 0;
   absl::Duration attending;  // since it registered
   absl::Duration silent;     // since its last message
-  ClassRange range = {};     // of a shard, once there is a view
+  ClassRange range = {};     // shards, once there is a view
   ParticipantStats stats = {};
-  std::vector<PhaseTime> recent = {};  // RecentPhases
+  std::vector<PhaseTime> recent = {};  // as RecentPhases computes them
 };
 
 // The run as it is now.
@@ -27,7 +27,7 @@ struct RunStatus {
   View view = {};           // zero: none yet
   int64_t num_classes = 0;  // likewise
   std::string run_folder;
-  absl::Duration checkpoint_age = absl::ZeroDuration();  // of that of progress.checkpoint_step; zero: there is none
+  absl::Duration checkpoint_age = absl::ZeroDuration();  // of the one of progress.checkpoint_step; zero: there is none
   std::vector<MemberStatus> members;                     // shards, then workers, ids ascending
 };
 

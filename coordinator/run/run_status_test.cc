@@ -56,7 +56,7 @@ TEST_F(RunStatusTest, WhatAMemberSaysOfItselfIsKept) {
   run().Receive(kShard0, HeartbeatReport{first});
   clock_.Advance(absl::Seconds(1));
   run().Receive(kShard0, HeartbeatReport{second});
-  run().Receive(kShard0, HeartbeatReport{});  // no news
+  run().Receive(kShard0, HeartbeatReport{});  // nothing new
   const RunStatus status = run().Status();
   EXPECT_EQ(status.members[0].stats, second);
   EXPECT_THAT(status.members[0].recent, ElementsAre(PhaseTime{"pass_1", 2, 0.5}));
@@ -71,7 +71,7 @@ TEST_F(RunStatusTest, TheWelcomeSaysHowOftenToGiveASignOfLife) {
 
 TEST_F(RunStatusTest, TheBestVerificationIsTheEarliestOfTheBestMeans) {
   options_.config.verification.sets = {"lfw.bin", "cfp.bin"};
-  options_.config.verification.every_epochs = 0.1;  // 10 steps an epoch: after each
+  options_.config.verification.every_epochs = 0.1;  // an epoch has 10 steps, so after each
   Begin();
   const std::vector<std::pair<double, double>> accuracies = {{0.5, 0.7}, {0.9, 0.4}, {0.6, 0.7}, {0.7, 0.6}};
   const std::vector<uint64_t> best_step = {1, 2, 2, 2};

@@ -8,7 +8,7 @@
 #include "coordinator/run/testing/run_test_fixture.h"
 #include "gmock/gmock.h"
 
-// How a run goes: gathering, joining, steps, evaluation, orderly ends. How it fails is in run_failure_test.cc.
+// An orderly run: gathering, joining, steps, evaluation, ends. Failures are in run_failure_test.cc.
 namespace arcshard::coordinator {
 namespace {
 
@@ -31,6 +31,22 @@ TEST_F(RunTest, GatheringSaysForWhomItWaits) {
   run().Receive(kWorker0, DatasetReport{100, 9, 42});
   EXPECT_EQ(LastProgress().phase, Phase::kJoining);
   EXPECT_THAT(LastProgress().waiting_for, HasSubstr("worker 0 (pid 1020 on h), 1 more to join"));
+}
+
+TEST_F(RunTest, CollectsItsOutputsInOrderUntilTheyAreTaken) {
+  coordinator::Run run(options_, &clock_);
+  const RunOutputs first = run.TakeOutputs();
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<Progress>(first[0]));
+  run.Receive(kShard0, RegistrationOf(kShard0));
+  run.Receive(99, HeartbeatReport{});
+  const RunOutputs outputs = run.TakeOutputs();
+  ASSERT_EQ(outputs.size(), 4u);
+  EXPECT_TRUE(std::holds_alternative<Note>(outputs[0]));
+  EXPECT_EQ(std::get<SendMessage>(outputs[1]).to, kShard0);
+  EXPECT_TRUE(std::holds_alternative<Progress>(outputs[2]));
+  EXPECT_EQ(std::get<CloseStream>(outputs[3]).to, 99u);
+  EXPECT_TRUE(run.TakeOutputs().empty());
 }
 
 TEST_F(RunTest, WelcomesInOrderOfRegistrationWithinTheRole) {
@@ -67,7 +83,7 @@ TEST_F(RunTest, EachParticipantGetsATokenOfItsOwnAndOnlyShardsLearnTheWorkers) {
   EXPECT_EQ(sink_.views[0].workers.at(0).token, "");
 }
 
-// Shard `connection` on machine "m" of the GPUs "GPU-0" and "GPU-1", with 1 and 3 GiB of memory.
+// The same registration from machine "m", which has "GPU-0" with 1 GiB of memory and "GPU-1" with 3 GiB.
 Registration OnAGpu(Registration registration) {
   registration.device_request = DeviceRequest{
       "m", registration.address, {{"GPU-0", "small", uint64_t{1} << 30}, {"GPU-1", "large", uint64_t{3} << 30}}};
@@ -75,8 +91,6 @@ Registration OnAGpu(Registration registration) {
 }
 
 TEST_F(RunTest, LeasesEachShardAGpuAndSizesItsRangeByThat) {
-  std::vector<DeviceMemory> kept;
-  options_.keep_device_memory = [&kept](const std::vector<DeviceMemory>& memory) { kept = memory; };
   run().Receive(kShard0, OnAGpu(RegistrationOf(kShard0)));
   run().Receive(kShard1, OnAGpu(RegistrationOf(kShard1)));
   run().Receive(kWorker0, RegistrationOf(kWorker0));
@@ -84,8 +98,8 @@ TEST_F(RunTest, LeasesEachShardAGpuAndSizesItsRangeByThat) {
   EXPECT_EQ(Received<Welcome>(kShard0).front().device, "GPU-0");
   EXPECT_EQ(Received<Welcome>(kShard1).front().device, "GPU-1");
   EXPECT_EQ(Received<Welcome>(kWorker0).front().device, "");
-  EXPECT_EQ(kept, (std::vector<DeviceMemory>{{"m", "GPU-0", "h:10"}, {"m", "GPU-1", "h:11"}}));
-  ReportData();  // of 9 classes
+  EXPECT_EQ(run().kept_history(), (LeaseHistory{{"m", "GPU-0", "h:10"}, {"m", "GPU-1", "h:11"}}));
+  ReportData();  // 9 classes
   const ViewAnnouncement view = Received<ViewAnnouncement>(kShard0).front();
   EXPECT_EQ(view.shards[0].range.size(), 2);
   EXPECT_EQ(view.shards[1].range.size(), 7);
@@ -108,7 +122,7 @@ TEST_F(RunTest, AShardWithoutAGpuLeftIsRefusedAndHarmsNobody) {
 }
 
 TEST_F(RunTest, ANewLifeOfTheRunGivesEachItsOwnGpuAgain) {
-  options_.device_memory = {{"m", "GPU-1", "h:10"}, {"m", "GPU-0", "h:11"}};
+  options_.lease_history = {{"m", "GPU-1", "h:10"}, {"m", "GPU-0", "h:11"}};
   run().Receive(kShard0, OnAGpu(RegistrationOf(kShard0)));
   run().Receive(kShard1, OnAGpu(RegistrationOf(kShard1)));
   EXPECT_EQ(Received<Welcome>(kShard0).front().device, "GPU-1");

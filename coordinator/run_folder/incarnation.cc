@@ -20,9 +20,10 @@ absl::StatusOr<uint64_t> ReadLast(const std::string& path) {
   RETURN_IF_ERROR(text.status());
   uint64_t last = 0;
   if (!absl::SimpleAtoi(*text, &last) || last == std::numeric_limits<uint64_t>::max()) {
-    return absl::DataLossError(absl::StrCat(path,
-                                            ": holds no count of this run's starts; restore it with a number above "
-                                            "every earlier one, or start in another run.folder"));
+    return absl::DataLossError(
+        absl::StrCat(path,
+                     ": does not hold the number of this run's starts; restore it with a number above "
+                     "every earlier one, or start in another run.folder"));
   }
   return last;
 }

@@ -9,22 +9,22 @@
 
 namespace arcshard::coordinator {
 
-// This start of the coordinator, among all of its starts in a run's folder. While it lives no other coordinator takes
-// the folder: two at once would count the same number and their views could not be told apart.
+// Counts the coordinator's starts in a run's folder; this is one of them. While it exists no other coordinator can take
+// the folder: two at once would have the same number, and their views could not be told apart.
 class Incarnation {
  public:
-  // Creates the folder when it is missing; on success the new number is durable in <folder>/incarnation.
-  // FailedPrecondition: another coordinator lives in the folder.
-  // DataLoss: <folder>/incarnation holds no number.
-  // Others: as the file system says.
+  // Creates the folder if it is missing. On success the new number is durable in <folder>/incarnation.
+  // FailedPrecondition: another coordinator uses the folder.
+  // DataLoss: <folder>/incarnation does not hold a number.
+  // Other errors are the file system's.
   static absl::StatusOr<std::unique_ptr<Incarnation>> Take(const std::string& folder);
 
-  uint64_t number() const { return number_; }  // from 1
+  uint64_t number() const { return number_; }  // counts from 1
 
  private:
   Incarnation(FileDescriptor lock, uint64_t number);
 
-  const FileDescriptor lock_;  // flock lasts as long as it is open
+  const FileDescriptor lock_;  // holds the flock as long as it is open
   const uint64_t number_;
 };
 

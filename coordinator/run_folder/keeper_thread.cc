@@ -1,5 +1,6 @@
 #include "coordinator/run_folder/keeper_thread.h"
 
+#include <cassert>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@ KeeperThread::KeeperThread(FileSystem* files, std::string run_folder, const Rete
 KeeperThread::~KeeperThread() { Finish(); }
 
 void KeeperThread::Start(Kept kept) {
+  assert(!thread_.joinable() && kept != nullptr);
   kept_ = std::move(kept);
   thread_ = std::thread([this] { Work(); });
 }
@@ -59,7 +61,8 @@ void KeeperThread::Work() {
 
 void KeeperThread::CompleteNow(const std::string& folder, const Manifest& manifest) {
   const absl::Status status = WriteManifest(files_, folder, manifest);
-  // Before it is told: "nothing of it is left". But where there is a manifest, a checkpoint was complete before.
+  // After an error no file of the checkpoint may be left when `kept_` is called. But if there is a manifest already,
+  // that checkpoint was complete before and stays.
   if (!status.ok() && !absl::IsAlreadyExists(status)) AbandonNow(folder);
   kept_(manifest.step, status);
   if (status.ok()) DeleteSuperseded();
@@ -67,19 +70,19 @@ void KeeperThread::CompleteNow(const std::string& folder, const Manifest& manife
 
 void KeeperThread::AbandonNow(const std::string& folder) {
   const absl::Status status = RemoveCheckpoint(files_, folder);
-  if (status.ok() || absl::IsNotFound(status)) return;  // nobody had come as far as creating it
-  LogError(absl::StrCat("what is left of a failed checkpoint cannot be deleted: ", status.message()));
+  if (status.ok() || absl::IsNotFound(status)) return;  // no member had created the folder
+  LogError(absl::StrCat("cannot delete the files of a failed checkpoint: ", status.message()));
 }
 
 void KeeperThread::DeleteSuperseded() {
   const absl::StatusOr<std::vector<CheckpointId>> complete = ListCheckpoints(files_, run_folder_);
   if (!complete.ok()) {
-    LogError(absl::StrCat("older checkpoints cannot be listed and stay: ", complete.status().message()));
+    LogError(absl::StrCat("cannot list older checkpoints, so none is deleted: ", complete.status().message()));
     return;
   }
   for (const CheckpointId& id : Superseded(*complete, retention_)) {
     const absl::Status status = RemoveCheckpoint(files_, CheckpointFolder(run_folder_, id));
-    if (!status.ok()) LogError(absl::StrCat("an older checkpoint cannot be deleted: ", status.message()));
+    if (!status.ok()) LogError(absl::StrCat("cannot delete an older checkpoint: ", status.message()));
   }
 }
 

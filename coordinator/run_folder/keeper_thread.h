@@ -9,25 +9,24 @@
 #include "common/base/mutex.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/io/file_system.h"
-#include "coordinator/run/checkpoints.h"
+#include "coordinator/run/run_output.h"
 
 namespace arcshard::coordinator {
 
-// Makes checkpoints complete, deletes those that failed and those that are superseded, on a thread of its own: a disk
-// may take its time, and the run's lock is not held meanwhile. In the order in which they are told. Complete and
-// Abandon are thread-safe and return at once.
+// Completes checkpoints and deletes failed and superseded ones, in the order of the calls. It uses a thread of its own,
+// so that the run's lock is not held while the disk works. Complete and Abandon are thread-safe and return at once.
 class KeeperThread final : public CheckpointKeeper {
  public:
   using Kept = std::function<void(uint64_t step, const absl::Status& status)>;
 
   // `files` outlives it.
   KeeperThread(FileSystem* files, std::string run_folder, const Retention& retention);
-  ~KeeperThread() override;  // Finish
+  ~KeeperThread() override;  // calls Finish
 
-  // Call once: the thread begins, with what was told before. `kept` is called on it, after each Complete and before
-  // what is superseded is deleted.
+  // Starts the thread, which begins with what was asked for before. It calls `kept` with the result of each Complete,
+  // before it deletes superseded checkpoints. Call it once.
   void Start(Kept kept);
-  // Does all that was told so far, the last manifest included, and ends the thread.
+  // Waits until all that was asked for so far is done, and ends the thread.
   void Finish();
 
   void Complete(const std::string& folder, Manifest manifest) override;

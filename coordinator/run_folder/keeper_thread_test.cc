@@ -22,7 +22,7 @@ constexpr char kRun[] = "/run";
 
 class KeeperThreadTest : public ::testing::Test {
  protected:
-  // A checkpoint whose parts are written, but not its manifest; which is returned.
+  // Writes the parts of a checkpoint and returns its manifest, which is not written.
   Manifest WriteParts(const CheckpointId& id) {
     EXPECT_TRUE(TakeTestCheckpoint(&disk_, kRun, id).ok());
     const std::string folder = CheckpointFolder(kRun, id);
@@ -52,14 +52,14 @@ class KeeperThreadTest : public ::testing::Test {
   }
 
   MemoryFileSystem disk_;
-  std::vector<std::pair<uint64_t, absl::StatusCode>> kept_;  // by the keeper's thread; read once it has finished
+  std::vector<std::pair<uint64_t, absl::StatusCode>> kept_;  // written by the keeper's thread; read it after Finish
 };
 
 TEST_F(KeeperThreadTest, WhatIsHandedOverIsDurableWhenItHasFinished) {
   KeeperThread keeper(&disk_, kRun, {.keep_last = 2});
   for (const uint64_t step : {1, 2, 3}) {
     Manifest manifest = WriteParts({step, 1});
-    keeper.Complete(CheckpointFolder(kRun, {step, 1}), std::move(manifest));  // before it starts, too
+    keeper.Complete(CheckpointFolder(kRun, {step, 1}), std::move(manifest));  // may be called before Start
   }
   keeper.Start(Note());
   keeper.Finish();
@@ -85,7 +85,7 @@ TEST_F(KeeperThreadTest, OfOneThatFailedNothingIsLeftAndTheOneBeforeStays) {
   keeper.Complete(CheckpointFolder(kRun, {1, 1}), WriteParts({1, 1}));
   WriteParts({2, 1});
   keeper.Abandon(CheckpointFolder(kRun, {2, 1}));
-  keeper.Abandon(CheckpointFolder(kRun, {3, 1}));  // nobody had come as far as creating it
+  keeper.Abandon(CheckpointFolder(kRun, {3, 1}));  // no member had created the folder
   keeper.Finish();
   EXPECT_THAT(Folders(), ElementsAre("step-00000001.1"));
 }

@@ -12,10 +12,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormat = 1;  // grows when a field changes its meaning
+constexpr int kFormat = 1;  // to be increased when a field changes its meaning
 constexpr absl::Duration kLeastBetweenSteps = absl::Seconds(1);
 constexpr absl::Duration kMostBetweenSteps = absl::Seconds(10);
-constexpr int64_t kStepLinesOfARun = 1000;  // about, until the time between them reaches its limit
+constexpr int64_t kStepLinesOfARun = 1000;  // about, as long as kMostBetweenSteps does not ask for more
 
 Json Line(absl::string_view kind, absl::Time now) {
   const double seconds = static_cast<double>(absl::ToUnixMillis(now)) / 1000;
@@ -23,7 +23,7 @@ Json Line(absl::string_view kind, absl::Time now) {
 }
 
 std::string Text(const Json& line) {
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";  // a host's name need not be UTF-8
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";  // host names need not be UTF-8
 }
 
 absl::string_view NameOf(Role role) { return role == Role::kShard ? kShardRole : kWorkerRole; }
@@ -42,8 +42,8 @@ Json MemberOf(const MemberStatus& member) {
   return json;
 }
 
-// Seconds that each phase took of a step of late: the mean over the role's members. Verifications are no part of a
-// step.
+// The seconds that each phase took in a recent step: the mean over the role's members. Verifications are not part of a
+// step. `once_a_step`: a phase that each member has once in a step.
 Json PhasesOf(const RunStatus& status, Role role, absl::string_view once_a_step) {
   Json phases = Json::object();
   uint64_t steps = 0;
@@ -88,7 +88,7 @@ Json SetOf(const VerificationReport& set) {
 }  // namespace
 
 MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
-    : lines_(std::move(path), "the run goes on, but its report will have gaps"),
+    : lines_(std::move(path), "the run continues, but its report will have gaps"),
       clock_(clock),
       started_(clock->Now()),
       step_(start.resumed_step) {
@@ -145,7 +145,7 @@ void MetricsLog::Look(const RunStatus& status) {
   lines_.Append(Text(line));
 }
 
-// The first step, the last one, and some between.
+// Writes a line about the first step, the last one, and some between.
 void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
   const Progress& progress = status.progress;
   if (progress.step == step_) return;
@@ -165,7 +165,7 @@ void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
                    {"eta_seconds", progress.eta_seconds},
                    {"skipped", progress.skipped},
                    {"corrupt_records", progress.corrupt_records}});
-  if (!status.members.empty()) {  // at the end there are none
+  if (!status.members.empty()) {  // after the end there are no members
     line["phases"] = {{"worker", PhasesOf(status, Role::kWorker, kVote)},
                       {"shard", PhasesOf(status, Role::kShard, kBegin)}};
     line["resident_bytes"] = {{"worker", MostResident(status, Role::kWorker)},

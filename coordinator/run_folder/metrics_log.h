@@ -11,23 +11,24 @@
 
 namespace arcshard::coordinator {
 
-// RUN/metrics.jsonl: a JSON object a line about what happened in a run, for plots and for `arcshard report`.
+// Writes RUN/metrics.jsonl: the events of a run, one JSON object a line, for plots and for `arcshard report`.
 // docs/metrics_log.md lists the fields. Kinds of lines: run (a coordinator has started), view (members and their
 // ranges), step, verification, end.
 //
-// Of the steps there is a line once a second, later less often, up to once in 10 s: a run of any length leaves a few
-// megabytes a day. A coordinator that starts again in the folder appends. What cannot be written is lost, with one
-// warning in the log; the run goes on. Not thread-safe.
+// Not every step gets a line: at first one step a second does, later fewer, at least one in 10 s, so that a long run
+// writes a few megabytes a day. A coordinator that restarts in the folder appends. Lines that cannot be written are
+// lost with one warning in the log; the run continues. Not thread-safe.
 class MetricsLog {
  public:
-  // Of the `run` line.
+  // The fields of the `run` line.
   struct Start {
     std::string config;  // the name of its file
     std::string version;
     uint64_t incarnation = 0;
-    uint64_t resumed_step =
-        0;                // of the checkpoint that this life goes on from; what an earlier one told beyond is void
-    uint32_t shards = 0;  // that the configuration asks for
+    // The step of the checkpoint that this life of the run resumes from. It voids what earlier lives wrote about later
+    // steps.
+    uint64_t resumed_step = 0;
+    uint32_t shards = 0;  // as the configuration asks for
     uint32_t workers = 0;
     std::string host;
     int64_t pid = 0;
@@ -36,7 +37,7 @@ class MetricsLog {
   // Writes the `run` line. `clock` outlives this.
   MetricsLog(std::string path, const Clock* clock, const Start& start);
 
-  // Writes what is new since the last look, so look often: of two verifications between two looks one is missed.
+  // Writes what is new since the last call. Call it often: of two verifications between two calls one is missed.
   void Look(const RunStatus& status);
 
   // Whether all lines so far were written.
@@ -49,7 +50,8 @@ class MetricsLog {
   const Clock* const clock_;
   const absl::Time started_;
 
-  std::optional<View> view_;  // of the last line of each kind
+  // What the last line of each kind said.
+  std::optional<View> view_;
   uint64_t step_ = 0;
   absl::Time step_written_ = absl::InfinitePast();
   uint64_t verification_step_ = 0;

@@ -60,7 +60,7 @@ class MetricsLogTest : public ::testing::Test {
                                                           .host = "h",
                                                           .pid = 5});
   }
-  // A look after `step`, `after` the last one.
+  // Calls Look `after` the last call, when `step` is decided.
   void LookAt(MetricsLog* log, uint64_t step, absl::Duration after = absl::Seconds(1)) {
     clock_.Advance(after);
     status_.progress.step = step;
@@ -146,7 +146,7 @@ TEST_F(MetricsLogTest, ALongRunsStepsHaveALineInTenSeconds) {
 
 TEST_F(MetricsLogTest, AStepHasWhatThePhasesTookOfItByRole) {
   const auto log = Start();
-  // Ten steps of two shards in the time that their heartbeats speak of; a worker's micro-batches are two a step.
+  // The heartbeats of two shards and a worker cover ten steps, in each of which the worker has two micro-batches.
   for (int k = 0; k < 2; ++k) {
     status_.members[k].recent = {{"begin", 10, 0.1}, {"pass_1", 20, 1.0 + k}, {"pass_2", 9, 3.0}};
     status_.members[k].stats.resident_bytes = 100 + k;
@@ -224,7 +224,7 @@ TEST_F(MetricsLogTest, ALineThatWasCutOffStaysAlone) {
 }
 
 TEST_F(MetricsLogTest, WhatCannotBeWrittenEndsNoRunAndIsTriedAgain) {
-  ASSERT_EQ(mkdir(path_.c_str(), 0700), 0);  // a folder is in its place
+  ASSERT_EQ(mkdir(path_.c_str(), 0700), 0);  // a folder has the name of the file
   const auto log = Start();
   LookAt(log.get(), 1);
   EXPECT_FALSE(log->complete());

@@ -9,9 +9,9 @@
 
 namespace arcshard::coordinator {
 
-// After a run over `ranges` has left its model: deletes class_centers-<begin>-<end>.safetensors of other ranges in
-// <run_folder>/model, which an earlier life over another number of shards has left, so that what lies there is one
-// model. Nothing is deleted unless all of `ranges` are there (empty ones have no file). Returns what was deleted.
+// Call it after a run over `ranges` has written its model. Deletes the class_centers-<begin>-<end>.safetensors of other
+// ranges in <run_folder>/model, which an earlier life with other shards has left there, so that the folder holds one
+// model. Deletes nothing unless the files of all `ranges` exist (empty ranges have none). Returns the deleted paths.
 absl::StatusOr<std::vector<std::string>> DeleteOtherRanges(FileSystem* files, const std::string& run_folder,
                                                            const std::vector<ClassRange>& ranges);
 

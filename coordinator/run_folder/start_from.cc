@@ -17,9 +17,9 @@
 namespace arcshard::coordinator {
 namespace {
 
-constexpr absl::string_view kWayOut = "; --allow-older goes on from the newest checkpoint that is whole";
+constexpr absl::string_view kRemedy = "; --allow-older resumes from the newest checkpoint that is whole";
 
-// What no other attempt can mend: the bytes are not there.
+// Whether the bytes themselves are missing or wrong, so that another attempt would fail too.
 bool IsDamage(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsNotFound(status); }
 
 struct Damaged {
@@ -27,7 +27,7 @@ struct Damaged {
   absl::Status why;
 };
 
-// Of `complete`, newest first, the first that is whole; those before it go to `damaged`.
+// Returns the first checkpoint of `complete`, newest first, that is whole, and adds those before it to `damaged`.
 absl::StatusOr<OpenCheckpoint> NewestWhole(FileSystem* files, const std::string& run_folder,
                                            const std::vector<CheckpointId>& complete, std::vector<Damaged>* damaged) {
   for (const CheckpointId& id : complete) {
@@ -48,7 +48,7 @@ absl::Status PutAside(FileSystem* files, const std::string& run_folder, const st
     const std::string aside = absl::StrCat(one.folder, ".damaged");
     RETURN_IF_ERROR(files->Rename(one.folder, aside));
     RETURN_IF_ERROR(files->SyncFolder(CheckpointsOf(run_folder)));
-    LogError(absl::StrCat("a damaged checkpoint is now ", aside, ": ", one.why.message()));
+    LogError(absl::StrCat("renamed a damaged checkpoint to ", aside, ": ", one.why.message()));
   }
   return absl::OkStatus();
 }
@@ -56,7 +56,7 @@ absl::Status PutAside(FileSystem* files, const std::string& run_folder, const st
 absl::StatusOr<OpenCheckpoint> OpenNewest(FileSystem* files, const std::string& folder) {
   absl::StatusOr<OpenCheckpoint> checkpoint = OpenCheckpoint::Open(files, folder);
   if (checkpoint.ok() || !IsDamage(checkpoint.status())) return checkpoint;
-  return BlameCheckpoint(absl::DataLossError(absl::StrCat(checkpoint.status().message(), kWayOut)));
+  return BlameCheckpoint(absl::DataLossError(absl::StrCat(checkpoint.status().message(), kRemedy)));
 }
 
 absl::Status CheckConfig(const RunConfig& config, const OpenCheckpoint& checkpoint) {
@@ -64,27 +64,27 @@ absl::Status CheckConfig(const RunConfig& config, const OpenCheckpoint& checkpoi
   const std::string& yaml = checkpoint.manifest().config_yaml;
   if (yaml.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        folder, ": was imported, there is no run that could go on from it; init_from.checkpoint starts a new one"));
+        folder, ": was imported, so there is no run to resume; init_from.checkpoint starts a new run from it"));
   }
   ASSIGN_OR_RETURN(const RunConfig then, ParseRunConfig(yaml, absl::StrCat(folder, "/", kManifestName), {}));
   return Annotate(CheckResumable(config, then), folder);
 }
 
-// The folder that `path` means, however it is spelled, also where its end does not exist.
+// The same folder in its canonical spelling. The end of `path` need not exist.
 std::filesystem::path Canonical(const std::string& path) {
   std::error_code error;
   std::filesystem::path canonical = std::filesystem::weakly_canonical(path, error);
   return error ? std::filesystem::path(path).lexically_normal() : canonical;
 }
 
-// Where `path` is once the folder `from` is called `to`.
+// The path of `path` after the folder `from` was renamed to `to`.
 std::string AfterRename(const std::string& path, const std::string& from, const std::string& to) {
   const std::filesystem::path inside = Canonical(path).lexically_relative(Canonical(from));
   if (inside.empty() || *inside.begin() == "..") return path;
   return absl::StrCat(to, "/", inside.string());
 }
 
-// A new run's; `restart`: the checkpoints of the one before it are put aside, when nothing can be refused any more.
+// The start of a new run. `restart`: there are checkpoints of an earlier run, to be put aside once all checks are done.
 absl::StatusOr<StartPoint> BeginAnew(FileSystem* files, const RunConfig& config, bool restart, uint64_t incarnation) {
   StartPoint start{.config = config, .resume = std::nullopt};
   std::string& source = start.config.init_from.checkpoint;
@@ -98,7 +98,7 @@ absl::StatusOr<StartPoint> BeginAnew(FileSystem* files, const RunConfig& config,
   if (!source.empty()) source = AfterRename(source, before, aside);
   RETURN_IF_ERROR(files->Rename(before, aside));
   RETURN_IF_ERROR(files->SyncFolder(config.run.folder));
-  LogInfo(absl::StrCat("starts anew; the checkpoints of before are now in ", aside));
+  LogInfo(absl::StrCat("starts a new run; the earlier checkpoints are now in ", aside));
   return start;
 }
 
@@ -108,19 +108,18 @@ absl::StatusOr<StartPoint> DecideStart(FileSystem* files, const RunConfig& confi
                                        uint64_t incarnation) {
   const std::string& run_folder = config.run.folder;
   ASSIGN_OR_RETURN(const std::vector<std::string> removed, CleanUp(files, run_folder));
-  for (const std::string& one : removed) LogInfo(absl::StrCat("removed what was left half-written: ", one));
+  for (const std::string& one : removed) LogInfo(absl::StrCat("removed an incomplete file or checkpoint: ", one));
   ASSIGN_OR_RETURN(const std::vector<CheckpointId> complete, ListCheckpoints(files, run_folder));
   if (complete.empty() && options.resume == ResumeMode::kYes) {
-    return absl::NotFoundError(
-        absl::StrCat("run.folder ", run_folder, " has no complete checkpoint that the run could go on from"));
+    return absl::NotFoundError(absl::StrCat("run.folder ", run_folder, " has no complete checkpoint to resume from"));
   }
   if (complete.empty() || options.restart) return BeginAnew(files, config, !complete.empty(), incarnation);
   const std::string newest = CheckpointFolder(run_folder, complete.front());
   if (options.resume == ResumeMode::kNo) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("run.folder ", run_folder, " holds a run that can go on, from ", newest,
-                     ": go on with it (arcshard train --resume ", run_folder,
-                     "), take another run.folder, or start anew with --restart, which puts its checkpoints aside"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "run.folder ", run_folder, " holds a run that can be resumed, from ", newest,
+        ": resume it (arcshard train --resume ", run_folder,
+        "), take another run.folder, or start a new run with --restart, which puts its checkpoints aside"));
   }
   std::vector<Damaged> damaged;
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, options.allow_older

@@ -29,7 +29,7 @@ class StartFromTest : public ::testing::Test {
     config_.data.train = "/data";
   }
 
-  // Of one file, "backbone.safetensors".
+  // Writes a checkpoint with one file, "backbone.safetensors".
   void Take(const CheckpointId& id, const std::string& run_folder = "/run") {
     const std::string folder = CheckpointFolder(run_folder, id);
     const std::vector<std::byte> bytes(8, std::byte{1});
@@ -60,7 +60,7 @@ class StartFromTest : public ::testing::Test {
     disk_.SetContents(absl::StrCat(CheckpointFolder("/run", id), "/", kManifestName), "{}");
   }
   absl::StatusOr<StartPoint> Decide(const StartOptions& options) { return DecideStart(&disk_, config_, options, 5); }
-  // The folder that the run goes on from; "" for a new run, or the error.
+  // The folder that the run resumes from, "" for a new run, or the error.
   std::string From(const StartOptions& options) {
     const absl::StatusOr<StartPoint> start = Decide(options);
     if (!start.ok()) return std::string(start.status().message());
@@ -77,14 +77,14 @@ class StartFromTest : public ::testing::Test {
 
   MemoryFileSystem disk_;
   RunConfig config_;
-  std::optional<std::string> config_yaml_;  // of manifests, instead of config_'s
+  std::optional<std::string> config_yaml_;  // for manifests, instead of config_'s
 };
 
 TEST_F(StartFromTest, WithoutACheckpointOnlyANewRunCanBegin) {
   EXPECT_EQ(From({}), "");
   EXPECT_EQ(From(kAuto), "");
   EXPECT_TRUE(absl::IsNotFound(Decide(kYes).status()));
-  EXPECT_EQ(From(kYes), "run.folder /run has no complete checkpoint that the run could go on from");
+  EXPECT_EQ(From(kYes), "run.folder /run has no complete checkpoint to resume from");
 }
 
 TEST_F(StartFromTest, TheNewestCompleteOneIsGoneOnWith) {
@@ -92,7 +92,7 @@ TEST_F(StartFromTest, TheNewestCompleteOneIsGoneOnWith) {
   Take({12, 1});
   Take({12, 2});
   Take({9, 3});
-  ASSERT_TRUE(disk_.CreateFolders("/run/checkpoints/step-00000013.3").ok());  // somebody was killed
+  ASSERT_TRUE(disk_.CreateFolders("/run/checkpoints/step-00000013.3").ok());  // its writer was killed
   const absl::StatusOr<StartPoint> start = Decide(kYes);
   ASSERT_TRUE(start.ok()) << start.status();
   EXPECT_EQ(start->resume->folder, "/run/checkpoints/step-00000012.2");
@@ -107,8 +107,8 @@ TEST_F(StartFromTest, ARunIsNotBegunAnewOverACheckpoint) {
   EXPECT_TRUE(absl::IsFailedPrecondition(Decide({}).status()));
   EXPECT_EQ(
       From({}),
-      "run.folder /run holds a run that can go on, from /run/checkpoints/step-00000012.1: go on with it (arcshard "
-      "train --resume /run), take another run.folder, or start anew with --restart, which puts its checkpoints "
+      "run.folder /run holds a run that can be resumed, from /run/checkpoints/step-00000012.1: resume it (arcshard "
+      "train --resume /run), take another run.folder, or start a new run with --restart, which puts its checkpoints "
       "aside");
 }
 
@@ -188,7 +188,7 @@ TEST_F(StartFromTest, WhereOlderOnesAreAllowedEveryByteIsCheckedFirst) {
   Take({8, 1});
   Take({12, 1});
   Damage({12, 1});
-  EXPECT_EQ(From(kYes), "/run/checkpoints/step-00000012.1");  // who restores it will find the damage
+  EXPECT_EQ(From(kYes), "/run/checkpoints/step-00000012.1");  // a member that restores it will find the damage
   EXPECT_EQ(From(kOlder), "/run/checkpoints/step-00000008.1");
   Damage({8, 1});
   EXPECT_THAT(From(kOlder), AllOf(HasSubstr("all 1 checkpoints of /run are damaged"),
@@ -219,7 +219,7 @@ TEST_F(StartFromTest, ANewRunNamesTheCheckpointThatItsWeightsComeFrom) {
   config_.init_from.checkpoint = "/nowhere";
   EXPECT_THAT(From({}), HasSubstr("/nowhere"));
   Take({3, 1});
-  EXPECT_EQ(From(kYes), "/run/checkpoints/step-00000003.1");  // it has its own weights by now
+  EXPECT_EQ(From(kYes), "/run/checkpoints/step-00000003.1");  // the run has its own weights by now
 }
 
 }  // namespace

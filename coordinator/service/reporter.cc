@@ -9,7 +9,7 @@ constexpr absl::Duration kBetweenLines = absl::Seconds(1);
 constexpr Phase kPhases[] = {Phase::kGathering, Phase::kJoining,  Phase::kTraining, Phase::kEvaluating,
                              Phase::kStopping,  Phase::kFinished, Phase::kFailed};
 
-// As people say it, for the label of a metric.
+// The label of a metric.
 absl::string_view NameOf(Phase phase) {
   switch (phase) {
     case Phase::kGathering:
@@ -33,7 +33,7 @@ absl::string_view NameOf(Phase phase) {
 
 bool Reporter::WorthALine(const Progress& progress) {
   const absl::Time now = clock_->Now();
-  if (progress.phase == Phase::kFailed) return false;  // main ends with that sentence
+  if (progress.phase == Phase::kFailed) return false;  // main logs that sentence as its last
   const bool news = progress.phase != last_phase_ || progress.waiting_for != last_waiting_for_;
   const bool last_step = progress.steps > 0 && progress.step == progress.steps;
   if (!news && !last_step && now < next_line_) return false;

@@ -9,8 +9,8 @@
 
 namespace arcshard::coordinator {
 
-// Tells people and Prometheus how the run goes: a log line for every change of phase and event, one for decisions at
-// most once a second, and the coordinator's metrics. Not thread-safe: Run's lock guards it.
+// Reports the run's progress to the log and to the coordinator's metrics. The log gets a line for every change of phase
+// and every event, and at most one line a second about decided steps. Not thread-safe; the session's lock guards it.
 class Reporter final : public ProgressSink {
  public:
   // Both outlive it.
@@ -22,7 +22,7 @@ class Reporter final : public ProgressSink {
   void StepDecided(const StepSummary& step) override;
   void CheckpointSettled(const CheckpointSummary& checkpoint) override;
 
-  // Whether a report deserves a line of its own, after those before it.
+  // Whether the log gets a line about this report, given the reports before it.
   bool WorthALine(const Progress& progress);
 
  private:

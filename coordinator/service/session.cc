@@ -1,13 +1,30 @@
 #include "coordinator/service/session.h"
 
+#include <cassert>
 #include <utility>
 
 namespace arcshard::coordinator {
+namespace {
 
-Session::Session(Run::Options options, const Clock* clock, ProgressSink* sink)
-    : run_(std::move(options), clock, this, sink) {}
+Run::Options WithKeeper(Run::Options options, const CheckpointKeeper* keeper) {
+  options.takes_checkpoints = keeper != nullptr;
+  return options;
+}
+
+}  // namespace
+
+Session::Session(Run::Options options, const Clock* clock, Receivers receivers)
+    : receivers_{.outbox = this,
+                 .progress = receivers.progress,
+                 .keeper = receivers.keeper,
+                 .keep_lease_history = std::move(receivers.keep_lease_history)},
+      run_(WithKeeper(std::move(options), receivers.keeper), clock) {
+  MutexLock lock(&mutex_);
+  Drain();
+}
 
 Connection Session::Attach(std::shared_ptr<Stream> stream) {
+  assert(stream != nullptr);
   MutexLock lock(&mutex_);
   streams_.emplace(++last_connection_, std::move(stream));
   return last_connection_;
@@ -16,43 +33,44 @@ Connection Session::Attach(std::shared_ptr<Stream> stream) {
 void Session::Receive(Connection from, const ParticipantMessage& message) {
   MutexLock lock(&mutex_);
   run_.Receive(from, message);
-  CloseAllIfEnded();
+  Drain();
 }
 
 void Session::Refuse(Connection from, const absl::Status& status) {
   MutexLock lock(&mutex_);
   run_.Refuse(from, status);
-  CloseAllIfEnded();
+  Drain();
 }
 
 void Session::Detach(Connection from, const absl::Status& status) {
   MutexLock lock(&mutex_);
   streams_.erase(from);
   run_.Disconnected(from, status.ok() ? "stream ended" : "stream broken");
-  CloseAllIfEnded();
+  Drain();
 }
 
 void Session::RequestStop() {
   MutexLock lock(&mutex_);
   run_.RequestStop();
-  CloseAllIfEnded();
+  Drain();
 }
 
-void Session::TakeCheckpoint(Checkpoints::Answer answer) {
+void Session::TakeCheckpoint(CheckpointAnswer answer) {
   MutexLock lock(&mutex_);
   run_.TakeCheckpoint(std::move(answer));
+  Drain();
 }
 
 void Session::CheckpointKept(uint64_t step, const absl::Status& status) {
   MutexLock lock(&mutex_);
   run_.CheckpointKept(step, status);
-  CloseAllIfEnded();
+  Drain();
 }
 
 void Session::Tick() {
   MutexLock lock(&mutex_);
   run_.Tick();
-  CloseAllIfEnded();
+  Drain();
 }
 
 RunStatus Session::Status() {
@@ -66,10 +84,11 @@ std::optional<absl::Status> Session::AwaitEnd(absl::Duration timeout) {
   return run_.result();
 }
 
-// Run has closed its members' streams; there may be others that never registered.
-void Session::CloseAllIfEnded() {
-  const std::optional<absl::Status>& result = run_.result();
+void Session::Drain() {
+  Deliver(run_.TakeOutputs(), receivers_);
+  const std::optional<absl::Status> result = run_.result();
   if (!result.has_value()) return;
+  // The run has closed its members' streams; others have never registered.
   const absl::Status closing = result->ok() ? absl::OkStatus() : absl::AbortedError(result->message());
   for (const auto& [connection, stream] : streams_) stream->Close(closing);
   ended_.NotifyAll();

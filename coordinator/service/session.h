@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,38 +14,50 @@
 
 namespace arcshard::coordinator {
 
-// A run that many threads speak to: the one lock around Run, and the streams of its participants. Thread-safe; never
-// blocks, but for AwaitEnd. Lock order: this one's lock, then those of streams and of what the sink locks.
+// A run that many threads use: the one lock around Run, and the streams of its participants. After each input it
+// delivers the run's outputs, still under the lock, so that streams see them in order. Thread-safe. Only AwaitEnd
+// blocks. Lock order: this lock, then those of the streams and of the receivers.
 class Session final : private Outbox {
  public:
   using Stream = StreamSender<CoordinatorMessage>;
 
-  // `sink` gets what Run reports, under the lock. Both outlive the session.
-  Session(Run::Options options, const Clock* clock, ProgressSink* sink);
+  // Receives the run's outputs, except messages, under the lock: nothing here may block or call the session. All
+  // outlive it.
+  struct Receivers {
+    ProgressSink* progress = nullptr;
+    CheckpointKeeper* keeper = nullptr;                                     // null: the run takes no checkpoints
+    std::function<void(const LeaseHistory&)> keep_lease_history = nullptr;  // null: nobody keeps it
+  };
 
-  // A new stream; what follows names it by the number returned.
+  // Sets `options.takes_checkpoints`. `clock` outlives the session.
+  Session(Run::Options options, const Clock* clock, Receivers receivers);
+
+  // Adds a stream and returns its number, by which the calls below name it.
   Connection Attach(std::shared_ptr<Stream> stream);
   void Receive(Connection from, const ParticipantMessage& message);
-  // A message that could not be read.
+  // A message that could not be decoded.
   void Refuse(Connection from, const absl::Status& status);
-  // The last of a stream. OK: the participant closed it.
+  // The stream has ended; nothing follows from it. OK: the participant closed it.
   void Detach(Connection from, const absl::Status& status);
 
   void RequestStop();
-  void TakeCheckpoint(Checkpoints::Answer answer);  // called under the lock
+  void TakeCheckpoint(CheckpointAnswer answer);  // `answer` is called under the lock
   void CheckpointKept(uint64_t step, const absl::Status& status);
   void Tick();
   RunStatus Status();
-  // How the run ended, once it has; nothing after `timeout` without an end. Then every stream is closed or closing.
+
+  // Returns how the run ended, or nothing if it has not ended within `timeout`. After the end all streams are closed or
+  // closing.
   std::optional<absl::Status> AwaitEnd(absl::Duration timeout);
 
  private:
-  void CloseAllIfEnded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  // Called by run_, under the lock.
+  // Delivers the outputs of the last input.
+  void Drain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Deliver calls these from Drain, under the lock.
   void Send(Connection to, const CoordinatorMessage& message) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Close(Connection to, const absl::Status& status) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const RunReceivers receivers_;
   Mutex mutex_;
   CondVar ended_;
   std::map<Connection, std::shared_ptr<Stream>> streams_ ABSL_GUARDED_BY(mutex_);

@@ -9,18 +9,19 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_details.h"
 #include "common/base/testing/fake_clock.h"
 #include "coordinator/run/progress.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-// The session with a thread for each participant and none of gRPC: what ThreadSanitizer can see through.
+// The session with a thread for each participant but without gRPC, so that ThreadSanitizer sees every access.
 namespace arcshard::coordinator {
 namespace {
 
 using ::testing::StartsWith;
 
-// The coordinator's end of a stream and the participant's inbox in one.
+// Both the coordinator's end of a stream and the participant's inbox.
 class Inbox final : public Session::Stream {
  public:
   bool Send(CoordinatorMessage message) override {
@@ -36,7 +37,7 @@ class Inbox final : public Session::Stream {
     changed_.NotifyAll();
   }
 
-  // The next message of kind T, others dropped; nothing once the stream is closed.
+  // Waits for the next message of type T and drops others. Returns nothing once the stream is closed.
   template <typename T>
   std::optional<T> Await() {
     MutexLock lock(&mutex_);
@@ -62,7 +63,7 @@ class Inbox final : public Session::Stream {
   std::optional<absl::Status> closed_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Guarded by the session's lock, which TSan confirms.
+// The session's lock guards it; ThreadSanitizer checks that.
 class CountingSink final : public ProgressSink {
  public:
   void Report(const Progress& progress) override { last = progress; }
@@ -75,12 +76,12 @@ class CountingSink final : public ProgressSink {
   uint64_t steps = 0;
 };
 
-// Hands what it is told to another thread.
+// Hands the step of a checkpoint to another thread.
 class WaitingKeeper final : public CheckpointKeeper {
  public:
   void Complete(const std::string&, Manifest manifest) override { step_ = manifest.step; }
   void Abandon(const std::string&) override {}
-  // The step of a checkpoint that was handed over since the last call; 0: of none.
+  // Returns the step of a checkpoint that was handed over since the last call, or 0.
   uint64_t Take() { return step_.exchange(0); }
 
  private:
@@ -91,11 +92,10 @@ class SessionTest : public ::testing::Test {
  protected:
   static constexpr uint32_t kShards = 3, kWorkers = 3;
 
-  SessionTest() : session_(MakeOptions(&keeper_), &clock_, &sink_) {}
+  SessionTest() : session_(MakeOptions(), &clock_, {.progress = &sink_, .keeper = &keeper_}) {}
 
-  static Run::Options MakeOptions(CheckpointKeeper* keeper) {
+  static Run::Options MakeOptions() {
     Run::Options options;
-    options.keeper = keeper;
     options.config.cluster.shards = kShards;
     options.config.cluster.workers = kWorkers;
     options.config.data.batch_size = 10;
@@ -105,7 +105,8 @@ class SessionTest : public ::testing::Test {
     return options;
   }
 
-  // A participant's whole life; it goes silently at step `dies_at` (0: it lives to the end). How its stream ended.
+  // Lives a participant's life and returns how its stream ended. The participant vanishes at step `dies_at`, or lives
+  // to the end if that is 0.
   absl::Status Live(Role role, uint64_t dies_at) {
     const auto inbox = std::make_shared<Inbox>();
     const Connection me = session_.Attach(inbox);
@@ -135,7 +136,7 @@ class SessionTest : public ::testing::Test {
     return closed;
   }
 
-  // Everybody in a thread of its own; the one numbered `dying` goes at step 17.
+  // Runs each participant in a thread of its own. The one numbered `dying` vanishes at step 17.
   std::vector<absl::Status> LiveAll(std::optional<uint32_t> dying) {
     std::vector<absl::Status> ends(kShards + kWorkers);
     std::vector<std::thread> threads;
@@ -171,8 +172,10 @@ TEST_F(SessionTest, TellsEverybodyOfADeathAndEndsOnce) {
   const std::vector<absl::Status> ends = LiveAll(/*dying=*/kShards + 1);
   EXPECT_EQ(sink_.steps, 16u);
   EXPECT_THAT(std::string(result_.message()), StartsWith("worker "));
+  EXPECT_EQ(DetailsOf(result_), (FailureDetails{.pid = 1}));
+  const absl::Status told(result_.code(), result_.message());  // the details stay in the coordinator
   for (uint32_t i = 0; i < ends.size(); ++i) {
-    EXPECT_EQ(ends[i], i == kShards + 1 ? absl::CancelledError() : result_);
+    EXPECT_EQ(ends[i], i == kShards + 1 ? absl::CancelledError() : told);
   }
 }
 

@@ -5,7 +5,7 @@
 
 namespace arcshard::coordinator {
 
-// Without `coordinator`, which the process itself knows.
+// Without the field `coordinator`, which the caller fills in.
 v1::RunStatus ToProto(const RunStatus& status);
 
 }  // namespace arcshard::coordinator

@@ -5,7 +5,7 @@
 
 namespace arcshard::coordinator {
 
-// One watcher. Keeps itself alive until gRPC is done with it.
+// The stream of one watcher. It keeps itself alive until gRPC calls OnDone.
 class WatchStream final : public grpc::ServerWriteReactor<v1::Progress> {
  public:
   explicit WatchStream(WatchHub* hub) : hub_(hub) {}
@@ -65,9 +65,9 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Progress> {
   WatchHub* const hub_;
   std::shared_ptr<WatchStream> self_;
   Mutex mutex_;
-  v1::Progress current_ ABSL_GUARDED_BY(mutex_);  // being written while writing_
+  v1::Progress current_ ABSL_GUARDED_BY(mutex_);  // the message that gRPC is writing, while writing_
   std::optional<v1::Progress> next_ ABSL_GUARDED_BY(mutex_);
-  bool last_ ABSL_GUARDED_BY(mutex_) = false;  // nothing follows next_
+  bool last_ ABSL_GUARDED_BY(mutex_) = false;  // no report follows next_
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;

@@ -12,14 +12,14 @@ namespace arcshard::coordinator {
 
 class WatchStream;
 
-// The latest report, and everybody who watches. Thread-safe, never blocks. Must outlive the server. Lock order: this
-// one's lock, then that of a stream.
+// Sends each report to all callers of Watch. Thread-safe; never blocks. Must outlive the server. Lock order: this lock,
+// then that of a stream.
 class WatchHub {
  public:
-  // `last`: the run has ended; every stream is closed with OK once it has sent this report.
+  // `last`: the run has ended, and each stream closes with OK once it has sent this report.
   void Publish(const v1::Progress& progress, bool last);
-  // A reactor for gRPC: sends the latest report at once and then those that follow. Reports that come while one is
-  // being sent replace one another, so a slow reader misses some, but never the last.
+  // Returns gRPC's reactor of a new stream, which sends the latest report at once and then those that follow. While one
+  // is being sent, a newer report replaces the waiting one: a slow reader misses reports, but never the last.
   grpc::ServerWriteReactor<v1::Progress>* Watch();
 
  private:

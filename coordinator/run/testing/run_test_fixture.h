@@ -11,10 +11,8 @@
 #include "coordinator/run/run.h"
 #include "gtest/gtest.h"
 
-// For the tests of Run: a run of some shards and workers, spoken to by hand, that writes down what it says.
+// For the tests of Run: a run of some shards and workers that gets its inputs by hand and whose outputs are recorded.
 namespace arcshard::coordinator {
-
-using TestedRun = Run;  // in a fixture Run is gtest's own function
 
 class RecordingOutbox final : public Outbox {
  public:
@@ -22,7 +20,7 @@ class RecordingOutbox final : public Outbox {
   void Close(Connection to, const absl::Status& status) override { closed.emplace(to, status); }
 
   std::map<Connection, std::vector<CoordinatorMessage>> sent;
-  std::map<Connection, absl::Status> closed;  // the first closing of each
+  std::map<Connection, absl::Status> closed;  // the first status of each
 };
 
 class RecordingSink final : public ProgressSink {
@@ -54,7 +52,66 @@ class RecordingKeeper final : public CheckpointKeeper {
   std::vector<std::string> abandoned;
 };
 
-// Connections 10, 11, ... are shards, 20, 21, ... workers; pid 1000 + connection, host "h".
+// A Run whose outputs are delivered after each input.
+class TestedRun {
+ public:
+  using Options = Run::Options;
+
+  // Without a keeper the run takes no checkpoints.
+  TestedRun(Options options, const Clock* clock, Outbox* outbox, ProgressSink* sink, CheckpointKeeper* keeper = nullptr)
+      : run_(WithKeeper(std::move(options), keeper), clock),
+        receivers_{
+            .outbox = outbox, .progress = sink, .keeper = keeper, .keep_lease_history = [this](const auto& history) {
+              kept_history_ = history;
+            }} {
+    Drain();
+  }
+
+  void Receive(Connection from, const ParticipantMessage& message) {
+    run_.Receive(from, message);
+    Drain();
+  }
+  void Refuse(Connection from, const absl::Status& status) {
+    run_.Refuse(from, status);
+    Drain();
+  }
+  void Disconnected(Connection from, absl::string_view reason) {
+    run_.Disconnected(from, reason);
+    Drain();
+  }
+  void Tick() {
+    run_.Tick();
+    Drain();
+  }
+  void RequestStop() {
+    run_.RequestStop();
+    Drain();
+  }
+  void TakeCheckpoint(CheckpointAnswer answer) {
+    run_.TakeCheckpoint(std::move(answer));
+    Drain();
+  }
+  void CheckpointKept(uint64_t step, const absl::Status& status) {
+    run_.CheckpointKept(step, status);
+    Drain();
+  }
+  RunStatus Status() const { return run_.Status(); }
+  std::optional<absl::Status> result() const { return run_.result(); }
+  const LeaseHistory& kept_history() const { return kept_history_; }  // the last one that it wanted kept
+
+ private:
+  static Options WithKeeper(Options options, const CheckpointKeeper* keeper) {
+    options.takes_checkpoints = keeper != nullptr;
+    return options;
+  }
+  void Drain() { Deliver(run_.TakeOutputs(), receivers_); }
+
+  Run run_;
+  const RunReceivers receivers_;
+  LeaseHistory kept_history_;
+};
+
+// Connections 10, 11, ... are shards; 20, 21, ... are workers. Their pid is 1000 + connection, their host "h".
 class RunTest : public ::testing::Test {
  protected:
   static constexpr Connection kShard0 = 10, kShard1 = 11, kWorker0 = 20, kWorker1 = 21;
@@ -69,14 +126,13 @@ class RunTest : public ::testing::Test {
     options_.config.run.max_skips = 3;
     options_.config.run.folder = "/runs/a";
     options_.config.checkpoint.every_minutes = 0;  // only at the end
-    options_.keeper = &keeper_;
     options_.config_yaml = "run: {}";
     options_.incarnation = 7;
   }
 
-  // Options may be changed until then.
+  // The options may be changed until the first call.
   TestedRun& run() {
-    if (!run_) run_.emplace(options_, &clock_, &outbox_, &sink_);
+    if (!run_) run_.emplace(options_, &clock_, &outbox_, &sink_, &keeper_);
     return *run_;
   }
 
@@ -107,7 +163,7 @@ class RunTest : public ::testing::Test {
   void Join() {
     for (const Connection connection : Everybody()) run().Receive(connection, JoinedReport{kView});
   }
-  // To the first step.
+  // Until the first step is in progress.
   void Begin() {
     RegisterAll();
     ReportData();
@@ -135,13 +191,13 @@ class RunTest : public ::testing::Test {
     if (status.ok()) report.files = {FileOf(from)};
     run().Receive(from, report);
   }
-  // Those who owe a part: the shards and worker 0.
+  // The shards and worker 0 owe a part each.
   void ReportCheckpoints(uint64_t step) {
     for (const Connection connection : Everybody()) {
       if (connection <= kWorker0) ReportCheckpoint(connection, step);
     }
   }
-  // Until it is complete.
+  // All parts are reported, and the keeper completes it.
   void CompleteCheckpoint(uint64_t step) {
     ReportCheckpoints(step);
     run().CheckpointKept(step, absl::OkStatus());
@@ -149,7 +205,7 @@ class RunTest : public ::testing::Test {
   void FinishAll() {
     for (const Connection connection : Everybody()) run().Receive(connection, FinishedReport{});
   }
-  // Time passes in small ticks while everybody but `silent` sends heartbeats.
+  // Lets time pass in small ticks, while all members but `silent` send heartbeats.
   void LetPass(absl::Duration time, std::optional<Connection> silent = std::nullopt) {
     for (absl::Duration passed; passed < time; passed += absl::Milliseconds(500)) {
       clock_.Advance(absl::Milliseconds(500));

@@ -1,8 +1,8 @@
-// GPUs that the coordinator leases, over real gRPC.
+// The leases of GPUs over real gRPC.
 #include <string>
 #include <vector>
 
-#include "coordinator/service/testing/service_test_kit.h"
+#include "coordinator/service/testing/coordinator_service_test_kit.h"
 #include "gmock/gmock.h"
 
 namespace arcshard::coordinator {
@@ -10,11 +10,9 @@ namespace {
 
 using ::testing::StartsWith;
 
-TEST_F(ServiceTest, FourShardsOnTwoMachinesOfTwoGpusGetOneEachAndAgainAfterARestart) {
-  std::vector<DeviceMemory> kept;
+TEST_F(CoordinatorServiceTest, FourShardsOnTwoMachinesOfTwoGpusGetOneEachAndAgainAfterARestart) {
   Run::Options options;
   options.config.cluster.shards = 5;
-  options.keep_device_memory = [&kept](const std::vector<DeviceMemory>& memory) { kept = memory; };
   Begin(options);
   const auto lease = [](Peer* peer, const std::string& machine, const std::string& replica) {
     peer->RegisterOnAGpu(machine, replica);
@@ -34,8 +32,8 @@ TEST_F(ServiceTest, FourShardsOnTwoMachinesOfTwoGpusGetOneEachAndAgainAfterARest
         StartsWith("no GPU is left for shard 4 (pid 123 on host): all 2 that it sees are leased, GPU-two0 (H100) to "
                    "shard 1 (pid 123 on host), GPU-two1 (H100) to shard 3"));
   }
-  EXPECT_FALSE(AwaitEnd().ok());  // they are gone, and with them this life of the run
-  options.device_memory = kept;
+  EXPECT_FALSE(AwaitEnd().ok());  // the shards are gone, which ended this life of the run
+  options.lease_history = kept_history_;
   Begin(options);
   Peer a(stub_.get()), b(stub_.get()), c(stub_.get()), d(stub_.get());
   EXPECT_EQ(lease(&d, "two", "shard-3"), "GPU-two1");

@@ -1,4 +1,4 @@
-#include "coordinator/service/service.h"
+#include "coordinator/service/coordinator_service.h"
 
 #include <unistd.h>
 
@@ -21,10 +21,10 @@
 namespace arcshard::coordinator {
 namespace {
 
-// A status travels in a header of HTTP/2, which is bounded (8 KiB unless told otherwise).
+// A status travels in an HTTP/2 header, and gRPC limits those to 8 KiB by default.
 constexpr size_t kLongestSentence = 2000;
 
-// Who may look: everybody with a certificate.
+// Every certificate allows to watch.
 constexpr absl::Span<const CertifiedRole> kAnybody(kAllCertifiedRoles);
 
 CertifiedRole CertifiedAs(Role role) { return role == Role::kShard ? CertifiedRole::kShard : CertifiedRole::kWorker; }
@@ -36,7 +36,7 @@ absl::Status Shortened(const absl::Status& status) {
 
 }  // namespace
 
-class Service::Packer final : public Session::Stream {
+class CoordinatorService::Packer final : public Session::Stream {
  public:
   Packer(std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream, ProcessMetrics* metrics)
       : stream_(std::move(stream)),
@@ -62,7 +62,7 @@ class Service::Packer final : public Session::Stream {
   Counter& sent_bytes_;
 };
 
-class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
+class CoordinatorService::Attendance final : public StreamHandler<v1::ParticipantMessage> {
  public:
   Attendance(Session* session, Connection connection, const grpc::CallbackServerContext& context,
              ProcessMetrics* metrics)
@@ -73,7 +73,7 @@ class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
         received_(metrics->messages.With(kReceived)),
         received_bytes_(metrics->message_bytes.With(kReceived)) {}
 
-  // Whatever ends the stream is said to it by the session.
+  // Always OK: it is the session that closes the stream.
   absl::Status OnMessage(const v1::ParticipantMessage& message) override {
     received_.Increment();
     received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
@@ -91,7 +91,7 @@ class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
   void OnClosed(const absl::Status& status) override { session_->Detach(connection_, status); }
 
  private:
-  // A worker's certificate is no shard's, whatever its owner says.
+  // A participant must register with the role of its certificate.
   absl::Status CheckRole(const ParticipantMessage& message) const {
     const auto* const registration = std::get_if<Registration>(&message);
     if (registration == nullptr || !certified_.has_value()) return absl::OkStatus();
@@ -105,23 +105,27 @@ class Service::Attendance final : public StreamHandler<v1::ParticipantMessage> {
 
   Session* const session_;
   const Connection connection_;
-  const std::string peer_;  // its address
+  const std::string peer_;  // address
   const std::optional<CertifiedRole> certified_;
   Counter& received_;
   Counter& received_bytes_;
 };
 
-Service::Service(Run::Options options, const Clock* clock, ProgressSink* sink, ProcessMetrics* metrics)
-    : sink_(sink), metrics_(metrics), session_(std::move(options), clock, this) {}
+CoordinatorService::CoordinatorService(Run::Options options, const Clock* clock, const Session::Receivers& receivers,
+                                       ProcessMetrics* metrics)
+    : progress_(receivers.progress),
+      metrics_(metrics),
+      session_(std::move(options), clock,
+               {.progress = this, .keeper = receivers.keeper, .keep_lease_history = receivers.keep_lease_history}) {}
 
-absl::Status Service::Allow(const grpc::CallbackServerContext& context, absl::string_view rpc,
-                            absl::Span<const CertifiedRole> roles) {
+absl::Status CoordinatorService::Allow(const grpc::CallbackServerContext& context, absl::string_view rpc,
+                                       absl::Span<const CertifiedRole> roles) {
   const absl::Status status = Authorize(context, rpc, roles);
   if (!status.ok()) metrics_->refused_messages.With(absl::StatusCodeToString(status.code())).Increment();
   return status;
 }
 
-grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Service::Attend(
+grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* CoordinatorService::Attend(
     grpc::CallbackServerContext* context) {
   const absl::Status allowed = Allow(*context, "Coordinator.Attend", {CertifiedRole::kShard, CertifiedRole::kWorker});
   if (!allowed.ok()) {
@@ -134,14 +138,15 @@ grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Service
       });
 }
 
-grpc::ServerWriteReactor<v1::Progress>* Service::Watch(grpc::CallbackServerContext* context, const v1::WatchRequest*) {
+grpc::ServerWriteReactor<v1::Progress>* CoordinatorService::Watch(grpc::CallbackServerContext* context,
+                                                                  const v1::WatchRequest*) {
   const absl::Status allowed = Allow(*context, "Coordinator.Watch", kAnybody);
   if (!allowed.ok()) return new RefusedCall<grpc::ServerWriteReactor<v1::Progress>>(allowed);
   return watchers_.Watch();
 }
 
-grpc::ServerUnaryReactor* Service::Stop(grpc::CallbackServerContext* context, const v1::StopRequest*,
-                                        v1::StopResponse*) {
+grpc::ServerUnaryReactor* CoordinatorService::Stop(grpc::CallbackServerContext* context, const v1::StopRequest*,
+                                                   v1::StopResponse*) {
   const absl::Status allowed = Allow(*context, "Coordinator.Stop", {CertifiedRole::kClient});
   if (allowed.ok()) session_.RequestStop();
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -149,9 +154,9 @@ grpc::ServerUnaryReactor* Service::Stop(grpc::CallbackServerContext* context, co
   return reactor;
 }
 
-grpc::ServerUnaryReactor* Service::TakeCheckpoint(grpc::CallbackServerContext* context,
-                                                  const v1::TakeCheckpointRequest*,
-                                                  v1::TakeCheckpointResponse* response) {
+grpc::ServerUnaryReactor* CoordinatorService::TakeCheckpoint(grpc::CallbackServerContext* context,
+                                                             const v1::TakeCheckpointRequest*,
+                                                             v1::TakeCheckpointResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::Status allowed = Allow(*context, "Coordinator.TakeCheckpoint", {CertifiedRole::kClient});
   if (!allowed.ok()) {
@@ -168,8 +173,8 @@ grpc::ServerUnaryReactor* Service::TakeCheckpoint(grpc::CallbackServerContext* c
   return reactor;
 }
 
-grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest*,
-                                             v1::RunStatus* response) {
+grpc::ServerUnaryReactor* CoordinatorService::GetStatus(grpc::CallbackServerContext* context, const v1::StatusRequest*,
+                                                        v1::RunStatus* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::Status allowed = Allow(*context, "Coordinator.GetStatus", kAnybody);
   if (!allowed.ok()) {
@@ -187,14 +192,16 @@ grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* contex
   return reactor;
 }
 
-void Service::Report(const Progress& progress) {
+void CoordinatorService::Report(const Progress& progress) {
   watchers_.Publish(ToProto(progress), progress.phase == Phase::kFinished || progress.phase == Phase::kFailed);
-  sink_->Report(progress);
+  progress_->Report(progress);
 }
 
-void Service::Note(const std::string& sentence) { sink_->Note(sentence); }
-void Service::ViewFormed(const ViewAnnouncement& view) { sink_->ViewFormed(view); }
-void Service::StepDecided(const StepSummary& step) { sink_->StepDecided(step); }
-void Service::CheckpointSettled(const CheckpointSummary& checkpoint) { sink_->CheckpointSettled(checkpoint); }
+void CoordinatorService::Note(const std::string& sentence) { progress_->Note(sentence); }
+void CoordinatorService::ViewFormed(const ViewAnnouncement& view) { progress_->ViewFormed(view); }
+void CoordinatorService::StepDecided(const StepSummary& step) { progress_->StepDecided(step); }
+void CoordinatorService::CheckpointSettled(const CheckpointSummary& checkpoint) {
+  progress_->CheckpointSettled(checkpoint);
+}
 
 }  // namespace arcshard::coordinator

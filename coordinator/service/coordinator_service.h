@@ -16,18 +16,19 @@
 
 namespace arcshard::coordinator {
 
-// One participant's part of a checkpoint is a process's state: more than this no host has memory for.
+// One participant's part of a checkpoint is the state of one process; no host has memory for more than this.
 inline constexpr uint64_t kMaxPartBytes = uint64_t{16} << 40;
-// What a server of Service must take. The largest message is a CheckpointReport, which names each block of its files
-// with 4 bytes: 64 MiB of them, and the rest is short.
+// A server of CoordinatorService must accept messages of this size. The largest message is a CheckpointReport, which
+// has 4 bytes for each block of its files: 64 MiB of them, and the rest is short.
 inline constexpr int kMaxParticipantMessageBytes = kMaxMessageBytes + 4 * int{kMaxPartBytes / FileRecord::kBlockBytes};
 
-// arcshard.v1.Coordinator over gRPC: unpacks what arrives, hands it to the session, packs what the session says.
-// Thread-safe. Must outlive its server.
-class Service final : public v1::Coordinator::CallbackService, private ProgressSink {
+// arcshard.v1.Coordinator over gRPC: converts messages from and to protobuf; the session does the rest. Thread-safe.
+// Must outlive its server.
+class CoordinatorService final : public v1::Coordinator::CallbackService, private ProgressSink {
  public:
-  // `sink` gets the same reports as those who watch, under the session's lock. All outlive the service.
-  Service(Run::Options options, const Clock* clock, ProgressSink* sink, ProcessMetrics* metrics);
+  // `receivers.progress` gets the same reports as the callers of Watch. All that is passed outlives the service.
+  CoordinatorService(Run::Options options, const Clock* clock, const Session::Receivers& receivers,
+                     ProcessMetrics* metrics);
 
   grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Attend(
       grpc::CallbackServerContext* context) override;
@@ -44,10 +45,10 @@ class Service final : public v1::Coordinator::CallbackService, private ProgressS
   Session* session() { return &session_; }
 
  private:
-  class Attendance;  // what a participant's stream receives
-  class Packer;      // what it sends
+  class Attendance;  // the receiving end of a participant's stream
+  class Packer;      // the sending end
 
-  // Authorize, counted where it refuses.
+  // Calls Authorize and counts refusals.
   absl::Status Allow(const grpc::CallbackServerContext& context, absl::string_view rpc,
                      absl::Span<const CertifiedRole> roles);
 
@@ -57,10 +58,10 @@ class Service final : public v1::Coordinator::CallbackService, private ProgressS
   void StepDecided(const StepSummary& step) override;
   void CheckpointSettled(const CheckpointSummary& checkpoint) override;
 
-  ProgressSink* const sink_;
+  ProgressSink* const progress_;
   ProcessMetrics* const metrics_;
   WatchHub watchers_;
-  Session session_;  // last: it reports as soon as it is made
+  Session session_;  // last, because its constructor reports
 };
 
 }  // namespace arcshard::coordinator

@@ -12,17 +12,17 @@
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
+#include "coordinator/service/coordinator_service.h"
 #include "coordinator/service/reporter.h"
-#include "coordinator/service/service.h"
 #include "gtest/gtest.h"
 
-// For the tests of the coordinator over real gRPC: a server, and participants that say what they are told to.
+// For the tests of the coordinator over real gRPC: a server, and participants that send what a test tells them to.
 namespace arcshard::coordinator {
 
-// Far above what a call takes: a hang fails instead of hanging.
+// Far longer than any call takes; it turns a hang into a failure.
 inline constexpr auto kCallLimit = std::chrono::seconds(60);
 
-// A participant of the plain, synchronous client.
+// A participant that uses gRPC's synchronous client.
 class Peer {
  public:
   explicit Peer(v1::Coordinator::Stub* stub) {
@@ -31,7 +31,7 @@ class Peer {
   }
   ~Peer() { context_.TryCancel(); }
 
-  // A shard on a GPU of `machine`, which has two.
+  // Registers as a shard that asks for one of the two GPUs of `machine`.
   void RegisterOnAGpu(const std::string& machine, const std::string& replica) {
     v1::ParticipantMessage message = Registration(v1::ROLE_SHARD);
     v1::DeviceRequest* request = message.mutable_register_()->mutable_device_request();
@@ -81,7 +81,7 @@ class Peer {
     set->set_accuracy(0.93);
     stream_->Write(message);
   }
-  // Of one file of `bytes`; none: of no file.
+  // Reports one file of `bytes`, or no file if that is 0.
   void ReportCheckpoint(uint64_t step, uint64_t bytes = 0) {
     v1::ParticipantMessage message;
     *message.mutable_checkpoint()->mutable_view() = view_;
@@ -104,7 +104,7 @@ class Peer {
   void HalfClose() { stream_->WritesDone(); }
   void Break() { context_.TryCancel(); }
 
-  // The next message, which must be of `kind`.
+  // Returns the next message, which must be of `kind`.
   v1::CoordinatorMessage Read(v1::CoordinatorMessage::MessageCase kind) {
     v1::CoordinatorMessage message;
     EXPECT_TRUE(stream_->Read(&message)) << "the stream ended instead of message " << kind;
@@ -112,7 +112,7 @@ class Peer {
     if (message.has_view()) view_ = message.view().view();
     return message;
   }
-  // How the stream ends; what arrives before is dropped.
+  // Returns how the stream ends; drops the messages before.
   absl::Status ReadToEnd() {
     v1::CoordinatorMessage message;
     while (stream_->Read(&message)) {
@@ -126,11 +126,11 @@ class Peer {
   v1::View view_;
 };
 
-class ServiceTest : public ::testing::Test {
+class CoordinatorServiceTest : public ::testing::Test {
  protected:
   void SetUp() override { Begin({}); }
-  // A coordinator, in place of the one before.
-  void Begin(Run::Options options) {
+  // Starts a coordinator, in place of the one before. Without a keeper its run takes no checkpoints.
+  void Begin(Run::Options options, CheckpointKeeper* keeper = nullptr) {
     shard_.reset();
     worker_.reset();
     server_.reset();
@@ -140,7 +140,12 @@ class ServiceTest : public ::testing::Test {
     options.config.verification.sets = {"omniglot.bin"};
     options.config_yaml = "run: {}";
     options.incarnation = 3;
-    service_ = std::make_unique<Service>(options, &clock_, &reporter_, &metrics_);
+    service_ = std::make_unique<CoordinatorService>(
+        options, &clock_,
+        Session::Receivers{.progress = &reporter_,
+                           .keeper = keeper,
+                           .keep_lease_history = [this](const auto& history) { kept_history_ = history; }},
+        &metrics_);
     auto server = RpcServer::Start("127.0.0.1:0", {service_.get()}, Security(), kMaxParticipantMessageBytes);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -148,8 +153,8 @@ class ServiceTest : public ::testing::Test {
     shard_ = std::make_unique<Peer>(stub_.get());
     worker_ = std::make_unique<Peer>(stub_.get());
   }
-  // Calls end before the server does, and the server before the service.
-  ~ServiceTest() override {
+  // Calls must end before the server, and the server before the service.
+  ~CoordinatorServiceTest() override {
     shard_.reset();
     worker_.reset();
     server_.reset();
@@ -185,10 +190,11 @@ class ServiceTest : public ::testing::Test {
   }
 
   FakeClock clock_;
+  LeaseHistory kept_history_;  // the last one that a coordinator wanted kept; read it after the run's end
   MetricRegistry registry_;
   CoordinatorMetrics metrics_{&registry_};
   Reporter reporter_{&clock_, &metrics_};
-  std::unique_ptr<Service> service_;
+  std::unique_ptr<CoordinatorService> service_;
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<v1::Coordinator::Stub> stub_;
   std::unique_ptr<Peer> shard_, worker_;

@@ -10,12 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/failure_details.h"
 #include "common/base/mutex.h"
 #include "common/base/testing/fake_clock.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
-#include "coordinator/service/testing/service_test_kit.h"
+#include "coordinator/service/testing/coordinator_service_test_kit.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -27,7 +28,7 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-TEST_F(ServiceTest, CarriesAWholeRunFromRegistrationToItsOrderlyEnd) {
+TEST_F(CoordinatorServiceTest, CarriesAWholeRunFromRegistrationToItsOrderlyEnd) {
   BeginTraining();
   EXPECT_EQ(Step(1).next().action(), v1::Next::ACTION_STEP);
   EXPECT_EQ(Step(2).next().action(), v1::Next::ACTION_EVALUATE);
@@ -43,22 +44,22 @@ TEST_F(ServiceTest, CarriesAWholeRunFromRegistrationToItsOrderlyEnd) {
   EXPECT_EQ(metrics_.messages.With(kSent).Value(), 12.0);
 }
 
-TEST_F(ServiceTest, ABrokenStreamIsADeathThatEverybodyElseIsToldOf) {
+TEST_F(CoordinatorServiceTest, ABrokenStreamIsADeathThatEverybodyElseIsToldOf) {
   BeginTraining();
   worker_->Break();
   const absl::Status told = shard_->ReadToEnd();
   EXPECT_EQ(told.code(), absl::StatusCode::kAborted);
   EXPECT_THAT(std::string(told.message()), StartsWith("worker 0 (pid 123 on host) died at step 1: stream "));
-  EXPECT_EQ(AwaitEnd(), told);
+  EXPECT_EQ(AwaitEnd(), WithDetails(told, {.pid = 123}));
 }
 
-TEST_F(ServiceTest, AStreamThatIsClosedBeforeFinishedIsADeath) {
+TEST_F(CoordinatorServiceTest, AStreamThatIsClosedBeforeFinishedIsADeath) {
   BeginTraining();
   shard_->HalfClose();
   EXPECT_THAT(std::string(worker_->ReadToEnd().message()), StartsWith("shard 0 (pid 123 on host) died at step 1"));
 }
 
-TEST_F(ServiceTest, SilenceIsADeathThatATickFinds) {
+TEST_F(CoordinatorServiceTest, SilenceIsADeathThatATickFinds) {
   BeginTraining();
   for (int tick = 0; tick < 9; ++tick) {
     clock_.Advance(absl::Seconds(1));
@@ -69,7 +70,7 @@ TEST_F(ServiceTest, SilenceIsADeathThatATickFinds) {
   EXPECT_EQ(worker_->ReadToEnd().code(), absl::StatusCode::kAborted);
 }
 
-TEST_F(ServiceTest, AMessageThatCannotBeReadIsRefusedByItsField) {
+TEST_F(CoordinatorServiceTest, AMessageThatCannotBeReadIsRefusedByItsField) {
   v1::ParticipantMessage no_role;
   no_role.mutable_register_();
   shard_->Send(no_role);
@@ -81,7 +82,7 @@ TEST_F(ServiceTest, AMessageThatCannotBeReadIsRefusedByItsField) {
   EXPECT_EQ(metrics_.refused_messages.With("INVALID_ARGUMENT").Value(), 2.0);
 }
 
-TEST_F(ServiceTest, AVoteWithoutAViewEndsTheRunWithItsSentence) {
+TEST_F(CoordinatorServiceTest, AVoteWithoutAViewEndsTheRunWithItsSentence) {
   BeginTraining();
   v1::ParticipantMessage vote;
   vote.mutable_ready()->set_step(1);
@@ -90,7 +91,7 @@ TEST_F(ServiceTest, AVoteWithoutAViewEndsTheRunWithItsSentence) {
   EXPECT_EQ(worker_->ReadToEnd(), absl::AbortedError("shard 0 (pid 123 on host): ready.view is missing"));
 }
 
-TEST_F(ServiceTest, ASentenceTooLongForAStatusIsCut) {
+TEST_F(CoordinatorServiceTest, ASentenceTooLongForAStatusIsCut) {
   BeginTraining();
   v1::ParticipantMessage failure;
   failure.mutable_failure()->set_sentence(std::string(100'000, 'x'));
@@ -101,14 +102,14 @@ TEST_F(ServiceTest, ASentenceTooLongForAStatusIsCut) {
   EXPECT_EQ(told.message().size(), 2004u);
 }
 
-TEST_F(ServiceTest, ClosesStreamsThatNeverRegisteredWhenTheRunEnds) {
+TEST_F(CoordinatorServiceTest, ClosesStreamsThatNeverRegisteredWhenTheRunEnds) {
   Peer stranger(stub_.get());
   BeginTraining();
   worker_->Break();
   EXPECT_EQ(stranger.ReadToEnd().code(), absl::StatusCode::kAborted);
 }
 
-TEST_F(ServiceTest, StopEndsTheRunAfterTheStepInProgress) {
+TEST_F(CoordinatorServiceTest, StopEndsTheRunAfterTheStepInProgress) {
   BeginTraining();
   for (int repeat = 0; repeat < 2; ++repeat) {
     grpc::ClientContext context;
@@ -121,7 +122,7 @@ TEST_F(ServiceTest, StopEndsTheRunAfterTheStepInProgress) {
   EXPECT_TRUE(AwaitEnd().ok());
 }
 
-TEST_F(ServiceTest, GetStatusTellsOfEveryMember) {
+TEST_F(CoordinatorServiceTest, GetStatusTellsOfEveryMember) {
   BeginTraining();
   v1::ParticipantMessage heartbeat;
   heartbeat.mutable_heartbeat()->mutable_stats()->set_resident_bytes(12345);
@@ -130,7 +131,7 @@ TEST_F(ServiceTest, GetStatusTellsOfEveryMember) {
   phase->set_count(4);
   phase->set_seconds(2.0);
   shard_->Send(heartbeat);
-  Step(1);  // once it is decided the heartbeat has been heard
+  Step(1);  // by then the heartbeat has arrived
   grpc::ClientContext context;
   v1::RunStatus status;
   ASSERT_TRUE(stub_->GetStatus(&context, v1::StatusRequest(), &status).ok());
@@ -153,7 +154,7 @@ TEST_F(ServiceTest, GetStatusTellsOfEveryMember) {
   EXPECT_EQ(status.members(1).role(), v1::ROLE_WORKER);
 }
 
-TEST_F(ServiceTest, AHeartbeatThatSaysTooMuchIsRefused) {
+TEST_F(CoordinatorServiceTest, AHeartbeatThatSaysTooMuchIsRefused) {
   BeginTraining();
   v1::ParticipantMessage heartbeat;
   for (int i = 0; i < 33; ++i) heartbeat.mutable_heartbeat()->mutable_stats()->add_phases()->set_name("pass_1");
@@ -163,7 +164,7 @@ TEST_F(ServiceTest, AHeartbeatThatSaysTooMuchIsRefused) {
 
 // --- Watch
 
-TEST_F(ServiceTest, AWatcherGetsTheLatestReportAtOnceAndTheLastOneAtTheEnd) {
+TEST_F(CoordinatorServiceTest, AWatcherGetsTheLatestReportAtOnceAndTheLastOneAtTheEnd) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kCallLimit);
   const auto watch = stub_->Watch(&context, v1::WatchRequest());
@@ -183,7 +184,7 @@ TEST_F(ServiceTest, AWatcherGetsTheLatestReportAtOnceAndTheLastOneAtTheEnd) {
   EXPECT_THAT(progress.waiting_for(), HasSubstr("worker 0 (pid 123 on host) died at step 2"));
 }
 
-TEST_F(ServiceTest, AWatcherAfterTheEndGetsTheLastReport) {
+TEST_F(CoordinatorServiceTest, AWatcherAfterTheEndGetsTheLastReport) {
   service_->session()->RequestStop();
   EXPECT_TRUE(AwaitEnd().ok());
   grpc::ClientContext context;
@@ -196,7 +197,7 @@ TEST_F(ServiceTest, AWatcherAfterTheEndGetsTheLastReport) {
   EXPECT_EQ(reports[0].phase(), v1::Progress::PHASE_FINISHED);
 }
 
-TEST_F(ServiceTest, WatchersThatComeAndGoOrDoNotReadHarmNobody) {
+TEST_F(CoordinatorServiceTest, WatchersThatComeAndGoOrDoNotReadHarmNobody) {
   grpc::ClientContext idle_context;
   idle_context.set_deadline(std::chrono::system_clock::now() + kCallLimit);
   const auto idle = stub_->Watch(&idle_context, v1::WatchRequest());

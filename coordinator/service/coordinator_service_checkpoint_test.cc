@@ -3,16 +3,16 @@
 #include <utility>
 
 #include "common/base/mutex.h"
-#include "coordinator/service/testing/service_test_kit.h"
+#include "coordinator/service/testing/coordinator_service_test_kit.h"
 #include "gmock/gmock.h"
 
-// Checkpoints over real gRPC: reports reach Run, and TakeCheckpoint its caller.
+// Checkpoints over real gRPC: reports reach Run, and the answer to TakeCheckpoint its caller.
 namespace arcshard::coordinator {
 namespace {
 
 using ::testing::HasSubstr;
 
-// Whose owner says when a checkpoint is kept.
+// A keeper that waits until the test reports the checkpoint as kept.
 class WaitingKeeper final : public CheckpointKeeper {
  public:
   void Complete(const std::string&, Manifest manifest) override {
@@ -26,7 +26,7 @@ class WaitingKeeper final : public CheckpointKeeper {
     MutexLock lock(&mutex_);
     return !manifests_.empty();
   }
-  // The next one that is handed over.
+  // Waits for the next one that is handed over.
   Manifest Await() {
     MutexLock lock(&mutex_);
     while (manifests_.empty()) changed_.Wait(&mutex_);
@@ -41,20 +41,19 @@ class WaitingKeeper final : public CheckpointKeeper {
   std::deque<Manifest> manifests_ ABSL_GUARDED_BY(mutex_);
 };
 
-class ServiceCheckpointTest : public ServiceTest {
+class CoordinatorServiceCheckpointTest : public CoordinatorServiceTest {
  protected:
   void SetUp() override {
     Run::Options options;
-    options.keeper = &keeper_;
     options.config.run.folder = "/run";
-    Begin(options);
+    Begin(options, &keeper_);
   }
   absl::Status Take(v1::TakeCheckpointResponse* response) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kCallLimit);
     return FromGrpcStatus(stub_->TakeCheckpoint(&context, v1::TakeCheckpointRequest(), response));
   }
-  // Of `step`, which was asked for.
+  // Reports all parts of the checkpoint of `step`, which was asked for, and completes it.
   void Keep(uint64_t step, const absl::Status& status = absl::OkStatus()) {
     shard_->ReportCheckpoint(step);
     worker_->ReportCheckpoint(step);
@@ -65,7 +64,7 @@ class ServiceCheckpointTest : public ServiceTest {
   WaitingKeeper keeper_;
 };
 
-TEST_F(ServiceCheckpointTest, TakeCheckpointAnswersOnceItIsComplete) {
+TEST_F(CoordinatorServiceCheckpointTest, TakeCheckpointAnswersOnceItIsComplete) {
   BeginTraining();
   Step(1);
   EXPECT_TRUE(Step(2).next().checkpoint());  // and an evaluation, during which the call comes
@@ -80,15 +79,15 @@ TEST_F(ServiceCheckpointTest, TakeCheckpointAnswersOnceItIsComplete) {
   EXPECT_EQ(metrics_.checkpoints.With(kCheckpointComplete).Value(), 1.0);
 }
 
-TEST_F(ServiceCheckpointTest, AReportOfTheLargestPartArrives) {
+TEST_F(CoordinatorServiceCheckpointTest, AReportOfTheLargestPartArrives) {
   BeginTraining();
   Step(1);
   EXPECT_TRUE(Step(2).next().checkpoint());
   worker_->ReportCheckpoint(2);
   worker_->ReportEvaluation();
-  shard_->Read(v1::CoordinatorMessage::kProceed);  // the worker's part is there, too
+  shard_->Read(v1::CoordinatorMessage::kProceed);  // so the worker's part has arrived, too
   shard_->ReportCheckpoint(2, kMaxPartBytes);
-  shard_->HalfClose();  // after which the run ends, whether the report has arrived or not
+  shard_->HalfClose();  // the run ends after this, whether the report has arrived or not
   AwaitEnd().IgnoreError();
   ASSERT_TRUE(keeper_.has_one());
   const Manifest manifest = keeper_.Await();
@@ -96,7 +95,7 @@ TEST_F(ServiceCheckpointTest, AReportOfTheLargestPartArrives) {
   EXPECT_EQ(manifest.files[0].bytes, kMaxPartBytes);
 }
 
-TEST_F(ServiceCheckpointTest, TakeCheckpointIsRefusedBeforeTheTrainingAndAfterIt) {
+TEST_F(CoordinatorServiceCheckpointTest, TakeCheckpointIsRefusedBeforeTheTrainingAndAfterIt) {
   v1::TakeCheckpointResponse response;
   EXPECT_EQ(Take(&response), absl::FailedPreconditionError("no checkpoint can be taken before the run began"));
   BeginTraining();
@@ -107,7 +106,7 @@ TEST_F(ServiceCheckpointTest, TakeCheckpointIsRefusedBeforeTheTrainingAndAfterIt
   EXPECT_THAT(std::string(late.message()), HasSubstr("worker 0 (pid 123 on host) died"));
 }
 
-TEST_F(ServiceCheckpointTest, ARunEndsWhenItsLastCheckpointIsComplete) {
+TEST_F(CoordinatorServiceCheckpointTest, ARunEndsWhenItsLastCheckpointIsComplete) {
   BeginTraining();
   service_->session()->RequestStop();
   EXPECT_TRUE(Step(1).next().checkpoint());

@@ -1,4 +1,4 @@
-#include "coordinator/run_folder/device_memory_file.h"
+#include "coordinator/run_folder/lease_history_file.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -23,30 +23,30 @@ std::optional<std::string> TextOf(const nlohmann::json& object, const char* key)
 
 }  // namespace
 
-absl::StatusOr<std::vector<DeviceMemory>> ReadDeviceMemory(const std::string& path) {
+absl::StatusOr<LeaseHistory> ReadLeaseHistory(const std::string& path) {
   const absl::StatusOr<std::string> text = ReadFile(path);
-  if (absl::IsNotFound(text.status())) return std::vector<DeviceMemory>();
+  if (absl::IsNotFound(text.status())) return LeaseHistory();
   RETURN_IF_ERROR(text.status());
   const absl::Status damaged =
-      absl::DataLossError(absl::StrCat(path, ": is no list of GPUs and the shards that had them; delete it"));
+      absl::DataLossError(absl::StrCat(path, ": is not a list of GPUs and the shards that had them; delete it"));
   const nlohmann::json list = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!list.is_array()) return damaged;
-  std::vector<DeviceMemory> memory;
+  LeaseHistory history;
   for (const nlohmann::json& entry : list) {
     const std::optional<std::string> machine = TextOf(entry, kMachine), uuid = TextOf(entry, kUuid),
                                      replica = TextOf(entry, kReplica);
     if (!machine.has_value() || !uuid.has_value() || !replica.has_value()) return damaged;
-    memory.push_back({*machine, *uuid, *replica});
+    history.push_back({*machine, *uuid, *replica});
   }
-  return memory;
+  return history;
 }
 
-absl::Status WriteDeviceMemory(const std::string& path, const std::vector<DeviceMemory>& memory) {
+absl::Status WriteLeaseHistory(const std::string& path, const LeaseHistory& history) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const DeviceMemory& each : memory) {
+  for (const PastLease& each : history) {
     list.push_back({{kMachine, each.machine}, {kUuid, each.uuid}, {kReplica, each.replica}});
   }
-  // What a participant calls itself need not be UTF-8.
+  // The names that participants give themselves need not be UTF-8.
   const std::string text = list.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   return WriteFileAtomically(path, absl::StrCat(text, "\n"));
 }

@@ -1,0 +1,141 @@
+#include "coordinator/coordinator_process.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/base/this_process.h"
+#include "common/config/load_config.h"
+#include "common/io/file.h"
+#include "common/io/log.h"
+#include "coordinator/run_folder/lease_history_file.h"
+#include "coordinator/run_folder/model_folder.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+constexpr absl::Duration kShutdownGrace = absl::Seconds(3);  // for streams to send their last messages
+
+std::string LeaseHistoryPath(const RunConfig& config) { return absl::StrCat(config.run.folder, "/devices.json"); }
+
+Run::Options RunOptions(const StartPoint& start, const std::string& yaml, uint64_t incarnation,
+                        LeaseHistory lease_history) {
+  Run::Options options{.config = start.config, .config_yaml = yaml, .incarnation = incarnation};
+  options.resume = start.resume;
+  options.version = std::string(BuildVersion());
+  options.lease_history = std::move(lease_history);
+  return options;
+}
+
+std::vector<ClassRange> RangesOf(const RunStatus& status) {
+  std::vector<ClassRange> ranges;
+  for (const MemberStatus& member : status.members) {
+    if (member.registration.role == Role::kShard) ranges.push_back(member.range);
+  }
+  return ranges;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CoordinatorProcess>> CoordinatorProcess::Create(const Options& options) {
+  ASSIGN_OR_RETURN(const RunConfig given, LoadRunConfig(options.config, options.overrides));
+  RETURN_IF_ERROR(Run::Validate(given));
+  ASSIGN_OR_RETURN(std::unique_ptr<Incarnation> incarnation, Incarnation::Take(given.run.folder));
+  ASSIGN_OR_RETURN(const StartPoint start, DecideStart(RealFileSystem(), given, options.start, incarnation->number()));
+  const std::string yaml = ToYaml(start.config);
+  std::fputs(yaml.c_str(), stdout);
+  std::fflush(stdout);
+  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(start.config.run.folder, "/config.yaml"), yaml));
+  ASSIGN_OR_RETURN(LeaseHistory lease_history, ReadLeaseHistory(LeaseHistoryPath(start.config)));
+  std::unique_ptr<CoordinatorProcess> process(
+      new CoordinatorProcess(options, std::move(incarnation), start, yaml, std::move(lease_history)));
+  RETURN_IF_ERROR(process->Listen(options));
+  return process;
+}
+
+CoordinatorProcess::CoordinatorProcess(const Options& options, std::unique_ptr<Incarnation> incarnation,
+                                       const StartPoint& start, const std::string& yaml, LeaseHistory lease_history)
+    : config_file_(options.config),
+      incarnation_(std::move(incarnation)),
+      start_(start),
+      config_(start_.config),
+      metrics_(&registry_),
+      reporter_(&clock_, &metrics_),
+      keeper_(RealFileSystem(), config_.run.folder,
+              {.keep_last = config_.checkpoint.keep_last, .keep_every = config_.checkpoint.keep_every}),
+      service_(RunOptions(start_, yaml, incarnation_->number(), std::move(lease_history)), &clock_,
+               {.progress = &reporter_,
+                .keeper = &keeper_,
+                .keep_lease_history =
+                    [path = LeaseHistoryPath(config_)](const LeaseHistory& history) {
+                      const absl::Status status = WriteLeaseHistory(path, history);
+                      if (!status.ok()) LogError(status.message());  // a later life of the run leases without it
+                    }},
+               &metrics_) {
+  metrics_.WatchDisk(config_.run.folder);
+  metrics_.expected_members.With(kShardRole).Set(config_.cluster.shards);
+  metrics_.expected_members.With(kWorkerRole).Set(config_.cluster.workers);
+  metrics_.checkpoint_interval.Set(absl::ToDoubleSeconds(absl::Minutes(config_.checkpoint.every_minutes)));
+}
+
+absl::Status CoordinatorProcess::Listen(const Options& options) {
+  ASSIGN_OR_RETURN(metrics_server_, MetricsServer::Create(registry_, options.metrics_listen));
+  ASSIGN_OR_RETURN(server_,
+                   RpcServer::Start(options.listen, {&service_}, options.security, kMaxParticipantMessageBytes));
+  LogInfo(absl::StrCat("listening on ", server_->address(), ", metrics on port ", metrics_server_->port(),
+                       ", incarnation ", incarnation_->number()));
+  return absl::OkStatus();
+}
+
+absl::Status CoordinatorProcess::RunUntilItEnds(SignalQueue* stop_signals) {
+  keeper_.Start(
+      [this](uint64_t step, const absl::Status& status) { service_.session()->CheckpointKept(step, status); });
+  const absl::Status result = Loop(stop_signals);
+  keeper_.Finish();  // completes a checkpoint whose parts are all there, however the run has ended
+  if (result.ok()) DeleteFilesOfEarlierModels();
+  server_->Shutdown(kShutdownGrace);
+  return result;
+}
+
+absl::Status CoordinatorProcess::Loop(SignalQueue* stop_signals) {
+  Session* const session = service_.session();
+  MetricsLog log(absl::StrCat(config_.run.folder, "/metrics.jsonl"), &clock_,
+                 {.config = std::filesystem::path(config_file_).filename().string(),
+                  .version = std::string(BuildVersion()),
+                  .incarnation = incarnation_->number(),
+                  .resumed_step = start_.resume.has_value() ? start_.resume->manifest.step : 0,
+                  .shards = config_.cluster.shards,
+                  .workers = config_.cluster.workers,
+                  .host = HostName(),
+                  .pid = getpid()});
+  std::optional<absl::Status> result;
+  while (!result.has_value()) {
+    if (!stop_signals->Take().empty()) {
+      session->RequestStop();
+      stop_signals->Restore();
+    }
+    session->Tick();
+    result = session->AwaitEnd(kTick);
+    const RunStatus status = session->Status();
+    if (!status.members.empty()) ranges_ = RangesOf(status);  // after the end there are no members
+    log.Look(status);
+  }
+  return *result;
+}
+
+void CoordinatorProcess::DeleteFilesOfEarlierModels() const {
+  const absl::StatusOr<std::vector<std::string>> deleted =
+      DeleteOtherRanges(RealFileSystem(), config_.run.folder, ranges_);
+  if (!deleted.ok()) {
+    LogError(absl::StrCat("cannot delete class centers of an earlier model: ", deleted.status().message()));
+    return;
+  }
+  for (const std::string& path : *deleted) LogInfo(absl::StrCat("deleted a file of an earlier model: ", path));
+}
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/clock.h"
+#include "common/config/run_config.h"
+#include "common/io/file_system.h"
+#include "common/metrics/metric_list.h"
+#include "common/metrics/metrics_server.h"
+#include "common/program/signal_queue.h"
+#include "common/rpc/endpoint.h"
+#include "common/rpc/security/security.h"
+#include "coordinator/policy/device_leases.h"
+#include "coordinator/run_folder/incarnation.h"
+#include "coordinator/run_folder/keeper_thread.h"
+#include "coordinator/run_folder/metrics_log.h"
+#include "coordinator/run_folder/start_from.h"
+#include "coordinator/service/coordinator_service.h"
+#include "coordinator/service/reporter.h"
+
+namespace arcshard::coordinator {
+
+// One life of the coordinator: it owns the run's folder, serves participants and watchers, and ends with the run.
+class CoordinatorProcess {
+ public:
+  struct Options {
+    std::string config;                  // the run's YAML file
+    std::vector<std::string> overrides;  // section.key=value
+    std::string listen = "127.0.0.1:0";  // for participants
+    std::string metrics_listen = "127.0.0.1:0";
+    StartOptions start;
+    Security security;
+  };
+
+  // Takes the run's folder, decides where the run starts, prints the resolved configuration to stdout and to
+  // <run.folder>/config.yaml, and starts to listen. The errors are those of LoadRunConfig, Run::Validate,
+  // Incarnation::Take, DecideStart, the file system and the servers.
+  static absl::StatusOr<std::unique_ptr<CoordinatorProcess>> Create(const Options& options);
+
+  const std::string& address() const { return server_->address(); }  // where participants reach it
+
+  // Runs the run and returns how it ended. The first signal in `stop_signals` stops the run in order and restores the
+  // signals' usual effect, so that a second one ends the process at once. Call it once, on the thread that created
+  // `stop_signals`.
+  absl::Status RunUntilItEnds(SignalQueue* stop_signals);
+
+ private:
+  CoordinatorProcess(const Options& options, std::unique_ptr<Incarnation> incarnation, const StartPoint& start,
+                     const std::string& yaml, LeaseHistory lease_history);
+
+  absl::Status Listen(const Options& options);
+  absl::Status Loop(SignalQueue* stop_signals);
+  void DeleteFilesOfEarlierModels() const;
+
+  const std::string config_file_;
+  const std::unique_ptr<Incarnation> incarnation_;
+  const StartPoint start_;
+  const RunConfig& config_;  // start_'s
+  const SystemClock clock_;
+  MetricRegistry registry_;
+  CoordinatorMetrics metrics_;
+  Reporter reporter_;
+  KeeperThread keeper_;
+  CoordinatorService service_;
+  std::unique_ptr<MetricsServer> metrics_server_;
+  std::unique_ptr<RpcServer> server_;
+  std::vector<ClassRange> ranges_;  // of the last view's shards
+};
+
+}  // namespace arcshard::coordinator

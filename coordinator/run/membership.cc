@@ -1,0 +1,116 @@
+#include "coordinator/run/membership.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+absl::string_view RoleName(Role role) { return role == Role::kShard ? "shard" : "worker"; }
+
+std::string Describe(const Registration& registration, absl::string_view number) {
+  return absl::StrCat(RoleName(registration.role), number, " (pid ", registration.pid, " on ", registration.host, ")");
+}
+
+}  // namespace
+
+std::string NameOf(const Registration& registration) { return Describe(registration, ""); }
+
+std::string Member::Name() const { return Describe(registration, absl::StrCat(" ", id)); }
+
+Membership::Membership(Options options) : options_(std::move(options)), leases_(options_.lease_history) {}
+
+absl::StatusOr<const Member*> Membership::Admit(Connection from, const Registration& registration, absl::Time now) {
+  assert(!members_.contains(from));
+  RETURN_IF_ERROR(Check(registration));
+  uint32_t& next_id = next_id_[registration.role];
+  Member member{.registration = registration, .id = next_id, .registered = now, .last_heard = now};
+  RETURN_IF_ERROR(LeaseDevice(from, &member));
+  member.token = options_.new_token();
+  ++next_id;
+  return &members_.emplace(from, std::move(member)).first->second;
+}
+
+absl::Status Membership::Check(const Registration& registration) const {
+  const std::string name = NameOf(registration);
+  if (registration.address.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " gives no address where it listens"));
+  }
+  if (registration.last_decided_step != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(name, " holds the state of ", ToString(registration.last_view),
+                                                      " after step ", registration.last_decided_step,
+                                                      ", but this run starts from step 0; restart it"));
+  }
+  const MemberCounts counts = Counts();
+  const bool shard = registration.role == Role::kShard;
+  const uint32_t wanted = shard ? counts.shards_wanted : counts.workers_wanted;
+  if ((shard ? counts.shards_here : counts.workers_here) >= wanted) {
+    const absl::string_view role = RoleName(registration.role);
+    return absl::FailedPreconditionError(
+        absl::StrCat("the run has all its ", wanted, " ", role, "s (cluster.", role, "s); ", name, " is one too many"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Membership::LeaseDevice(Connection from, Member* member) {
+  Registration& registration = member->registration;
+  if (!registration.device_request.has_value()) return absl::OkStatus();
+  if (registration.role != Role::kShard) return absl::InvalidArgumentError("only shards ask for a GPU");
+  ASSIGN_OR_RETURN(const VisibleDevice device, leases_.Lease(from, member->Name(), *registration.device_request));
+  if (device.capacity_bytes > 0) registration.capacity_bytes = device.capacity_bytes;
+  member->device = device.uuid;
+  return absl::OkStatus();
+}
+
+void Membership::Remove(Connection connection) {
+  leases_.Release(connection);
+  members_.erase(connection);
+}
+
+Member* Membership::Find(Connection connection) {
+  const auto member = members_.find(connection);
+  return member == members_.end() ? nullptr : &member->second;
+}
+
+Member& Membership::At(Connection connection) {
+  Member* const member = Find(connection);
+  assert(member != nullptr);
+  return *member;
+}
+
+const Member* Membership::LowestWorker() const {
+  const Member* lowest = nullptr;
+  for (const auto& [connection, member] : members_) {
+    if (member.registration.role != Role::kWorker) continue;
+    if (lowest == nullptr || member.id < lowest->id) lowest = &member;
+  }
+  return lowest;
+}
+
+MemberCounts Membership::Counts() const {
+  MemberCounts counts{.shards_wanted = options_.shards, .workers_wanted = options_.workers};
+  for (const auto& [connection, member] : members_) {
+    ++(member.registration.role == Role::kShard ? counts.shards_here : counts.workers_here);
+    if (member.data.has_value()) ++counts.datasets_here;
+  }
+  return counts;
+}
+
+void Membership::ForgiveSilence(absl::Duration gap) {
+  assert(gap >= absl::ZeroDuration());
+  for (auto& [connection, member] : members_) member.last_heard += gap;
+}
+
+std::vector<Connection> Membership::SilentFor(absl::Duration limit, absl::Time now) const {
+  std::vector<Connection> silent;
+  for (const auto& [connection, member] : members_) {
+    if (now - member.last_heard > limit) silent.push_back(connection);
+  }
+  return silent;
+}
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,140 @@
+#include "coordinator/run/membership.h"
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class MembershipTest : public ::testing::Test {
+ protected:
+  MembershipTest() : members_(MakeOptions()) {}
+
+  Membership::Options MakeOptions() {
+    return {.shards = 2, .workers = 2, .new_token = [this] { return absl::StrCat("token ", ++tokens_); }};
+  }
+  static Registration RegistrationOf(Role role, Connection connection) {
+    return {.role = role,
+            .address = absl::StrCat("h:", connection),
+            .host = "h",
+            .pid = static_cast<int64_t>(1000 + connection)};
+  }
+  static Registration OnAGpu(Connection connection) {
+    Registration registration = RegistrationOf(Role::kShard, connection);
+    registration.device_request = DeviceRequest{"m", registration.address, {{"GPU-0", "H100", uint64_t{80} << 30}}};
+    return registration;
+  }
+  const Member& Admit(Role role, Connection connection) {
+    const auto member = members_.Admit(connection, RegistrationOf(role, connection), now_);
+    EXPECT_TRUE(member.ok()) << member.status();
+    return **member;
+  }
+
+  int tokens_ = 0;
+  absl::Time now_ = absl::FromUnixSeconds(1000);
+  Membership members_;
+};
+
+TEST_F(MembershipTest, CountsIdsWithinTheRoleAndGivesEachItsToken) {
+  EXPECT_EQ(Admit(Role::kWorker, 7).Name(), "worker 0 (pid 1007 on h)");
+  EXPECT_EQ(Admit(Role::kShard, 8).Name(), "shard 0 (pid 1008 on h)");
+  EXPECT_EQ(Admit(Role::kWorker, 5).Name(), "worker 1 (pid 1005 on h)");
+  EXPECT_EQ(members_.At(7).token, "token 1");
+  EXPECT_EQ(members_.At(5).token, "token 3");
+  EXPECT_EQ(members_.Find(6), nullptr);
+}
+
+TEST_F(MembershipTest, AnIdIsNeverGivenASecondTime) {
+  Admit(Role::kWorker, 1);
+  Admit(Role::kWorker, 2);
+  members_.Remove(1);
+  EXPECT_EQ(Admit(Role::kWorker, 3).id, 2u);
+  members_.Remove(3);
+  EXPECT_EQ(Admit(Role::kWorker, 4).id, 3u);
+}
+
+TEST_F(MembershipTest, RefusesOneTooManyOfARole) {
+  Admit(Role::kShard, 1);
+  Admit(Role::kShard, 2);
+  const absl::Status status = members_.Admit(3, RegistrationOf(Role::kShard, 3), now_).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_EQ(status.message(), "the run has all its 2 shards (cluster.shards); shard (pid 1003 on h) is one too many");
+  EXPECT_EQ(members_.Find(3), nullptr);
+  Admit(Role::kWorker, 4);
+}
+
+TEST_F(MembershipTest, ARefusedOneTakesNoIdAwayFromTheNext) {
+  Registration nowhere = RegistrationOf(Role::kShard, 1);
+  nowhere.address.clear();
+  EXPECT_TRUE(absl::IsInvalidArgument(members_.Admit(1, nowhere, now_).status()));
+  ASSERT_TRUE(members_.Admit(2, OnAGpu(2), now_).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(members_.Admit(3, OnAGpu(3), now_).status()));
+  EXPECT_EQ(Admit(Role::kShard, 4).id, 1u);
+}
+
+TEST_F(MembershipTest, RefusesOneThatHoldsTheStateOfAnotherRun) {
+  Registration stale = RegistrationOf(Role::kShard, 1);
+  stale.last_decided_step = 17;
+  stale.last_view = {6, 1};
+  const absl::Status status = members_.Admit(1, stale, now_).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("holds the state of view 6.1 after step 17"));
+}
+
+TEST_F(MembershipTest, AGpuBelongsToItsMemberUntilThatIsRemoved) {
+  const auto first = members_.Admit(1, OnAGpu(1), now_);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ((*first)->device, "GPU-0");
+  EXPECT_EQ((*first)->registration.capacity_bytes, uint64_t{80} << 30);
+  EXPECT_TRUE(absl::IsResourceExhausted(members_.Admit(2, OnAGpu(2), now_).status()));
+  members_.Remove(1);
+  EXPECT_TRUE(members_.Admit(2, OnAGpu(2), now_).ok());
+  EXPECT_THAT(members_.lease_history(), ElementsAre(PastLease{"m", "GPU-0", "h:2"}));
+}
+
+TEST_F(MembershipTest, TheLowestWorkerIsTheOneWithTheLowestId) {
+  EXPECT_EQ(members_.LowestWorker(), nullptr);
+  Admit(Role::kShard, 1);
+  Admit(Role::kWorker, 9);
+  Admit(Role::kWorker, 2);
+  EXPECT_EQ(members_.LowestWorker(), members_.Find(9));
+  members_.Remove(9);
+  EXPECT_EQ(members_.LowestWorker(), members_.Find(2));
+}
+
+TEST_F(MembershipTest, CountsWhoIsHereAndWhoseDataIsKnown) {
+  Admit(Role::kShard, 1);
+  Admit(Role::kWorker, 2);
+  Admit(Role::kWorker, 3);
+  members_.At(3).data = DatasetReport{100, 9, 42};
+  const MemberCounts counts = members_.Counts();
+  EXPECT_EQ(counts.shards_wanted, 2u);
+  EXPECT_EQ(counts.shards_here, 1u);
+  EXPECT_EQ(counts.workers_here, 2u);
+  EXPECT_EQ(counts.datasets_here, 1u);
+}
+
+TEST_F(MembershipTest, SilenceIsTimeSinceTheLastMessage) {
+  Admit(Role::kShard, 1);
+  Admit(Role::kWorker, 2);
+  members_.At(2).last_heard = now_ + absl::Seconds(5);
+  now_ += absl::Seconds(8);
+  EXPECT_THAT(members_.SilentFor(absl::Seconds(8), now_), IsEmpty());
+  EXPECT_THAT(members_.SilentFor(absl::Seconds(7), now_), ElementsAre(1));
+  EXPECT_THAT(members_.SilentFor(absl::Seconds(2), now_), ElementsAre(1, 2));
+}
+
+TEST_F(MembershipTest, TimeInWhichThisProcessDidNotListenIsNoSilence) {
+  Admit(Role::kShard, 1);
+  now_ += absl::Minutes(3);
+  members_.ForgiveSilence(absl::Minutes(3));
+  EXPECT_THAT(members_.SilentFor(absl::Seconds(1), now_), IsEmpty());
+}
+
+}  // namespace
+}  // namespace arcshard::coordinator

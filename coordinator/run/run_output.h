@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/checkpoint/manifest.h"
+#include "common/protocol/messages.h"
+#include "coordinator/policy/device_leases.h"
+#include "coordinator/run/connection.h"
+#include "coordinator/run/progress.h"
+
+// What a Run wants done. It calls nobody while it handles an input; it collects outputs, in order, and its owner takes
+// and delivers them afterwards.
+namespace arcshard::coordinator {
+
+// A complete checkpoint.
+struct CheckpointTaken {
+  uint64_t step = 0;
+  std::string folder;
+};
+using CheckpointAnswer = std::function<void(const absl::StatusOr<CheckpointTaken>&)>;
+
+struct SendMessage {
+  Connection to = 0;
+  CoordinatorMessage message;
+};
+// Nothing more is sent to this stream.
+struct CloseStream {
+  Connection to = 0;
+  absl::Status status;
+};
+// A sentence for the log.
+struct Note {
+  std::string sentence;
+};
+struct ViewFormed {
+  ViewAnnouncement view;
+};
+// All parts of the checkpoint are there: the manifest completes it. Run::CheckpointKept must then be told the result.
+struct CompleteCheckpoint {
+  std::string folder;
+  Manifest manifest;
+};
+// The checkpoint has failed: whatever files it has are to be deleted.
+struct AbandonCheckpoint {
+  std::string folder;
+};
+// The result for a caller of Run::TakeCheckpoint.
+struct AnswerCheckpoint {
+  CheckpointAnswer answer;
+  absl::StatusOr<CheckpointTaken> taken;
+};
+// The history has changed: later lives of the run are to start with this one.
+struct KeepLeaseHistory {
+  LeaseHistory history;
+};
+
+using RunOutput = std::variant<SendMessage, CloseStream, Progress, Note, ViewFormed, StepSummary, CheckpointSummary,
+                               CompleteCheckpoint, AbandonCheckpoint, AnswerCheckpoint, KeepLeaseHistory>;
+using RunOutputs = std::vector<RunOutput>;
+
+// Receives what is meant for participants.
+class Outbox {
+ public:
+  virtual ~Outbox() = default;
+  virtual void Send(Connection to, const CoordinatorMessage& message) = 0;
+  virtual void Close(Connection to, const absl::Status& status) = 0;
+};
+
+// Receives what is meant for the disk.
+class CheckpointKeeper {
+ public:
+  virtual ~CheckpointKeeper() = default;
+  // Makes the checkpoint in `folder` complete and then reports the result to Run::CheckpointKept, once. After an error
+  // no file of the checkpoint is left.
+  virtual void Complete(const std::string& folder, Manifest manifest) = 0;
+  // Deletes what files a failed checkpoint has.
+  virtual void Abandon(const std::string& folder) = 0;
+};
+
+// Who receives a run's outputs. Session calls them under the lock that guards Run, so none of them may block or call
+// back into the session. All of them outlive the caller of Deliver.
+struct RunReceivers {
+  Outbox* outbox = nullptr;
+  ProgressSink* progress = nullptr;
+  CheckpointKeeper* keeper = nullptr;  // null: the run must take no checkpoints (Run::Options::takes_checkpoints)
+  std::function<void(const LeaseHistory&)> keep_lease_history = nullptr;  // null: nobody keeps it
+};
+
+// Gives each output to its receiver, in order. Requires: `receivers` has an outbox and a progress sink.
+void Deliver(RunOutputs outputs, const RunReceivers& receivers);
+
+}  // namespace arcshard::coordinator
