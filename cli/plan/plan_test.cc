@@ -81,9 +81,9 @@ TEST_F(PlanTest, JsonHasTheSameFiguresInBytes) {
 }
 
 TEST_F(PlanTest, WithoutANumberOfClassesTheDataAreAsked) {
-  EXPECT_THAT(Text({"head.classes=0", "data.format=auto", "data.train=/nowhere"}),
-              AllOf(HasSubstr(path_), HasSubstr("head.classes does not give the number of classes"),
-                    HasSubstr("/nowhere")));
+  EXPECT_THAT(
+      Text({"head.classes=0", "data.format=auto", "data.train=/nowhere"}),
+      AllOf(HasSubstr(path_), HasSubstr("head.classes does not give the number of classes"), HasSubstr("/nowhere")));
 }
 
 TEST_F(PlanTest, AMistakeInTheConfigurationIsNamed) { EXPECT_THAT(Text({"head.clases=5"}), HasSubstr("head.clases")); }

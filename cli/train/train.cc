@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "cli/train/input_check.h"
 #include "cli/supervision/run_folder.h"
+#include "cli/train/input_check.h"
 #include "cli/train/train_run.h"
 #include "common/base/device_name.h"
 #include "common/base/status_macros.h"
