@@ -11,6 +11,7 @@
 #include "common/base/this_process.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
+#include "common/metrics/traffic.h"
 #include "common/rpc/convert_messages.h"
 #include "common/rpc/convert_reports.h"
 #include "common/rpc/security/authorize.h"
@@ -39,15 +40,11 @@ absl::Status Shortened(const absl::Status& status) {
 class CoordinatorService::Packer final : public Session::Stream {
  public:
   Packer(std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream, ProcessMetrics* metrics)
-      : stream_(std::move(stream)),
-        refused_(metrics->refused_messages),
-        sent_(metrics->messages.With(kSent)),
-        sent_bytes_(metrics->message_bytes.With(kSent)) {}
+      : stream_(std::move(stream)), refused_(metrics->refused_messages), sent_(metrics, kSent) {}
 
   bool Send(CoordinatorMessage message) override {
     v1::CoordinatorMessage packed = ToProto(message);
-    sent_.Increment();
-    sent_bytes_.Increment(static_cast<double>(packed.ByteSizeLong()));
+    sent_.Count(packed);
     return stream_->Send(std::move(packed));
   }
   void Close(const absl::Status& status) override {
@@ -58,8 +55,7 @@ class CoordinatorService::Packer final : public Session::Stream {
  private:
   const std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream_;
   LabelledMetric<Counter>& refused_;
-  Counter& sent_;
-  Counter& sent_bytes_;
+  Traffic sent_;
 };
 
 class CoordinatorService::Attendance final : public StreamHandler<v1::ParticipantMessage> {
@@ -70,13 +66,11 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
         connection_(connection),
         peer_(context.peer()),
         certified_(RoleOfPeer(context)),
-        received_(metrics->messages.With(kReceived)),
-        received_bytes_(metrics->message_bytes.With(kReceived)) {}
+        received_(metrics, kReceived) {}
 
   // Always OK: it is the session that closes the stream.
   absl::Status OnMessage(const v1::ParticipantMessage& message) override {
-    received_.Increment();
-    received_bytes_.Increment(static_cast<double>(message.ByteSizeLong()));
+    received_.Count(message);
     absl::StatusOr<ParticipantMessage> unpacked = FromProto(message);
     if (unpacked.ok()) {
       if (absl::Status status = CheckRole(*unpacked); !status.ok()) unpacked = std::move(status);
@@ -107,8 +101,7 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
   const Connection connection_;
   const std::string peer_;  // address
   const std::optional<CertifiedRole> certified_;
-  Counter& received_;
-  Counter& received_bytes_;
+  Traffic received_;
 };
 
 CoordinatorService::CoordinatorService(Run::Options options, const Clock* clock, const Session::Receivers& receivers,
