@@ -62,7 +62,10 @@ absl::Status RowSnapshot::Begin() {
 
 void RowSnapshot::BeforeUpdate(const head::BlockRows& rows) {
   MutexLock lock(&mutex_);
-  if (!active_) return;
+  if (!active_) {
+    while (reads_ > 0) changed_.Wait(&mutex_);  // of a snapshot that was abandoned
+    return;
+  }
   for (const Section& section : sections_) {
     for (int64_t i = 0; i < rows.count; ++i) {
       const int64_t piece = rows[i] / section.rows_per_piece;
@@ -77,6 +80,7 @@ void RowSnapshot::BeforeUpdate(const head::BlockRows& rows) {
 }
 
 bool RowSnapshot::IsSaved(size_t index) const {
+  if (pieces_[index].state == State::kReading) return false;  // also of a snapshot that was abandoned meanwhile
   return !active_ || pieces_[index].state == State::kAside || pieces_[index].state == State::kDone;
 }
 
@@ -84,7 +88,7 @@ void RowSnapshot::Save(const Section& section, size_t index) {
   const auto can_copy = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return pieces_[index].state == State::kHeld && !free_slots_.empty();
   };
-  while (active_ && pieces_[index].state == State::kCopying) changed_.Wait(&mutex_);  // by another update's thread
+  while (pieces_[index].state == State::kCopying) changed_.Wait(&mutex_);  // by another update's thread
   if (!IsSaved(index) && !can_copy()) {
     const absl::Time begin = clock_->Now();
     while (!IsSaved(index) && !can_copy()) changed_.Wait(&mutex_);
@@ -95,9 +99,11 @@ void RowSnapshot::Save(const Section& section, size_t index) {
   const int32_t slot = free_slots_.back();
   free_slots_.pop_back();
   pieces_[index] = {State::kCopying, slot};
+  ++reads_;
   mutex_.Unlock();
   const absl::Status status = Read(section, index, Slot(slot));
   mutex_.Lock();
+  --reads_;
   pieces_[index].state = State::kAside;
   if (!status.ok() && active_) End(status);
   changed_.NotifyAll();
@@ -121,13 +127,17 @@ absl::Status RowSnapshot::WritePiece(const Section& section, size_t index, Appen
     while (active_ && pieces_[index].state == State::kCopying) changed_.Wait(&mutex_);
     if (!active_) return ended_;
     slot = pieces_[index].slot;
-    if (slot < 0) pieces_[index].state = State::kReading;
+    if (slot < 0) {
+      pieces_[index].state = State::kReading;
+      ++reads_;
+    }
   }
   const std::byte* const bytes = slot < 0 ? scratch_.data() : Slot(slot);
   absl::Status status;
   if (slot < 0) {
     status = Read(section, index, scratch_.data());
     MutexLock lock(&mutex_);
+    --reads_;
     pieces_[index].state = State::kDone;
     changed_.NotifyAll();
   }

@@ -51,7 +51,8 @@ class RowSnapshot final : public head::UpdateObserver {
   using Append = absl::FunctionRef<absl::Status(head::RowPart, absl::Span<const std::byte>)>;
   absl::Status Write(Append append);
 
-  // Any thread: ends the snapshot. Updates no longer wait, and Write returns at its next piece.
+  // Any thread: ends the snapshot. Updates no longer wait for the disk, only for a piece that is being read or copied
+  // at this moment, and Write returns at its next piece.
   void Abandon();
 
   // The time that updates have waited for the writer so far, summed over their threads.
@@ -96,6 +97,7 @@ class RowSnapshot final : public head::UpdateObserver {
   absl::Status ended_ ABSL_GUARDED_BY(mutex_);  // why the last snapshot ended, when none is active
   std::vector<Piece> pieces_ ABSL_GUARDED_BY(mutex_);
   std::vector<int32_t> free_slots_ ABSL_GUARDED_BY(mutex_);
+  int reads_ ABSL_GUARDED_BY(mutex_) = 0;  // of rows of the head, in progress without the lock
   absl::Duration waited_ ABSL_GUARDED_BY(mutex_);
 };
 
