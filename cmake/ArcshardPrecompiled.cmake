@@ -6,7 +6,6 @@
 # head's kernels, which have more, go without.
 
 option(ARCSHARD_PRECOMPILE "Precompile the headers that most files include" ON)
-set(ARCSHARD_PRECOMPILED "" CACHE INTERNAL "")  # the kinds that there are so far
 set_property(GLOBAL PROPERTY arcshard_torch_targets arcshard::libtorch arcshard::libtorch_cuda)
 
 # Whether one of `deps` is a library whose headers include LibTorch's.

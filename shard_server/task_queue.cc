@@ -1,18 +1,11 @@
 #include "shard_server/task_queue.h"
 
-#include <algorithm>
 #include <cassert>
 #include <utility>
 
 #include "common/base/status_macros.h"
 
 namespace arcshard::shard {
-namespace {
-
-// The longest wait between two looks at a clock: one that is not the system's may advance at any moment.
-constexpr absl::Duration kLook = absl::Milliseconds(20);
-
-}  // namespace
 
 void TaskQueue::Post(Task task) {
   MutexLock lock(&mutex_);
@@ -46,9 +39,8 @@ bool TaskQueue::AwaitClosed(const Clock& clock, absl::Duration timeout) {
   const absl::Time deadline = clock.Now() + timeout;
   MutexLock lock(&mutex_);
   while (!closed_) {
-    const absl::Duration left = deadline - clock.Now();
-    if (left <= absl::ZeroDuration()) return false;
-    changed_.WaitFor(&mutex_, std::min(left, kLook));
+    if (clock.Now() >= deadline) return false;
+    clock.WaitUntil(deadline, &mutex_, &changed_);
   }
   return true;
 }
