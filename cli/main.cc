@@ -22,12 +22,12 @@
 #include "cli/report/report.h"
 #include "cli/status/status.h"
 #include "cli/train/train.h"
+#include "common/program/command_line.h"
 
 namespace arcshard::cli {
 namespace {
 
 constexpr int kFailed = 1;
-constexpr int kUsageError = 2;
 
 // Opens descriptors 0, 1 and 2 if the caller has closed them: otherwise the next file that is opened becomes stdout.
 void OccupyStandardDescriptors() {
@@ -52,14 +52,14 @@ std::vector<std::unique_ptr<Command>> MakeAll(CommandLine program) {
 }
 
 int Main(const std::vector<std::string>& arguments) {
-  Parser parser("arcshard", "arcshard: margin-softmax training with the classes sharded over servers.",
-                "arcshard " ARCSHARD_VERSION);
+  CommandLineParser parser("arcshard", "arcshard: margin-softmax training with the classes sharded over servers.",
+                           "arcshard " ARCSHARD_VERSION);
   const std::vector<std::unique_ptr<Command>> commands =
       MakeAll<TrainCommand, VerifyCommand, EmbedCommand, PlanCommand, StatusCommand, ReportCommand, DataCommands,
               CertsCommands, CheckpointCommands, ConfigCommand>(parser.root());
-  const absl::StatusOr<Parser::Outcome> outcome = parser.Parse(arguments);
+  const absl::StatusOr<CommandLineParser::Outcome> outcome = parser.Parse(arguments);
   if (!outcome.ok()) return PrintError(outcome.status(), kUsageError);
-  if (*outcome == Parser::Outcome::kHelpShown) return 0;
+  if (*outcome == CommandLineParser::Outcome::kHelpShown) return 0;
   for (const std::unique_ptr<Command>& command : commands) {
     if (!command->given()) continue;
     if (const absl::Status usage = command->Check(); !usage.ok()) return PrintError(usage, kUsageError);

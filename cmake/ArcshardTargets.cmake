@@ -6,7 +6,10 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 add_compile_options(-fPIC -pthread)  # everywhere the same: precompiled headers demand it
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
-set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+# A library says -O3 (HOT) where its code works on every sample, class or byte of a step. Elsewhere -O1 computes the same
+# in the same time, and compiles in two thirds of it.
+set(CMAKE_CXX_FLAGS_RELEASE "-O1 -DNDEBUG")
+set(ARCSHARD_HOT_OPTIONS $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O3>)
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")  # of the sanitizers: asserts stay on
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
@@ -35,26 +38,29 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   list(APPEND ARCSHARD_WARNINGS -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
 endif()
 
-# CLI11 is all inline: every file that uses it compiles it anew, and optimising that is most of the time.
-set(ARCSHARD_COMMAND_LINE_OPTIONS $<$<CONFIG:Release>:-O1>)
 include(ArcshardPrecompiled)
 
-# arcshard_library(NAME SOURCES a.cc ... [DEPS target ...] [PRIVATE_DEPS target ...] [COMMAND_LINE])  ->  arcshard::NAME
+# arcshard_library(NAME SOURCES a.cc ... [DEPS target ...] [PRIVATE_DEPS target ...] [HOT])  ->  arcshard::NAME
 #
-# COMMAND_LINE: its files declare command lines (CLI11) and do nothing whose speed matters.
+# HOT: see above. What includes LibTorch's headers always is.
 function(arcshard_library name)
-  cmake_parse_arguments(arg "COMMAND_LINE" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(arg "HOT" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   set(target arcshard_${name})
+  arcshard_knows_torch(torch "${arg_DEPS}")
   if(arg_SOURCES)
     add_library(${target} STATIC ${arg_SOURCES})
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(${target} PUBLIC ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
     target_compile_options(${target} PRIVATE ${ARCSHARD_WARNINGS})
-    if(arg_COMMAND_LINE)
-      target_compile_options(${target} PRIVATE ${ARCSHARD_COMMAND_LINE_OPTIONS})
-      arcshard_precompile(${target} command_line "")
+    if(torch OR arg_HOT)
+      target_compile_options(${target} PRIVATE ${ARCSHARD_HOT_OPTIONS})
+    endif()
+    if(torch)
+      arcshard_precompile(${target} torch)
+    elseif(arg_HOT)
+      arcshard_precompile(${target} hot)
     else()
-      arcshard_precompile(${target} base "${arg_DEPS}")
+      arcshard_precompile(${target} base)
     endif()
   else()
     add_library(${target} INTERFACE)
@@ -62,30 +68,31 @@ function(arcshard_library name)
     target_link_libraries(${target} INTERFACE ${arg_DEPS})
   endif()
   add_library(arcshard::${name} ALIAS ${target})
-  arcshard_knows_torch(torch "${arg_DEPS}")
   if(torch)
     set_property(GLOBAL APPEND PROPERTY arcshard_torch_targets arcshard::${name})
   endif()
 endfunction()
 
-# arcshard_program(NAME SOURCES main.cc DEPS target ...)  ->  bin/NAME. Its own files are as with COMMAND_LINE above.
+# arcshard_program(NAME SOURCES main.cc DEPS target ...)  ->  bin/NAME
 function(arcshard_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_DEPS})
-  target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS} ${ARCSHARD_COMMAND_LINE_OPTIONS})
-  arcshard_precompile(${name} command_line "")
+  target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
+  arcshard_precompile(${name} base)
 endfunction()
 
 # arcshard_test(NAME SOURCES x_test.cc ... [DEPS target ...] [LABELS label ...] [TIMEOUT seconds] [DEVICES])
 #
 # Labels: fast unless given. DEVICES: in a build with GPU code there is one entry more, cuda/NAME with the label cuda,
 # which runs the whole program on a GPU (ARCSHARD_TEST_DEVICE) and is skipped where there is none.
-# One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. A test finds what is checked in
-# under ARCSHARD_SOURCE_DIR and the programs under ARCSHARD_BIN_DIR. Label "slow": only scripts/test --all runs it.
+# One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. Files find what is checked in, and
+# the programs, by "test_paths.h". Label "slow": only scripts/test --all runs it.
 # "sanitized": scripts/test --all runs it under the sanitizers too; target sanitized_tests builds these. "address-sanitized":
 # not under ThreadSanitizer, which GCC cannot build what includes LibTorch for.
 include(GoogleTest)
+set(ARCSHARD_TEST_PATHS ${CMAKE_BINARY_DIR}/test_paths)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/test_paths.h.in ${ARCSHARD_TEST_PATHS}/test_paths.h @ONLY)
 add_custom_target(sanitized_tests)
 add_custom_target(gpu_code)  # the GPU code and the head's tests: what scripts/test builds of the preset cuda
 function(arcshard_test name)
@@ -110,8 +117,13 @@ function(arcshard_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE ${ARCSHARD_WARNINGS})
-  arcshard_precompile(${name} test "${arg_DEPS}")
-  target_compile_definitions(${name} PRIVATE ARCSHARD_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ARCSHARD_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  arcshard_knows_torch(torch "${arg_DEPS}")
+  if(torch)
+    arcshard_precompile(${name} torch_test)
+  else()
+    arcshard_precompile(${name} test)
+  endif()
+  target_include_directories(${name} PRIVATE ${ARCSHARD_TEST_PATHS})
   # On a busy machine a program that loads LibTorch may take far more than CMake's 5 s to list its tests.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 600 PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")

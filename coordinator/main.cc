@@ -2,9 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,47 +30,56 @@ struct Arguments {
   int announce_fd = -1;
 };
 
-void AddStartOptions(CLI::App* app, StartOptions* options) {
-  const std::map<std::string, ResumeMode> modes = {
-      {"no", ResumeMode::kNo}, {"yes", ResumeMode::kYes}, {"auto", ResumeMode::kAuto}};
-  CLI::Option* resume =
-      app->add_option("--resume", options->resume,
-                      "Resume from the newest complete checkpoint in run.folder: no (default; refused if there is "
-                      "one), yes (refused if there is none), auto")
-          ->transform(CLI::Transformer(modes))
-          ->type_name("no|yes|auto");
-  app->add_flag("--restart", options->restart,
-                "Start a new run in a folder with checkpoints; they are kept, in checkpoints-before-N")
-      ->excludes(resume);
-  app->add_flag("--allow-older", options->allow_older,
-                "Before the run, read all checkpoints that are needed in full, and if the newest is damaged resume "
-                "from the one before it");
+// A mode as --resume calls it.
+ResumeMode ResumeModeOf(const std::string& word) {
+  if (word == "yes") return ResumeMode::kYes;
+  return word == "auto" ? ResumeMode::kAuto : ResumeMode::kNo;
 }
 
-void AddOptions(CLI::App* app, Arguments* arguments) {
+void AddStartOptions(CommandLine* command, StartOptions* options, std::string* resume) {
+  CommandLineOption resume_option =
+      command
+          ->Add("--resume", resume,
+                "Resume from the newest complete checkpoint in run.folder: no (default; refused if there is one), yes "
+                "(refused if there is none), auto")
+          .OneOf({"no", "yes", "auto"});
+  command
+      ->AddFlag("--restart", &options->restart,
+                "Start a new run in a folder with checkpoints; they are kept, in checkpoints-before-N")
+      .Excludes(resume_option);
+  command->AddFlag("--allow-older", &options->allow_older,
+                   "Before the run, read all checkpoints that are needed in full, and if the newest is damaged resume "
+                   "from the one before it");
+}
+
+void AddOptions(CommandLine* command, Arguments* arguments) {
   CoordinatorProcess::Options* const process = &arguments->process;
-  app->footer("arcshard-coordinator healthcheck tells whether one serves.");
-  app->add_option("--config", process->config, "The run's YAML file")->required();
-  app->add_option("--set", process->overrides, "A key of the configuration, as section.key=value; may be repeated")
-      ->allow_extra_args(false);
-  app->add_option("--listen", process->listen, "host:port for shards and workers; port 0 takes a free one")
-      ->capture_default_str();
-  app->add_option("--metrics-listen", process->metrics_listen, "host:port of /metrics; port 0 takes a free one")
-      ->capture_default_str();
-  app->add_option("--announce-fd", arguments->announce_fd,
-                  "File descriptor to write 'listening host:port' to, once the coordinator listens there, and 'failed "
-                  "cause pid' if the run fails");
-  AddStartOptions(app, &process->start);
+  command->Add("--config", &process->config, "The run's YAML file").Required();
+  command->Add("--set", &process->overrides, "A key of the configuration, as section.key=value; may be repeated")
+      .OneValueEach();
+  command->Add("--listen", &process->listen, "host:port for shards and workers; port 0 takes a free one").ShowDefault();
+  command->Add("--metrics-listen", &process->metrics_listen, "host:port of /metrics; port 0 takes a free one")
+      .ShowDefault();
+  command->Add("--announce-fd", &arguments->announce_fd,
+               "File descriptor to write 'listening host:port' to, once the coordinator listens there, and 'failed "
+               "cause pid' if the run fails");
+  command->Footer("arcshard-coordinator healthcheck tells whether a coordinator serves on this machine.");
 }
 
 // Returns an exit code if the program is to end, after it has printed why.
 std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
-  CLI::App app(
-      "Coordinates one run of arcshard: waits for its shards and workers, then steps them through the training.");
+  CommandLineParser parser(
+      "arcshard-coordinator",
+      "Coordinates one run of arcshard: waits for its shards and workers, then steps them through the training.",
+      nullptr);
+  CommandLine command = parser.root();
+  std::string resume = "no";
   SecurityOptions security;
-  security.AddTo(&app, SecurityOptions::Listens::kYes);
-  AddOptions(&app, arguments);
-  if (const std::optional<int> exit_code = ParseCommandLine(&app, argc, argv)) return exit_code;
+  security.AddTo(&command, SecurityOptions::Listens::kYes);
+  AddOptions(&command, arguments);
+  AddStartOptions(&command, &arguments->process.start, &resume);
+  if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc, argv)) return exit_code;
+  arguments->process.start.resume = ResumeModeOf(resume);
   return security.Take(CertifiedRole::kCoordinator, &arguments->process.security);
 }
 

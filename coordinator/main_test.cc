@@ -14,6 +14,7 @@
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 
 // The program itself: its files, output and exit status.
 namespace arcshard::coordinator {

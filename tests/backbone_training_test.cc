@@ -7,6 +7,7 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/equal.h"
+#include "test_paths.h"
 #include "tests/testing/training_cluster.h"
 #include "worker/backbone/backbone.h"
 

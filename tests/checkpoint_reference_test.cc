@@ -13,6 +13,7 @@
 #include "common/io/file_system.h"
 #include "common/io/safetensors.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/data/testing/test_folder.h"
 
 namespace arcshard::cli {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "common/io/file.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/data/open_dataset.h"
 #include "worker/data/testing/test_folder.h"
 #include "worker/data/testing/test_images.h"

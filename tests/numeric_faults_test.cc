@@ -9,6 +9,7 @@
 #include "ATen/ops/equal.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "tests/testing/training_cluster.h"
 #include "worker/backbone/testing/small_conv_net.h"
 

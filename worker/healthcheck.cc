@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -69,14 +68,17 @@ absl::Status Check(const std::string& address, absl::Duration timeout) {
 
 std::optional<int> HealthcheckCommand(int argc, char** argv) {
   if (argc < 2 || absl::string_view(argv[1]) != "healthcheck") return std::nullopt;
-  CLI::App app("Exits with 0 if the worker on this machine answers on its metrics port, otherwise with 1.");
+  CommandLineParser parser("arcshard-worker healthcheck",
+                           "Exits with 0 if the worker on this machine answers on its metrics port, otherwise with 1.",
+                           nullptr);
+  CommandLine options = parser.root();
   std::string address = "127.0.0.1:9400";
   std::string timeout_text = "5s";
-  app.add_option("--address", address, "host:port of the worker's --metrics-listen")
-      ->envname("ARCSHARD_HEALTH_ADDRESS")
-      ->capture_default_str();
-  app.add_option("--timeout", timeout_text, "how long to wait for an answer")->capture_default_str();
-  if (const std::optional<int> exit_code = ParseCommandLine(&app, argc - 1, argv + 1)) return exit_code;
+  options.Add("--address", &address, "host:port of the worker's --metrics-listen")
+      .OrFromEnvironment("ARCSHARD_HEALTH_ADDRESS")
+      .ShowDefault();
+  options.Add("--timeout", &timeout_text, "How long to wait for an answer").ShowDefault();
+  if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc - 1, argv + 1)) return exit_code;
   absl::Duration timeout;
   if (const std::optional<int> exit_code = ParseDurationOption("--timeout", timeout_text, &timeout)) return exit_code;
   const absl::Status status = Check(address, timeout);

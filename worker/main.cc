@@ -26,27 +26,28 @@ struct Arguments {
 
 // A number: the program ends with it (ParseCommandLine).
 std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
-  CLI::App app("arcshard-worker: runs the backbone and owns the loss of its share of every step.");
+  CommandLineParser parser("arcshard-worker",
+                           "Runs the backbone and owns the loss of its share of every step of a run.", nullptr);
+  CommandLine command = parser.root();
   WorkerOptions& options = arguments->worker;
   std::string connect_timeout = "60s";
   std::string device = "cpu";
-  app.add_option("--coordinator", options.coordinator, "The coordinator's address, host:port")->required();
-  app.add_option("--data", options.data,
-                 "The folder of the training set on this machine; default: the run's data.train");
-  app.add_option("--all-reduce-interface", options.all_reduce_interface,
-                 "Address of this machine that the workers' all-reduce binds to; auto: the one by which it reaches the "
-                 "coordinator. The all-reduce has neither TLS nor passwords")
-      ->capture_default_str();
+  command.Add("--coordinator", &options.coordinator, "The coordinator's address, host:port").Required();
+  command.Add("--data", &options.data, "The folder of the training set on this machine; default: the run's data.train");
+  command
+      .Add("--all-reduce-interface", &options.all_reduce_interface,
+           "Address of this machine that the workers' all-reduce binds to; auto: the one by which it reaches the "
+           "coordinator. The all-reduce has neither TLS nor passwords")
+      .ShowDefault();
   SecurityOptions security;
-  security.AddTo(&app, SecurityOptions::Listens::kYes);
-  app.footer("arcshard-worker healthcheck tells whether a worker runs on this machine.");
-  app.add_option("--connect-timeout", connect_timeout, "How long to wait for the coordinator, such as 60s")
-      ->capture_default_str();
-  app.add_option("--metrics-listen", arguments->metrics_listen,
-                 "Where /metrics is served, host:port; port 0: any free one")
-      ->capture_default_str();
-  app.add_option("--device", device, "Where the backbone computes: cpu, cuda or cuda:N")->capture_default_str();
-  if (const std::optional<int> exit_code = ParseCommandLine(&app, argc, argv)) return exit_code;
+  security.AddTo(&command, SecurityOptions::Listens::kYes);
+  command.Add("--connect-timeout", &connect_timeout, "How long to wait for the coordinator, such as 60s").ShowDefault();
+  command
+      .Add("--metrics-listen", &arguments->metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
+      .ShowDefault();
+  command.Add("--device", &device, "Where the backbone computes: cpu, cuda or cuda:N").ShowDefault();
+  command.Footer("arcshard-worker healthcheck tells whether a worker runs on this machine.");
+  if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc, argv)) return exit_code;
   if (const std::optional<int> exit_code = ParseDeviceOption("--device", device, &options.device)) return exit_code;
   if (const std::optional<int> exit_code =
           ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {

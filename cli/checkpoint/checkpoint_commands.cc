@@ -58,14 +58,15 @@ CommandLine CheckpointCommands::AddOnPath(const char* name, const char* help) {
 }
 
 void CheckpointCommands::AddTakeOptions() {
-  Option folder = take_.Add("run", &path_, "The run's folder (run.folder), on this machine").ValueName("RUN");
+  CommandLineOption folder =
+      take_.Add("run", &path_, "The run's folder (run.folder), on this machine").ValueName("RUN");
   take_.Add("--coordinator", &coordinator_, "host:port of the run's coordinator instead, on any machine")
       .Excludes(folder);
-  security_.AddTo(take_.app(), SecurityOptions::Listens::kNo);
+  security_.AddTo(&take_, SecurityOptions::Listens::kNo);
 }
 
 void CheckpointCommands::AddExportOptions() {
-  Option centers =
+  CommandLineOption centers =
       export_.Add("--centers", &export_options_.centers, "File for the class centers: class_centers, rows×D, float32")
           .ValueName("FILE.safetensors");
   export_.Add("--rows", &rows_, "Only these classes, from A to before B")

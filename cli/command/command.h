@@ -2,7 +2,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cli/command/command_line.h"
+#include "common/program/command_line.h"
 
 namespace arcshard::cli {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/command/command_line.h"
+#include "common/program/command_line.h"
 
 // Options of the commands that read a run's configuration.
 namespace arcshard::cli {

@@ -8,6 +8,7 @@
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/data/formats/verification_set.h"
 #include "worker/data/open_dataset.h"
 #include "worker/data/testing/test_folder.h"

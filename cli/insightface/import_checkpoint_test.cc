@@ -17,6 +17,7 @@
 #include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/data/testing/test_folder.h"
 

@@ -11,6 +11,7 @@
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/data/testing/test_folder.h"
 
 namespace arcshard::cli {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cli/command/command_line.h"
+#include "common/program/command_line.h"
 
 namespace arcshard::worker {
 struct EmbedOptions;

@@ -13,6 +13,7 @@
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 
 namespace arcshard::cli {
 namespace {

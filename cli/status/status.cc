@@ -105,12 +105,12 @@ absl::Status ShowStatus(const StatusOptions& options) {
 
 StatusCommand::StatusCommand(CommandLine program)
     : Command(program.AddCommand("status", "Show a run that is in progress: members, memory, phase times")) {
-  Option folder =
+  CommandLineOption folder =
       line().Add("run", &options_.run_folder, "The run's folder (run.folder), on this machine").ValueName("folder");
   line()
       .Add("--coordinator", &options_.coordinator, "host:port of the run's coordinator instead, on any machine")
       .Excludes(folder);
-  security_.AddTo(line().app(), SecurityOptions::Listens::kNo);
+  security_.AddTo(&line(), SecurityOptions::Listens::kNo);
   line().AddFlag("--json", &options_.json, "As JSON, with every member's figures");
   line().AddFlag("--watch", &options_.watch, "Repeat until the run ends; a terminal shows the newest text only");
   line()

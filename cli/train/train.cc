@@ -66,13 +66,14 @@ absl::StatusOr<int> Train(const TrainOptions& given) {
 
 TrainCommand::TrainCommand(CommandLine program)
     : Command(program.AddCommand("train", "Train with coordinator, shards and workers on this machine")) {
-  Option config = line()
-                      .Add("config", &options_.config, "The run's YAML file; arcshard config lists its keys")
-                      .ValueName("run.yaml");
-  Option resume = line()
-                      .Add("--resume", &options_.resume, "Resume the run in this folder from its newest checkpoint")
-                      .ValueName("folder")
-                      .Excludes(config);
+  CommandLineOption config = line()
+                                 .Add("config", &options_.config, "The run's YAML file; arcshard config lists its keys")
+                                 .ValueName("run.yaml");
+  CommandLineOption resume =
+      line()
+          .Add("--resume", &options_.resume, "Resume the run in this folder from its newest checkpoint")
+          .ValueName("folder")
+          .Excludes(config);
   line()
       .AddFlag("--allow-older", &options_.allow_older, "Resume from an older checkpoint if the newest is damaged")
       .Needs(resume);

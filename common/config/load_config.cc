@@ -11,8 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/base/nearest_name.h"
 #include "common/base/status_macros.h"
-#include "common/config/nearest_name.h"
 #include "common/config/schema.h"
 #include "common/config/value.h"
 #include "common/config/yaml_document.h"

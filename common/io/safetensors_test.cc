@@ -11,6 +11,7 @@
 #include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 
 namespace arcshard {
 namespace {

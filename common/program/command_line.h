@@ -1,48 +1,111 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "CLI/CLI.hpp"
-#include "absl/strings/str_cat.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/device_name.h"
-#include "common/io/log.h"
 
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+// A program's commands and their options, described to CLI11. Only command_line.cc includes CLI11, which takes longer
+// to compile than any other header.
 namespace arcshard {
 
 inline constexpr int kUsageError = 2;  // exit code for wrong arguments
 
-// Parses a program's arguments. A result is the exit code with which the program must end: the function has printed the
-// help, or logged in one sentence what is wrong.
-inline std::optional<int> ParseCommandLine(CLI::App* app, int argc, char** argv) {
-  try {
-    app->parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app->exit(error);  // --help
-    LogError(error.what());
-    return kUsageError;
-  }
-  return std::nullopt;
-}
+// An option or argument that CommandLine has added. The methods narrow it down and return it. A handle: the
+// CommandLineParser owns the option.
+class CommandLineOption {
+ public:
+  CommandLineOption& ValueName(const char* name);  // what --help calls its value: "FOLDER"
+  CommandLineOption& Required();
+  CommandLineOption& ShowDefault();  // --help shows the value that the variable has now
+  CommandLineOption& Positive();
+  CommandLineOption& NotNegative();
+  CommandLineOption& Within(int64_t least, int64_t most);
+  CommandLineOption& WithinReals(double least, double most);
+  CommandLineOption& OneOf(const std::vector<std::string>& words);
+  // check: returns what is wrong with a value, as a sentence; empty: nothing.
+  CommandLineOption& Check(const std::function<std::string(const std::string&)>& check);
+  CommandLineOption& Excludes(const CommandLineOption& other);
+  CommandLineOption& Needs(const CommandLineOption& other);
+  CommandLineOption& OneValueEach();                           // the option may be repeated, each time with one value
+  CommandLineOption& SeparatedByCommas();                      // several values in one word
+  CommandLineOption& OrFromEnvironment(const char* variable);  // read where the option is not given
 
-// Parses the value of an option such as --connect-timeout. A result is an exit code, as in ParseCommandLine.
-inline std::optional<int> ParseDurationOption(absl::string_view option, const std::string& text,
-                                              absl::Duration* value) {
-  if (absl::ParseDuration(text, value)) return std::nullopt;
-  LogError(absl::StrCat(option, " ", text, " is no duration such as 60s or 2m"));
-  return kUsageError;
-}
+ private:
+  friend class CommandLine;
+  explicit CommandLineOption(CLI::Option* option) : option_(option) {}
 
-// Parses the value of an option such as --device. A result is an exit code, as in ParseCommandLine.
-inline std::optional<int> ParseDeviceOption(absl::string_view option, const std::string& text, DeviceName* value) {
-  const absl::StatusOr<DeviceName> parsed = ParseDeviceName(text);
-  if (parsed.ok()) {
-    *value = *parsed;
-    return std::nullopt;
-  }
-  LogError(absl::StrCat(option, " ", absl::string_view(parsed.status().message())));
-  return kUsageError;
-}
+  CLI::Option* option_;
+};
+
+// The command line of one command, or of the program that has the commands. A handle: the CommandLineParser owns what
+// is added.
+class CommandLine {
+ public:
+  // Parsing writes to `value`, which must live until then. name: "--set" or "-o,--output"; without a dash it is an
+  // argument, recognised by its place.
+  CommandLineOption Add(const char* name, std::string* value, const char* help);
+  CommandLineOption Add(const char* name, std::vector<std::string>* value, const char* help);
+  CommandLineOption Add(const char* name, int* value, const char* help);
+  CommandLineOption Add(const char* name, int64_t* value, const char* help);
+  CommandLineOption Add(const char* name, uint32_t* value, const char* help);
+  CommandLineOption Add(const char* name, uint64_t* value, const char* help);
+  CommandLineOption Add(const char* name, double* value, const char* help);
+  CommandLineOption AddFlag(const char* name, bool* value, const char* help);
+
+  // Adds a command below this one. A command that has commands needs one of them to be given.
+  CommandLine AddCommand(const char* name, const char* help);
+
+  void Footer(const char* text);  // the last line of --help
+  bool given() const;             // whether the command line that was parsed has this command
+
+ private:
+  friend class CommandLineParser;
+  explicit CommandLine(CLI::App* app) : app_(app) {}
+
+  CLI::App* app_;
+};
+
+// Parses a program's command line.
+class CommandLineParser {
+ public:
+  // program: the words that start it, "arcshard" or "arcshard-shard healthcheck". version: what --version prints, or
+  // null.
+  CommandLineParser(const char* program, const char* help, const char* version);
+  ~CommandLineParser();
+
+  CommandLine root() const;
+
+  enum class Outcome { kCommand, kHelpShown };
+  // Call it once, after all commands have been added. arguments: without the program's name. kHelpShown: --help or
+  // --version was given, and the answer has been printed. InvalidArgument: one sentence that says what is wrong, and
+  // which --help to read.
+  absl::StatusOr<Outcome> Parse(std::vector<std::string> arguments);
+
+ private:
+  const std::unique_ptr<CLI::App> app_;
+};
+
+// The following are for a program's main: a result is the exit code with which it must end, because the function has
+// printed the help, or has logged in one sentence what is wrong.
+
+// argv[0] is not looked at: it is the program's name, or the word that names its command.
+std::optional<int> ParseCommandLine(CommandLineParser* parser, int argc, char** argv);
+// Converts the value of an option such as --connect-timeout.
+std::optional<int> ParseDurationOption(absl::string_view option, const std::string& text, absl::Duration* value);
+// Converts the value of an option such as --device.
+std::optional<int> ParseDeviceOption(absl::string_view option, const std::string& text, DeviceName* value);
 
 }  // namespace arcshard

@@ -2,7 +2,6 @@
 
 #include <grpcpp/client_context.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <memory>
 
@@ -39,16 +38,19 @@ absl::Status CheckHealth(const std::string& address, CertifiedRole role, const S
 
 std::optional<int> HealthcheckCommand(CertifiedRole role, const std::string& default_address, int argc, char** argv) {
   if (argc < 2 || absl::string_view(argv[1]) != "healthcheck") return std::nullopt;
-  CLI::App app("Exits with 0 if this program serves on this machine, otherwise with 1 and the reason.");
+  CommandLineParser parser(absl::StrCat(argv[0], " healthcheck").c_str(),
+                           "Exits with 0 if this program serves on this machine, otherwise with 1 and the reason.",
+                           nullptr);
+  CommandLine options = parser.root();
   std::string address = default_address;
   std::string timeout_text = "5s";
   SecurityOptions security_options;
-  app.add_option("--address", address, "host:port that it listens on")
-      ->envname("ARCSHARD_HEALTH_ADDRESS")
-      ->capture_default_str();
-  app.add_option("--timeout", timeout_text, "how long to wait for an answer")->capture_default_str();
-  security_options.AddTo(&app, SecurityOptions::Listens::kNo);
-  if (const std::optional<int> exit_code = ParseCommandLine(&app, argc - 1, argv + 1)) return exit_code;
+  options.Add("--address", &address, "host:port that it listens on")
+      .OrFromEnvironment("ARCSHARD_HEALTH_ADDRESS")
+      .ShowDefault();
+  options.Add("--timeout", &timeout_text, "How long to wait for an answer").ShowDefault();
+  security_options.AddTo(&options, SecurityOptions::Listens::kNo);
+  if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc - 1, argv + 1)) return exit_code;
   absl::Duration timeout;
   if (const std::optional<int> exit_code = ParseDurationOption("--timeout", timeout_text, &timeout)) return exit_code;
   Security security;

@@ -1,24 +1,22 @@
 #include "common/program/security_options.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/io/log.h"
-#include "common/program/command_line.h"
 
 namespace arcshard {
 
-void SecurityOptions::AddTo(CLI::App* app, Listens listens) {
-  app->add_option("--tls-ca", files_.ca, "PEM file of the CA that signs the certificates of all processes")
-      ->envname("ARCSHARD_TLS_CA");
-  app->add_option("--tls-cert", files_.certificate, "PEM file of this process's certificate, which names its role")
-      ->envname("ARCSHARD_TLS_CERT");
-  app->add_option("--tls-key", files_.key, "PEM file of its private key")->envname("ARCSHARD_TLS_KEY");
+void SecurityOptions::AddTo(CommandLine* command, Listens listens) {
+  command->Add("--tls-ca", &files_.ca, "PEM file of the CA that signs the certificates of all processes")
+      .OrFromEnvironment("ARCSHARD_TLS_CA");
+  command->Add("--tls-cert", &files_.certificate, "PEM file of this process's certificate, which names its role")
+      .OrFromEnvironment("ARCSHARD_TLS_CERT");
+  command->Add("--tls-key", &files_.key, "PEM file of its private key").OrFromEnvironment("ARCSHARD_TLS_KEY");
   if (listens == Listens::kNo) return;
-  app->add_flag("--insecure", insecure_, "Without TLS, listen beyond this machine nevertheless")
-      ->envname("ARCSHARD_INSECURE");
+  command->AddFlag("--insecure", &insecure_, "Without TLS, listen beyond this machine nevertheless")
+      .OrFromEnvironment("ARCSHARD_INSECURE");
 }
 
 std::optional<int> SecurityOptions::Take(std::optional<CertifiedRole> own, Security* security) const {

@@ -3,11 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "common/program/command_line.h"
 #include "common/rpc/security/security.h"
-
-namespace CLI {
-class App;
-}
 
 namespace arcshard {
 
@@ -17,7 +14,7 @@ class SecurityOptions {
  public:
   enum class Listens { kYes, kNo };
 
-  void AddTo(CLI::App* app, Listens listens);
+  void AddTo(CommandLine* command, Listens listens);
 
   // Call after parsing. own: the role that the certificate must have; nullopt: any. A result is the exit code with
   // which the program must end; the reason was logged.

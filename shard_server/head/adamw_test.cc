@@ -8,6 +8,7 @@
 #include "common/io/safetensors.h"
 #include "gtest/gtest.h"
 #include "shard_server/head/testing/sharded_head.h"
+#include "test_paths.h"
 
 namespace arcshard::head {
 namespace {

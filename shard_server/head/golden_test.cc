@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "shard_server/head/arithmetic/element_ops.h"
 #include "shard_server/head/testing/sharded_head.h"
+#include "test_paths.h"
 
 namespace arcshard::head {
 namespace {

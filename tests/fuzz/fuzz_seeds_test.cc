@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/io/file.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "tests/fuzz/fuzz_targets.h"
 
 namespace arcshard {

@@ -9,6 +9,7 @@
 #include "common/checkpoint/class_rows.h"
 #include "common/io/safetensors.h"
 #include "gmock/gmock.h"
+#include "test_paths.h"
 #include "tests/process/testing/process_kit.h"
 
 namespace arcshard {

@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest-spi.h"
+#include "test_paths.h"
 #include "tests/process/testing/process_kit.h"
 
 namespace arcshard {

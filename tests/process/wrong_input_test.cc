@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "common/config/load_config.h"
 #include "gmock/gmock.h"
+#include "test_paths.h"
 #include "tests/process/testing/process_kit.h"
 
 namespace arcshard {

@@ -9,6 +9,7 @@
 
 #include "ATen/ops/empty.h"
 #include "ATen/ops/tensor.h"
+#include "test_paths.h"
 #include "worker/backbone/testing/recorded_case.h"
 
 namespace arcshard::worker {

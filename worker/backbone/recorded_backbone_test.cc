@@ -7,6 +7,7 @@
 
 #include "ATen/Parallel.h"
 #include "absl/strings/str_cat.h"
+#include "test_paths.h"
 #include "worker/backbone/backbone.h"
 #include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/gradient_norm.h"

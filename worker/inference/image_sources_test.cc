@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/data/images/image_encode.h"
 #include "worker/data/testing/test_folder.h"
 #include "worker/data/testing/test_images.h"

@@ -9,6 +9,7 @@
 #include "common/io/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 
 namespace arcshard::worker {
 namespace {

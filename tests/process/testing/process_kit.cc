@@ -21,6 +21,7 @@
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/io/file_system.h"
 #include "nlohmann/json.hpp"
+#include "test_paths.h"
 
 namespace arcshard {
 namespace {

@@ -7,6 +7,7 @@
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/data/images/image_decode.h"
 
 namespace arcshard::worker {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 #include "worker/data/open_dataset.h"
 #include "worker/data/testing/test_folder.h"
 #include "worker/data/testing/test_images.h"

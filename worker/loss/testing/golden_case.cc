@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "gtest/gtest.h"
+#include "test_paths.h"
 
 namespace arcshard::worker {
 namespace {

@@ -1,9 +1,9 @@
-#include "cli/command/command_line.h"
+#include "common/program/command_line.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace arcshard::cli {
+namespace arcshard {
 namespace {
 
 using ::testing::AllOf;
@@ -24,12 +24,12 @@ class CommandLineTest : public ::testing::Test {
     pack.AddFlag("--force", &force_, "Replace files");
   }
   std::string ErrorOf(const std::vector<std::string>& arguments) {
-    const absl::StatusOr<Parser::Outcome> outcome = parser_.Parse(arguments);
+    const absl::StatusOr<CommandLineParser::Outcome> outcome = parser_.Parse(arguments);
     EXPECT_TRUE(absl::IsInvalidArgument(outcome.status())) << outcome.status();
     return std::string(outcome.status().message());
   }
 
-  Parser parser_{"program", "Does things.", "program 1.2"};
+  CommandLineParser parser_{"program", "Does things.", "program 1.2"};
   std::unique_ptr<CommandLine> train_;
   std::string config_;
   int64_t shards_ = 2;
@@ -39,7 +39,7 @@ class CommandLineTest : public ::testing::Test {
 
 TEST_F(CommandLineTest, ValuesGoToTheVariablesOfTheCommandThatWasGiven) {
   EXPECT_EQ(*parser_.Parse({"train", "--set", "a=1", "run.yaml", "--set", "b=2", "--device", "cpu,cuda:1"}),
-            Parser::Outcome::kCommand);
+            CommandLineParser::Outcome::kCommand);
   EXPECT_TRUE(train_->given());
   EXPECT_EQ(config_, "run.yaml");
   EXPECT_EQ(shards_, 2);
@@ -60,13 +60,13 @@ TEST_F(CommandLineTest, AUsageErrorNamesTheHelpToRead) {
 
 TEST_F(CommandLineTest, HelpAndVersionArePrinted) {
   ::testing::internal::CaptureStdout();
-  EXPECT_EQ(*parser_.Parse({"train", "--help"}), Parser::Outcome::kHelpShown);
+  EXPECT_EQ(*parser_.Parse({"train", "--help"}), CommandLineParser::Outcome::kHelpShown);
   EXPECT_THAT(::testing::internal::GetCapturedStdout(),
               AllOf(HasSubstr("config run.yaml REQUIRED"), HasSubstr("INT in [1 - 8]=2")));
   ::testing::internal::CaptureStdout();
-  EXPECT_EQ(*parser_.Parse({"--version"}), Parser::Outcome::kHelpShown);
+  EXPECT_EQ(*parser_.Parse({"--version"}), CommandLineParser::Outcome::kHelpShown);
   EXPECT_EQ(::testing::internal::GetCapturedStdout(), "program 1.2\n");
 }
 
 }  // namespace
-}  // namespace arcshard::cli
+}  // namespace arcshard
