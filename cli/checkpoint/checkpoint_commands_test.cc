@@ -41,7 +41,7 @@ absl::Span<const std::byte> BytesOf(const std::vector<T>& values) {
 class CheckpointCommandsTest : public ::testing::Test {
  protected:
   absl::Status Run(std::vector<std::string> arguments) {
-    Parser parser("arcshard", "", "");
+    CommandLineParser parser("arcshard", "", "");
     CheckpointCommands commands(parser.root());
     arguments.insert(arguments.begin(), "checkpoint");
     RETURN_IF_ERROR(parser.Parse(std::move(arguments)).status());
@@ -53,7 +53,7 @@ class CheckpointCommandsTest : public ::testing::Test {
     return status.status();
   }
   static bool IsUsageError(std::vector<std::string> arguments) {
-    Parser parser("arcshard", "", "");
+    CommandLineParser parser("arcshard", "", "");
     const CheckpointCommands commands(parser.root());
     arguments.insert(arguments.begin(), "checkpoint");
     return absl::IsInvalidArgument(parser.Parse(std::move(arguments)).status());

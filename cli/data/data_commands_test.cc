@@ -26,7 +26,7 @@ const std::string kGrocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
 class DataCommandsTest : public ::testing::Test {
  protected:
   absl::StatusOr<int> Run(std::vector<std::string> arguments) {
-    Parser parser("arcshard", "", "");
+    CommandLineParser parser("arcshard", "", "");
     DataCommands data(parser.root());
     arguments.insert(arguments.begin(), "data");
     RETURN_IF_ERROR(parser.Parse(std::move(arguments)).status());
@@ -34,7 +34,7 @@ class DataCommandsTest : public ::testing::Test {
     return data.Run();
   }
   static bool IsUsageError(std::vector<std::string> arguments) {
-    Parser parser("arcshard", "", "");
+    CommandLineParser parser("arcshard", "", "");
     const DataCommands data(parser.root());
     arguments.insert(arguments.begin(), "data");
     return absl::IsInvalidArgument(parser.Parse(std::move(arguments)).status());
