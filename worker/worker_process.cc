@@ -271,8 +271,8 @@ class WorkerProcess {
   std::vector<std::unique_ptr<VerificationSet>> sets_;
   std::optional<ModelKeeper> models_;
 
-  std::unique_ptr<Trainer> trainer_;    // made in the first view
-  std::optional<absl::Time> voted_at_;  // about the last step
+  std::unique_ptr<Trainer> trainer_;       // made in the first view
+  std::optional<MonotonicTime> voted_at_;  // about the last step
   ViewSeat seat_;
   client::AbortableSlot<ViewConnections> connections_;
   std::unique_ptr<client::Participant> participant_;  // its destructor waits for the mailbox's last event

@@ -15,7 +15,9 @@
 #include "cli/display/terminal.h"
 #include "cli/status/status_text.h"
 #include "cli/supervision/run_folder.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
 
@@ -30,10 +32,11 @@ class Coordinator {
         stub_(v1::Coordinator::NewStub(channel_)) {}
 
   absl::StatusOr<v1::RunStatus> Ask(absl::Duration timeout) {
-    const absl::Time deadline = absl::Now() + timeout;
+    const SystemClock clock;
+    const MonotonicTime deadline = clock.Now() + timeout;
     RETURN_IF_ERROR(AwaitConnected(channel_.get(), name_, timeout));
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(deadline));
+    context.set_deadline(DeadlineIn(deadline - clock.Now()));
     v1::RunStatus status;
     RETURN_IF_ERROR(Annotate(FromGrpcStatus(stub_->GetStatus(&context, v1::StatusRequest(), &status)), name_));
     return status;

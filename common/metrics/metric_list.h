@@ -106,6 +106,10 @@ struct CoordinatorMetrics : ProcessMetrics {
   Gauge& learning_rate = registry->AddGauge({"arcshard_learning_rate", "", "Learning rate of the last decided step."});
   Gauge& epoch = registry->AddGauge({"arcshard_epoch", "epochs", "Epochs trained so far, with fraction."});
   Counter& samples = registry->AddCounter({"arcshard_samples_total", "samples", "Samples of committed steps."});
+  Counter& odd_figures =
+      registry->AddCounter({"arcshard_odd_figures_total", "figures",
+                            "Figures in heartbeats and reports of checkpoints that could not be, such as negative "
+                            "seconds, and were left out. They change no result."});
   Gauge& samples_per_second = registry->AddGauge(
       {"arcshard_samples_per_second", "", "Samples of committed steps per second, over the last steps."});
   LabelledMetric<Counter> checkpoints = registry->AddCounters(

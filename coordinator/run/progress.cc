@@ -50,7 +50,7 @@ std::string DescribeProgress(const Progress& progress) {
   return "";
 }
 
-void Throughput::StepDone(absl::Time now, uint64_t samples) {
+void Throughput::StepDone(MonotonicTime now, uint64_t samples) {
   steps_.push_back({now - since_, samples});
   if (steps_.size() > kWindow) steps_.pop_front();
   since_ = now;

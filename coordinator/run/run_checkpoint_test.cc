@@ -94,6 +94,36 @@ TEST_F(RunCheckpointTest, AreDueByTheClockFromTheLastThatWasAskedFor) {
   EXPECT_THAT(Steps(5, 6), ElementsAre(5u));
 }
 
+TEST_F(RunCheckpointTest, AreDueAtTheirTimeAlthoughTheDateIsSet) {
+  options_.config.checkpoint.every_minutes = 10;
+  Begin();
+  clock_.SetForward(absl::Hours(1));
+  EXPECT_THAT(Steps(1, 1), IsEmpty());
+  clock_.SetBack(absl::Hours(24));
+  LetPass(absl::Minutes(10));
+  EXPECT_THAT(Steps(2, 3), ElementsAre(2u));
+  clock_.SetBack(absl::Hours(24));
+  LetPass(absl::Seconds(30));
+  CompleteCheckpoint(2);
+  EXPECT_EQ(sink_.checkpoints.at(0).took, absl::Seconds(30));
+  LetPass(absl::Seconds(5));
+  EXPECT_EQ(run().Status().checkpoint_age, absl::Seconds(5));
+}
+
+TEST_F(RunCheckpointTest, TheOneItResumesFromIsAsOldAsItsDateSays) {
+  ResumeFrom13();
+  const absl::Time made = absl::FromCivil(absl::CivilSecond(2026, 11, 24, 7, 0, 0), absl::UTCTimeZone());
+  clock_.SetForward(made + absl::Hours(2) - clock_.WallTime());
+  EXPECT_EQ(run().Status().checkpoint_age, absl::Hours(2));
+}
+
+TEST_F(RunCheckpointTest, OneThatWasMadeAfterThePresentDateIsOfThisMoment) {
+  ResumeFrom13();  // the clock is set to 2023
+  run();
+  clock_.Advance(absl::Seconds(3));
+  EXPECT_EQ(run().Status().checkpoint_age, absl::Seconds(3));
+}
+
 TEST_F(RunCheckpointTest, TheManifestHoldsWhatTheCoordinatorKnows) {
   options_.config.checkpoint.every_steps = 3;
   options_.version = "1.2.3";

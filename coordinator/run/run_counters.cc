@@ -38,7 +38,7 @@ void RunCounters::CountStep(const StepVerdict& verdict, bool begins_epoch) {
 
 void RunCounters::CountVerification(uint64_t step, const std::vector<VerificationReport>& sets) {
   const double mean = MeanAccuracy(sets);
-  if (mean <= best_accuracy) return;
+  if (!(mean > best_accuracy)) return;
   best_accuracy = mean;
   best_step = step;
 }

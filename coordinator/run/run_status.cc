@@ -71,14 +71,14 @@ Progress Run::ProgressNow() const {
 }
 
 RunStatus Run::Status() const {
-  const absl::Time now = clock_->Now();
+  const MonotonicTime now = clock_->Now();
   const SharedView view = ViewOf(state_);
   RunStatus status = {.progress = ProgressNow(), .run_folder = options_.config.run.folder, .members = {}};
   if (view != nullptr) {
     status.view = view->announcement.view;
     status.num_classes = view->announcement.num_classes;
   }
-  if (checkpoints_.newest().has_value() && checkpoints_.newest_at() != absl::InfinitePast()) {
+  if (checkpoints_.newest().has_value() && checkpoints_.newest_at() != MonotonicTime::InfinitePast()) {
     status.checkpoint_age = now - checkpoints_.newest_at();
   }
   for (const auto& [connection, member] : members_.all()) {

@@ -144,6 +144,18 @@ TEST_F(MetricsLogTest, ALongRunsStepsHaveALineInTenSeconds) {
   EXPECT_THAT(Steps(), ElementsAre(1, 3));
 }
 
+TEST_F(MetricsLogTest, LinesHaveTheDateAndComeAtTheirIntervalsAlthoughItIsSet) {
+  const auto log = Start();
+  LookAt(log.get(), 1);
+  clock_.SetBack(absl::Hours(1));
+  LookAt(log.get(), 2);
+  clock_.SetForward(absl::Hours(24 * 365));
+  LookAt(log.get(), 3, absl::Milliseconds(500));
+  LookAt(log.get(), 4, absl::Milliseconds(500));
+  EXPECT_THAT(Steps(), ElementsAre(1, 2, 4));
+  EXPECT_EQ(Lines().back()["time"], absl::ToUnixMillis(clock_.WallTime()) / 1000.0);
+}
+
 TEST_F(MetricsLogTest, AStepHasWhatThePhasesTookOfItByRole) {
   const auto log = Start();
   // The heartbeats of two shards and a worker cover ten steps, in each of which the worker has two micro-batches.
