@@ -186,9 +186,9 @@ class WorkerProcess {
   }
 
   absl::Status Resume(const ViewAnnouncement& view) {
-    ASSIGN_OR_RETURN(const double best_accuracy,
+    ASSIGN_OR_RETURN(BestVerification best,
                      ResumeFromCheckpoint(view.checkpoint, view.last_decided_step, trainer_->state()));
-    models_->Resume(best_accuracy);
+    models_->Resume(std::move(best));
     return absl::OkStatus();
   }
 
@@ -231,8 +231,7 @@ class WorkerProcess {
       const VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], results[i]));
       LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
-    RETURN_IF_ERROR(
-        models_->AfterEvaluation(*trainer_->backbone(), evaluate.step, MeanAccuracy(reports), evaluate.writes_model));
+    RETURN_IF_ERROR(models_->AfterEvaluation(*trainer_->backbone(), evaluate.step, reports, evaluate.writes_model));
     protocol_.OnEvaluated(std::move(reports));
     return absl::OkStatus();
   }

@@ -116,8 +116,8 @@ absl::StatusOr<std::string> CheckpointText(FileSystem* files, const std::string&
   }
   if (manifest.skipped > 0) absl::StrAppend(&text, "skipped     ", manifest.skipped, " steps\n");
   if (manifest.corrupt_records > 0) absl::StrAppend(&text, "corrupt     ", manifest.corrupt_records, " records\n");
-  if (manifest.best_step > 0) {
-    absl::StrAppendFormat(&text, "best        accuracy %.5f at step %d\n", manifest.best_accuracy, manifest.best_step);
+  if (manifest.best.step > 0) {
+    absl::StrAppendFormat(&text, "best        accuracy %.5f at step %d\n", manifest.best.accuracy, manifest.best.step);
   }
   absl::StrAppend(&text, "files       ", SizeText(BytesOf(manifest)), "\n");
   for (const FileRecord& file : manifest.files) {

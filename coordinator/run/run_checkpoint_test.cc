@@ -40,8 +40,8 @@ class RunCheckpointTest : public RunTest {
     manifest.skips_in_a_row = 2;
     manifest.corrupt_records = 5;
     manifest.corrupt_in_epoch = 1;
-    manifest.best_accuracy = 0.9;
-    manifest.best_step = 10;
+    manifest.best.accuracy = 0.9;
+    manifest.best.step = 10;
     options_.resume = ResumePoint{"/runs/a/checkpoints/step-00000013.6", manifest};
   }
   CheckpointAnswer Into(std::vector<absl::StatusOr<CheckpointTaken>>* answers) {
@@ -368,7 +368,7 @@ TEST_F(RunCheckpointTest, GoesOnAfterTheStepOfACheckpoint) {
   ASSERT_THAT(keeper_.manifests, SizeIs(1));
   EXPECT_EQ(keeper_.manifests[0].corrupt_records, 5u);
   EXPECT_EQ(keeper_.manifests[0].corrupt_in_epoch, 1u);
-  EXPECT_EQ(keeper_.manifests[0].best_accuracy, 0.9);
+  EXPECT_EQ(keeper_.manifests[0].best.accuracy, 0.9);
   EXPECT_EQ(keeper_.manifests[0].skips_in_a_row, 0u);
 }
 

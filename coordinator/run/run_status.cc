@@ -63,8 +63,8 @@ Progress Run::ProgressNow() const {
   progress.steps = view == nullptr ? 0 : view->plan.total_steps();
   progress.skipped = counters_.skipped;
   progress.corrupt_records = counters_.corrupt_records;
-  progress.best_accuracy = counters_.best_accuracy;
-  progress.best_step = counters_.best_step;
+  progress.best_accuracy = counters_.best.accuracy;
+  progress.best_step = counters_.best.step;
   progress.checkpoint_step = checkpoints_.newest().has_value() ? checkpoints_.newest()->step : 0;
   progress.checkpoint_failure = checkpoints_.failure();
   return progress;
