@@ -120,6 +120,7 @@ class WorkerProcess {
     id_ = open.welcome.id;
     token_ = open.welcome.token;
     SetProcessName(absl::StrCat("arcshard-worker ", id_));
+    metrics_->SetMember(kWorkerRole, id_);
     ASSIGN_OR_RETURN(config_, ParseRunConfig(open.welcome.config_yaml, "the coordinator's configuration", {}));
     if (!options_.data.empty()) config_.data.train = options_.data;
     metrics_->WatchDisk(config_.run.folder);

@@ -51,7 +51,7 @@ TEST(ProgressLineTest, BeforeTheFirstStepThereIsNoLoss) {
   progress.set_phase(v1::Progress::PHASE_TRAINING);
   progress.set_steps(1560);
   progress.set_epochs(0.5);
-  EXPECT_EQ(ProgressLine(progress, kWide), "epoch 0.00/0.5  step 0/1560");
+  EXPECT_EQ(ProgressLine(progress, kWide), "epoch 0.000/0.5  step 0/1560");
 }
 
 TEST(ProgressLineTest, ANarrowLineKeepsWhatMattersMost) {

@@ -129,6 +129,15 @@ TEST(MetricsServerTest, AScrapeShowsHelpTypeLabelsAndValues) {
   }
 }
 
+TEST(MetricsServerTest, AProcessIsCalledByItsRoleUntilItHasANumber) {
+  MetricRegistry registry;
+  ShardMetrics metrics(&registry);
+  EXPECT_EQ(metrics.member_info.With("shard").Value(), 1);
+  metrics.SetMember(kShardRole, 3);
+  EXPECT_EQ(metrics.member_info.With("shard").Value(), 0);
+  EXPECT_EQ(metrics.member_info.With("shard 3").Value(), 1);
+}
+
 TEST(MetricsServerTest, AScrapeBringsMemoryAndDiskUpToDate) {
   MetricRegistry registry;
   ShardMetrics metrics(&registry);

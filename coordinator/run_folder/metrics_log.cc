@@ -17,9 +17,13 @@ constexpr absl::Duration kLeastBetweenSteps = absl::Seconds(1);
 constexpr absl::Duration kMostBetweenSteps = absl::Seconds(10);
 constexpr int64_t kStepLinesOfARun = 1000;  // about, as long as kMostBetweenSteps does not ask for more
 
-Json Line(absl::string_view kind, absl::Time date) {
-  const double seconds = static_cast<double>(absl::ToUnixMillis(date)) / 1000;
-  return {{"kind", std::string(kind)}, {"time", seconds}};
+double Seconds(int64_t milliseconds) { return static_cast<double>(milliseconds) / 1000; }
+
+// elapsed: since the `run` line.
+Json Line(absl::string_view kind, absl::Time date, absl::Duration elapsed) {
+  return {{"kind", std::string(kind)},
+          {"time", Seconds(absl::ToUnixMillis(date))},
+          {"elapsed_seconds", Seconds(absl::ToInt64Milliseconds(elapsed))}};
 }
 
 std::string Text(const Json& line) {
@@ -92,7 +96,7 @@ MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
       clock_(clock),
       started_(clock->Now()),
       step_(start.resumed_step) {
-  Json line = Line("run", clock_->WallTime());
+  Json line = Line("run", clock_->WallTime(), absl::ZeroDuration());
   line.update(Json{{"format", kFormat},
                    {"version", start.version},
                    {"config", start.config},
@@ -113,7 +117,7 @@ void MetricsLog::Look(const RunStatus& status) {
     view_ = status.view;
     Json members = Json::array();
     for (const MemberStatus& member : status.members) members.push_back(MemberOf(member));
-    Json line = Line("view", date);
+    Json line = Line("view", date, Elapsed());
     line.update(Json{{"view", {status.view.incarnation, status.view.counter}},
                      {"num_classes", status.num_classes},
                      {"steps", progress.steps},
@@ -127,7 +131,7 @@ void MetricsLog::Look(const RunStatus& status) {
     verification_step_ = progress.verification_step;
     Json sets = Json::array();
     for (const VerificationReport& set : progress.verification) sets.push_back(SetOf(set));
-    Json line = Line("verification", date);
+    Json line = Line("verification", date, Elapsed());
     line.update(Json{{"step", progress.verification_step},
                      {"sets", sets},
                      {"best_accuracy", progress.best_accuracy},
@@ -137,7 +141,7 @@ void MetricsLog::Look(const RunStatus& status) {
   if (!ended) return;
   ended_ = true;
   const bool complete = progress.steps > 0 && progress.step == progress.steps;
-  Json line = Line("end", date);
+  Json line = Line("end", date, Elapsed());
   line["outcome"] = progress.phase == Phase::kFailed ? "failed" : complete ? "finished" : "stopped";
   line["step"] = progress.step;
   line["steps"] = progress.steps;
@@ -154,7 +158,7 @@ void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
   if (now - step_written_ < between && !ended && progress.step != progress.steps) return;
   step_ = progress.step;
   step_written_ = now;
-  Json line = Line("step", clock_->WallTime());
+  Json line = Line("step", clock_->WallTime(), Elapsed());
   line.update(Json{{"step", progress.step},
                    {"steps", progress.steps},
                    {"epoch", progress.epoch},

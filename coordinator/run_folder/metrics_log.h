@@ -45,6 +45,7 @@ class MetricsLog {
 
  private:
   void LookAtStep(const RunStatus& status, bool ended);
+  absl::Duration Elapsed() const { return clock_->Now() - started_; }  // since the `run` line
 
   LineLog lines_;
   const Clock* const clock_;

@@ -98,7 +98,9 @@ TEST_F(MetricsLogTest, BeginsWithWhatRuns) {
   Start();
   const std::vector<Json> lines = Lines();
   ASSERT_THAT(lines, SizeIs(1));
-  EXPECT_EQ(lines[0], Json::parse(R"({"kind": "run", "time": 1700000000.0, "format": 1, "version": "1.2.3",
+  EXPECT_EQ(
+      lines[0],
+      Json::parse(R"({"kind": "run", "time": 1700000000.0, "elapsed_seconds": 0.0, "format": 1, "version": "1.2.3",
       "config": "run.yaml", "incarnation": 7, "resumed_step": 0, "shards": 2, "workers": 1, "host": "h", "pid": 5})"));
 }
 
@@ -153,7 +155,8 @@ TEST_F(MetricsLogTest, LinesHaveTheDateAndComeAtTheirIntervalsAlthoughItIsSet) {
   LookAt(log.get(), 3, absl::Milliseconds(500));
   LookAt(log.get(), 4, absl::Milliseconds(500));
   EXPECT_THAT(Steps(), ElementsAre(1, 2, 4));
-  EXPECT_EQ(Lines().back()["time"], absl::ToUnixMillis(clock_.WallTime()) / 1000.0);
+  EXPECT_EQ(Lines().back()["time"], static_cast<double>(absl::ToUnixMillis(clock_.WallTime())) / 1000);
+  EXPECT_EQ(Lines().back()["elapsed_seconds"], 3);
 }
 
 TEST_F(MetricsLogTest, AStepHasWhatThePhasesTookOfItByRole) {
