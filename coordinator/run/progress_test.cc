@@ -8,6 +8,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 TEST(Throughput, IsSamplesOverTimeOfTheLastSteps) {
   Throughput throughput;
@@ -48,6 +49,13 @@ TEST(DescribeProgress, OfTrainingIsOneLineWithWhatIsKnown) {
   progress.skipped = 2;
   progress.corrupt_records = 3;
   EXPECT_THAT(DescribeProgress(progress), HasSubstr("skipped 2  corrupt records 3"));
+}
+
+TEST(DescribeProgress, ShowsSmallNumbersAsTheyAre) {
+  const Progress progress{
+      .phase = Phase::kTraining, .step = 2, .steps = 3, .epoch = 0.0046, .epochs = 0.007, .samples_per_second = 0.42};
+  EXPECT_THAT(DescribeProgress(progress), StartsWith("epoch 0.00460/0.007  step 2/3  "));
+  EXPECT_THAT(DescribeProgress(progress), HasSubstr("  0.42 samples/s  "));
 }
 
 TEST(DescribeProgress, OfTheOtherPhasesSaysWhatIsAwaited) {
