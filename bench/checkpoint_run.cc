@@ -9,6 +9,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/io/file.h"
@@ -20,7 +21,7 @@ namespace {
 constexpr View kView{1, 1};
 constexpr size_t kWrite = size_t{1} << 20;
 
-double SecondsSince(absl::Time begin) { return absl::ToDoubleSeconds(absl::Now() - begin); }
+double SecondsSince(MonotonicTime begin) { return absl::ToDoubleSeconds(SystemClock().Now() - begin); }
 
 }  // namespace
 
@@ -43,7 +44,7 @@ absl::StatusOr<std::unique_ptr<CheckpointRun>> CheckpointRun::Create(const head:
 }
 
 absl::StatusOr<double> CheckpointRun::Step() {
-  const absl::Time begin = absl::Now();
+  const MonotonicTime begin = SystemClock().Now();
   RETURN_IF_ERROR(step_->Run());
   return SecondsSince(begin);
 }
@@ -82,7 +83,7 @@ absl::StatusOr<double> CheckpointRun::WritePlainly(uint64_t bytes) {
   std::vector<std::byte> data(static_cast<size_t>(rows.size() * head::HeldBytes(options, head::RowPart::kWeights)));
   RETURN_IF_ERROR(step_->head()->ReadHeld(head::RowPart::kWeights, rows, absl::MakeSpan(data)));
   const std::string path = absl::StrCat(folder_, "/plain");
-  const absl::Time begin = absl::Now();
+  const MonotonicTime begin = SystemClock().Now();
   FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!file.valid()) return ErrnoStatus(errno, path, "cannot create");
   while (bytes > 0) {

@@ -18,7 +18,7 @@ void Mailbox::OnClose(std::function<void(const absl::Status&)> callback) {
   callback(status);
 }
 
-std::optional<Mailbox::Event> Mailbox::Await(absl::Time deadline) {
+std::optional<Mailbox::Event> Mailbox::Await(MonotonicTime deadline) {
   MutexLock lock(&mutex_);
   while (events_.empty() && !closed_.has_value()) {
     if (clock_->Now() >= deadline) return std::nullopt;

@@ -32,7 +32,7 @@ class Mailbox final : public ParticipantEvents {
 
   // Waits for the next event; nullopt: none had arrived by `deadline`. The last event is Closed, which is then returned
   // every time. An end with an error overtakes the messages before it, which cannot be acted on any more.
-  std::optional<Event> Await(absl::Time deadline = absl::InfiniteFuture());
+  std::optional<Event> Await(MonotonicTime deadline = MonotonicTime::InfiniteFuture());
 
   absl::Status OnWelcome(const Welcome& welcome) override { return Push(welcome); }
   absl::Status OnView(const ViewAnnouncement& view) override { return Push(view); }

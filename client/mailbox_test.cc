@@ -46,7 +46,7 @@ TEST_F(MailboxTest, AnEndWithAnErrorOvertakesTheMessagesBeforeIt) {
 }
 
 TEST_F(MailboxTest, AWaitEndsAtItsDeadlineAndNotBefore) {
-  const absl::Time deadline = clock_.Now() + absl::Hours(1);
+  const MonotonicTime deadline = clock_.Now() + absl::Hours(1);
   EXPECT_EQ(Describe(mailbox_.Await(clock_.Now())), "nothing");
   std::future<std::string> waits = std::async(std::launch::async, [&] { return Describe(mailbox_.Await(deadline)); });
   clock_.Advance(absl::Minutes(59));
@@ -54,6 +54,18 @@ TEST_F(MailboxTest, AWaitEndsAtItsDeadlineAndNotBefore) {
   EXPECT_EQ(waits.get(), "decision 1");
   waits = std::async(std::launch::async, [&] { return Describe(mailbox_.Await(deadline)); });
   clock_.Advance(absl::Minutes(1));
+  EXPECT_EQ(waits.get(), "nothing");
+}
+
+TEST_F(MailboxTest, AWaitEndsAtItsDeadlineAlthoughTheDateIsSet) {
+  const MonotonicTime deadline = clock_.Now() + absl::Hours(1);
+  clock_.SetForward(absl::Hours(24));
+  std::future<std::string> waits = std::async(std::launch::async, [&] { return Describe(mailbox_.Await(deadline)); });
+  ASSERT_TRUE(mailbox_.OnDecision(DecisionOf(1)).ok());
+  EXPECT_EQ(waits.get(), "decision 1");
+  waits = std::async(std::launch::async, [&] { return Describe(mailbox_.Await(deadline)); });
+  clock_.SetBack(absl::Hours(48));
+  clock_.Advance(absl::Hours(1));
   EXPECT_EQ(waits.get(), "nothing");
 }
 

@@ -111,7 +111,7 @@ class GrpcParticipant final : public Participant {
 
  private:
   // `last`: when the coordinator was last sent a message.
-  void BeatUntilClosed(absl::Time last) {
+  void BeatUntilClosed(MonotonicTime last) {
     while (AwaitBeat(last)) {
       last = clock_->Now();
       HeartbeatReport beat;
@@ -121,10 +121,10 @@ class GrpcParticipant final : public Participant {
   }
 
   // Waits until the heartbeat after the one at `last` is due; false: the stream has ended.
-  bool AwaitBeat(absl::Time last) {
+  bool AwaitBeat(MonotonicTime last) {
     MutexLock lock(&shared_.mutex);
     while (!shared_.closed) {
-      const absl::Time due = last + shared_.heartbeat_interval;
+      const MonotonicTime due = last + shared_.heartbeat_interval;
       if (clock_->Now() >= due) return true;
       clock_->WaitUntil(due, &shared_.mutex, &shared_.changed);
     }

@@ -190,6 +190,28 @@ TEST_F(ParticipantTest, AHeartbeatIsDueAnIntervalAfterTheLastOneByTheClock) {
   EXPECT_EQ(heartbeats, 2);
 }
 
+TEST_F(ParticipantTest, AHeartbeatComesAtItsTimeAlthoughTheDateIsSet) {
+  service_.heartbeat_interval_seconds = 3600;
+  FakeClock clock;
+  std::atomic<int> heartbeats = 0;
+  Recorder recorder;
+  ParticipantOptions options = Options();
+  options.clock = &clock;
+  options.stats = [&heartbeats] {
+    ++heartbeats;
+    return ParticipantStats{.resident_bytes = 7};
+  };
+  const auto participant = Participant::Attend(options, &recorder);
+  ASSERT_TRUE(participant.ok()) << participant.status();
+  EXPECT_EQ(recorder.Await(1).size(), 1u);
+  clock.SetForward(absl::Hours(24));
+  EXPECT_EQ(heartbeats, 0);
+  clock.SetBack(absl::Hours(48));
+  clock.Advance(absl::Hours(1));
+  EXPECT_EQ(recorder.Await(2).back(), "evaluate");
+  EXPECT_EQ(heartbeats, 1);
+}
+
 TEST(ParticipantConnectTest, ACoordinatorThatDoesNotAnswerIsNamed) {
   const SystemClock clock;
   ParticipantOptions options;

@@ -97,6 +97,7 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
   if (state_ != nullptr) return absl::InvalidArgumentError("the coordinator sent a second welcome");
   id_ = welcome.id;
   SetProcessName(absl::StrCat("arcshard-shard ", id_));
+  metrics_->SetMember(kShardRole, id_);
   ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
   RETURN_IF_ERROR(device_.Take(welcome.device));
   ShardState::Options options;

@@ -36,7 +36,7 @@ absl::Status TaskQueue::Run() {
 }
 
 bool TaskQueue::AwaitClosed(const Clock& clock, absl::Duration timeout) {
-  const absl::Time deadline = clock.Now() + timeout;
+  const MonotonicTime deadline = clock.Now() + timeout;
   MutexLock lock(&mutex_);
   while (!closed_) {
     if (clock.Now() >= deadline) return false;

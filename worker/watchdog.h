@@ -35,7 +35,7 @@ class Watchdog {
   Mutex mutex_;
   CondVar changed_;
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mutex_);
-  absl::Time deadline_ ABSL_GUARDED_BY(mutex_);  // with ended_
+  MonotonicTime deadline_ ABSL_GUARDED_BY(mutex_);  // with ended_
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -120,6 +120,7 @@ class WorkerProcess {
     id_ = open.welcome.id;
     token_ = open.welcome.token;
     SetProcessName(absl::StrCat("arcshard-worker ", id_));
+    metrics_->SetMember(kWorkerRole, id_);
     ASSIGN_OR_RETURN(config_, ParseRunConfig(open.welcome.config_yaml, "the coordinator's configuration", {}));
     if (!options_.data.empty()) config_.data.train = options_.data;
     metrics_->WatchDisk(config_.run.folder);
@@ -186,9 +187,9 @@ class WorkerProcess {
   }
 
   absl::Status Resume(const ViewAnnouncement& view) {
-    ASSIGN_OR_RETURN(const double best_accuracy,
+    ASSIGN_OR_RETURN(BestVerification best,
                      ResumeFromCheckpoint(view.checkpoint, view.last_decided_step, trainer_->state()));
-    models_->Resume(best_accuracy);
+    models_->Resume(std::move(best));
     return absl::OkStatus();
   }
 
@@ -231,8 +232,7 @@ class WorkerProcess {
       const VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], results[i]));
       LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
-    RETURN_IF_ERROR(
-        models_->AfterEvaluation(*trainer_->backbone(), evaluate.step, MeanAccuracy(reports), evaluate.writes_model));
+    RETURN_IF_ERROR(models_->AfterEvaluation(*trainer_->backbone(), evaluate.step, reports, evaluate.writes_model));
     protocol_.OnEvaluated(std::move(reports));
     return absl::OkStatus();
   }
@@ -271,8 +271,8 @@ class WorkerProcess {
   std::vector<std::unique_ptr<VerificationSet>> sets_;
   std::optional<ModelKeeper> models_;
 
-  std::unique_ptr<Trainer> trainer_;    // made in the first view
-  std::optional<absl::Time> voted_at_;  // about the last step
+  std::unique_ptr<Trainer> trainer_;       // made in the first view
+  std::optional<MonotonicTime> voted_at_;  // about the last step
   ViewSeat seat_;
   client::AbortableSlot<ViewConnections> connections_;
   std::unique_ptr<client::Participant> participant_;  // its destructor waits for the mailbox's last event

@@ -27,7 +27,7 @@ void WorkerProtocol::Plan(Kind work) {
   work_.emplace_back(std::in_place_type<Kind>, std::move(work));
 }
 
-void WorkerProtocol::OnWelcome(const Welcome& welcome, absl::Time now) {
+void WorkerProtocol::OnWelcome(const Welcome& welcome, MonotonicTime now) {
   assert(idle());
   if (over()) return;
   if (!std::holds_alternative<AwaitingWelcome>(state_)) return Refuse("a Welcome", now);
@@ -47,7 +47,7 @@ bool WorkerProtocol::AcceptsView() const {
          std::holds_alternative<AwaitingProceed>(state_);
 }
 
-void WorkerProtocol::OnView(const ViewAnnouncement& view, absl::Time now) {
+void WorkerProtocol::OnView(const ViewAnnouncement& view, MonotonicTime now) {
   assert(idle());
   if (over()) return;
   if (!AcceptsView()) return Refuse(ToString(view.view), now);
@@ -67,7 +67,7 @@ void WorkerProtocol::OnJoined() {
   Send(JoinedReport{joined.seat.view});
 }
 
-void WorkerProtocol::OnDecision(const Decision& decision, absl::Time now) {
+void WorkerProtocol::OnDecision(const Decision& decision, MonotonicTime now) {
   assert(idle());
   if (over()) return;
   const auto* const awaiting = std::get_if<AwaitingDecision>(&state_);
@@ -79,7 +79,7 @@ void WorkerProtocol::OnDecision(const Decision& decision, absl::Time now) {
   Follow(decision.next, seat, decision.step);
 }
 
-void WorkerProtocol::OnProceed(const Next& next, absl::Time now) {
+void WorkerProtocol::OnProceed(const Next& next, MonotonicTime now) {
   assert(idle());
   if (over()) return;
   const auto* const awaiting = std::get_if<AwaitingProceed>(&state_);
@@ -128,25 +128,25 @@ void WorkerProtocol::OnFinished() {
   Send(FinishedReport{});
 }
 
-void WorkerProtocol::OnFailed(const absl::Status& status, absl::Time now) {
+void WorkerProtocol::OnFailed(const absl::Status& status, MonotonicTime now) {
   assert(!status.ok() && !over());
   running_ = false;
   Fail(status, now);
 }
 
-void WorkerProtocol::Refuse(absl::string_view message, absl::Time now) {
+void WorkerProtocol::Refuse(absl::string_view message, MonotonicTime now) {
   Fail(absl::FailedPreconditionError(absl::StrCat("the coordinator sent ", message, " while this worker ", Doing())),
        now);
 }
 
 // The coordinator is told in OnTime, even where nothing is waited for: its stream may have ended before, which the
 // driver passes in first, and then its reason explains more than this one.
-void WorkerProtocol::Fail(const absl::Status& status, absl::Time now) {
+void WorkerProtocol::Fail(const absl::Status& status, MonotonicTime now) {
   work_.clear();
   state_ = Failing{status, absl::IsUnavailable(status) ? now + kPatience : now};
 }
 
-void WorkerProtocol::OnTime(absl::Time now) {
+void WorkerProtocol::OnTime(MonotonicTime now) {
   auto* const failing = std::get_if<Failing>(&state_);
   if (failing == nullptr || now < failing->deadline) return;
   if (failing->told) {
@@ -181,9 +181,9 @@ std::optional<WorkerProtocol::Work> WorkerProtocol::TakeWork() {
   return work;
 }
 
-absl::Time WorkerProtocol::deadline() const {
+MonotonicTime WorkerProtocol::deadline() const {
   const auto* const failing = std::get_if<Failing>(&state_);
-  return failing != nullptr ? failing->deadline : absl::InfiniteFuture();
+  return failing != nullptr ? failing->deadline : MonotonicTime::InfiniteFuture();
 }
 
 absl::Status WorkerProtocol::status() const {

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
 #include "common/protocol/verification_report.h"
@@ -75,10 +76,10 @@ class WorkerProtocol {
 
   // Messages of the coordinator. Require idle(). One that does not fit the state (FailedPrecondition, naming both) is
   // an error of this worker, as in OnFailed; so is a view without this worker. Ignored once it has failed.
-  void OnWelcome(const Welcome& welcome, absl::Time now);
-  void OnView(const ViewAnnouncement& view, absl::Time now);
-  void OnDecision(const Decision& decision, absl::Time now);
-  void OnProceed(const Next& next, absl::Time now);
+  void OnWelcome(const Welcome& welcome, MonotonicTime now);
+  void OnView(const ViewAnnouncement& view, MonotonicTime now);
+  void OnDecision(const Decision& decision, MonotonicTime now);
+  void OnProceed(const Next& next, MonotonicTime now);
   // The coordinator's stream has ended; OK: in order. Requires idle().
   void OnClosed(const absl::Status& status);
 
@@ -90,10 +91,10 @@ class WorkerProtocol {
   void OnEvaluated(std::vector<VerificationReport> sets);
   void OnFinished();
   // The work that was taken last failed; what follows it is dropped. `status` is not OK.
-  void OnFailed(const absl::Status& status, absl::Time now);
+  void OnFailed(const absl::Status& status, MonotonicTime now);
 
   // deadline() may have come.
-  void OnTime(absl::Time now);
+  void OnTime(MonotonicTime now);
 
   // The messages to send now, in order.
   std::vector<ParticipantMessage> TakeMessages();
@@ -103,7 +104,7 @@ class WorkerProtocol {
   // Nothing is left to do until a message or the deadline comes.
   bool idle() const { return work_.empty() && !running_; }
   // When OnTime has something to do.
-  absl::Time deadline() const;
+  MonotonicTime deadline() const;
 
   bool ended() const { return std::holds_alternative<Ended>(state_); }
   // How the run ended for this worker: OK in order, else the error that explains most: the coordinator's, if it sent
@@ -145,7 +146,7 @@ class WorkerProtocol {
   struct AwaitingEnd {};
   struct Failing {
     absl::Status status;
-    absl::Time deadline;
+    MonotonicTime deadline;
     bool told = false;  // the coordinator
   };
   struct Ended {
@@ -159,8 +160,8 @@ class WorkerProtocol {
   // Whether a message of the coordinator is to be ignored.
   bool over() const { return std::holds_alternative<Failing>(state_) || ended(); }
   bool AcceptsView() const;
-  void Fail(const absl::Status& status, absl::Time now);
-  void Refuse(absl::string_view message, absl::Time now);
+  void Fail(const absl::Status& status, MonotonicTime now);
+  void Refuse(absl::string_view message, MonotonicTime now);
   std::string Doing() const;
   template <typename Expected>
   Expected TakeState();

@@ -116,7 +116,7 @@ class WorkerProtocolTest : public ::testing::Test {
     return sent.size() == 1 ? sent.front() : absl::StrCat(sent.size(), " messages");
   }
 
-  absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
+  MonotonicTime now_ = MonotonicTime() + absl::Seconds(1000);
   WorkerProtocol protocol_;
 };
 
@@ -136,7 +136,7 @@ TEST_F(WorkerProtocolTest, AWholeRunOfTheFirstWorkerIsWorkedThroughInOrder) {
   EXPECT_THAT(Decide(3, {NextAction::kStop, {}, true}),
               ElementsAre("apply 3", "checkpoint 3", "finish after 3, write the model", "finished"));
   EXPECT_FALSE(protocol_.ended());
-  EXPECT_EQ(protocol_.deadline(), absl::InfiniteFuture());
+  EXPECT_EQ(protocol_.deadline(), MonotonicTime::InfiniteFuture());
   protocol_.OnClosed(absl::OkStatus());
   ASSERT_TRUE(protocol_.ended());
   EXPECT_EQ(protocol_.status(), absl::OkStatus());

@@ -3,8 +3,8 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cli/certs/certificates_folder.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 
 namespace arcshard::cli {
@@ -32,7 +32,7 @@ CommandLine CertsCommands::Add(const char* name, const char* help) {
 }
 
 absl::StatusOr<int> CertsCommands::Run() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = SystemClock().WallTime();
   const CertificatesOptions options{.folder = folder_, .lifetime = absl::Hours(24) * days_};
   const std::string until =
       absl::StrCat("valid until ", absl::FormatTime("%Y-%m-%d", now + options.lifetime, absl::UTCTimeZone()));

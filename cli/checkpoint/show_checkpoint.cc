@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/readable_number.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
@@ -58,7 +59,7 @@ std::string RowOf(FileSystem* files, const std::string& folder, const Checkpoint
   const absl::StatusOr<OpenCheckpoint> checkpoint = OpenCheckpoint::Open(files, folder);
   if (!checkpoint.ok()) return Row(absl::StrCat(id.step), "", "", "", "", checkpoint.status().message());
   const Manifest& manifest = checkpoint->manifest();
-  return Row(absl::StrCat(manifest.step), absl::StrFormat("%.2f", manifest.epoch), manifest.created,
+  return Row(absl::StrCat(manifest.step), ReadableEpochs(manifest.epoch, manifest.epoch), manifest.created,
              SizeText(BytesOf(manifest)), absl::StrCat(ShardsOf(manifest)), "complete");
 }
 
@@ -105,7 +106,8 @@ absl::StatusOr<std::string> CheckpointText(FileSystem* files, const std::string&
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(files, folder));
   const Manifest& manifest = checkpoint.manifest();
   std::string text = absl::StrCat(folder, "\n");
-  absl::StrAppendFormat(&text, "step        %d, epoch %.2f\n", manifest.step, manifest.epoch);
+  absl::StrAppendFormat(&text, "step        %d, epoch %s\n", manifest.step,
+                        ReadableEpochs(manifest.epoch, manifest.epoch));
   absl::StrAppend(&text, "written     ", manifest.created, ", by arcshard ", manifest.version, ", incarnation ",
                   manifest.incarnation, "\n");
   absl::StrAppend(&text, "classes     ", manifest.num_classes, " × ", manifest.embedding_size, " dimensions, of ",
@@ -116,8 +118,8 @@ absl::StatusOr<std::string> CheckpointText(FileSystem* files, const std::string&
   }
   if (manifest.skipped > 0) absl::StrAppend(&text, "skipped     ", manifest.skipped, " steps\n");
   if (manifest.corrupt_records > 0) absl::StrAppend(&text, "corrupt     ", manifest.corrupt_records, " records\n");
-  if (manifest.best_step > 0) {
-    absl::StrAppendFormat(&text, "best        accuracy %.5f at step %d\n", manifest.best_accuracy, manifest.best_step);
+  if (manifest.best.step > 0) {
+    absl::StrAppendFormat(&text, "best        accuracy %.5f at step %d\n", manifest.best.accuracy, manifest.best.step);
   }
   absl::StrAppend(&text, "files       ", SizeText(BytesOf(manifest)), "\n");
   for (const FileRecord& file : manifest.files) {

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/display/terminal.h"
+#include "common/base/readable_number.h"
 #include "common/rpc/convert_reports.h"
 
 namespace arcshard::cli {
@@ -36,7 +37,7 @@ std::string Fit(std::vector<Piece> pieces, size_t width) {
 
 std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
   std::vector<Piece> pieces = {
-      {absl::StrFormat("epoch %.2f/%g", progress.epoch(), progress.epochs()), 1},
+      {absl::StrFormat("epoch %s/%g", ReadableEpochs(progress.epoch(), progress.epochs()), progress.epochs()), 1},
       {absl::StrFormat("step %d/%d", progress.step(), progress.steps()), 0},
   };
   if (progress.step() > progress.resumed_step()) {  // a step was decided since the run started or resumed
@@ -45,7 +46,7 @@ std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
     pieces.push_back({absl::StrFormat("lr %.4g", progress.lr()), 6});
   }
   if (progress.samples_per_second() > 0) {
-    pieces.push_back({absl::StrFormat("%.0f samples/s", progress.samples_per_second()), 5});
+    pieces.push_back({absl::StrCat(ReadableRate(progress.samples_per_second()), " samples/s"), 5});
     pieces.push_back({absl::StrCat("ETA ", WholeSeconds(absl::Seconds(progress.eta_seconds()))), 3});
   }
   if (progress.skipped() > 0) pieces.push_back({absl::StrFormat("%d skipped", progress.skipped()), 7});

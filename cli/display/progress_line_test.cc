@@ -46,12 +46,21 @@ TEST(ProgressLineTest, TroubleIsCounted) {
   EXPECT_THAT(ProgressLine(progress, kWide), ::testing::EndsWith("  ETA 1m5s  2 skipped  3 corrupt records"));
 }
 
+TEST(ProgressLineTest, SmallNumbersAreShownAsTheyAre) {
+  v1::Progress progress = Training();
+  progress.set_samples_per_second(0.42);
+  progress.set_epoch(0.007);
+  progress.set_epochs(0.007);
+  EXPECT_THAT(ProgressLine(progress, kWide), ::testing::StartsWith("epoch 0.00700/0.007  "));
+  EXPECT_THAT(ProgressLine(progress, kWide), ::testing::HasSubstr("  0.42 samples/s  "));
+}
+
 TEST(ProgressLineTest, BeforeTheFirstStepThereIsNoLoss) {
   v1::Progress progress;
   progress.set_phase(v1::Progress::PHASE_TRAINING);
   progress.set_steps(1560);
   progress.set_epochs(0.5);
-  EXPECT_EQ(ProgressLine(progress, kWide), "epoch 0.00/0.5  step 0/1560");
+  EXPECT_EQ(ProgressLine(progress, kWide), "epoch 0.000/0.5  step 0/1560");
 }
 
 TEST(ProgressLineTest, ANarrowLineKeepsWhatMattersMost) {

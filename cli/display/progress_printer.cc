@@ -26,7 +26,7 @@ void ProgressPrinter::Show(const v1::Progress& progress) {
     Clear();  // the launcher reports how the run has ended
     return;
   }
-  const absl::Time now = clock_->Now();
+  const MonotonicTime now = clock_->Now();
   const bool news = phase_ != progress.phase();
   phase_ = progress.phase();
   if (!news && now < next_) return;

@@ -44,8 +44,8 @@ class ProgressPrinter {
   std::optional<v1::Progress::Phase> phase_;
   std::optional<uint64_t> verification_step_;
   std::string checkpoint_failure_;
-  absl::Time next_ = absl::InfinitePast();  // earliest time of the next line without news
-  std::string last_;                        // the last line, if the output is not a terminal
+  MonotonicTime next_ = MonotonicTime::InfinitePast();  // earliest time of the next line without news
+  std::string last_;                                    // the last line, if the output is not a terminal
 };
 
 }  // namespace arcshard::cli

@@ -74,6 +74,19 @@ std::string CutTo(absl::string_view text, size_t columns) {
   return std::string(text.substr(0, end));
 }
 
+std::string Wrap(absl::string_view text, size_t columns) {
+  std::string wrapped;
+  while (Columns(text) > columns && columns > 0) {
+    const std::string line = CutTo(text, columns + 1);  // a blank after the last column is a place to break, too
+    const size_t blank = line.rfind(' ');
+    const bool breaks = blank != std::string::npos && blank > 0;
+    const std::string kept = breaks ? line.substr(0, blank) : CutTo(text, columns);
+    absl::StrAppend(&wrapped, kept, "\n");
+    text.remove_prefix(kept.size() + (breaks ? 1 : 0));
+  }
+  return absl::StrCat(wrapped, CutTo(text, columns));
+}
+
 std::string Bar(double share, size_t columns, bool colours) {
   const double halves = std::clamp(share, 0.0, 1.0) * 2 * static_cast<double>(columns);
   const size_t done = static_cast<size_t>(std::isfinite(halves) ? halves : 0.0);

@@ -27,6 +27,9 @@ size_t Columns(absl::string_view text);
 // The first `columns` columns of `text`.
 std::string CutTo(absl::string_view text, size_t columns);
 
+// `text` in lines of at most `columns` columns, broken at blanks where there are any. Without a newline at its end.
+std::string Wrap(absl::string_view text, size_t columns);
+
 // A progress bar "━━━━━━╸─────" of `columns` columns. share: the part that is done, 0 to 1.
 std::string Bar(double share, size_t columns, bool colours);
 

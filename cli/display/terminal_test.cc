@@ -47,6 +47,17 @@ TEST(TerminalTest, ColumnsAreCharacters) {
   EXPECT_EQ(CutTo("a±━b", 9), "a±━b");
 }
 
+TEST(TerminalTest, ASentenceIsWrappedBetweenWordsAndNothingIsLost) {
+  EXPECT_EQ(Wrap("worker 1 died", 80), "worker 1 died");
+  EXPECT_EQ(Wrap("worker 1 died", 8), "worker 1\ndied");
+  EXPECT_EQ(Wrap("worker 1 died", 7), "worker\n1 died");
+  EXPECT_EQ(Wrap("/a/long/path ±b", 5), "/a/lo\nng/pa\nth ±b");
+  EXPECT_EQ(Wrap(" a b", 2), " a\nb");
+  EXPECT_EQ(Wrap("ab", 1), "a\nb");
+  EXPECT_EQ(Wrap("ab", 0), "");
+  EXPECT_EQ(Wrap("", 5), "");
+}
+
 TEST(TerminalTest, ABarIsAsWideAsItIsTold) {
   EXPECT_EQ(Bar(0, 4, false), "────");
   EXPECT_EQ(Bar(0.5, 4, false), "━━──");

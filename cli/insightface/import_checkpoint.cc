@@ -8,10 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cli/insightface/insightface_state.h"
 #include "cli/insightface/match_backbone.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/class_rows.h"
@@ -58,7 +58,7 @@ class Importer {
     manifest_.data.classes = state_.num_classes;
     manifest_.epoch = static_cast<double>(state_.epoch);
     manifest_.version = ARCSHARD_VERSION;
-    manifest_.created = absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone());
+    manifest_.created = absl::FormatTime(absl::RFC3339_sec, SystemClock().WallTime(), absl::UTCTimeZone());
     return WriteManifest(files_, folder_, manifest_);
   }
 

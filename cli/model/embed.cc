@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/embeddings_writer.h"
@@ -43,11 +43,12 @@ class EmbedRun {
 
   absl::Status Run() {
     const int64_t all = images_.images(), chunk = kBatchesOfAThread * embed_.threads * embed_.batch_size;
-    absl::Time next_line = absl::Now() + kBetweenLines;
+    const SystemClock clock;
+    MonotonicTime next_line = clock.Now() + kBetweenLines;
     for (int64_t begin = 0; begin < all; begin += chunk) {
       RETURN_IF_ERROR(Chunk(begin, std::min(begin + chunk, all)));
-      if (absl::Now() < next_line) continue;
-      next_line = absl::Now() + kBetweenLines;
+      if (clock.Now() < next_line) continue;
+      next_line = clock.Now() + kBetweenLines;
       absl::FPrintF(stderr, "arcshard: %d of %d images\n", std::min(begin + chunk, all), all);
     }
     return absl::OkStatus();

@@ -16,8 +16,9 @@ namespace {
 // In units of the picture, which the page scales.
 constexpr double kWidth = 640, kHeight = 260;
 constexpr double kLeft = 58, kRight = kWidth - 14, kTop = 12, kBottom = kHeight - 30;
-constexpr double kLineHeight = 17, kTipWidth = 190;
-constexpr size_t kMostPoints = 150;  // in a line
+constexpr double kLineHeight = 17, kTipWidth = 190, kBarWidth = 4;
+constexpr double kLetterWidth = 6.5;  // of the figures' font, about
+constexpr size_t kMostPoints = 150;   // in a line
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Neighbouring points of a line, summarised.
@@ -94,12 +95,15 @@ class Frame {
   // Shown while the pointer is between `from` and `to`: a line at `x` and a box with `rows`. A row is the number of the
   // series whose colour it gets (-1: none) and its text.
   std::string Tip(double from, double to, double x, const std::vector<std::pair<int, std::string>>& rows) const {
-    const double box = X(x) + 10 + kTipWidth < kRight ? X(x) + 10 : X(x) - 10 - kTipWidth;
+    double width = kTipWidth;
+    for (const auto& row : rows) width = std::max(width, kLetterWidth * static_cast<double>(row.second.size()) + 30);
+    width = std::min(width, kRight - kLeft);
+    const double box = X(x) + 10 + width < kRight ? X(x) + 10 : std::max(X(x) - 10 - width, kLeft);
     std::string svg = absl::StrFormat(
         "<g class=\"at\"><rect class=\"hit\" x=\"%.1f\" y=\"%g\" width=\"%.1f\" height=\"%g\"/><g class=\"tip\">"
         "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%g\" y2=\"%g\"/><rect x=\"%.1f\" y=\"%g\" width=\"%g\" height=\"%g\" "
         "rx=\"4\"/>",
-        from, kTop, std::max(to - from, 1.0), kBottom - kTop, X(x), X(x), kTop, kBottom, box, kTop, kTipWidth,
+        from, kTop, std::max(to - from, 1.0), kBottom - kTop, X(x), X(x), kTop, kBottom, box, kTop, width,
         kLineHeight * static_cast<double>(rows.size()) + 8);
     double y = kTop;
     for (const auto& [series, text] : rows) {
@@ -181,6 +185,51 @@ std::string Band(const std::vector<Stretch>& line, size_t series, const Frame& f
   return absl::StrCat("<path class=\"band s", series, "\" d=\"", Outline(xs, upper, lower, frame), "\"/>");
 }
 
+// The columns [first, second) of a stack.
+using Columns = std::pair<size_t, size_t>;
+
+// The area between an upper and a lower line over some columns; a single column is a narrow bar.
+std::string Area(const std::vector<double>& xs, const std::pair<std::vector<double>, std::vector<double>>& lines,
+                 Columns columns, const Frame& frame) {
+  const auto [begin, end] = columns;
+  if (begin == end) return "";
+  const auto cut = [&](const std::vector<double>& all) {
+    return std::vector<double>(all.begin() + static_cast<ptrdiff_t>(begin), all.begin() + static_cast<ptrdiff_t>(end));
+  };
+  if (end - begin > 1) return Outline(cut(xs), cut(lines.first), cut(lines.second), frame);
+  const double x = frame.X(xs[begin]), top = frame.Y(lines.first[begin]), bottom = frame.Y(lines.second[begin]);
+  const double left = std::max(x - kBarWidth / 2, kLeft), right = std::min(x + kBarWidth / 2, kRight);
+  return absl::StrFormat("M%.1f,%.1fL%.1f,%.1fL%.1f,%.1fL%.1f,%.1fZ", left, top, right, top, right, bottom, left,
+                         bottom);
+}
+
+// Layers on top of one another: tops[i] is where layer i begins and layer i - 1 ends, NaN in columns where nothing was
+// measured. In the others a layer without a value is 0.
+struct Stack {
+  std::vector<double> xs;
+  std::vector<std::vector<double>> tops;
+  Extent x, y;  // y is empty if nothing was measured at all
+};
+
+Stack StackOf(const std::vector<std::vector<Point>>& layers) {
+  Stack stack;
+  const size_t columns = layers.empty() ? 0 : layers[0].size();
+  stack.tops.assign(layers.size() + 1, std::vector<double>(columns, kNaN));
+  for (size_t k = 0; k < columns; ++k) {
+    stack.xs.push_back(layers[0][k].x);
+    const auto measured = [k](const std::vector<Point>& layer) { return std::isfinite(layer[k].y); };
+    if (std::none_of(layers.begin(), layers.end(), measured)) continue;
+    stack.x.Add(stack.xs.back());
+    stack.tops[0][k] = 0.0;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      stack.tops[i + 1][k] = stack.tops[i][k] + (measured(layers[i]) ? layers[i][k].y : 0.0);
+    }
+    stack.y.Add(stack.tops.back()[k]);
+  }
+  if (!stack.y.empty()) stack.y.Add(0);
+  return stack;
+}
+
 std::string StepAt(double x) { return absl::StrFormat("step %.0f", x); }
 
 }  // namespace
@@ -256,32 +305,28 @@ std::string StackedChart(const ChartOptions& options, const std::vector<Series>&
   const size_t count = std::min(series.size(), kMostSeries);
   std::vector<std::vector<Point>> layers;
   for (size_t i = 0; i < count; ++i) layers.push_back(Thin(series[i].points, kMostPoints));
-  if (layers.empty() || layers[0].empty()) return Nothing(options);
-  Extent x, y;
-  std::vector<double> xs;
-  std::vector<std::vector<double>> tops(count + 1, std::vector<double>(layers[0].size(), 0.0));
-  for (size_t k = 0; k < layers[0].size(); ++k) {
-    xs.push_back(layers[0][k].x);
-    x.Add(xs.back());
-    for (size_t i = 0; i < count; ++i) {
-      const double value = layers[i][k].y;
-      tops[i + 1][k] = tops[i][k] + (std::isfinite(value) ? value : 0.0);
-    }
-    y.Add(tops[count][k]);
-  }
-  y.Add(0);
-  const Frame frame(options, x, y);
+  const Stack stack = StackOf(layers);
+  if (stack.y.empty()) return Nothing(options);
+  const Frame frame(options, stack.x, stack.y);
   std::string svg = frame.Axes();
   for (size_t i = 0; i < count; ++i) {
-    absl::StrAppend(&svg, "<path class=\"area s", i, "\" d=\"", Outline(xs, tops[i + 1], tops[i], frame), "\"/>");
+    std::string areas;
+    for (size_t begin = 0; begin < stack.xs.size();) {  // each stretch between two gaps
+      size_t end = begin;
+      while (end < stack.xs.size() && std::isfinite(stack.tops[count][end])) ++end;
+      areas += Area(stack.xs, {stack.tops[i + 1], stack.tops[i]}, {begin, end}, frame);
+      begin = end + 1;
+    }
+    absl::StrAppend(&svg, "<path class=\"area s", i, "\" d=\"", areas, "\"/>");
   }
-  for (size_t k = 0; k < xs.size(); ++k) {
+  for (size_t k = 0; k < stack.xs.size(); ++k) {
+    if (!std::isfinite(stack.tops[count][k])) continue;
     std::vector<std::pair<int, std::string>> rows = {
-        {-1, absl::StrCat(StepAt(xs[k]), "  ", frame.Format(tops[count][k]))}};
+        {-1, absl::StrCat(StepAt(stack.xs[k]), "  ", frame.Format(stack.tops[count][k]))}};
     for (size_t i = count; i-- > 0;) {
       rows.emplace_back(static_cast<int>(i), absl::StrCat(series[i].name, "  ", frame.Format(layers[i][k].y)));
     }
-    svg += frame.Tip(Middle(xs, k, frame), Middle(xs, k + 1, frame), xs[k], rows);
+    svg += frame.Tip(Middle(stack.xs, k, frame), Middle(stack.xs, k + 1, frame), stack.xs[k], rows);
   }
   return Picture(options, svg);
 }

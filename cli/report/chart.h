@@ -35,7 +35,8 @@ struct ChartOptions {
 // point, the figure says so.
 std::string LineChart(const ChartOptions& options, const std::vector<Series>& series);
 
-// Areas on top of one another, the first series at the bottom. Requires that all series have the same x.
+// Areas on top of one another, the first series at the bottom; they are interrupted where no series has a value.
+// Requires that all series have the same x.
 std::string StackedChart(const ChartOptions& options, const std::vector<Series>& series);
 
 // About `most` round numbers that span [low, high]: 0, 0.5, 1, ...

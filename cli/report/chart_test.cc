@@ -81,6 +81,12 @@ TEST(LineChartTest, ManyPointsAreAFewWithABandAround) {
   EXPECT_LT(svg.size(), 100'000u);
 }
 
+TEST(LineChartTest, TheBoxWithTheValuesIsAsWideAsItsLongestName) {
+  const std::string name(60, 'n');
+  const std::string svg = LineChart({.label = "x"}, {{.name = name, .points = {{1, 5}}}, {.name = "b"}});
+  EXPECT_THAT(svg, HasSubstr("width=\"439.5\""));
+}
+
 TEST(LineChartTest, NamesAreText) {
   const std::string svg =
       LineChart({.label = "\"<b>"}, {{.name = "<i>", .points = {{1, 5}}}, {.name = "b", .points = {{1, 6}}}});
@@ -103,8 +109,29 @@ TEST(StackedChartTest, AreasLieOnOneAnother) {
   EXPECT_THAT(svg, HasSubstr("step 1  4"));
 }
 
+TEST(StackedChartTest, WhereNothingWasMeasuredTheAreasAreInterrupted) {
+  const double nan = std::nan("");
+  const std::string svg =
+      StackedChart({.label = "phases"}, {{.name = "forward", .points = {{0, 4}, {1, 4}, {2, nan}, {3, 4}, {4, 4}}},
+                                         {.name = "loss", .points = {{0, 4}, {1, 4}, {2, nan}, {3, nan}, {4, 4}}}});
+  EXPECT_THAT(svg, HasSubstr("d=\"M58.0,121.0L200.0,121.0L200.0,230.0L58.0,230.0Z"
+                             "M484.0,121.0L626.0,121.0L626.0,230.0L484.0,230.0Z\""));
+  EXPECT_THAT(svg, HasSubstr("step 1  8"));
+  EXPECT_THAT(svg, Not(HasSubstr("step 2")));
+  EXPECT_THAT(svg, HasSubstr("step 3  4"));
+}
+
+TEST(StackedChartTest, ASingleColumnIsABar) {
+  const double nan = std::nan("");
+  const std::string svg =
+      StackedChart({.label = "phases"}, {{.name = "forward", .points = {{0, 1}, {1, nan}, {2, 1}, {3, nan}, {4, 1}}}});
+  EXPECT_THAT(svg, HasSubstr("M340.0,12.0L344.0,12.0L344.0,230.0L340.0,230.0Z"));
+}
+
 TEST(StackedChartTest, WithoutAValueItSaysSo) {
   EXPECT_THAT(StackedChart({.label = "phases"}, {}), HasSubstr("nothing was measured yet"));
+  EXPECT_THAT(StackedChart({.label = "phases"}, {{.name = "forward", .points = {{1, std::nan("")}}}}),
+              HasSubstr("nothing was measured yet"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/report/report_page.h"
 #include "cli/report/run_record.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 
@@ -27,7 +28,8 @@ absl::Status WriteReport(const ReportOptions& options) {
   }
   RETURN_IF_ERROR(lines.status());
 
-  ReportInputs inputs = {.run_folder = folder.string(), .record = ReadRunRecord(*lines), .made = absl::Now()};
+  ReportInputs inputs = {
+      .run_folder = folder.string(), .record = ReadRunRecord(*lines), .made = SystemClock().WallTime()};
   absl::StatusOr<std::string> config = ReadFile((folder / "config.yaml").string());
   if (config.ok()) {
     inputs.config_yaml = *std::move(config);

@@ -68,7 +68,7 @@ std::string MemoryFigure(const RunRecord& record) {
   std::vector<Series> series = {SeriesOf(record, "largest worker", &RunRecord::Step::worker_bytes),
                                 SeriesOf(record, "largest shard", &RunRecord::Step::shard_bytes)};
   for (Series& one : series) {
-    for (Point& point : one.points) point.y /= 1 << 20;
+    for (Point& point : one.points) point.y = point.y > 0 ? point.y / (1 << 20) : std::nan("");  // 0: not reported yet
   }
   const ChartOptions options{.label = "Resident memory over the steps of the run",
                              .from_zero = true,
@@ -79,20 +79,17 @@ std::string MemoryFigure(const RunRecord& record) {
 std::string PhaseFigure(const RunRecord& record, absl::string_view title, absl::string_view about,
                         RunRecord::Phases RunRecord::Step::*phases) {
   std::vector<Series> series;
-  std::vector<const RunRecord::Step*> told;
   for (const RunRecord::Step& step : record.steps) {
-    if ((step.*phases).empty()) continue;
-    told.push_back(&step);
     for (const auto& phase : step.*phases) {
       const auto same = [&](const Series& one) { return one.name == phase.first; };
       if (std::none_of(series.begin(), series.end(), same)) series.push_back({.name = phase.first});
     }
   }
   for (Series& one : series) {
-    for (const RunRecord::Step* step : told) {
-      double of_step = 0;
-      for (const auto& [name, seconds] : step->*phases) of_step += name == one.name ? seconds : 0;
-      one.points.push_back({static_cast<double>(step->step), of_step});
+    for (const RunRecord::Step& step : record.steps) {
+      double of_step = (step.*phases).empty() ? std::nan("") : 0.0;  // nobody has said where that step went
+      for (const auto& [name, seconds] : step.*phases) of_step += name == one.name ? seconds : 0;
+      one.points.push_back({static_cast<double>(step.step), of_step});
     }
   }
   const ChartOptions options{.label = absl::StrCat(title, " over the steps of the run"), .format = Seconds};

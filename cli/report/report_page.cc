@@ -1,6 +1,7 @@
 #include "cli/report/report_page.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "cli/report/report_figures.h"
 #include "cli/report/report_style.h"
 #include "cli/report/report_tables.h"
+#include "common/base/readable_number.h"
 #include "common/config/load_config.h"
 
 namespace arcshard::cli {
@@ -30,8 +32,8 @@ std::string Heading(const ReportInputs& inputs) {
   const bool known = life.outcome == "finished" || life.outcome == "stopped" || life.outcome == "failed";
   absl::StrAppend(&html, "<p><span class=\"outcome ", known ? life.outcome : "progress", "\">",
                   known ? life.outcome : "in progress, or interrupted", "</span> <span class=\"soft\">began ",
-                  UtcTime(life.began), ", last report ", UtcTime(life.last),
-                  life.config.empty() ? "" : absl::StrCat(", ", Escape(life.config)),
+                  UtcTime(record.lives[record.lives.size() - record.starts()].began), ", last report ",
+                  UtcTime(life.last), life.config.empty() ? "" : absl::StrCat(", ", Escape(life.config)),
                   life.version.empty() ? "" : absl::StrCat(", arcshard ", Escape(life.version)), "</span></p>\n");
   if (!life.sentence.empty()) absl::StrAppend(&html, "<p class=\"note\">", Escape(life.sentence), "</p>\n");
   if (record.damaged_lines > 0) {
@@ -54,18 +56,14 @@ std::string Tiles(const RunRecord& record) {
   std::string html = "<dl class=\"tiles\">\n";
   absl::StrAppend(&html, Tile("Steps", absl::StrCat(last.step),
                               record.planned_steps > 0 ? absl::StrCat("of ", record.planned_steps) : ""));
-  absl::StrAppend(&html, Tile("Epochs", FixedNumber(last.epoch, 2)), Tile("Loss", FixedNumber(last.loss, 4)),
-                  Tile("Target cosine", FixedNumber(last.target_cosine, 4)));
-  double best = -1;
-  uint64_t best_step = 0;
-  for (const RunRecord::Verification& verification : record.verifications) {
-    const double mean = MeanAccuracy(verification.sets);
-    if (mean > best) {
-      best = mean;
-      best_step = verification.step;
-    }
+  absl::StrAppend(&html, Tile("Epochs", std::isfinite(last.epoch) ? ReadableEpochs(last.epoch, last.epoch) : "-"),
+                  Tile("Loss", FixedNumber(last.loss, 4)), Tile("Target cosine", FixedNumber(last.target_cosine, 4)));
+  if (!record.best.sets.empty()) {
+    const size_t sets = record.best.sets.size();
+    absl::StrAppend(&html, Tile("Best accuracy", FixedNumber(record.best.accuracy, 4),
+                                absl::StrCat("step ", record.best.step,
+                                             sets > 1 ? absl::StrCat(", mean of ", sets, " sets") : "")));
   }
-  if (best >= 0) absl::StrAppend(&html, Tile("Best accuracy", FixedNumber(best, 4), absl::StrCat("step ", best_step)));
   std::vector<double> rates;
   for (const RunRecord::Step& step : record.steps) {
     if (step.samples_per_second > 0) rates.push_back(step.samples_per_second);
@@ -74,7 +72,8 @@ std::string Tiles(const RunRecord& record) {
     std::nth_element(rates.begin(), rates.begin() + static_cast<ptrdiff_t>(rates.size() / 2), rates.end());
     absl::StrAppend(&html, Tile("Samples/s", ShortNumber(rates[rates.size() / 2]), "median"));
   }
-  absl::StrAppend(&html, Tile("Time", WholeSecondsOf(record.lives.back().last - record.lives.back().began)));
+  absl::StrAppend(&html, Tile("Time", WholeSecondsOf(record.took()),
+                              record.starts() > 1 ? absl::StrCat(record.starts(), " starts") : ""));
   if (record.num_classes > 0) absl::StrAppend(&html, Tile("Classes", absl::StrCat(record.num_classes)));
   if (last.skipped > 0) absl::StrAppend(&html, Tile("Skipped steps", absl::StrCat(last.skipped)));
   if (last.corrupt_records > 0) absl::StrAppend(&html, Tile("Corrupt records", absl::StrCat(last.corrupt_records)));

@@ -25,7 +25,7 @@ p { margin: 6px 0; }
 .tiles div, figure, .card { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; }
 .tiles div { padding: 12px 14px; }
 .tiles dt { color: var(--soft); font-size: 13px; }
-.tiles dd { margin: 0; font-size: 22px; line-height: 1.3; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tiles dd { overflow-wrap: anywhere; margin: 0; font-size: 22px; line-height: 1.3; font-weight: 600; font-variant-numeric: tabular-nums; }
 .tiles dd small { display: block; font-size: 13px; font-weight: 400; color: var(--soft); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 16px; }
 figure { margin: 0; padding: 14px 16px 8px; min-width: 0; }
@@ -57,14 +57,16 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-nu
 th, td { padding: 7px 14px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 th { color: var(--soft); font-weight: 500; }
 th.words, td.words { text-align: left; }
+.sentence { white-space: normal; overflow-wrap: anywhere; min-width: 16em; max-width: 40em; }
 tr:last-child td { border-bottom: 0; }
 tr.best td { font-weight: 600; }
 .ranges { display: block; width: 100%; height: 22px; margin-bottom: 12px; }
-pre { margin: 0; padding: 14px 16px; font: 13px/1.55 ui-monospace, monospace; }
+pre { margin: 0; padding: 14px 16px; font: 13px/1.55 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre .changed { background: var(--mark); }
 pre .soft { font-style: italic; }
 footer { margin-top: 40px; color: var(--soft); font-size: 13px; }
-@media print { body { background: none; } figure, .card, .tiles div { break-inside: avoid; } }
+@media print { body { background: none; } figure, .tiles div { break-inside: avoid; }
+  .card { overflow: visible; } th, td { white-space: normal; overflow-wrap: anywhere; } }
 )css";
 
 }  // namespace arcshard::cli

@@ -1,6 +1,5 @@
 #include "cli/report/report_tables.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +25,11 @@ std::string Row(absl::string_view element, const Cells& cells, size_t words, abs
 std::string Table(const Cells& heads, size_t words, const std::string& rows) {
   return absl::StrCat("<div class=\"card\"><table>\n<thead>\n", Row("th", heads, words), "</thead>\n<tbody>\n", rows,
                       "</tbody>\n</table></div>\n");
+}
+
+// A cell that is as wide as is comfortable to read, and as high as it needs to be.
+std::string Sentence(absl::string_view text) {
+  return text.empty() ? "" : absl::StrCat("<div class=\"sentence\">", Escape(text), "</div>");
 }
 
 std::string RatesOf(const VerificationReport& set) {
@@ -60,11 +64,9 @@ std::string RangeBar(const RunRecord& record) {
 
 std::string VerificationTable(const RunRecord& record) {
   if (record.verifications.empty()) return "";
-  double best = -1;
-  for (const auto& verification : record.verifications) best = std::max(best, MeanAccuracy(verification.sets));
   std::string rows;
   for (auto verification = record.verifications.rbegin(); verification != record.verifications.rend(); ++verification) {
-    const bool is_best = MeanAccuracy(verification->sets) == best;
+    const bool is_best = verification->step == record.best.step && record.best.accuracy > 0;
     for (const VerificationReport& set : verification->sets) {
       rows += Row(
           "td",
@@ -99,11 +101,11 @@ std::string LifeTable(const RunRecord& record) {
   if (record.lives.size() < 2) return "";
   std::string rows;
   for (const RunRecord::Life& life : record.lives) {
-    rows += Row("td",
-                {UtcTime(life.began), Escape(life.host),
-                 life.outcome.empty() ? "no end recorded" : Escape(life.outcome), Escape(life.sentence),
-                 absl::StrCat(life.incarnation), absl::StrCat(life.step), WholeSecondsOf(life.last - life.began)},
-                4);
+    rows += Row(
+        "td",
+        {UtcTime(life.began), Escape(life.host), life.outcome.empty() ? "no end recorded" : Escape(life.outcome),
+         Sentence(life.sentence), absl::StrCat(life.incarnation), absl::StrCat(life.step), WholeSecondsOf(life.took)},
+        4);
   }
   return "<h2>Starts in this folder</h2>\n<p class=\"soft\">A later start replaces the steps of "
          "earlier ones that it decided again.</p>\n" +

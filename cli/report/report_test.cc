@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -121,6 +122,35 @@ TEST_F(ReportTest, DamagedLinesAreNamedInThePageAndOnStderr) {
   EXPECT_THAT(::testing::internal::GetCapturedStderr(),
               HasSubstr("metrics.jsonl is damaged and is skipped, line 7: it is not a JSON object\n"));
   Check(Path("report.html"), {"line 7: it is not a JSON object"});
+}
+
+TEST_F(ReportTest, ARunOfTwoLivesHasTheTimeOfBothAndItsSentencesWhole) {
+  const std::string sentence(300, 'x');
+  std::string second = Lines(20, "a");
+  second.insert(second.find("\"version\""), "\"resumed_step\":10,");
+  Write("metrics.jsonl",
+        absl::StrCat(Lines(10, "a"), R"({"kind":"end","time":1700001000,"outcome":"failed","sentence":")", sentence,
+                     "\"}\n", second));
+  Write("config.yaml", "");
+  ASSERT_TRUE(WriteReport({.run_folder = folder_}).ok());
+  Check(Path("report.html"), {sentence, "31m40s", "2 starts"});  // 1000 s and 900 s
+  EXPECT_THAT(Read("report.html"), HasSubstr(absl::StrCat("<div class=\"sentence\">", sentence, "</div>")));
+}
+
+TEST_F(ReportTest, StepsWithoutPhasesAreAGapAndUnknownMemoryIsNoZero) {
+  std::string lines = Lines(4, "a");
+  const size_t third = lines.find("\"step\":3,");
+  const size_t phases = lines.find("\"phases\"", third), end = lines.find("\n", phases);
+  lines.replace(phases, end - phases, R"("phases":{"worker":{},"shard":{}},"resident_bytes":{"worker":0,"shard":0}})");
+  Write("metrics.jsonl", lines);
+  ASSERT_TRUE(WriteReport({.run_folder = folder_}).ok());
+  Check(Path("report.html"));
+  const std::string page = Read("report.html");
+  EXPECT_THAT(page, Not(HasSubstr("nan")));
+  EXPECT_THAT(page, Not(HasSubstr("largest worker  0 MiB")));
+  const size_t stack = page.find("Where a worker");
+  const std::string area = page.substr(page.find("<path class=\"area s0\"", stack), 200);
+  EXPECT_EQ(std::count(area.begin(), area.begin() + static_cast<ptrdiff_t>(area.find("/>")), 'M'), 2) << area;
 }
 
 TEST_F(ReportTest, AMissingConfigurationIsSaid) {

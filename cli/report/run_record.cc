@@ -105,13 +105,19 @@ class Reader {
     }
     RunRecord::Life& life = record_.lives.back();
     life.last = std::max(life.last, time);
+    const double elapsed = Number(line, "elapsed_seconds");
+    const absl::Duration took = std::isfinite(elapsed) ? absl::Seconds(elapsed) : life.last - life.began;
+    life.took = std::max(life.took, took);
     if (kind == "run") {
       life.config = Words(line, "config");
       life.version = Words(line, "version");
       life.host = Words(line, "host");
       life.incarnation = Count(line, "incarnation");
       // The steps of earlier lives after the checkpoint are undone; a new run undoes them all.
-      if (Part(line, "resumed_step").is_number_unsigned()) DropAfter(Count(line, "resumed_step"));
+      if (Part(line, "resumed_step").is_number_unsigned()) {
+        life.fresh = Count(line, "resumed_step") == 0;
+        DropAfter(Count(line, "resumed_step"));
+      }
       return "";
     }
     if (kind == "view") return View(line);
@@ -125,7 +131,10 @@ class Reader {
     return "";
   }
 
-  RunRecord record() && { return std::move(record_); }
+  RunRecord record() && {
+    for (const RunRecord::Verification& one : record_.verifications) record_.best.Take(one.step, one.sets);
+    return std::move(record_);
+  }
 
   void CountDamage(size_t number, absl::string_view why) {
     if (++record_.damaged_lines > kMostNamed) return;
@@ -196,6 +205,18 @@ class Reader {
 };
 
 }  // namespace
+
+size_t RunRecord::starts() const {
+  size_t starts = 0;
+  for (const Life& life : lives) starts = life.fresh ? 1 : starts + 1;
+  return starts;
+}
+
+absl::Duration RunRecord::took() const {
+  absl::Duration sum;
+  for (size_t i = lives.size() - starts(); i < lives.size(); ++i) sum += lives[i].took;
+  return sum;
+}
 
 RunRecord ReadRunRecord(absl::string_view text) {
   Reader reader;

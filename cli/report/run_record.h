@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/class_range.h"
+#include "common/protocol/best_verification.h"
 #include "common/protocol/verification_report.h"
 
 namespace arcshard::cli {
@@ -18,7 +19,9 @@ struct RunRecord {
   // From one start of a coordinator to its end.
   struct Life {
     absl::Time began;
-    absl::Time last;            // time of its last line
+    absl::Time last;            // time of its last line; the machine's date may have been set in between
+    absl::Duration took = {};   // from its first line to its last; without jumps of the date in files that say so
+    bool fresh = false;         // it began at step 0: what earlier lives trained is not part of it
     std::string outcome = {};   // "finished", "stopped" or "failed"; empty: no end is recorded
     std::string sentence = {};  // why it failed
     std::string config = {};
@@ -49,6 +52,11 @@ struct RunRecord {
     std::vector<VerificationReport> sets;
   };
 
+  // Number of lives that led to the present state: those since the run last began at step 0.
+  size_t starts() const;
+  // The time of these lives, without the pauses between them.
+  absl::Duration took() const;
+
   std::vector<Life> lives;
   std::vector<Member> members;  // in the last view
   int64_t num_classes = 0;
@@ -57,6 +65,7 @@ struct RunRecord {
   std::vector<Verification> verifications;  // ascending
   std::vector<std::string> damaged;         // the first lines that could not be read, and why
   size_t damaged_lines = 0;                 // number of all such lines
+  BestVerification best = {};               // of `verifications`
 };
 
 // Ignores lines of unknown kinds and counts damaged ones. The record is one history: when a later life of the run

@@ -104,6 +104,45 @@ TEST(RunRecordTest, ALifeThatResumesFromACheckpointUndoesTheStepsAfterIt) {
   EXPECT_THAT(anew.lives, SizeIs(2));
 }
 
+// A life's first and last line.
+std::string LifeOf(double began, double ended, double elapsed, const std::string& resumed) {
+  return absl::StrCat(R"({"kind":"run","time":)", began, R"(,"elapsed_seconds":0)", resumed, "}\n",
+                      R"({"kind":"end","time":)", ended, R"(,"elapsed_seconds":)", elapsed, R"(,"outcome":"stopped"})",
+                      "\n");
+}
+
+TEST(RunRecordTest, TheTimeIsThatOfAllLivesSinceTheRunBeganAndNotOfThePausesBetween) {
+  const std::string lives =
+      absl::StrCat(LifeOf(1000, 1100, 100, R"(,"resumed_step":0)"), LifeOf(5000, 5030, 30, R"(,"resumed_step":7)"));
+  EXPECT_EQ(ReadRunRecord(lives).took(), absl::Seconds(130));
+  EXPECT_EQ(ReadRunRecord(lives).starts(), 2u);
+  const RunRecord anew = ReadRunRecord(absl::StrCat(lives, LifeOf(9000, 9005, 5, R"(,"resumed_step":0)")));
+  EXPECT_EQ(anew.took(), absl::Seconds(5));
+  EXPECT_EQ(anew.starts(), 1u);
+  EXPECT_EQ(ReadRunRecord("").took(), absl::ZeroDuration());
+}
+
+TEST(RunRecordTest, ASetDateDoesNotChangeTheTime) {
+  EXPECT_EQ(ReadRunRecord(LifeOf(5000, 1400, 60, "")).took(), absl::Seconds(60));
+  EXPECT_EQ(ReadRunRecord(LifeOf(5000, 900000, 60, "")).took(), absl::Seconds(60));
+}
+
+TEST(RunRecordTest, AFileWithoutElapsedSecondsHasTheTimeOfItsDates) {
+  EXPECT_EQ(ReadRunRecord(absl::StrCat(kRun, Step(1))).took(), absl::Milliseconds(500));
+}
+
+TEST(RunRecordTest, TheBestVerificationIsOneOfTheSetsThatTheLastOneHas) {
+  const auto verified = [](uint64_t step, double accuracy, const std::string& set) {
+    return absl::StrCat(R"({"kind":"verification","time":1700000001,"step":)", step, R"(,"sets":[{"name":")", set,
+                        R"(","accuracy":)", accuracy, "}]}\n");
+  };
+  const std::string easy = absl::StrCat(kRun, verified(5, 0.99, "easy"));
+  EXPECT_EQ(ReadRunRecord(easy).best.step, 5u);
+  const RunRecord hard = ReadRunRecord(absl::StrCat(easy, verified(10, 0.7, "hard"), verified(15, 0.6, "hard")));
+  EXPECT_EQ(hard.best.step, 10u);
+  EXPECT_EQ(hard.best.accuracy, 0.7);
+}
+
 TEST(RunRecordTest, AVerificationMayStandBeforeTheLineOfItsStep) {
   EXPECT_THAT(ReadRunRecord(absl::StrCat(kRun, Verification(5), Step(5))).verifications, SizeIs(1));
 }

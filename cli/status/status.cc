@@ -13,9 +13,12 @@
 #include "absl/time/clock.h"
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "cli/display/terminal.h"
+#include "cli/status/ended_run.h"
 #include "cli/status/status_text.h"
 #include "cli/supervision/run_folder.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
 
@@ -30,10 +33,11 @@ class Coordinator {
         stub_(v1::Coordinator::NewStub(channel_)) {}
 
   absl::StatusOr<v1::RunStatus> Ask(absl::Duration timeout) {
-    const absl::Time deadline = absl::Now() + timeout;
+    const SystemClock clock;
+    const MonotonicTime deadline = clock.Now() + timeout;
     RETURN_IF_ERROR(AwaitConnected(channel_.get(), name_, timeout));
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(deadline));
+    context.set_deadline(DeadlineIn(deadline - clock.Now()));
     v1::RunStatus status;
     RETURN_IF_ERROR(Annotate(FromGrpcStatus(stub_->GetStatus(&context, v1::StatusRequest(), &status)), name_));
     return status;
@@ -60,11 +64,21 @@ std::string InPlace(absl::string_view text, size_t lines) {
   return screen + "\x1b[J";
 }
 
+StatusLook LookOfStdout() {
+  if (isatty(STDOUT_FILENO) == 0) return {};
+  return {.width = TerminalWidth(STDOUT_FILENO), .colours = HasColours(STDOUT_FILENO), .bar = true};
+}
+
 std::string TextOf(const v1::RunStatus& status, const std::string& coordinator, bool json) {
-  if (json) return StatusJson(status, coordinator);
-  if (isatty(STDOUT_FILENO) == 0) return StatusText(status, coordinator);
-  return StatusText(status, coordinator,
-                    {.width = TerminalWidth(STDOUT_FILENO), .colours = HasColours(STDOUT_FILENO), .bar = true});
+  return json ? StatusJson(status, coordinator) : StatusText(status, coordinator, LookOfStdout());
+}
+
+// No run is in progress in the folder, says `why`: prints how the last one has ended. Returns `why` if there was none.
+absl::Status ShowEnded(const StatusOptions& options, const absl::Status& why) {
+  const absl::StatusOr<EndedRunStatus> run = ReadEndedRun(options.run_folder);
+  if (absl::IsNotFound(run.status())) return why;
+  RETURN_IF_ERROR(run.status());
+  return WriteOut(options.json ? EndedRunJson(*run) : EndedRunText(*run, LookOfStdout()));
 }
 
 // The coordinator has answered before and does not any more, for the reason `why`. If the run's folder shows that the
@@ -72,7 +86,7 @@ std::string TextOf(const v1::RunStatus& status, const std::string& coordinator, 
 absl::Status ExplainSilence(const StatusOptions& options, const absl::Status& why) {
   if (options.run_folder.empty()) return why;
   const absl::Status ended = RunFolder::CoordinatorOf(options.run_folder).status();
-  return absl::IsNotFound(ended) ? WriteOut(absl::StrCat(ended.message(), "\n")) : why;
+  return absl::IsNotFound(ended) ? ShowEnded(options, ended) : why;
 }
 
 }  // namespace
@@ -80,7 +94,10 @@ absl::Status ExplainSilence(const StatusOptions& options, const absl::Status& wh
 absl::Status ShowStatus(const StatusOptions& options) {
   std::string address = options.coordinator;
   if (address.empty()) {
-    ASSIGN_OR_RETURN(address, RunFolder::CoordinatorOf(options.run_folder));
+    const absl::StatusOr<std::string> running = RunFolder::CoordinatorOf(options.run_folder);
+    if (absl::IsNotFound(running.status())) return ShowEnded(options, running.status());
+    RETURN_IF_ERROR(running.status());
+    address = *running;
   }
   Coordinator coordinator(address, options.security);
   const bool in_place = options.watch && !options.json && isatty(STDOUT_FILENO) != 0;
@@ -104,7 +121,8 @@ absl::Status ShowStatus(const StatusOptions& options) {
 }
 
 StatusCommand::StatusCommand(CommandLine program)
-    : Command(program.AddCommand("status", "Show a run that is in progress: members, memory, phase times")) {
+    : Command(program.AddCommand(
+          "status", "Show a run: members, memory and phase times while it is in progress, and how it ended")) {
   CommandLineOption folder =
       line().Add("run", &options_.run_folder, "The run's folder (run.folder), on this machine").ValueName("folder");
   line()

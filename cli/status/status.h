@@ -22,9 +22,9 @@ struct StatusOptions {
 };
 
 // Prints what a coordinator reports about its run and members. On a terminal the text is coloured and as wide as the
-// terminal, and with `watch` each text replaces the one before. When a run that is watched ends, that is no error if
-// its folder says how it ended. NotFound: no run is in progress in the folder; the message says how the last one ended
-// if that can be seen. Unavailable, DeadlineExceeded: the coordinator does not answer.
+// terminal, and with `watch` each text replaces the one before. If no run is in progress in the folder, or a run that
+// is watched ends, prints what the folder tells of the last one. NotFound: no run was ever in the folder. Unavailable,
+// DeadlineExceeded: the coordinator does not answer.
 absl::Status ShowStatus(const StatusOptions& options);
 
 // `arcshard status`.

@@ -1,8 +1,9 @@
+#include "cli/status/status_json.h"
+
 #include <cctype>
 
 #include "absl/strings/str_cat.h"
 #include "cli/status/status_text.h"
-#include "nlohmann/json.hpp"
 
 namespace arcshard::cli {
 namespace {
@@ -64,7 +65,9 @@ Json SetOf(const v1::Verification& set) {
           {"accept_rates", rates}};
 }
 
-Json ProgressOf(const v1::Progress& progress) {
+}  // namespace
+
+Json ProgressObject(const v1::Progress& progress) {
   Json sets = Json::array();
   for (const v1::Verification& set : progress.verification()) sets.push_back(SetOf(set));
   return {{"phase", PhaseName(progress.phase())},
@@ -89,7 +92,9 @@ Json ProgressOf(const v1::Progress& progress) {
           {"checkpoint_failure", progress.checkpoint_failure()}};
 }
 
-}  // namespace
+std::string StatusDocument(const Json& all) {
+  return all.dump(kIndent, ' ', false, Json::error_handler_t::replace) + "\n";  // a path need not be UTF-8
+}
 
 std::string StatusJson(const v1::RunStatus& status, const std::string& coordinator) {
   Json members = Json::array();
@@ -105,9 +110,9 @@ std::string StatusJson(const v1::RunStatus& status, const std::string& coordinat
                     {"view", {status.view().incarnation(), status.view().counter()}},
                     {"num_classes", status.num_classes()},
                     {"checkpoint_age_seconds", status.checkpoint_age_seconds()},
-                    {"progress", ProgressOf(status.progress())},
+                    {"progress", ProgressObject(status.progress())},
                     {"members", members}};
-  return all.dump(kIndent, ' ', false, Json::error_handler_t::replace) + "\n";  // a path need not be UTF-8
+  return StatusDocument(all);
 }
 
 }  // namespace arcshard::cli

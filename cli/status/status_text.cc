@@ -14,13 +14,6 @@
 namespace arcshard::cli {
 namespace {
 
-std::string Printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
-
 std::string Size(uint64_t bytes) {
   if (bytes == 0) return "-";
   const double mib = static_cast<double>(bytes) / (1 << 20);
@@ -165,16 +158,26 @@ std::string CheckpointLines(const v1::RunStatus& status, const StatusLook& look)
   }
   if (!progress.checkpoint_failure().empty()) {
     const std::string line = absl::StrCat("the latest checkpoint failed: ", Printable(progress.checkpoint_failure()));
-    absl::StrAppend(&text, Paint(look.colours, Ink::kBad, CutTo(line, look.width)), "\n");
+    absl::StrAppend(&text, Paint(look.colours, Ink::kBad, Wrap(line, look.width)), "\n");
   }
   return text;
 }
 
 std::string ProgressOf(const v1::Progress& progress, const StatusLook& look) {
+  if (!progress.waiting_for().empty()) {  // a sentence
+    return Wrap(ProgressLine(progress, std::numeric_limits<size_t>::max()), look.width);
+  }
   return look.bar ? ProgressWithBar(progress, look.width, look.colours) : ProgressLine(progress, look.width);
 }
 
 }  // namespace
+
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
 
 std::string StatusText(const v1::RunStatus& status, const std::string& coordinator, const StatusLook& look) {
   const v1::MemberStatus& process = status.coordinator();

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "cli/supervision/process_exit.h"
+#include "common/base/monotonic_time.h"
 
 // When one process of a run fails, the others fail moments later, each with its own error. The functions here decide
 // which failure is reported to the user.
@@ -22,7 +23,7 @@ struct EndedProcess {
   uint32_t index = 0;  // within the role
   int64_t pid = 0;
   ProcessExit exit;
-  absl::Time at;                // when it was noticed
+  MonotonicTime at;             // when it was noticed
   bool killed_by_us = false;    // then `exit` is not its fault
   std::string last_error = {};  // in its log
   std::string log = {};         // path

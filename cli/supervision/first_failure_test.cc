@@ -10,7 +10,7 @@ namespace {
 
 constexpr absl::Duration kWindow = absl::Seconds(1);
 
-absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
+MonotonicTime At(double seconds) { return MonotonicTime() + absl::Seconds(seconds); }
 
 EndedProcess Coordinator(double at, ProcessExit exit) {
   return {.role = Role::kCoordinator, .pid = 10, .exit = exit, .at = At(at)};

@@ -79,7 +79,7 @@ void Supervisor::Dismiss() {
 }
 
 void Supervisor::KillAll() {
-  deadline_ = absl::InfiniteFuture();
+  deadline_ = MonotonicTime::InfiniteFuture();
   for (Child& child : children_) {
     // A process that has ended by itself, although we have not noticed it yet, is not killed by us.
     if (child.ended || child.process->Poll().has_value()) continue;

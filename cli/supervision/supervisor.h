@@ -45,7 +45,7 @@ class Supervisor {
   void Add(Role role, uint32_t index, std::unique_ptr<Process> process, const std::string& log);
 
   void Update();
-  absl::Time deadline() const { return deadline_; }
+  MonotonicTime deadline() const { return deadline_; }
 
   // Stops the run in order: sends SIGTERM to the coordinator. Call it once the coordinator handles SIGTERM.
   void Stop();
@@ -82,7 +82,7 @@ class Supervisor {
   const Clock* const clock_;
   std::vector<Child> children_;
   std::vector<EndedProcess> ended_;
-  absl::Time deadline_ = absl::InfiniteFuture();
+  MonotonicTime deadline_ = MonotonicTime::InfiniteFuture();
   bool failing_ = false;
   bool leaving_ = false;
   bool coordinator_ended_in_order_ = false;

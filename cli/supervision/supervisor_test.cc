@@ -114,7 +114,7 @@ TEST_F(SupervisorTest, ACoordinatorThatHangsAfterAllOthersHaveEndedIsKilledAndNa
 TEST_F(SupervisorTest, ACoordinatorAloneHasAllTheTime) {
   Add(Role::kCoordinator, kForever);
   supervisor_.Update();
-  EXPECT_EQ(supervisor_.deadline(), absl::InfiniteFuture());
+  EXPECT_EQ(supervisor_.deadline(), MonotonicTime::InfiniteFuture());
 }
 
 TEST_F(SupervisorTest, AStopIsSentToTheCoordinator) {

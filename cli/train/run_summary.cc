@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "cli/display/progress_line.h"
+#include "common/base/readable_number.h"
 #include "common/checkpoint/checkpoint_folder.h"
 
 namespace arcshard::cli {
@@ -31,11 +32,14 @@ RunSummary Summarize(const EndedRun& run, const RunConfig& config) {
     return {.lines = {progress.step() == 0 ? "stopped before the first step"
                                            : absl::StrCat("stopped before the first step after ", progress.step())}};
   }
-  const std::string steps = absl::StrFormat("%d of %d steps (%.2f of %g epochs)", progress.step(), progress.steps(),
-                                            progress.epoch(), progress.epochs());
+  const std::string steps = absl::StrFormat("%d of %d steps (%s of %g epochs)", progress.step(), progress.steps(),
+                                            ReadableEpochs(progress.epoch(), progress.epochs()), progress.epochs());
+  // The time is that of this life of the run alone.
+  const std::string since =
+      progress.resumed_step() == 0 ? "" : absl::StrCat(", ", progress.step() - progress.resumed_step(), " of them");
   RunSummary summary;
-  summary.headline = any_step ? absl::StrCat(run.interrupted ? "stopped in order: " : "", "trained ", steps, " in ",
-                                             WholeSeconds(run.trained_for))
+  summary.headline = any_step ? absl::StrCat(run.interrupted ? "stopped in order: " : "", "trained ", steps, since,
+                                             " in ", WholeSeconds(run.trained_for))
                               : absl::StrCat("nothing was left to train: all ", steps, " are done");
   summary.lines = VerificationLines(progress);
   summary.lines.push_back(absl::StrCat("backbone: ", run.backbone));

@@ -36,6 +36,11 @@ TEST_F(RunSummaryTest, SaysWhatWasTrainedAndWhereTheBackboneIs) {
                                          "a page about this run: arcshard report '/runs/a b'"));
 }
 
+TEST_F(RunSummaryTest, TheTimeOfAResumedRunIsThatOfItsOwnSteps) {
+  run_.progress.set_resumed_step(4);
+  EXPECT_EQ(Summarize(run_, config_).headline, "trained 7 of 10 steps (1.40 of 2 epochs), 3 of them in 1m5s");
+}
+
 TEST_F(RunSummaryTest, NamesTheBestBackboneOfAnEarlierVerification) {
   config_.verification.keep_best = true;
   run_.progress.set_verification_step(6);

@@ -64,7 +64,8 @@ absl::StatusOr<int> TrainRun::Run() {
 absl::Status TrainRun::StartCoordinator() {
   ASSIGN_OR_RETURN(const FileDescriptor to_announce, announcement_.Open());
   // With --allow-older the coordinator reads whole checkpoints before it listens.
-  address_deadline_ = options_.allow_older ? absl::InfiniteFuture() : clock_.Now() + config_.cluster.connect_timeout;
+  address_deadline_ =
+      options_.allow_older ? MonotonicTime::InfiniteFuture() : clock_.Now() + config_.cluster.connect_timeout;
   return Start(Role::kCoordinator, 0, CoordinatorProcess(options_, to_announce.get()));
 }
 
@@ -88,14 +89,14 @@ absl::Status TrainRun::Start(Role role, uint32_t index, Process::Options process
 
 void TrainRun::AwaitEvent() {
   std::vector<pollfd> fds = {{signals_->fd(), POLLIN, 0}};
-  absl::Time deadline = supervisor_.deadline();
+  MonotonicTime deadline = supervisor_.deadline();
   if (address_.empty() && announcement_.fd() >= 0) {
     fds.push_back({announcement_.fd(), POLLIN, 0});
     deadline = std::min(deadline, address_deadline_);
   }
   if (watch_ != nullptr) fds.push_back({watch_->fd(), POLLIN, 0});
   const timespec timeout = absl::ToTimespec(std::max(deadline - clock_.Now(), absl::ZeroDuration()));
-  ppoll(fds.data(), fds.size(), deadline == absl::InfiniteFuture() ? nullptr : &timeout, nullptr);
+  ppoll(fds.data(), fds.size(), deadline == MonotonicTime::InfiniteFuture() ? nullptr : &timeout, nullptr);
 }
 
 absl::Status TrainRun::TakeAddress() {
@@ -136,7 +137,7 @@ void TrainRun::DismissWaitingMembers() {
 void TrainRun::ShowReports() {
   for (v1::Progress& report : watch_->Take()) {
     const bool trains = report.phase() == v1::Progress::PHASE_TRAINING;
-    if (trains && trains_since_ == absl::InfiniteFuture()) trains_since_ = clock_.Now();
+    if (trains && trains_since_ == MonotonicTime::InfiniteFuture()) trains_since_ = clock_.Now();
     printer_.Show(report);
     progress_ = std::move(report);
   }

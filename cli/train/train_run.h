@@ -62,12 +62,12 @@ class TrainRun {
   ProgressPrinter printer_;
   Supervisor supervisor_;
   Announcement announcement_;
-  absl::Time address_deadline_;  // for the coordinator to listen
-  std::string address_;          // the coordinator's host:port; empty: it does not listen yet
+  MonotonicTime address_deadline_;  // for the coordinator to listen
+  std::string address_;             // the coordinator's host:port; empty: it does not listen yet
   bool interrupted_ = false;
   std::unique_ptr<WatchClient> watch_;  // null: the coordinator does not listen yet
   v1::Progress progress_;               // the last report
-  absl::Time trains_since_ = absl::InfiniteFuture();
+  MonotonicTime trains_since_ = MonotonicTime::InfiniteFuture();
 };
 
 }  // namespace arcshard::cli

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/rpc/endpoint.h"
 
 namespace arcshard::cli {
@@ -53,9 +53,10 @@ std::vector<v1::Progress> WatchClient::Take() {
 }
 
 void WatchClient::AwaitEnd(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const SystemClock clock;
+  const MonotonicTime deadline = clock.Now() + timeout;
   MutexLock lock(&mutex_);
-  while (!ended_ && absl::Now() < deadline) changed_.WaitFor(&mutex_, deadline - absl::Now());
+  while (!ended_ && clock.Now() < deadline) clock.WaitUntil(deadline, &mutex_, &changed_);
 }
 
 }  // namespace arcshard::cli

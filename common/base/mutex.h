@@ -1,8 +1,10 @@
 #pragma once
 
+#include <pthread.h>
+
 #include <algorithm>
-#include <chrono>
-#include <condition_variable>
+#include <cerrno>
+#include <ctime>
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
@@ -34,31 +36,40 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 };
 
 // Callers wait in a loop, `while (!ready_) changed_.Wait(&mutex_);`, so that Clang's analysis sees the guarded reads.
+// Not std::condition_variable: TSan of GCC 12 does not know pthread_cond_clockwait, by which that one waits on the
+// monotonic clock. Here the condition itself has that clock.
 class CondVar {
  public:
+  CondVar() {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&condition_, &attributes);
+    pthread_condattr_destroy(&attributes);
+  }
+  ~CondVar() { pthread_cond_destroy(&condition_); }
+  CondVar(const CondVar&) = delete;
+  CondVar& operator=(const CondVar&) = delete;
+
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    condition_.wait(lock);
-    lock.release();
+    pthread_cond_wait(&condition_, mutex->mutex_.native_handle());
   }
 
-  // Returns false if `timeout` passed without a notification. Waits for at most a day, even if `timeout` is infinite:
-  // callers loop.
+  // Returns false if `timeout` passed without a notification. Setting the machine's date makes no wait longer or
+  // shorter. Waits for at most a day, even if `timeout` is infinite: callers loop.
   bool WaitFor(Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    // wait_until on the system clock, not wait_for: TSan of GCC 12 does not know pthread_cond_clockwait.
-    const auto deadline =
-        std::chrono::system_clock::now() + absl::ToChronoMicroseconds(std::min(timeout, absl::Hours(24)));
-    const bool notified = condition_.wait_until(lock, deadline) == std::cv_status::no_timeout;
-    lock.release();
-    return notified;
+    const absl::Duration wait = std::clamp(timeout, absl::ZeroDuration(), absl::Hours(24));
+    timespec now = {};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const timespec deadline = absl::ToTimespec(absl::DurationFromTimespec(now) + wait);
+    return pthread_cond_timedwait(&condition_, mutex->mutex_.native_handle(), &deadline) != ETIMEDOUT;
   }
 
-  void NotifyOne() { condition_.notify_one(); }
-  void NotifyAll() { condition_.notify_all(); }
+  void NotifyOne() { pthread_cond_signal(&condition_); }
+  void NotifyAll() { pthread_cond_broadcast(&condition_); }
 
  private:
-  std::condition_variable condition_;
+  pthread_cond_t condition_;
 };
 
 }  // namespace arcshard

@@ -121,7 +121,7 @@ TEST_F(CheckpointFolderTest, AManifestIsWrittenOnlyOverWhatIsThere) {
   wrong.files.push_back(wrong.files[0]);
   refused(wrong, absl::StatusCode::kInvalidArgument, "is repeated");
   wrong = manifest;
-  wrong.best_accuracy = std::numeric_limits<double>::quiet_NaN();
+  wrong.best.accuracy = std::numeric_limits<double>::quiet_NaN();
   refused(wrong, absl::StatusCode::kInvalidArgument, path);
   wrong = manifest;
   wrong.config_yaml = "\xff";

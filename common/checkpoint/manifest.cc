@@ -97,8 +97,9 @@ absl::StatusOr<Manifest> FromJson(const ordered_json& value) {
   read(progress, "skips_in_a_row", &manifest.skips_in_a_row);
   read(progress, "corrupt_records", &manifest.corrupt_records);
   read(progress, "corrupt_in_epoch", &manifest.corrupt_in_epoch);
-  read(progress, "best_accuracy", &manifest.best_accuracy);
-  read(progress, "best_step", &manifest.best_step);
+  read(progress, "best_accuracy", &manifest.best.accuracy);
+  read(progress, "best_step", &manifest.best.step);
+  if (progress.contains("best_sets")) read(progress, "best_sets", &manifest.best.sets);  // earlier ones lack it
   read(value, "config_yaml", &manifest.config_yaml);
   for (const ordered_json& file : value.at("files")) {
     ASSIGN_OR_RETURN(FileRecord record, ParseFile(file));
@@ -147,8 +148,9 @@ absl::StatusOr<std::string> FormatManifest(const Manifest& manifest) {
                        {"skips_in_a_row", manifest.skips_in_a_row},
                        {"corrupt_records", manifest.corrupt_records},
                        {"corrupt_in_epoch", manifest.corrupt_in_epoch},
-                       {"best_accuracy", manifest.best_accuracy},
-                       {"best_step", manifest.best_step}};
+                       {"best_accuracy", manifest.best.accuracy},
+                       {"best_step", manifest.best.step},
+                       {"best_sets", manifest.best.sets}};
   value["config_yaml"] = manifest.config_yaml;
   value["files"] = ordered_json::array();
   for (const FileRecord& file : manifest.files) value["files"].push_back(FormatFile(file));

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/protocol/best_verification.h"
 #include "common/protocol/checkpoint_report.h"
 #include "common/protocol/messages.h"
 
@@ -29,8 +30,7 @@ struct Manifest {
   uint64_t skips_in_a_row = 0;
   uint64_t corrupt_records = 0;
   uint64_t corrupt_in_epoch = 0;
-  double best_accuracy = 0.0;
-  uint64_t best_step = 0;
+  BestVerification best = {};
   std::vector<FileRecord> files = {};  // all but the manifest, sorted by name
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };

@@ -43,8 +43,9 @@ Manifest RandomManifest(std::mt19937_64* random) {
   manifest.skips_in_a_row = any();
   manifest.corrupt_records = any();
   manifest.corrupt_in_epoch = any();
-  manifest.best_accuracy = any_double();
-  manifest.best_step = any();
+  manifest.best.accuracy = any_double();
+  manifest.best.step = any();
+  manifest.best.sets = {"lfw", "cfp_fp"};
   for (uint64_t i = 0, count = any() % 4; i < count; ++i) {
     FileRecord& file = manifest.files.emplace_back();
     file.name = absl::StrCat(i, "-é.safetensors");

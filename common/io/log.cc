@@ -5,7 +5,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 
 namespace arcshard {
@@ -29,7 +29,7 @@ void WriteLine(absl::string_view message) {
     MutexLock lock(&name.mutex);
     process = name.name;
   }
-  const std::string line = FormatLogLine(absl::Now(), process, message);
+  const std::string line = FormatLogLine(SystemClock().WallTime(), process, message);
   for (size_t done = 0; done < line.size();) {
     const ssize_t written = ::write(STDERR_FILENO, line.data() + done, line.size() - done);
     if (written < 0 && errno != EINTR) return;  // there is no other place to report it

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/this_process.h"
 
 namespace arcshard {
@@ -29,6 +30,11 @@ ProcessMetrics::ProcessMetrics(MetricRegistry* registry_for_all) : registry(regi
   registry->BeforeScrape([&memory = device_memory.With(kCpu)] { memory.Set(static_cast<double>(ResidentBytes())); });
 }
 
+void ProcessMetrics::SetMember(absl::string_view role, std::optional<uint32_t> number) {
+  member_info.With(role).Set(number.has_value() ? 0 : 1);
+  if (number.has_value()) member_info.With(absl::StrCat(role, " ", *number)).Set(1);
+}
+
 void ProcessMetrics::WatchDisk(const std::string& folder) {
   registry->BeforeScrape([this, folder] {
     const std::filesystem::space_info space = SpaceUnder(folder);
@@ -38,6 +44,7 @@ void ProcessMetrics::WatchDisk(const std::string& folder) {
 }
 
 CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+  SetMember(kCoordinatorRole);
   for (const absl::string_view role : {kShardRole, kWorkerRole}) {
     members.With(role);
     expected_members.With(role);
@@ -46,10 +53,12 @@ CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all) : Proce
 }
 
 ShardMetrics::ShardMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+  SetMember(kShardRole);
   for (const absl::string_view queue : {kPass1Queue, kEarlyQueue}) queue_depth.With(queue);
 }
 
 WorkerMetrics::WorkerMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+  SetMember(kWorkerRole);
   queue_depth.With(kDecodedQueue);
 }
 

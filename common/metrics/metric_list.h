@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "common/metrics/metrics.h"
 
 // All metrics of arcshard, by the process that serves them: name, unit, help text, and the label that splits it into
@@ -10,9 +13,10 @@ namespace arcshard {
 inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";                        // outcome of a step
 inline constexpr absl::string_view kCheckpointComplete = "complete", kCheckpointFailed = "failed";  // outcome
 inline constexpr absl::string_view kSent = "sent", kReceived = "received";                          // direction
-inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker";                    // role
-inline constexpr absl::string_view kCpu = "cpu", kCuda = "cuda";                                    // device
-inline constexpr absl::string_view kRefusals[] = {                                                  // reason
+inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker",                    // role
+    kCoordinatorRole = "coordinator";
+inline constexpr absl::string_view kCpu = "cpu", kCuda = "cuda";  // device
+inline constexpr absl::string_view kRefusals[] = {                // reason
     "ABORTED",   "ALREADY_EXISTS",     "DATA_LOSS",       "FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND",
     "CANCELLED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED",   "UNAVAILABLE"};
 
@@ -39,8 +43,14 @@ struct ProcessMetrics {
   // exists.
   void WatchDisk(const std::string& folder);
 
+  // This process is the coordinator, or some shard or worker; with a number, once it has one: that shard or worker.
+  void SetMember(absl::string_view role, std::optional<uint32_t> number = std::nullopt);
+
   MetricRegistry* const registry;
 
+  LabelledMetric<Gauge> member_info = registry->AddGauges(
+      {"arcshard_member_info", "",
+       "1 for what this process is called in its run, its role and number, such as shard 0; else 0.", "member"});
   LabelledMetric<Gauge> build_info =
       registry->AddGauges({"arcshard_build_info", "", "Always 1; the label says which build runs.", "version"});
   LabelledMetric<Counter> steps = registry->AddCounters(
@@ -106,6 +116,10 @@ struct CoordinatorMetrics : ProcessMetrics {
   Gauge& learning_rate = registry->AddGauge({"arcshard_learning_rate", "", "Learning rate of the last decided step."});
   Gauge& epoch = registry->AddGauge({"arcshard_epoch", "epochs", "Epochs trained so far, with fraction."});
   Counter& samples = registry->AddCounter({"arcshard_samples_total", "samples", "Samples of committed steps."});
+  Counter& odd_figures =
+      registry->AddCounter({"arcshard_odd_figures_total", "figures",
+                            "Figures in heartbeats and reports of checkpoints that could not be, such as negative "
+                            "seconds, and were left out. They change no result."});
   Gauge& samples_per_second = registry->AddGauge(
       {"arcshard_samples_per_second", "", "Samples of committed steps per second, over the last steps."});
   LabelledMetric<Counter> checkpoints = registry->AddCounters(

@@ -115,7 +115,7 @@ class ScopedTimer {
  private:
   Histogram* const histogram_;
   const Clock* const clock_;
-  const absl::Time begin_;
+  const MonotonicTime begin_;
 };
 
 // This build's version, such as "0.1.0".

@@ -129,6 +129,15 @@ TEST(MetricsServerTest, AScrapeShowsHelpTypeLabelsAndValues) {
   }
 }
 
+TEST(MetricsServerTest, AProcessIsCalledByItsRoleUntilItHasANumber) {
+  MetricRegistry registry;
+  ShardMetrics metrics(&registry);
+  EXPECT_EQ(metrics.member_info.With("shard").Value(), 1);
+  metrics.SetMember(kShardRole, 3);
+  EXPECT_EQ(metrics.member_info.With("shard").Value(), 0);
+  EXPECT_EQ(metrics.member_info.With("shard 3").Value(), 1);
+}
+
 TEST(MetricsServerTest, AScrapeBringsMemoryAndDiskUpToDate) {
   MetricRegistry registry;
   ShardMetrics metrics(&registry);
@@ -212,6 +221,7 @@ TEST(MetricsTest, ATimerObservesTheTimeOfItsClock) {
   {
     const ScopedTimer timer(&metrics.step_phase.With(kPass1), &clock);
     clock.Advance(absl::Milliseconds(1500));
+    clock.SetBack(absl::Hours(1));  // the date
   }
   const prometheus::ClientMetric collected = metrics.step_phase.With(kPass1).Collect();
   EXPECT_EQ(collected.histogram.sample_count, 1u);

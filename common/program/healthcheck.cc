@@ -6,11 +6,12 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -21,12 +22,13 @@ namespace health = grpc::health::v1;
 
 absl::Status CheckHealth(const std::string& address, CertifiedRole role, const Security& security,
                          absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const SystemClock clock;
+  const MonotonicTime deadline = clock.Now() + timeout;
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(address, security, role);
   const std::string whom = absl::StrCat("the ", NameOf(role), " at ", address);
   RETURN_IF_ERROR(AwaitConnected(channel.get(), whom, timeout));
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(deadline));
+  context.set_deadline(DeadlineIn(deadline - clock.Now()));
   health::HealthCheckResponse response;
   RETURN_IF_ERROR(Annotate(
       FromGrpcStatus(health::Health::NewStub(channel)->Check(&context, health::HealthCheckRequest(), &response)),

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/io/log.h"
 
 namespace arcshard {
@@ -36,7 +36,7 @@ std::optional<int> SecurityOptions::Take(std::optional<CertifiedRole> own, Secur
     *security = insecure_ ? Security::Insecure() : Security();
     return std::nullopt;
   }
-  absl::StatusOr<Security> made = Security::Tls(files_, own, absl::Now());
+  absl::StatusOr<Security> made = Security::Tls(files_, own, SystemClock().WallTime());
   if (!made.ok()) {
     LogError(made.status().message());
     return EXIT_FAILURE;

@@ -29,6 +29,7 @@ struct CheckpointReport {
   std::vector<FileRecord> files = {};          // durable
   absl::Status status = absl::OkStatus();      // if not OK there are no files
   absl::Duration took = absl::ZeroDuration();  // from the decision to the last fsync
+  uint64_t odd = 0;                            // figures that could not be and count as 0; on receipt
   friend bool operator==(const CheckpointReport&, const CheckpointReport&) = default;
 };
 

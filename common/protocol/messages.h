@@ -103,6 +103,7 @@ struct ParticipantStats {
   uint64_t resident_bytes = 0;
   uint64_t held_bytes = 0;             // shards: for their range
   std::vector<PhaseTime> phases = {};  // since the process started
+  uint64_t odd = 0;                    // entries of `phases` that could not be and were left out; on receipt
   friend bool operator==(const ParticipantStats&, const ParticipantStats&) = default;
 };
 

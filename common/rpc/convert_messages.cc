@@ -68,7 +68,7 @@ absl::StatusOr<ParticipantMessage> FromEvaluated(const v1::Evaluated& message) {
 absl::StatusOr<ParticipantMessage> FromHeartbeat(const v1::Heartbeat& message) {
   HeartbeatReport report;
   if (message.has_stats()) {
-    ASSIGN_OR_RETURN(report.stats, FromProto(message.stats()));
+    report.stats = FromProto(message.stats());
   }
   return report;
 }

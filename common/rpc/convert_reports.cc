@@ -13,7 +13,7 @@ namespace arcshard {
 namespace {
 
 constexpr int kMostAcceptRates = 16;
-constexpr int kMostPhases = 32;
+constexpr size_t kMostPhases = 32;
 constexpr size_t kLongestPhaseName = 32;  // bytes
 constexpr int kMostFiles = 16;            // in a participant's part of a checkpoint
 constexpr size_t kLongestFileName = 255;  // bytes
@@ -25,6 +25,8 @@ bool IsPhaseName(const std::string& name) {
   }
   return true;
 }
+
+bool IsTime(double seconds) { return std::isfinite(seconds) && seconds >= 0; }
 
 // Whether `name` can only be that of a file in the checkpoint's own folder; the sender is not trusted.
 bool IsFileName(const std::string& name) {
@@ -129,23 +131,15 @@ absl::StatusOr<VerificationReport> FromProto(const v1::Verification& message) {
   return report;
 }
 
-absl::StatusOr<ParticipantStats> FromProto(const v1::ParticipantStats& message) {
-  if (message.phases_size() > kMostPhases) {
-    return absl::InvalidArgumentError(absl::StrCat("heartbeat.stats.phases has ", message.phases_size(),
-                                                   " entries; at most ", kMostPhases, " are taken"));
-  }
+ParticipantStats FromProto(const v1::ParticipantStats& message) {
   ParticipantStats stats = {
       .resident_bytes = message.resident_bytes(), .held_bytes = message.held_bytes(), .phases = {}};
   for (const v1::PhaseTime& phase : message.phases()) {
-    if (!IsPhaseName(phase.name())) {
-      return absl::InvalidArgumentError(
-          "heartbeat.stats.phases has a name that is empty, too long or not of a to z, 0 to 9 and _");
+    if (IsPhaseName(phase.name()) && IsTime(phase.seconds()) && stats.phases.size() < kMostPhases) {
+      stats.phases.push_back({.name = phase.name(), .count = phase.count(), .seconds = phase.seconds()});
+    } else {
+      ++stats.odd;
     }
-    if (!std::isfinite(phase.seconds()) || phase.seconds() < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("heartbeat.stats.phases: the seconds of ", phase.name(), " are ", phase.seconds()));
-    }
-    stats.phases.push_back({.name = phase.name(), .count = phase.count(), .seconds = phase.seconds()});
   }
   return stats;
 }
@@ -156,11 +150,12 @@ absl::StatusOr<CheckpointReport> FromProto(const v1::CheckpointReport& message) 
     return absl::InvalidArgumentError(
         absl::StrCat("checkpoint.files has ", message.files_size(), " entries; at most ", kMostFiles, " are taken"));
   }
-  if (!std::isfinite(message.seconds()) || message.seconds() < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("checkpoint.seconds is ", message.seconds()));
-  }
   CheckpointReport report{.view = FromProto(message.view()), .step = message.step()};
-  report.took = absl::Seconds(message.seconds());
+  if (IsTime(message.seconds())) {
+    report.took = absl::Seconds(message.seconds());
+  } else {
+    ++report.odd;
+  }
   for (const v1::CheckpointFile& file : message.files()) {
     ASSIGN_OR_RETURN(FileRecord record, FromProto(file));
     report.files.push_back(std::move(record));

@@ -9,15 +9,15 @@
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/host_address.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
@@ -41,7 +41,7 @@ void KeepForever(const std::shared_ptr<grpc::Channel>& channel) {
 std::string WhyNotConnected(grpc::Channel* channel) {
   const std::shared_ptr<grpc::Channel> borrowed(channel, [](grpc::Channel*) {});
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kProbeTimeout));
+  context.set_deadline(DeadlineIn(kProbeTimeout));
   grpc::health::v1::HealthCheckResponse response;
   const grpc::Status status =
       grpc::health::v1::Health::NewStub(borrowed)->Check(&context, grpc::health::v1::HealthCheckRequest(), &response);
@@ -85,7 +85,7 @@ RpcServer::~RpcServer() { Shutdown(absl::ZeroDuration()); }
 
 void RpcServer::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;
-  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(grace));
+  server_->Shutdown(DeadlineIn(grace));
   server_->Wait();
   server_.reset();
 }
@@ -110,11 +110,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
 }
 
 absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const SystemClock clock;
+  const MonotonicTime deadline = clock.Now() + timeout;
   std::string reason;
-  while (!channel->WaitForConnected(absl::ToChronoTime(std::min(deadline, absl::Now() + kLogEvery)))) {
+  while (!channel->WaitForConnected(DeadlineIn(std::min(deadline - clock.Now(), kLogEvery)))) {
     const std::string before = std::exchange(reason, WhyNotConnected(channel));
-    if (absl::Now() >= deadline) {
+    if (clock.Now() >= deadline) {
       return absl::UnavailableError(absl::StrCat("waited ", absl::FormatDuration(timeout), " for ", whom,
                                                  ", which does not answer",
                                                  reason.empty() ? "" : absl::StrCat(" (", reason, ")")));

@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 
@@ -95,7 +96,8 @@ bool IsWildcard(const std::string& host) {
 absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port, absl::Duration timeout) {
   ASSIGN_OR_RETURN(const std::string host, HostOf(host_port));
   const std::string port = host_port.substr(host_port.rfind(':') + 1);
-  const absl::Time deadline = absl::Now() + timeout;
+  const SystemClock clock;
+  const MonotonicTime deadline = clock.Now() + timeout;
   std::string reason;
   do {
     const Addresses addresses = Resolve(host, port, SOCK_DGRAM, &reason);
@@ -104,7 +106,7 @@ absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port, ab
       if (local.ok()) return local;
       reason = std::string(local.status().message());
     }
-    if (absl::Now() + kRetry >= deadline) break;
+    if (clock.Now() + kRetry >= deadline) break;
     absl::SleepFor(kRetry);
   } while (true);
   return absl::UnavailableError(

@@ -11,7 +11,7 @@ constexpr absl::Duration kApart = absl::Seconds(1);
 
 }  // namespace
 
-void RecentPhases::Add(absl::Time now, std::vector<PhaseTime> phases) {
+void RecentPhases::Add(MonotonicTime now, std::vector<PhaseTime> phases) {
   if (reports_.size() > 1 && now - reports_[reports_.size() - 2].at < kApart) reports_.pop_back();
   reports_.push_back({now, std::move(phases)});
   if (reports_.size() > kMostReports) reports_.pop_front();

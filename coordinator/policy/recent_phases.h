@@ -3,7 +3,7 @@
 #include <deque>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/protocol/messages.h"
 
 namespace arcshard::coordinator {
@@ -13,7 +13,7 @@ namespace arcshard::coordinator {
 class RecentPhases {
  public:
   // `phases`: the sums since the participant's process began.
-  void Add(absl::Time now, std::vector<PhaseTime> phases);
+  void Add(MonotonicTime now, std::vector<PhaseTime> phases);
 
   // The phases of about the last 10 s, at least of the time between two reports. While there is only one report, the
   // phases since the process began. Phases that did not happen in that time are left out.
@@ -21,7 +21,7 @@ class RecentPhases {
 
  private:
   struct Report {
-    absl::Time at;
+    MonotonicTime at;
     std::vector<PhaseTime> phases;
   };
   std::deque<Report> reports_;  // at least a second apart, except the last one

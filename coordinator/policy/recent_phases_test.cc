@@ -9,7 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-const absl::Time kStart = absl::FromUnixSeconds(1000);
+const MonotonicTime kStart = MonotonicTime() + absl::Seconds(1000);
 
 // The k-th forward pass takes k seconds: their sum after n is n(n + 1)/2.
 std::vector<PhaseTime> After(uint64_t n) {

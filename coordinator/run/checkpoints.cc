@@ -25,11 +25,11 @@ std::string Size(uint64_t bytes) { return absl::StrFormat("%.1f MiB", static_cas
 Checkpoints::Checkpoints(Options options, RunOutputs* outputs) : options_(std::move(options)), outputs_(outputs) {
   if (!options_.resumed.has_value()) return;
   newest_ = options_.resumed;
-  newest_at_ = options_.resumed_from_time;
+  newest_at_ = options_.resumed_at;
   last_asked_ = last_settled_ = newest_->step;
 }
 
-bool Checkpoints::Due(uint64_t step, bool ending, bool stopping, absl::Time now) const {
+bool Checkpoints::Due(uint64_t step, bool ending, bool stopping, MonotonicTime now) const {
   if (!options_.enabled || step == last_asked_) return false;  // the step has had its checkpoint, even if that failed
   if (stopping) return true;
   if (in_progress()) return false;  // a due one waits until the one in progress has ended
@@ -40,7 +40,7 @@ bool Checkpoints::Due(uint64_t step, bool ending, bool stopping, absl::Time now)
   return config.every_minutes > 0 && now - last_asked_at_ >= absl::Minutes(config.every_minutes);
 }
 
-void Checkpoints::Begin(Manifest manifest, std::set<Connection> parts, absl::Time now) {
+void Checkpoints::Begin(Manifest manifest, std::set<Connection> parts, MonotonicTime now) {
   assert(manifest.step > last_asked_ && !parts.empty());
   last_asked_ = manifest.step;
   last_asked_at_ = now;
@@ -48,7 +48,8 @@ void Checkpoints::Begin(Manifest manifest, std::set<Connection> parts, absl::Tim
   pending_.push_back({std::move(manifest), std::move(folder), std::move(parts), absl::OkStatus(), now});
 }
 
-absl::Status Checkpoints::Add(Connection from, absl::string_view name, const CheckpointReport& report, absl::Time now) {
+absl::Status Checkpoints::Add(Connection from, absl::string_view name, const CheckpointReport& report,
+                              MonotonicTime now) {
   const auto pending = std::find_if(pending_.begin(), pending_.end(),
                                     [&](const Pending& one) { return one.manifest.step == report.step; });
   if (pending == pending_.end() || !pending->awaited.contains(from)) {
@@ -70,7 +71,7 @@ absl::Status Checkpoints::Add(Connection from, absl::string_view name, const Che
   return absl::OkStatus();
 }
 
-void Checkpoints::HandOver(Pending* pending, absl::Time now) {
+void Checkpoints::HandOver(Pending* pending, MonotonicTime now) {
   if (!pending->status.ok()) {
     outputs_->push_back(AbandonCheckpoint{pending->folder});
     Settle(pending->manifest.step, pending->status, now);
@@ -85,12 +86,12 @@ bool Checkpoints::Owes(Connection member) const {
                      [member](const Pending& pending) { return pending.awaited.contains(member); });
 }
 
-void Checkpoints::Kept(uint64_t step, const absl::Status& status, absl::Time now) {
+void Checkpoints::Kept(uint64_t step, const absl::Status& status, MonotonicTime now) {
   const auto kept = [step](const Pending& pending) { return pending.manifest.step == step && pending.handed_over; };
   if (std::any_of(pending_.begin(), pending_.end(), kept)) Settle(step, status, now);
 }
 
-void Checkpoints::Settle(uint64_t step, absl::Status status, absl::Time now) {
+void Checkpoints::Settle(uint64_t step, absl::Status status, MonotonicTime now) {
   const auto found =
       std::find_if(pending_.begin(), pending_.end(), [step](const Pending& one) { return one.manifest.step == step; });
   assert(found != pending_.end());
@@ -108,7 +109,7 @@ void Checkpoints::Settle(uint64_t step, absl::Status status, absl::Time now) {
   const absl::Duration took = now - pending.asked;
   NoteSettled(pending, status, took);
   outputs_->push_back(
-      CheckpointSummary{.step = step, .status = status, .bytes = BytesOf(pending.manifest), .took = took, .at = now});
+      CheckpointSummary{.step = step, .status = status, .bytes = BytesOf(pending.manifest), .took = took});
   if (status.ok()) {
     AnswerRequests(step, *newest_);
   } else {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/checkpoint/manifest.h"
 #include "common/config/run_config.h"
 #include "common/protocol/checkpoint_report.h"
@@ -34,30 +35,30 @@ class Checkpoints {
     RunConfig::Checkpoint config;
     std::string run_folder;
     uint64_t incarnation = 0;
-    std::optional<CheckpointTaken> resumed = std::nullopt;  // the one that this life of the run resumed from
-    absl::Time resumed_from_time = absl::InfinitePast();    // when that one was made
+    std::optional<CheckpointTaken> resumed = std::nullopt;     // the one that this life of the run resumed from
+    MonotonicTime resumed_at = MonotonicTime::InfinitePast();  // when that one was made; InfinitePast: not known
   };
 
   // Adds what it wants done to `outputs`, which outlives it.
   Checkpoints(Options options, RunOutputs* outputs);
 
   // Starts the clock of checkpoint.every_minutes.
-  void Start(absl::Time now) { last_asked_at_ = now; }
+  void Start(MonotonicTime now) { last_asked_at_ = now; }
 
   // Whether the state after `step`, the last decided one, is to become a checkpoint. `ending`: it was the run's last
   // step. `stopping`: the members are told to stop after it.
-  bool Due(uint64_t step, bool ending, bool stopping, absl::Time now) const;
+  bool Due(uint64_t step, bool ending, bool stopping, MonotonicTime now) const;
   // The members were asked for it. `manifest` lacks only its files; each of `parts` will report its own.
   // Requires: no checkpoint of this step or a later one has begun, and `parts` is not empty.
-  void Begin(Manifest manifest, std::set<Connection> parts, absl::Time now);
+  void Begin(Manifest manifest, std::set<Connection> parts, MonotonicTime now);
 
   // Adds the part that `name` reports. FailedPrecondition: `from` was not asked for it. InvalidArgument: it names a
   // file that belongs to another part.
-  absl::Status Add(Connection from, absl::string_view name, const CheckpointReport& report, absl::Time now);
+  absl::Status Add(Connection from, absl::string_view name, const CheckpointReport& report, MonotonicTime now);
   // Whether the member has still to report a part.
   bool Owes(Connection member) const;
   // The result of CompleteCheckpoint. Nothing happens if no such checkpoint was handed over.
-  void Kept(uint64_t step, const absl::Status& status, absl::Time now);
+  void Kept(uint64_t step, const absl::Status& status, MonotonicTime now);
 
   // Answers once a checkpoint of `least_step` or a later step is complete or has failed, at the latest when the run
   // ends; at once if there is such a checkpoint already.
@@ -67,7 +68,7 @@ class Checkpoints {
   bool in_progress() const { return !pending_.empty(); }
   uint64_t oldest_in_progress() const;  // its step. Requires: in_progress()
   const std::optional<CheckpointTaken>& newest() const { return newest_; }
-  absl::Time newest_at() const { return newest_at_; }      // when it became complete
+  MonotonicTime newest_at() const { return newest_at_; }   // when it became complete; InfinitePast: not known
   const std::string& failure() const { return failure_; }  // why the latest checkpoint failed; empty: it did not
   // The result of a run that ends after `step`: OK, or why the checkpoint of that step failed.
   absl::Status Outcome(uint64_t step) const;
@@ -78,7 +79,7 @@ class Checkpoints {
     std::string folder;
     std::set<Connection> awaited;
     absl::Status status = absl::OkStatus();  // the first error of a part
-    absl::Time asked;
+    MonotonicTime asked;
     bool handed_over = false;  // with CompleteCheckpoint
   };
   struct Waiting {
@@ -86,8 +87,8 @@ class Checkpoints {
     CheckpointAnswer answer;
   };
 
-  void HandOver(Pending* pending, absl::Time now);
-  void Settle(uint64_t step, absl::Status status, absl::Time now);
+  void HandOver(Pending* pending, MonotonicTime now);
+  void Settle(uint64_t step, absl::Status status, MonotonicTime now);
   void NoteSettled(const Pending& pending, const absl::Status& status, absl::Duration took);
   void AnswerRequests(uint64_t step, const absl::StatusOr<CheckpointTaken>& taken);
 
@@ -96,9 +97,9 @@ class Checkpoints {
   std::deque<Pending> pending_;  // by step
   std::vector<Waiting> waiting_;
   uint64_t last_asked_ = 0;  // the step of the last one begun, or of the one resumed from
-  absl::Time last_asked_at_ = absl::InfiniteFuture();
+  MonotonicTime last_asked_at_ = MonotonicTime::InfiniteFuture();
   std::optional<CheckpointTaken> newest_;
-  absl::Time newest_at_ = absl::InfinitePast();
+  MonotonicTime newest_at_ = MonotonicTime::InfinitePast();
   std::string failure_;
   uint64_t last_settled_ = 0;                    // the latest step whose checkpoint is complete or has failed
   absl::Status last_status_ = absl::OkStatus();  // how that one ended

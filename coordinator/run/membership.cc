@@ -24,7 +24,7 @@ std::string Member::Name() const { return Describe(registration, absl::StrCat(" 
 
 Membership::Membership(Options options) : options_(std::move(options)), leases_(options_.lease_history) {}
 
-absl::StatusOr<const Member*> Membership::Admit(Connection from, const Registration& registration, absl::Time now) {
+absl::StatusOr<const Member*> Membership::Admit(Connection from, const Registration& registration, MonotonicTime now) {
   assert(!members_.contains(from));
   RETURN_IF_ERROR(Check(registration));
   uint32_t& next_id = next_id_[registration.role];
@@ -105,7 +105,7 @@ void Membership::ForgiveSilence(absl::Duration gap) {
   for (auto& [connection, member] : members_) member.last_heard += gap;
 }
 
-std::vector<Connection> Membership::SilentFor(absl::Duration limit, absl::Time now) const {
+std::vector<Connection> Membership::SilentFor(absl::Duration limit, MonotonicTime now) const {
   std::vector<Connection> silent;
   for (const auto& [connection, member] : members_) {
     if (now - member.last_heard > limit) silent.push_back(connection);

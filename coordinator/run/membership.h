@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/base/token.h"
 #include "common/protocol/messages.h"
 #include "coordinator/policy/decisions.h"
@@ -28,8 +29,8 @@ struct Member {
   uint32_t id = 0;            // within its role
   std::string token = {};
   std::string device = {};  // uuid of the GPU that is leased to it; empty: none
-  absl::Time registered;
-  absl::Time last_heard;
+  MonotonicTime registered;
+  MonotonicTime last_heard;
   std::optional<DatasetReport> data = std::nullopt;  // workers, once reported
   ParticipantStats stats = {};                       // the latest
   RecentPhases recent = {};
@@ -57,7 +58,7 @@ class Membership {
   // InvalidArgument: no address; a worker asks for a GPU; the request is malformed.
   // FailedPrecondition: it holds the state of another run, or the role has all its members.
   // ResourceExhausted: no GPU is left for it.
-  absl::StatusOr<const Member*> Admit(Connection from, const Registration& registration, absl::Time now);
+  absl::StatusOr<const Member*> Admit(Connection from, const Registration& registration, MonotonicTime now);
 
   // Removes the member and releases its GPU. Nothing happens if `connection` is no member.
   void Remove(Connection connection);
@@ -74,7 +75,7 @@ class Membership {
   // All members were silent for `gap` because this process did not listen: that time does not count as silence.
   void ForgiveSilence(absl::Duration gap);
   // The members that have been silent for longer than `limit`, in order of their connections.
-  std::vector<Connection> SilentFor(absl::Duration limit, absl::Time now) const;
+  std::vector<Connection> SilentFor(absl::Duration limit, MonotonicTime now) const;
 
   const LeaseHistory& lease_history() const { return leases_.history(); }
 

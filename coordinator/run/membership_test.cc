@@ -36,7 +36,7 @@ class MembershipTest : public ::testing::Test {
   }
 
   int tokens_ = 0;
-  absl::Time now_ = absl::FromUnixSeconds(1000);
+  MonotonicTime now_ = MonotonicTime() + absl::Seconds(1000);
   Membership members_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/readable_number.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -13,13 +14,13 @@ std::string WithWaiting(absl::string_view what, const Progress& progress) {
 }
 
 std::string DescribeTraining(const Progress& progress) {
-  std::string line =
-      absl::StrFormat("epoch %.2f/%g  step %d/%d", progress.epoch, progress.epochs, progress.step, progress.steps);
+  std::string line = absl::StrFormat("epoch %s/%g  step %d/%d", ReadableEpochs(progress.epoch, progress.epochs),
+                                     progress.epochs, progress.step, progress.steps);
   if (progress.step > progress.resumed_step) {  // this life of the run has decided a step
     absl::StrAppendFormat(&line, "  loss %.4f  cos %.3f  lr %.4g", progress.loss, progress.target_cosine, progress.lr);
   }
   if (progress.samples_per_second > 0.0) {
-    absl::StrAppendFormat(&line, "  %.0f samples/s  eta %s", progress.samples_per_second,
+    absl::StrAppendFormat(&line, "  %s samples/s  eta %s", ReadableRate(progress.samples_per_second),
                           absl::FormatDuration(absl::Trunc(absl::Seconds(progress.eta_seconds), absl::Seconds(1))));
   }
   if (progress.skipped > 0) absl::StrAppendFormat(&line, "  skipped %d", progress.skipped);
@@ -50,7 +51,7 @@ std::string DescribeProgress(const Progress& progress) {
   return "";
 }
 
-void Throughput::StepDone(absl::Time now, uint64_t samples) {
+void Throughput::StepDone(MonotonicTime now, uint64_t samples) {
   steps_.push_back({now - since_, samples});
   if (steps_.size() > kWindow) steps_.pop_front();
   since_ = now;

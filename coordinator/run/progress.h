@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
 
@@ -45,7 +46,6 @@ struct CheckpointSummary {
   absl::Status status = absl::OkStatus();  // OK: it is complete
   uint64_t bytes = 0;                      // of its files without the manifest
   absl::Duration took;                     // since the decision that asked for it
-  absl::Time at;                           // when it ended
 };
 
 // One decided step.
@@ -75,8 +75,8 @@ std::string DescribeProgress(const Progress& progress);
 class Throughput {
  public:
   // Steps begin now; the time since the last step, in which the run evaluated or waited, does not count.
-  void Resume(absl::Time now) { since_ = now; }
-  void StepDone(absl::Time now, uint64_t samples);
+  void Resume(MonotonicTime now) { since_ = now; }
+  void StepDone(MonotonicTime now, uint64_t samples);
 
   double samples_per_second() const;
   absl::Duration step_duration() const;  // mean
@@ -86,7 +86,7 @@ class Throughput {
     absl::Duration took;
     uint64_t samples = 0;
   };
-  absl::Time since_;
+  MonotonicTime since_;
   std::deque<Step> steps_;
 };
 

@@ -8,10 +8,11 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 TEST(Throughput, IsSamplesOverTimeOfTheLastSteps) {
   Throughput throughput;
-  absl::Time now = absl::FromUnixSeconds(1000);
+  MonotonicTime now = MonotonicTime() + absl::Seconds(1000);
   throughput.Resume(now);
   EXPECT_EQ(throughput.samples_per_second(), 0.0);
   for (int step = 0; step < 100; ++step) {
@@ -24,7 +25,7 @@ TEST(Throughput, IsSamplesOverTimeOfTheLastSteps) {
 
 TEST(Throughput, DoesNotCountAnEvaluation) {
   Throughput throughput;
-  const absl::Time start = absl::FromUnixSeconds(1000);
+  const MonotonicTime start = MonotonicTime() + absl::Seconds(1000);
   throughput.Resume(start);
   throughput.StepDone(start + absl::Seconds(1), 100);
   throughput.Resume(start + absl::Seconds(61));
@@ -48,6 +49,13 @@ TEST(DescribeProgress, OfTrainingIsOneLineWithWhatIsKnown) {
   progress.skipped = 2;
   progress.corrupt_records = 3;
   EXPECT_THAT(DescribeProgress(progress), HasSubstr("skipped 2  corrupt records 3"));
+}
+
+TEST(DescribeProgress, ShowsSmallNumbersAsTheyAre) {
+  const Progress progress{
+      .phase = Phase::kTraining, .step = 2, .steps = 3, .epoch = 0.0046, .epochs = 0.007, .samples_per_second = 0.42};
+  EXPECT_THAT(DescribeProgress(progress), StartsWith("epoch 0.00460/0.007  step 2/3  "));
+  EXPECT_THAT(DescribeProgress(progress), HasSubstr("  0.42 samples/s  "));
 }
 
 TEST(DescribeProgress, OfTheOtherPhasesSaysWhatIsAwaited) {

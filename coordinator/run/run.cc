@@ -21,7 +21,7 @@ Run::Run(Options options, const Clock* clock)
                 .new_token = options_.new_token,
                 .lease_history = options_.lease_history}),
       last_tick_(clock->Now()),
-      checkpoints_(CheckpointOptions(options_), &outputs_) {
+      checkpoints_(CheckpointOptions(options_, *clock), &outputs_) {
   progress_.epochs = options_.config.schedule.epochs;
   if (options_.resume.has_value()) ResumeFrom(*options_.resume);
   ReportProgress();

@@ -102,7 +102,7 @@ class Run {
   // A lost peer that a participant has reported.
   struct Blame {
     absl::Status failure;
-    absl::Time deadline;  // the run ends with `failure` unless a death ends it before
+    MonotonicTime deadline;  // the run ends with `failure` unless a death ends it before
   };
 
   absl::Status Handle(Connection from, const Registration& registration);
@@ -131,8 +131,8 @@ class Run {
   std::vector<Voter> Voters() const;
 
   // run_life.cc
-  void CheckTimeouts(absl::Time now);
-  void CheckSilence(absl::Time now);
+  void CheckTimeouts(MonotonicTime now);
+  void CheckSilence(MonotonicTime now);
   bool MayLeave(Connection connection) const;
   void Died(Connection who, absl::string_view reason);
   void EndIfAllIsDone();
@@ -141,7 +141,7 @@ class Run {
   void End(absl::Status result, const absl::Status& closing);
 
   // run_checkpoints.cc
-  static Checkpoints::Options CheckpointOptions(const Options& options);
+  static Checkpoints::Options CheckpointOptions(const Options& options, const Clock& clock);
   void ResumeFrom(const ResumePoint& resume);
   void BeginCheckpoint(const FormedView& view);
 
@@ -162,7 +162,7 @@ class Run {
   uint64_t views_ = 0;           // formed so far
   uint64_t step_ = 0;            // the last decided one
   bool stop_requested_ = false;  // takes effect with the next decision
-  absl::Time last_tick_;
+  MonotonicTime last_tick_;
   std::optional<Blame> blame_;  // the first one
   RunCounters counters_;
   Checkpoints checkpoints_;

@@ -40,8 +40,8 @@ class RunCheckpointTest : public RunTest {
     manifest.skips_in_a_row = 2;
     manifest.corrupt_records = 5;
     manifest.corrupt_in_epoch = 1;
-    manifest.best_accuracy = 0.9;
-    manifest.best_step = 10;
+    manifest.best.accuracy = 0.9;
+    manifest.best.step = 10;
     options_.resume = ResumePoint{"/runs/a/checkpoints/step-00000013.6", manifest};
   }
   CheckpointAnswer Into(std::vector<absl::StatusOr<CheckpointTaken>>* answers) {
@@ -92,6 +92,36 @@ TEST_F(RunCheckpointTest, AreDueByTheClockFromTheLastThatWasAskedFor) {
   EXPECT_THAT(Steps(4, 4), IsEmpty());
   LetPass(absl::Minutes(1));
   EXPECT_THAT(Steps(5, 6), ElementsAre(5u));
+}
+
+TEST_F(RunCheckpointTest, AreDueAtTheirTimeAlthoughTheDateIsSet) {
+  options_.config.checkpoint.every_minutes = 10;
+  Begin();
+  clock_.SetForward(absl::Hours(1));
+  EXPECT_THAT(Steps(1, 1), IsEmpty());
+  clock_.SetBack(absl::Hours(24));
+  LetPass(absl::Minutes(10));
+  EXPECT_THAT(Steps(2, 3), ElementsAre(2u));
+  clock_.SetBack(absl::Hours(24));
+  LetPass(absl::Seconds(30));
+  CompleteCheckpoint(2);
+  EXPECT_EQ(sink_.checkpoints.at(0).took, absl::Seconds(30));
+  LetPass(absl::Seconds(5));
+  EXPECT_EQ(run().Status().checkpoint_age, absl::Seconds(5));
+}
+
+TEST_F(RunCheckpointTest, TheOneItResumesFromIsAsOldAsItsDateSays) {
+  ResumeFrom13();
+  const absl::Time made = absl::FromCivil(absl::CivilSecond(2026, 11, 24, 7, 0, 0), absl::UTCTimeZone());
+  clock_.SetForward(made + absl::Hours(2) - clock_.WallTime());
+  EXPECT_EQ(run().Status().checkpoint_age, absl::Hours(2));
+}
+
+TEST_F(RunCheckpointTest, OneThatWasMadeAfterThePresentDateIsOfThisMoment) {
+  ResumeFrom13();  // the clock is set to 2023
+  run();
+  clock_.Advance(absl::Seconds(3));
+  EXPECT_EQ(run().Status().checkpoint_age, absl::Seconds(3));
 }
 
 TEST_F(RunCheckpointTest, TheManifestHoldsWhatTheCoordinatorKnows) {
@@ -338,7 +368,7 @@ TEST_F(RunCheckpointTest, GoesOnAfterTheStepOfACheckpoint) {
   ASSERT_THAT(keeper_.manifests, SizeIs(1));
   EXPECT_EQ(keeper_.manifests[0].corrupt_records, 5u);
   EXPECT_EQ(keeper_.manifests[0].corrupt_in_epoch, 1u);
-  EXPECT_EQ(keeper_.manifests[0].best_accuracy, 0.9);
+  EXPECT_EQ(keeper_.manifests[0].best.accuracy, 0.9);
   EXPECT_EQ(keeper_.manifests[0].skips_in_a_row, 0u);
 }
 

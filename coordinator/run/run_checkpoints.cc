@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cassert>
 #include <set>
 #include <utility>
@@ -11,7 +12,7 @@ namespace arcshard::coordinator {
 
 // --- From a checkpoint
 
-Checkpoints::Options Run::CheckpointOptions(const Options& options) {
+Checkpoints::Options Run::CheckpointOptions(const Options& options, const Clock& clock) {
   Checkpoints::Options made = {.enabled = options.takes_checkpoints,
                                .config = options.config.checkpoint,
                                .run_folder = options.config.run.folder,
@@ -19,8 +20,12 @@ Checkpoints::Options Run::CheckpointOptions(const Options& options) {
   if (options.resume.has_value()) {
     const Manifest& manifest = options.resume->manifest;
     made.resumed = CheckpointTaken{manifest.step, options.resume->folder};
+    absl::Time created;
     std::string error;  // ignored: a time that cannot be parsed counts as none
-    absl::ParseTime(absl::RFC3339_full, manifest.created, &made.resumed_from_time, &error);
+    if (absl::ParseTime(absl::RFC3339_full, manifest.created, &created, &error)) {
+      // The date may have been set back since then.
+      made.resumed_at = clock.Now() - std::max(clock.WallTime() - created, absl::ZeroDuration());
+    }
   }
   return made;
 }
@@ -36,7 +41,6 @@ void Run::ResumeFrom(const ResumePoint& resume) {
 // --- New ones
 
 void Run::BeginCheckpoint(const FormedView& view) {
-  const absl::Time now = clock_->Now();
   Manifest manifest;
   manifest.step = step_;
   manifest.incarnation = options_.incarnation;
@@ -45,7 +49,7 @@ void Run::BeginCheckpoint(const FormedView& view) {
   manifest.data = view.data;
   manifest.config_yaml = options_.config_yaml;
   manifest.version = options_.version;
-  manifest.created = absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", now, absl::UTCTimeZone());
+  manifest.created = absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", clock_->WallTime(), absl::UTCTimeZone());
   manifest.epoch = view.plan.EpochsAfter(step_);
   counters_.ToManifest(&manifest);
   const Member* const writer = members_.LowestWorker();  // of the workers' common state
@@ -53,7 +57,7 @@ void Run::BeginCheckpoint(const FormedView& view) {
   for (const auto& [connection, member] : members_.all()) {
     if (member.registration.role == Role::kShard || &member == writer) parts.insert(connection);
   }
-  checkpoints_.Begin(std::move(manifest), std::move(parts), now);
+  checkpoints_.Begin(std::move(manifest), std::move(parts), clock_->Now());
 }
 
 absl::Status Run::Handle(Connection from, const CheckpointReport& report) {

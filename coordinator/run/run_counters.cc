@@ -11,8 +11,7 @@ RunCounters RunCounters::FromManifest(const Manifest& manifest) {
           .skips_in_a_row = manifest.skips_in_a_row,
           .corrupt_records = manifest.corrupt_records,
           .corrupt_in_epoch = manifest.corrupt_in_epoch,
-          .best_accuracy = manifest.best_accuracy,
-          .best_step = manifest.best_step};
+          .best = manifest.best};
 }
 
 void RunCounters::ToManifest(Manifest* manifest) const {
@@ -20,8 +19,7 @@ void RunCounters::ToManifest(Manifest* manifest) const {
   manifest->skips_in_a_row = skips_in_a_row;
   manifest->corrupt_records = corrupt_records;
   manifest->corrupt_in_epoch = corrupt_in_epoch;
-  manifest->best_accuracy = best_accuracy;
-  manifest->best_step = best_step;
+  manifest->best = best;
 }
 
 void RunCounters::CountStep(const StepVerdict& verdict, bool begins_epoch) {
@@ -34,13 +32,6 @@ void RunCounters::CountStep(const StepVerdict& verdict, bool begins_epoch) {
   } else {
     skips_in_a_row = 0;
   }
-}
-
-void RunCounters::CountVerification(uint64_t step, const std::vector<VerificationReport>& sets) {
-  const double mean = MeanAccuracy(sets);
-  if (mean <= best_accuracy) return;
-  best_accuracy = mean;
-  best_step = step;
 }
 
 absl::Status RunCounters::Check(const RunConfig& config, uint64_t samples, uint64_t step,

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "common/checkpoint/manifest.h"
 #include "common/config/run_config.h"
+#include "common/protocol/best_verification.h"
 #include "common/protocol/verification_report.h"
 #include "coordinator/policy/decisions.h"
 
@@ -17,8 +18,7 @@ struct RunCounters {
   uint64_t skips_in_a_row = 0;
   uint64_t corrupt_records = 0;
   uint64_t corrupt_in_epoch = 0;  // in the epoch of the last counted step
-  double best_accuracy = 0.0;     // of all verifications, the mean over their sets
-  uint64_t best_step = 0;         // the first step that reached it
+  BestVerification best = {};
   friend bool operator==(const RunCounters&, const RunCounters&) = default;
 
   static RunCounters FromManifest(const Manifest& manifest);
@@ -26,7 +26,7 @@ struct RunCounters {
 
   // `begins_epoch`: the step is the first one of its epoch.
   void CountStep(const StepVerdict& verdict, bool begins_epoch);
-  void CountVerification(uint64_t step, const std::vector<VerificationReport>& sets);
+  void CountVerification(uint64_t step, const std::vector<VerificationReport>& sets) { best.Take(step, sets); }
 
   // Whether the run may continue after `step`, whose verdict was just counted. `samples`: of the training set.
   // Aborted: run.max_skips steps in a row were skipped. DataLoss: more of an epoch's records were corrupt than

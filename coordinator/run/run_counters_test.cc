@@ -18,19 +18,14 @@ StepVerdict Skip(uint64_t corrupt_records = 0) {
   verdict.culprit = 21;
   return verdict;
 }
-VerificationReport Set(double accuracy) { return {.name = "lfw", .accuracy = accuracy, .pairs = 6000}; }
 
 TEST(RunCounters, ReturnFromAManifestAsTheyWentIntoIt) {
-  const RunCounters counters{.skipped = 4,
-                             .skips_in_a_row = 2,
-                             .corrupt_records = 5,
-                             .corrupt_in_epoch = 1,
-                             .best_accuracy = 0.9,
-                             .best_step = 10};
+  const RunCounters counters{
+      .skipped = 4, .skips_in_a_row = 2, .corrupt_records = 5, .corrupt_in_epoch = 1, .best = {0.9, 10, {"lfw"}}};
   Manifest manifest;
   counters.ToManifest(&manifest);
   EXPECT_EQ(manifest.skips_in_a_row, 2u);
-  EXPECT_EQ(manifest.best_accuracy, 0.9);
+  EXPECT_EQ(manifest.best.accuracy, 0.9);
   EXPECT_EQ(RunCounters::FromManifest(manifest), counters);
 }
 
@@ -52,17 +47,6 @@ TEST(RunCounters, CorruptRecordsOfAnEpochStartAnewWithTheNextOne) {
   counters.CountStep(Commit(1), true);
   EXPECT_EQ(counters.corrupt_in_epoch, 1u);
   EXPECT_EQ(counters.corrupt_records, 6u);
-}
-
-TEST(RunCounters, TheBestVerificationIsTheFirstThatReachedTheBestMean) {
-  RunCounters counters;
-  counters.CountVerification(5, {Set(0.5), Set(0.75)});
-  counters.CountVerification(10, {Set(0.75), Set(0.5)});
-  EXPECT_EQ(counters.best_step, 5u);
-  EXPECT_EQ(counters.best_accuracy, 0.625);
-  counters.CountVerification(15, {Set(0.75)});
-  EXPECT_EQ(counters.best_step, 15u);
-  EXPECT_EQ(counters.best_accuracy, 0.75);
 }
 
 TEST(RunCounters, TooManySkipsInARowAreAFailureOfTheCulprit) {

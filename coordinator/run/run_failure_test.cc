@@ -250,6 +250,18 @@ TEST_F(RunFailureTest, SilenceLongerThanTheHeartbeatTimeoutIsADeath) {
   ExpectAllAborted();
 }
 
+TEST_F(RunFailureTest, ASetDateIsNotTakenForSilenceAndHidesNone) {
+  Begin();
+  LetPass(absl::Seconds(2));
+  clock_.SetForward(absl::Hours(24 * 365));
+  LetPass(absl::Seconds(2));
+  clock_.SetBack(absl::Hours(48 * 365));
+  LetPass(absl::Seconds(2));
+  EXPECT_EQ(Sentence(), "(still running)");
+  LetPass(absl::Seconds(9), kShard1);
+  EXPECT_EQ(Sentence(), "shard 1 (pid 1011 on h) died at step 1: no sign of life for 8.5s");
+}
+
 TEST_F(RunFailureTest, ItsOwnSleepIsNotTakenForTheSilenceOfOthers) {
   Begin();
   clock_.Advance(absl::Minutes(3));

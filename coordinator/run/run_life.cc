@@ -80,7 +80,7 @@ absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
 // --- Time
 
 void Run::Tick() {
-  const absl::Time now = clock_->Now();
+  const MonotonicTime now = clock_->Now();
   const absl::Duration gap = now - last_tick_;
   last_tick_ = now;
   if (gap > options_.config.cluster.heartbeat_timeout / 2) {
@@ -90,7 +90,7 @@ void Run::Tick() {
   CheckSilence(now);
 }
 
-void Run::CheckTimeouts(absl::Time now) {
+void Run::CheckTimeouts(MonotonicTime now) {
   if (blame_.has_value() && now >= blame_->deadline) {
     Fail(blame_->failure);
   } else if (const auto* const gathering = std::get_if<Gathering>(&state_)) {
@@ -106,7 +106,7 @@ void Run::CheckTimeouts(absl::Time now) {
   }
 }
 
-void Run::CheckSilence(absl::Time now) {
+void Run::CheckSilence(MonotonicTime now) {
   for (const Connection connection : members_.SilentFor(options_.config.cluster.heartbeat_timeout, now)) {
     if (MayLeave(connection)) continue;
     const absl::Duration silence = now - members_.At(connection).last_heard;

@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "coordinator/policy/form_view.h"
 #include "coordinator/run/connection.h"
 #include "coordinator/run/progress.h"
@@ -21,7 +21,7 @@ using SharedView = std::shared_ptr<const FormedView>;
 
 // Members register and workers report their data sets; there is no view yet.
 struct Gathering {
-  absl::Time give_up_at;  // unless all members have registered by then
+  MonotonicTime give_up_at;  // unless all members have registered by then
 };
 
 // The view is announced; members connect to each other and load their state.
@@ -44,7 +44,7 @@ struct Evaluating {
 // The members were told to stop; they write the model and finish.
 struct Stopping {
   SharedView view;
-  absl::Time give_up_at;  // unless all have finished by then
+  MonotonicTime give_up_at;  // unless all have finished by then
   std::set<Connection> finished = {};
 };
 

@@ -63,22 +63,22 @@ Progress Run::ProgressNow() const {
   progress.steps = view == nullptr ? 0 : view->plan.total_steps();
   progress.skipped = counters_.skipped;
   progress.corrupt_records = counters_.corrupt_records;
-  progress.best_accuracy = counters_.best_accuracy;
-  progress.best_step = counters_.best_step;
+  progress.best_accuracy = counters_.best.accuracy;
+  progress.best_step = counters_.best.step;
   progress.checkpoint_step = checkpoints_.newest().has_value() ? checkpoints_.newest()->step : 0;
   progress.checkpoint_failure = checkpoints_.failure();
   return progress;
 }
 
 RunStatus Run::Status() const {
-  const absl::Time now = clock_->Now();
+  const MonotonicTime now = clock_->Now();
   const SharedView view = ViewOf(state_);
   RunStatus status = {.progress = ProgressNow(), .run_folder = options_.config.run.folder, .members = {}};
   if (view != nullptr) {
     status.view = view->announcement.view;
     status.num_classes = view->announcement.num_classes;
   }
-  if (checkpoints_.newest().has_value() && checkpoints_.newest_at() != absl::InfinitePast()) {
+  if (checkpoints_.newest().has_value() && checkpoints_.newest_at() != MonotonicTime::InfinitePast()) {
     status.checkpoint_age = now - checkpoints_.newest_at();
   }
   for (const auto& [connection, member] : members_.all()) {

@@ -241,6 +241,18 @@ TEST_F(RunTest, ReportsWhatTheStepWasLike) {
   EXPECT_DOUBLE_EQ(progress.eta_seconds, 7.5);
 }
 
+TEST_F(RunTest, ASetDateSpoilsNeitherTheRateNorTheTimeThatIsLeft) {
+  Begin();
+  for (uint64_t step = 1; step <= 5; ++step) {
+    clock_.Advance(absl::Milliseconds(500));
+    if (step % 2 == 0) clock_.SetForward(absl::Hours(9));
+    if (step % 2 == 1) clock_.SetBack(absl::Hours(5));
+    Vote(step);
+  }
+  EXPECT_DOUBLE_EQ(LastProgress().samples_per_second, 20.0);
+  EXPECT_DOUBLE_EQ(LastProgress().eta_seconds, 7.5);
+}
+
 TEST_F(RunTest, WithoutVerificationSetsStopsAfterTheLastStepAndEndsWhenAllHaveFinished) {
   Begin();
   for (uint64_t step = 1; step <= 20; ++step) {

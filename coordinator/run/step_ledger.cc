@@ -14,7 +14,7 @@ StepLedger::StepLedger(uint64_t step, std::vector<Voter> voters) : step_(step) {
   assert(!ballots_.empty());
 }
 
-bool StepLedger::Add(Seat seat, const ReadyVote& vote, absl::Time now) {
+bool StepLedger::Add(Seat seat, const ReadyVote& vote, MonotonicTime now) {
   assert(vote.step == step_);
   const auto ballot = ballots_.find(seat);
   assert(ballot != ballots_.end());

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/protocol/messages.h"
 #include "coordinator/policy/decisions.h"
 
@@ -30,10 +30,10 @@ class StepLedger {
 
   // Returns false for a repeat; the first vote of a seat stands.
   // Requires: `vote` is for step(), and `seat` is one of the voters'.
-  bool Add(Seat seat, const ReadyVote& vote, absl::Time now);
+  bool Add(Seat seat, const ReadyVote& vote, MonotonicTime now);
 
   bool complete() const { return votes_ == ballots_.size(); }
-  std::optional<absl::Time> first_vote_at() const { return first_vote_at_; }  // none while nobody has voted
+  std::optional<MonotonicTime> first_vote_at() const { return first_vote_at_; }  // none while nobody has voted
 
   // Requires: complete().
   StepVerdict Verdict() const;
@@ -47,7 +47,7 @@ class StepLedger {
   uint64_t step_;
   std::map<Seat, Ballot> ballots_;
   size_t votes_ = 0;  // ballots with a vote
-  std::optional<absl::Time> first_vote_at_;
+  std::optional<MonotonicTime> first_vote_at_;
 };
 
 }  // namespace arcshard::coordinator

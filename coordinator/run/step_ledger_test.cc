@@ -13,7 +13,7 @@ class StepLedgerTest : public ::testing::Test {
     return {.step = 17, .loss = loss, .corrupt_records = corrupt_records};
   }
 
-  const absl::Time now_ = absl::FromUnixSeconds(1000);
+  const MonotonicTime now_ = MonotonicTime() + absl::Seconds(1000);
   StepLedger ledger_{17, {{kShard0, "shard 0", 10}, {kWorker3, "worker 3", 23}, {kWorker0, "worker 0", 20}}};
 };
 

@@ -17,9 +17,13 @@ constexpr absl::Duration kLeastBetweenSteps = absl::Seconds(1);
 constexpr absl::Duration kMostBetweenSteps = absl::Seconds(10);
 constexpr int64_t kStepLinesOfARun = 1000;  // about, as long as kMostBetweenSteps does not ask for more
 
-Json Line(absl::string_view kind, absl::Time now) {
-  const double seconds = static_cast<double>(absl::ToUnixMillis(now)) / 1000;
-  return {{"kind", std::string(kind)}, {"time", seconds}};
+double Seconds(int64_t milliseconds) { return static_cast<double>(milliseconds) / 1000; }
+
+// elapsed: since the `run` line.
+Json Line(absl::string_view kind, absl::Time date, absl::Duration elapsed) {
+  return {{"kind", std::string(kind)},
+          {"time", Seconds(absl::ToUnixMillis(date))},
+          {"elapsed_seconds", Seconds(absl::ToInt64Milliseconds(elapsed))}};
 }
 
 std::string Text(const Json& line) {
@@ -92,7 +96,7 @@ MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
       clock_(clock),
       started_(clock->Now()),
       step_(start.resumed_step) {
-  Json line = Line("run", started_);
+  Json line = Line("run", clock_->WallTime(), absl::ZeroDuration());
   line.update(Json{{"format", kFormat},
                    {"version", start.version},
                    {"config", start.config},
@@ -107,13 +111,13 @@ MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
 
 void MetricsLog::Look(const RunStatus& status) {
   if (ended_) return;
-  const absl::Time now = clock_->Now();
+  const absl::Time date = clock_->WallTime();
   const Progress& progress = status.progress;
   if (status.num_classes > 0 && view_ != status.view && !status.members.empty()) {
     view_ = status.view;
     Json members = Json::array();
     for (const MemberStatus& member : status.members) members.push_back(MemberOf(member));
-    Json line = Line("view", now);
+    Json line = Line("view", date, Elapsed());
     line.update(Json{{"view", {status.view.incarnation, status.view.counter}},
                      {"num_classes", status.num_classes},
                      {"steps", progress.steps},
@@ -127,7 +131,7 @@ void MetricsLog::Look(const RunStatus& status) {
     verification_step_ = progress.verification_step;
     Json sets = Json::array();
     for (const VerificationReport& set : progress.verification) sets.push_back(SetOf(set));
-    Json line = Line("verification", now);
+    Json line = Line("verification", date, Elapsed());
     line.update(Json{{"step", progress.verification_step},
                      {"sets", sets},
                      {"best_accuracy", progress.best_accuracy},
@@ -137,7 +141,7 @@ void MetricsLog::Look(const RunStatus& status) {
   if (!ended) return;
   ended_ = true;
   const bool complete = progress.steps > 0 && progress.step == progress.steps;
-  Json line = Line("end", now);
+  Json line = Line("end", date, Elapsed());
   line["outcome"] = progress.phase == Phase::kFailed ? "failed" : complete ? "finished" : "stopped";
   line["step"] = progress.step;
   line["steps"] = progress.steps;
@@ -149,12 +153,12 @@ void MetricsLog::Look(const RunStatus& status) {
 void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
   const Progress& progress = status.progress;
   if (progress.step == step_) return;
-  const absl::Time now = clock_->Now();
+  const MonotonicTime now = clock_->Now();
   const absl::Duration between = std::clamp((now - started_) / kStepLinesOfARun, kLeastBetweenSteps, kMostBetweenSteps);
   if (now - step_written_ < between && !ended && progress.step != progress.steps) return;
   step_ = progress.step;
   step_written_ = now;
-  Json line = Line("step", now);
+  Json line = Line("step", clock_->WallTime(), Elapsed());
   line.update(Json{{"step", progress.step},
                    {"steps", progress.steps},
                    {"epoch", progress.epoch},

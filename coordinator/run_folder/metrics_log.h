@@ -45,15 +45,16 @@ class MetricsLog {
 
  private:
   void LookAtStep(const RunStatus& status, bool ended);
+  absl::Duration Elapsed() const { return clock_->Now() - started_; }  // since the `run` line
 
   LineLog lines_;
   const Clock* const clock_;
-  const absl::Time started_;
+  const MonotonicTime started_;
 
   // What the last line of each kind said.
   std::optional<View> view_;
   uint64_t step_ = 0;
-  absl::Time step_written_ = absl::InfinitePast();
+  MonotonicTime step_written_ = MonotonicTime::InfinitePast();
   uint64_t verification_step_ = 0;
   bool verified_ = false;
   bool ended_ = false;

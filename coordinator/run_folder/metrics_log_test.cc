@@ -98,7 +98,9 @@ TEST_F(MetricsLogTest, BeginsWithWhatRuns) {
   Start();
   const std::vector<Json> lines = Lines();
   ASSERT_THAT(lines, SizeIs(1));
-  EXPECT_EQ(lines[0], Json::parse(R"({"kind": "run", "time": 1700000000.0, "format": 1, "version": "1.2.3",
+  EXPECT_EQ(
+      lines[0],
+      Json::parse(R"({"kind": "run", "time": 1700000000.0, "elapsed_seconds": 0.0, "format": 1, "version": "1.2.3",
       "config": "run.yaml", "incarnation": 7, "resumed_step": 0, "shards": 2, "workers": 1, "host": "h", "pid": 5})"));
 }
 
@@ -142,6 +144,19 @@ TEST_F(MetricsLogTest, ALongRunsStepsHaveALineInTenSeconds) {
   LookAt(log.get(), 2, absl::Seconds(9.9));
   LookAt(log.get(), 3, absl::Seconds(0.1));
   EXPECT_THAT(Steps(), ElementsAre(1, 3));
+}
+
+TEST_F(MetricsLogTest, LinesHaveTheDateAndComeAtTheirIntervalsAlthoughItIsSet) {
+  const auto log = Start();
+  LookAt(log.get(), 1);
+  clock_.SetBack(absl::Hours(1));
+  LookAt(log.get(), 2);
+  clock_.SetForward(absl::Hours(24 * 365));
+  LookAt(log.get(), 3, absl::Milliseconds(500));
+  LookAt(log.get(), 4, absl::Milliseconds(500));
+  EXPECT_THAT(Steps(), ElementsAre(1, 2, 4));
+  EXPECT_EQ(Lines().back()["time"], static_cast<double>(absl::ToUnixMillis(clock_.WallTime())) / 1000);
+  EXPECT_EQ(Lines().back()["elapsed_seconds"], 3);
 }
 
 TEST_F(MetricsLogTest, AStepHasWhatThePhasesTookOfItByRole) {

@@ -61,11 +61,12 @@ class CoordinatorService::Packer final : public Session::Stream {
 class CoordinatorService::Attendance final : public StreamHandler<v1::ParticipantMessage> {
  public:
   Attendance(Session* session, Connection connection, const grpc::CallbackServerContext& context,
-             ProcessMetrics* metrics)
+             CoordinatorMetrics* metrics)
       : session_(session),
         connection_(connection),
         peer_(context.peer()),
         certified_(RoleOfPeer(context)),
+        odd_figures_(metrics->odd_figures),
         received_(metrics, kReceived) {}
 
   // Always OK: it is the session that closes the stream.
@@ -76,6 +77,7 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
       if (absl::Status status = CheckRole(*unpacked); !status.ok()) unpacked = std::move(status);
     }
     if (unpacked.ok()) {
+      CountOddFigures(*unpacked);
       session_->Receive(connection_, *unpacked);
     } else {
       session_->Refuse(connection_, unpacked.status());
@@ -85,6 +87,18 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
   void OnClosed(const absl::Status& status) override { session_->Detach(connection_, status); }
 
  private:
+  void CountOddFigures(const ParticipantMessage& message) {
+    uint64_t odd = 0;
+    if (const auto* const beat = std::get_if<HeartbeatReport>(&message); beat != nullptr && beat->stats.has_value()) {
+      odd = beat->stats->odd;
+    } else if (const auto* const checkpoint = std::get_if<CheckpointReport>(&message); checkpoint != nullptr) {
+      odd = checkpoint->odd;
+    }
+    if (odd == 0) return;
+    if (odd_figures_.Value() == 0) LogInfo(absl::StrCat(peer_, " sent figures that cannot be; they are left out"));
+    odd_figures_.Increment(static_cast<double>(odd));
+  }
+
   // A participant must register with the role of its certificate.
   absl::Status CheckRole(const ParticipantMessage& message) const {
     const auto* const registration = std::get_if<Registration>(&message);
@@ -101,11 +115,12 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
   const Connection connection_;
   const std::string peer_;  // address
   const std::optional<CertifiedRole> certified_;
+  Counter& odd_figures_;
   Traffic received_;
 };
 
 CoordinatorService::CoordinatorService(Run::Options options, const Clock* clock, const Session::Receivers& receivers,
-                                       ProcessMetrics* metrics)
+                                       CoordinatorMetrics* metrics)
     : progress_(receivers.progress),
       metrics_(metrics),
       session_(std::move(options), clock,

@@ -28,7 +28,7 @@ class CoordinatorService final : public v1::Coordinator::CallbackService, privat
  public:
   // `receivers.progress` gets the same reports as the callers of Watch. All that is passed outlives the service.
   CoordinatorService(Run::Options options, const Clock* clock, const Session::Receivers& receivers,
-                     ProcessMetrics* metrics);
+                     CoordinatorMetrics* metrics);
 
   grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Attend(
       grpc::CallbackServerContext* context) override;
@@ -59,7 +59,7 @@ class CoordinatorService final : public v1::Coordinator::CallbackService, privat
   void CheckpointSettled(const CheckpointSummary& checkpoint) override;
 
   ProgressSink* const progress_;
-  ProcessMetrics* const metrics_;
+  CoordinatorMetrics* const metrics_;
   WatchHub watchers_;
   Session session_;  // last, because its constructor reports
 };

@@ -50,7 +50,7 @@ class CoordinatorServiceCheckpointTest : public CoordinatorServiceTest {
   }
   absl::Status Take(v1::TakeCheckpointResponse* response) {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kCallLimit);
+    context.set_deadline(DeadlineIn(kCallLimit));
     return FromGrpcStatus(stub_->TakeCheckpoint(&context, v1::TakeCheckpointRequest(), response));
   }
   // Reports all parts of the checkpoint of `step`, which was asked for, and completes it.

@@ -2,7 +2,6 @@
 #include <grpcpp/support/sync_stream.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -166,7 +165,7 @@ TEST_F(CoordinatorServiceTest, AHeartbeatThatSaysTooMuchIsRefused) {
 
 TEST_F(CoordinatorServiceTest, AWatcherGetsTheLatestReportAtOnceAndTheLastOneAtTheEnd) {
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kCallLimit);
+  context.set_deadline(DeadlineIn(kCallLimit));
   const auto watch = stub_->Watch(&context, v1::WatchRequest());
   v1::Progress progress;
   ASSERT_TRUE(watch->Read(&progress));
@@ -199,7 +198,7 @@ TEST_F(CoordinatorServiceTest, AWatcherAfterTheEndGetsTheLastReport) {
 
 TEST_F(CoordinatorServiceTest, WatchersThatComeAndGoOrDoNotReadHarmNobody) {
   grpc::ClientContext idle_context;
-  idle_context.set_deadline(std::chrono::system_clock::now() + kCallLimit);
+  idle_context.set_deadline(DeadlineIn(kCallLimit));
   const auto idle = stub_->Watch(&idle_context, v1::WatchRequest());
   std::vector<std::thread> watchers;
   for (int i = 0; i < 4; ++i) {

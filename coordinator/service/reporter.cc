@@ -32,7 +32,7 @@ absl::string_view NameOf(Phase phase) {
 }  // namespace
 
 bool Reporter::WorthALine(const Progress& progress) {
-  const absl::Time now = clock_->Now();
+  const MonotonicTime now = clock_->Now();
   if (progress.phase == Phase::kFailed) return false;  // main logs that sentence as its last
   const bool news = progress.phase != last_phase_ || progress.waiting_for != last_waiting_for_;
   const bool last_step = progress.steps > 0 && progress.step == progress.steps;
@@ -83,7 +83,7 @@ void Reporter::StepDecided(const StepSummary& step) {
 void Reporter::CheckpointSettled(const CheckpointSummary& checkpoint) {
   metrics_->checkpoints.With(checkpoint.status.ok() ? kCheckpointComplete : kCheckpointFailed).Increment();
   if (!checkpoint.status.ok()) return;
-  metrics_->checkpoint_timestamp.Set(absl::ToDoubleSeconds(checkpoint.at - absl::UnixEpoch()));
+  metrics_->checkpoint_timestamp.Set(absl::ToDoubleSeconds(clock_->WallTime() - absl::UnixEpoch()));
   metrics_->checkpoint_step.Set(static_cast<double>(checkpoint.step));
   metrics_->checkpoint_bytes.Set(static_cast<double>(checkpoint.bytes));
   metrics_->checkpoint_duration.Observe(absl::ToDoubleSeconds(checkpoint.took));

@@ -31,7 +31,7 @@ class Reporter final : public ProgressSink {
   Phase last_phase_ = Phase::kFailed;
   std::string last_waiting_for_;
   uint64_t last_verification_ = 0;  // the step of the last one shown
-  absl::Time next_line_ = absl::InfinitePast();
+  MonotonicTime next_line_ = MonotonicTime::InfinitePast();
 };
 
 }  // namespace arcshard::coordinator

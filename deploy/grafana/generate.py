@@ -4,7 +4,8 @@
     deploy/grafana/generate.py            writes them
     deploy/grafana/generate.py --check    fails if they are not what it would write
 
-In a query, SELECT stands for the matchers that every selector has, and WINDOW for the range of every rate.
+In a query, SELECT stands for the matchers that every selector has, and WINDOW for the range of every rate. A legend of
+{{member}} names processes by role and number ("shard 0"), since nobody knows them by address and port.
 """
 import json
 import pathlib
@@ -17,6 +18,8 @@ WINDOW = "$__rate_interval"
 
 
 def query(expr, legend):
+    if "{{member}}" in legend:
+        expr = f"({expr}) * on (instance) group_left (member) max by (instance, member) (arcshard_member_info{{SELECT}} == 1)"
     return expr.replace("SELECT", SELECT).replace("WINDOW", WINDOW), legend
 
 
@@ -92,7 +95,8 @@ class Dashboard:
 def quantiles(phases, by):
     """The median and the 95th percentile of phases, by phase or instance."""
     series = f'sum by (le, {by}) (rate(arcshard_step_phase_seconds_bucket{{SELECT, phase=~"{phases}"}}[WINDOW]))'
-    return [query(f"histogram_quantile({q}, {series})", f"{{{{{by}}}}} p{round(q * 100)}") for q in (0.5, 0.95)]
+    name = "{{member}}" if by == "instance" else f"{{{{{by}}}}}"
+    return [query(f"histogram_quantile({q}, {series})", f"{name} p{round(q * 100)}") for q in (0.5, 0.95)]
 
 
 def training():
@@ -113,21 +117,21 @@ def training():
                query("max by (set) (arcshard_verification_accuracy{SELECT})", "{{set}}"), unit="percentunit", decimals=2)
     board.row("Is it learning?")
     board.graph("Loss", "Mean over the batch of each committed step.",
-                query("arcshard_loss{SELECT}", "{{instance}}"), width=12)
+                query("arcshard_loss{SELECT}", "{{member}}"), width=12)
     board.graph("Target cosine", "Mean cosine between an embedding and its class center, before the margin. It should grow.",
-                query("arcshard_target_cosine{SELECT}", "{{instance}}"), width=12, zero=False)
+                query("arcshard_target_cosine{SELECT}", "{{member}}"), width=12, zero=False)
     board.graph("Verification accuracy", "Share of pairs judged correctly in the last verification, by set.",
                 query("max by (set) (arcshard_verification_accuracy{SELECT})", "{{set}}"), unit="percentunit", zero=False)
     board.graph("True accept rate", "Share of the pairs of one class accepted at a threshold that accepts at most 1 of 1000 pairs of two "
                 "classes, by set.",
                 query("max by (set) (arcshard_verification_true_accept_rate{SELECT})", "{{set}}"), unit="percentunit")
     board.graph("Learning rate", "Learning rate of each decided step: warm-up, then the schedule.",
-                query("arcshard_learning_rate{SELECT}", "{{instance}}"))
+                query("arcshard_learning_rate{SELECT}", "{{member}}"))
     board.row("How fast?")
     board.graph("Samples per second", "Samples of committed steps.",
-                query("sum by (instance) (rate(arcshard_samples_total{SELECT}[WINDOW]))", "{{instance}}"), unit="short")
+                query("sum by (instance) (rate(arcshard_samples_total{SELECT}[WINDOW]))", "{{member}}"), unit="short")
     board.graph("Epochs", "Epochs trained so far, with fraction. A straight line is a steady rate; flat parts are verifications.",
-                query("arcshard_epoch{SELECT}", "{{instance}}"))
+                query("arcshard_epoch{SELECT}", "{{member}}"))
     board.graph("From the first vote to the decision",
                 "How long the coordinator waits for the last participant once the first is ready: the spread between "
                 "the fastest and the slowest.", *quantiles("decision", "phase"), unit="s")
@@ -140,9 +144,9 @@ def training():
                 "minutes. Training continues in the meantime.",
                 query("sum by (instance) (increase(arcshard_checkpoint_duration_seconds_sum{SELECT}[30m])) / "
                       "(sum by (instance) (increase(arcshard_checkpoint_duration_seconds_count{SELECT}[30m])) > 0)",
-                      "{{instance}}"), unit="s", width=6)
+                      "{{member}}"), unit="s", width=6)
     board.graph("Size of a checkpoint", "All files of the newest checkpoint. checkpoint.keep_last checkpoints are kept.",
-                query("arcshard_checkpoint_bytes{SELECT}", "{{instance}}"), unit="bytes", width=6)
+                query("arcshard_checkpoint_bytes{SELECT}", "{{member}}"), unit="bytes", width=6)
     board.graph("Checkpoints", "Checkpoints in the last 30 minutes, by outcome. Failed ones should be 0.",
                 query("sum by (outcome) (increase(arcshard_checkpoints_total{SELECT}[30m]))", "{{outcome}}"), width=6)
     board.row("Is something wrong?")
@@ -156,7 +160,7 @@ def training():
                 query("max by (role) (arcshard_members{SELECT})", "{{role}}"),
                 query("max by (role) (arcshard_expected_members{SELECT})", "{{role}} expected"))
     board.graph("Free disk", "Share of the disk that holds run.folder.",
-                query("arcshard_disk_free_bytes{SELECT} / (arcshard_disk_size_bytes{SELECT} > 0)", "{{instance}}"),
+                query("arcshard_disk_free_bytes{SELECT} / (arcshard_disk_size_bytes{SELECT} > 0)", "{{member}}"),
                 unit="percentunit")
     board.graph("View", "The view's number grows with every change of membership, the incarnation with every start of the "
                 "coordinator.",
@@ -177,7 +181,7 @@ def shards():
                query("sum(arcshard_shard_bytes{SELECT})", "bytes"), unit="bytes")
     board.stat("Steps per second", "Steps that every shard carries out.",
                query("max(sum by (instance) (rate(arcshard_steps_total{SELECT}[WINDOW])) and on (instance) "
-                     "arcshard_shard_classes{SELECT})", "steps/s"), unit="ops")
+                     "arcshard_shard_classes{SELECT})", "steps/s"), unit="short")
     board.stat("Slowest over median", "Time of the passes per step: that of the slowest shard divided by the median. 1 is balanced.",
                query("max(instance:arcshard_passes_seconds:per_step5m{SELECT}) / "
                      "quantile(0.5, instance:arcshard_passes_seconds:per_step5m{SELECT})", "ratio"), decimals=2)
@@ -186,12 +190,12 @@ def shards():
                      "[WINDOW])))", "busy"), unit="percentunit")
     board.row("Balance")
     board.graph("Classes", "Classes that each shard owns, in proportion to its capacity.",
-                query("arcshard_shard_classes{SELECT}", "{{instance}}"), unit="short")
+                query("arcshard_shard_classes{SELECT}", "{{member}}"), unit="short")
     board.graph("Computing per step", "Time of both passes. Every step waits for the slowest shard.",
-                query("instance:arcshard_passes_seconds:per_step5m{SELECT}", "{{instance}}"), unit="s")
+                query("instance:arcshard_passes_seconds:per_step5m{SELECT}", "{{member}}"), unit="s")
     board.graph("Busy", "Share of the time that each shard computes.",
                 query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|pass_2"}'
-                      "[WINDOW]))", "{{instance}}"), unit="percentunit")
+                      "[WINDOW]))", "{{member}}"), unit="percentunit")
     board.row("Pass times")
     board.graph("Pass 1", "Sums over the negatives, for micro-batches that are queued together.",
                 *quantiles("pass_1", "instance"), unit="s")
@@ -201,42 +205,42 @@ def shards():
                 *quantiles("begin", "phase"), unit="s")
     board.graph("Micro-batches in flight", "Micro-batches received whose statistics are not yet sent.",
                 query('sum by (instance) (arcshard_micro_batches_in_flight{SELECT} and on (instance) '
-                      "arcshard_shard_classes{SELECT})", "{{instance}}"))
+                      "arcshard_shard_classes{SELECT})", "{{member}}"))
     board.graph("Queues", "Micro-batches that wait for pass 1, and messages that wait for the decision before them.",
                 query('sum by (instance, queue) (arcshard_queue_depth{SELECT, queue=~"pass_1|early"})',
-                      "{{instance}} {{queue}}"))
-    board.graph("Steps", "Steps per second, by outcome.",
-                query("max by (outcome) (rate(arcshard_steps_total{SELECT}[WINDOW]))", "{{outcome}}"), unit="ops")
+                      "{{member}} {{queue}}"))
+    board.graph("Steps per second", "By outcome.",
+                query("max by (outcome) (rate(arcshard_steps_total{SELECT}[WINDOW]))", "{{outcome}}"), unit="short")
     board.row("Memory")
     board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
                 query("sum by (instance, device) (arcshard_device_memory_bytes{SELECT} and on (instance) "
-                      "arcshard_shard_classes{SELECT})", "{{instance}} {{device}}"), unit="bytes")
+                      "arcshard_shard_classes{SELECT})", "{{member}} {{device}}"), unit="bytes")
     board.graph("Class centers", "Memory of class centers, optimizer state and buffers.",
-                query("arcshard_shard_bytes{SELECT}", "{{instance}}"), unit="bytes")
+                query("arcshard_shard_bytes{SELECT}", "{{member}}"), unit="bytes")
     board.graph("Replay log", "Inputs kept for the steps that a shard could recompute.",
-                query("arcshard_replay_log_bytes{SELECT}", "{{instance}}"), unit="bytes")
+                query("arcshard_replay_log_bytes{SELECT}", "{{member}}"), unit="bytes")
     board.row("Checkpoints")
     of_shards = "and on (instance) arcshard_shard_classes{SELECT}"
     written = "sum by (instance) (increase(arcshard_checkpoint_write_bytes_total{SELECT}[30m]))"
     seconds = "sum by (instance) (increase(arcshard_checkpoint_write_seconds_sum{SELECT}[30m]))"
     parts = "sum by (instance) (increase(arcshard_checkpoint_write_seconds_count{SELECT}[30m]))"
     board.graph("Time of a part", "From the decision to take a checkpoint until this shard's part was on the disk, mean of "
-                "the last 30 minutes.", query(f"{seconds} / ({parts} > 0) {of_shards}", "{{instance}}"), unit="s")
+                "the last 30 minutes.", query(f"{seconds} / ({parts} > 0) {of_shards}", "{{member}}"), unit="s")
     board.graph("Writing", "Bytes written per second of that time, over the last 30 minutes.",
-                query(f"{written} / ({seconds} > 0) {of_shards}", "{{instance}}"), unit="Bps")
+                query(f"{written} / ({seconds} > 0) {of_shards}", "{{member}}"), unit="Bps")
     board.graph("Updates that wait", "Share of the time that updates wait for a checkpoint's file, because "
                 "checkpoint.buffer_mb is used up. Should be 0; the times of several threads are added.",
-                query("sum by (instance) (rate(arcshard_checkpoint_stall_seconds_total{SELECT}[WINDOW]))", "{{instance}}"),
+                query("sum by (instance) (rate(arcshard_checkpoint_stall_seconds_total{SELECT}[WINDOW]))", "{{member}}"),
                 unit="percentunit")
     board.row("Network")
     board.graph("Bytes", "Bytes per second, received (embeddings) and sent (statistics).",
                 query("sum by (instance, direction) (rate(arcshard_message_bytes_total{SELECT}[WINDOW]) and on (instance) "
-                      "arcshard_shard_classes{SELECT})", "{{instance}} {{direction}}"), unit="Bps")
+                      "arcshard_shard_classes{SELECT})", "{{member}} {{direction}}"), unit="Bps")
     board.graph("Messages", "Messages per second, of at most 1 MiB each.",
                 query("sum by (instance, direction) (rate(arcshard_messages_total{SELECT}[WINDOW]) and on (instance) "
-                      "arcshard_shard_classes{SELECT})", "{{instance}} {{direction}}"), unit="cps")
+                      "arcshard_shard_classes{SELECT})", "{{member}} {{direction}}"), unit="cps")
     board.graph("Repeated messages", "Messages per second that a worker sent again. 0 unless connections break.",
-                query("sum by (instance) (rate(arcshard_repeated_messages_total{SELECT}[WINDOW]))", "{{instance}}"),
+                query("sum by (instance) (rate(arcshard_repeated_messages_total{SELECT}[WINDOW]))", "{{member}}"),
                 unit="cps")
     return board
 
@@ -269,7 +273,7 @@ def workers():
     board.graph("Computing, by worker", "Share of the time in forward, loss, backward and optimizer. The one with the most "
                 "is the slowest: the others wait for it.",
                 query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, '
-                      'phase=~"forward|loss|backward|optimizer"}[WINDOW]))', "{{instance}}"), unit="percentunit", width=12)
+                      'phase=~"forward|loss|backward|optimizer"}[WINDOW]))', "{{member}}"), unit="percentunit", width=12)
     for phase, title, description in (
             ("forward", "Forward", "Time of the forward pass of a micro-batch."),
             ("wait_for_shards", "Wait for shards", "Time until the statistics of a micro-batch arrive, as far as it is not "
@@ -283,26 +287,26 @@ def workers():
     board.graph("Wait for data", "Once per step, for all micro-batches of this worker's share.",
                 *quantiles("data_wait", "instance"), unit="s")
     board.graph("Loader stalls", "Micro-batches per second that were not decoded when training needed them.",
-                query("sum by (instance) (rate(arcshard_loader_stalls_total{SELECT}[WINDOW]))", "{{instance}}"), unit="cps")
+                query("sum by (instance) (rate(arcshard_loader_stalls_total{SELECT}[WINDOW]))", "{{member}}"), unit="cps")
     board.graph("Micro-batches ready", "Micro-batches that the loader had decoded when the last step was computed.",
-                query('arcshard_queue_depth{SELECT, queue="decoded"}', "{{instance}}"))
+                query('arcshard_queue_depth{SELECT, queue="decoded"}', "{{member}}"))
     board.graph("Corrupt records", "Records per second found and replaced. Should be 0.",
-                query("sum by (instance) (rate(arcshard_corrupt_records_total{SELECT}[WINDOW]))", "{{instance}}"), unit="cps")
+                query("sum by (instance) (rate(arcshard_corrupt_records_total{SELECT}[WINDOW]))", "{{member}}"), unit="cps")
     of_workers = 'and on (instance) arcshard_queue_depth{SELECT, queue="decoded"}'
     board.graph("Micro-batches in flight", "Micro-batches sent whose statistics have not yet arrived; at most cluster.max_in_flight.",
-                query(f"sum by (instance) (arcshard_micro_batches_in_flight{{SELECT}} {of_workers})", "{{instance}}"))
+                query(f"sum by (instance) (arcshard_micro_batches_in_flight{{SELECT}} {of_workers})", "{{member}}"))
     board.graph("Verification", "Time of one verification of all sets.", *quantiles("evaluation", "phase"), unit="s")
     board.row("Memory and network")
     board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
                 query(f"sum by (instance, device) (arcshard_device_memory_bytes{{SELECT}} {of_workers})",
-                      "{{instance}} {{device}}"), unit="bytes")
+                      "{{member}} {{device}}"), unit="bytes")
     board.graph("Bytes", "Bytes per second, sent to the shards (embeddings) and received from them (statistics). The "
                 "workers' all-reduce is not included.",
                 query(f"sum by (instance, direction) (rate(arcshard_message_bytes_total{{SELECT}}[WINDOW]) {of_workers})",
-                      "{{instance}} {{direction}}"), unit="Bps")
-    board.graph("Steps", "Steps per second, by worker; all have the same rate.",
-                query(f"sum by (instance) (rate(arcshard_steps_total{{SELECT}}[WINDOW]) {of_workers})", "{{instance}}"),
-                unit="ops")
+                      "{{member}} {{direction}}"), unit="Bps")
+    board.graph("Steps per second", "By worker; all have the same rate.",
+                query(f"sum by (instance) (rate(arcshard_steps_total{{SELECT}}[WINDOW]) {of_workers})", "{{member}}"),
+                unit="short")
     return board
 
 

@@ -90,7 +90,7 @@ void RowSnapshot::Save(const Section& section, size_t index) {
   };
   while (pieces_[index].state == State::kCopying) changed_.Wait(&mutex_);  // by another update's thread
   if (!IsSaved(index) && !can_copy()) {
-    const absl::Time begin = clock_->Now();
+    const MonotonicTime begin = clock_->Now();
     while (!IsSaved(index) && !can_copy()) changed_.Wait(&mutex_);
     waited_ += clock_->Now() - begin;
   }

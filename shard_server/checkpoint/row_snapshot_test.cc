@@ -68,12 +68,13 @@ class Flag {
 // Advances a second each time it is read. A snapshot reads the clock when an update is about to wait and afterwards.
 class WaitClock final : public Clock {
  public:
-  absl::Time Now() const override {
+  MonotonicTime Now() const override {
     MutexLock lock(&mutex_);
     ++asked_;
     waits.Set();
-    return absl::UnixEpoch() + asked_ * absl::Seconds(1);
+    return MonotonicTime() + asked_ * absl::Seconds(1);
   }
+  absl::Time WallTime() const override { return absl::UnixEpoch(); }
 
   mutable Flag waits;
 

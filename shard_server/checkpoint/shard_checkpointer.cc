@@ -62,7 +62,7 @@ void ShardCheckpointer::Await() {
 
 void ShardCheckpointer::Begin(const View& view, uint64_t step) {
   Await();
-  const absl::Time begin = clock_->Now();
+  const MonotonicTime begin = clock_->Now();
   CheckpointReport report{.view = view, .step = step};
   if (head_->options().range.size() > 0) {
     report.status = snapshot_.Begin();
@@ -74,7 +74,7 @@ void ShardCheckpointer::Begin(const View& view, uint64_t step) {
   report_(report);
 }
 
-void ShardCheckpointer::Write(const View& view, uint64_t step, absl::Time begin) {
+void ShardCheckpointer::Write(const View& view, uint64_t step, MonotonicTime begin) {
   client::LetTrainingGoFirst();
   CheckpointReport report{.view = view, .step = step};
   absl::StatusOr<FileRecord> part = WritePart(view, step);

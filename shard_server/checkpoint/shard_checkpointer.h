@@ -48,7 +48,7 @@ class ShardCheckpointer {
   void GiveUp() { snapshot_.Abandon(); }
 
  private:
-  void Write(const View& view, uint64_t step, absl::Time begin);
+  void Write(const View& view, uint64_t step, MonotonicTime begin);
   absl::StatusOr<FileRecord> WritePart(const View& view, uint64_t step);
 
   const Options options_;

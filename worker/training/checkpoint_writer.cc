@@ -28,7 +28,7 @@ void CheckpointWriter::Await() {
 }
 
 void CheckpointWriter::Begin(const Request& request, const WorkerState& state) {
-  const absl::Time begun = options_.clock->Now();
+  const MonotonicTime begun = options_.clock->Now();
   Await();
   const SafetensorsMetadata step = {{"step", absl::StrCat(request.step)}};
   backbone_.metadata = BackboneMetadata(*state.backbone, step);
@@ -72,7 +72,7 @@ absl::Status CheckpointWriter::CopyAside(std::vector<NamedTensor> tensors, File*
   return absl::OkStatus();
 }
 
-void CheckpointWriter::Write(const Request& request, absl::Time begun) {
+void CheckpointWriter::Write(const Request& request, MonotonicTime begun) {
   client::LetTrainingGoFirst();
   CheckpointReport report{.view = request.view, .step = request.step};
   report.status = WriteFiles(request.folder, &report.files);

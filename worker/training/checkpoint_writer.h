@@ -61,7 +61,7 @@ class CheckpointWriter {
 
   // ResourceExhausted: not enough memory for the copy.
   static absl::Status CopyAside(std::vector<NamedTensor> tensors, File* file);
-  void Write(const Request& request, absl::Time begun);
+  void Write(const Request& request, MonotonicTime begun);
   absl::Status WriteFiles(const std::string& folder, std::vector<FileRecord>* written) const;
   absl::StatusOr<FileRecord> WriteFile(const std::string& folder, const File& file) const;
 

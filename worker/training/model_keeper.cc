@@ -12,12 +12,12 @@ namespace arcshard::worker {
 
 ModelKeeper::ModelKeeper(Options options) : options_(std::move(options)) {}
 
-absl::Status ModelKeeper::AfterEvaluation(const Backbone& backbone, uint64_t step, double accuracy, bool writes) {
-  if (accuracy <= best_accuracy_) return absl::OkStatus();
-  best_accuracy_ = accuracy;
+absl::Status ModelKeeper::AfterEvaluation(const Backbone& backbone, uint64_t step,
+                                          const std::vector<VerificationReport>& reports, bool writes) {
+  if (!best_.Take(step, reports)) return absl::OkStatus();
   if (!options_.keep_best || !writes) return absl::OkStatus();
   return Write(backbone, "best_backbone.safetensors",
-               {{"step", absl::StrCat(step)}, {"accuracy", absl::StrFormat("%.6f", accuracy)}});
+               {{"step", absl::StrCat(step)}, {"accuracy", absl::StrFormat("%.6f", best_.accuracy)}});
 }
 
 absl::Status ModelKeeper::WriteFinal(const Backbone& backbone, uint64_t step) const {

@@ -2,10 +2,13 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/io/safetensors.h"
+#include "common/protocol/best_verification.h"
 #include "worker/backbone/backbone.h"
 
 namespace arcshard::worker {
@@ -25,23 +28,23 @@ class ModelKeeper {
   };
   explicit ModelKeeper(Options options);
 
-  // Continues a run whose best accuracy so far is `best_accuracy`.
-  void Resume(double best_accuracy) { best_accuracy_ = best_accuracy; }
+  // Continues a run whose best verification so far is `best`.
+  void Resume(BestVerification best) { best_ = std::move(best); }
 
-  // The backbone as it is after `step` has been verified with this mean accuracy. The earliest of equals stays the
-  // best.
-  absl::Status AfterEvaluation(const Backbone& backbone, uint64_t step, double accuracy, bool writes);
+  // The backbone as it is after `step` has been verified with these results.
+  absl::Status AfterEvaluation(const Backbone& backbone, uint64_t step, const std::vector<VerificationReport>& reports,
+                               bool writes);
 
   // The run has ended with the backbone as it is after `step`.
   absl::Status WriteFinal(const Backbone& backbone, uint64_t step) const;
 
-  double best_accuracy() const { return best_accuracy_; }
+  const BestVerification& best() const { return best_; }
 
  private:
   absl::Status Write(const Backbone& backbone, absl::string_view name, const SafetensorsMetadata& metadata) const;
 
   const Options options_;
-  double best_accuracy_ = 0.0;
+  BestVerification best_;
 };
 
 }  // namespace arcshard::worker

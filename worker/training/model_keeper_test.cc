@@ -33,48 +33,59 @@ class ModelKeeperTest : public ::testing::Test {
     return SafetensorsFile::Open(Path(name))->metadata();
   }
 
+  static std::vector<VerificationReport> Accuracy(double accuracy, const std::string& set = "lfw") {
+    return {{.name = set, .accuracy = accuracy, .pairs = 6000}};
+  }
+
   const std::string run_folder_;
   SmallConvNet backbone_{{.width = 2, .image_size = 8, .embedding_size = 4}};
 };
 
 TEST_F(ModelKeeperTest, TheBestBackboneIsReplacedOnlyByABetterOne) {
   ModelKeeper keeper({.run_folder = run_folder_});
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, 0.75, /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, Accuracy(0.75), /*writes=*/true).ok());
   EXPECT_THAT(MetadataOf("best_backbone.safetensors"),
               AllOf(Contains(Pair("step", "10")), Contains(Pair("accuracy", "0.750000"))));
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 20, 0.75, /*writes=*/true).ok());
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 30, 0.5, /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 20, Accuracy(0.75), /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 30, Accuracy(0.5), /*writes=*/true).ok());
   EXPECT_THAT(MetadataOf("best_backbone.safetensors"), Contains(Pair("step", "10"))) << "the earliest of equals";
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 40, 0.875, /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 40, Accuracy(0.875), /*writes=*/true).ok());
   EXPECT_THAT(MetadataOf("best_backbone.safetensors"),
               AllOf(Contains(Pair("step", "40")), Contains(Pair("accuracy", "0.875000"))));
-  EXPECT_EQ(keeper.best_accuracy(), 0.875);
+  EXPECT_EQ(keeper.best().accuracy, 0.875);
   EXPECT_FALSE(Exists("backbone.safetensors"));
 }
 
 TEST_F(ModelKeeperTest, AWorkerThatDoesNotWriteKeepsTheBestAccuracyAllTheSame) {
   ModelKeeper keeper({.run_folder = run_folder_});
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, 0.75, /*writes=*/false).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, Accuracy(0.75), /*writes=*/false).ok());
   EXPECT_FALSE(std::filesystem::exists(run_folder_));
   // In the next view it is the first worker.
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 20, 0.5, /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 20, Accuracy(0.5), /*writes=*/true).ok());
   EXPECT_FALSE(Exists("best_backbone.safetensors")) << "the first worker before has written a better one";
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 30, 0.875, /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 30, Accuracy(0.875), /*writes=*/true).ok());
   EXPECT_THAT(MetadataOf("best_backbone.safetensors"), Contains(Pair("step", "30")));
 }
 
 TEST_F(ModelKeeperTest, AResumedRunKeepsTheBestBackboneOfItsFirstLife) {
   ModelKeeper keeper({.run_folder = run_folder_});
-  keeper.Resume(0.9);
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, 0.875, /*writes=*/true).ok());
+  keeper.Resume({.accuracy = 0.9, .step = 5, .sets = {"lfw"}});
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, Accuracy(0.875), /*writes=*/true).ok());
   EXPECT_FALSE(Exists("best_backbone.safetensors"));
+}
+
+TEST_F(ModelKeeperTest, TheBestOnOtherSetsIsNoReasonToKeepIt) {
+  ModelKeeper keeper({.run_folder = run_folder_});
+  keeper.Resume({.accuracy = 0.9, .step = 5, .sets = {"an_easier_set"}});
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, Accuracy(0.6), /*writes=*/true).ok());
+  EXPECT_THAT(MetadataOf("best_backbone.safetensors"), Contains(Pair("step", "10")));
 }
 
 TEST_F(ModelKeeperTest, WithoutKeepBestOnlyTheFinalBackboneIsWritten) {
   ModelKeeper keeper({.run_folder = run_folder_, .keep_best = false});
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, 0.75, /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 10, Accuracy(0.75), /*writes=*/true).ok());
   EXPECT_FALSE(Exists("best_backbone.safetensors"));
-  EXPECT_EQ(keeper.best_accuracy(), 0.75);
+  EXPECT_EQ(keeper.best().accuracy, 0.75);
   ASSERT_TRUE(keeper.WriteFinal(backbone_, 12).ok());
   EXPECT_THAT(MetadataOf("backbone.safetensors"), Contains(Pair("step", "12")));
   EXPECT_TRUE(LoadBackbone(Path("backbone.safetensors"), &backbone_).ok());

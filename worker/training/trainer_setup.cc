@@ -31,7 +31,8 @@ absl::Status InitFromCheckpoint(const RunConfig::InitFrom& init_from, const Work
   return status.ok() ? status : Annotate(status, "init_from");
 }
 
-absl::StatusOr<double> ResumeFromCheckpoint(const std::string& folder, uint64_t step, const WorkerState& state) {
+absl::StatusOr<BestVerification> ResumeFromCheckpoint(const std::string& folder, uint64_t step,
+                                                      const WorkerState& state) {
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(RealFileSystem(), folder));
   if (checkpoint.manifest().step != step) {
     return absl::FailedPreconditionError(
@@ -39,7 +40,7 @@ absl::StatusOr<double> ResumeFromCheckpoint(const std::string& folder, uint64_t 
   }
   RETURN_IF_ERROR(RestoreWorker(checkpoint, state));
   LogInfo(absl::StrCat("resumed after step ", step, ", from ", folder));
-  return checkpoint.manifest().best_accuracy;
+  return checkpoint.manifest().best;
 }
 
 }  // namespace arcshard::worker

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/base/mutex.h"
 
 namespace arcshard {
@@ -15,7 +16,7 @@ class RepeatFilter {
   static constexpr absl::Duration kRepeat = absl::Seconds(10);
   static constexpr size_t kMostLines = 64;  // that are remembered; one more, and all are forgotten
 
-  bool Allow(const std::string& line, absl::Time now) {
+  bool Allow(const std::string& line, MonotonicTime now) {
     MutexLock lock(&mutex_);
     const auto found = last_.find(line);
     if (found != last_.end() && now - found->second < kRepeat) return false;
@@ -26,7 +27,7 @@ class RepeatFilter {
 
  private:
   Mutex mutex_;
-  std::map<std::string, absl::Time> last_ ABSL_GUARDED_BY(mutex_);  // when a line was last allowed
+  std::map<std::string, MonotonicTime> last_ ABSL_GUARDED_BY(mutex_);  // when a line was last allowed
 };
 
 }  // namespace arcshard

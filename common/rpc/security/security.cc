@@ -16,7 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "common/rpc/host_address.h"
@@ -32,7 +32,7 @@ constexpr unsigned int kReloadSeconds = 1;
 // the log.
 void LogTls(const std::string& line) {
   static RepeatFilter* const filter = new RepeatFilter;
-  if (filter->Allow(line, absl::Now())) LogInfo(line);
+  if (filter->Allow(line, SystemClock().Now())) LogInfo(line);
 }
 
 // The part of `text` after `begin` and before `end`, or up to the text's end; nullopt if `text` does not contain

@@ -3,13 +3,13 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "common/base/testing/fake_clock.h"
 #include "common/metrics/metric_list.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
 #include "coordinator/service/coordinator_service.h"
@@ -20,13 +20,13 @@
 namespace arcshard::coordinator {
 
 // Far longer than any call takes; it turns a hang into a failure.
-inline constexpr auto kCallLimit = std::chrono::seconds(60);
+inline constexpr absl::Duration kCallLimit = absl::Seconds(60);
 
 // A participant that uses gRPC's synchronous client.
 class Peer {
  public:
   explicit Peer(v1::Coordinator::Stub* stub) {
-    context_.set_deadline(std::chrono::system_clock::now() + kCallLimit);
+    context_.set_deadline(DeadlineIn(kCallLimit));
     stream_ = stub->Attend(&context_);
   }
   ~Peer() { context_.TryCancel(); }
