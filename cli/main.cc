@@ -22,6 +22,7 @@
 #include "cli/report/report.h"
 #include "cli/status/status.h"
 #include "cli/train/train.h"
+#include "common/net/descriptors.h"
 #include "common/program/command_line.h"
 
 namespace arcshard::cli {
@@ -74,5 +75,6 @@ int Main(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   arcshard::cli::OccupyStandardDescriptors();
+  arcshard::RaiseDescriptorLimit();
   return arcshard::cli::Main(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
 }

@@ -104,9 +104,10 @@ class GrpcParticipant final : public Participant {
   }
 
   void Send(const ParticipantMessage& message) override {
-    v1::ParticipantMessage packed = ToProto(message);
-    sent_.Count(packed);
-    sender_->Send(std::move(packed));
+    for (v1::ParticipantMessage& packed : ToProtos(message)) {
+      sent_.Count(packed);
+      sender_->Send(std::move(packed));
+    }
   }
 
  private:

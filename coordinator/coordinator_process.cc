@@ -12,6 +12,7 @@
 #include "common/config/load_config.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
+#include "common/rpc/security/meter_tls.h"
 #include "coordinator/run_folder/lease_history_file.h"
 #include "coordinator/run_folder/model_folder.h"
 
@@ -84,9 +85,12 @@ CoordinatorProcess::CoordinatorProcess(const Options& options, std::unique_ptr<I
 }
 
 absl::Status CoordinatorProcess::Listen(const Options& options) {
+  MeterTls(options.security, &metrics_);
   ASSIGN_OR_RETURN(metrics_server_, MetricsServer::Create(registry_, options.metrics_listen));
-  ASSIGN_OR_RETURN(server_,
-                   RpcServer::Start(options.listen, {&service_}, options.security, kMaxParticipantMessageBytes));
+  ASSIGN_OR_RETURN(server_, RpcServer::Start(options.listen, {&service_},
+                                             {.security = options.security,
+                                              .max_message_bytes = kMaxParticipantMessageBytes,
+                                              .known = service_.known_peers()}));
   LogInfo(absl::StrCat("listening on ", server_->address(), ", metrics on port ", metrics_server_->port(),
                        ", incarnation ", incarnation_->number()));
   return absl::OkStatus();

@@ -15,6 +15,8 @@
 #include "common/base/this_process.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
+#include "common/net/descriptors.h"
+#include "common/net/host_port.h"
 #include "common/program/command_line.h"
 #include "common/program/healthcheck.h"
 #include "common/program/security_options.h"
@@ -57,9 +59,12 @@ void AddOptions(CommandLine* command, Arguments* arguments) {
   command->Add("--config", &process->config, "The run's YAML file").Required();
   command->Add("--set", &process->overrides, "A key of the configuration, as section.key=value; may be repeated")
       .OneValueEach();
-  command->Add("--listen", &process->listen, "host:port for shards and workers; port 0 takes a free one").ShowDefault();
+  command->Add("--listen", &process->listen, "host:port for shards and workers; port 0 takes a free one")
+      .ShowDefault()
+      .Check(ListenAddressProblem);
   command->Add("--metrics-listen", &process->metrics_listen, "host:port of /metrics; port 0 takes a free one")
-      .ShowDefault();
+      .ShowDefault()
+      .Check(ListenAddressProblem);
   command->Add("--announce-fd", &arguments->announce_fd,
                "File descriptor to write 'listening host:port' to, once the coordinator listens there, and 'failed "
                "cause pid' if the run fails");
@@ -108,6 +113,7 @@ int Main(int argc, char** argv) {
   SetProcessName("arcshard-coordinator");
   signal(SIGPIPE, SIG_IGN);
   QuietGrpc();
+  RaiseDescriptorLimit();
   const auto healthcheck = HealthcheckCommand(CertifiedRole::kCoordinator, "127.0.0.1:7000", argc, argv);
   if (healthcheck.has_value()) return *healthcheck;
   const absl::StatusOr<std::unique_ptr<SignalQueue>> stop_signals = SignalQueue::Create({SIGINT, SIGTERM});

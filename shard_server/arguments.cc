@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "common/net/host_port.h"
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
 
@@ -17,8 +18,12 @@ struct Texts {
 
 void AddOptions(CommandLine* command, Arguments* arguments, Texts* texts) {
   ShardProcess::Options* const process = &arguments->process;
-  command->Add("--coordinator", &process->coordinator, "The coordinator's address, host:port").Required();
-  command->Add("--listen", &process->listen, "host:port for the workers; port 0 takes a free one").ShowDefault();
+  command->Add("--coordinator", &process->coordinator, "The coordinator's address, host:port")
+      .Required()
+      .Check(PeerAddressProblem);
+  command->Add("--listen", &process->listen, "host:port for the workers; port 0 takes a free one")
+      .ShowDefault()
+      .Check(ListenAddressProblem);
   command->Add("--advertise", &process->advertise,
                "Host that the workers are told to connect to; auto: the address by which this machine reaches the "
                "coordinator. Default: that of --listen, or auto where that is 0.0.0.0 or [::]");
@@ -38,7 +43,8 @@ void AddOptions(CommandLine* command, Arguments* arguments, Texts* texts) {
             "the GPU's")
       .Positive();
   command->Add("--metrics-listen", &arguments->metrics_listen, "host:port of /metrics; port 0 takes a free one")
-      .ShowDefault();
+      .ShowDefault()
+      .Check(ListenAddressProblem);
   command->Add("--connect-timeout", &texts->connect_timeout, "How long to wait for the coordinator, such as 60s")
       .ShowDefault();
 }

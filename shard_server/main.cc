@@ -12,9 +12,11 @@
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
+#include "common/net/descriptors.h"
 #include "common/program/healthcheck.h"
 #include "common/program/signal_queue.h"
 #include "common/rpc/endpoint.h"
+#include "common/rpc/security/meter_tls.h"
 #include "shard_server/arguments.h"
 #include "shard_server/capacity.h"
 #include "shard_server/head/gpu.h"
@@ -71,6 +73,7 @@ absl::Status Main(const Arguments& arguments) {
   ShardProcess process(options, &metrics, &clock);
   registry.BeforeScrape([&process] { process.UpdateMetrics(); });
   if (options.device.cuda) MeterGpuMemory(&registry, &metrics, &process);
+  MeterTls(options.security, &metrics);
   const StopOnSignal stop_on_signal(signals.get(), &process);
   ASSIGN_OR_RETURN(const std::unique_ptr<MetricsServer> metrics_server,
                    MetricsServer::Create(registry, arguments.metrics_listen));
@@ -84,6 +87,7 @@ absl::Status Main(const Arguments& arguments) {
 int main(int argc, char** argv) {
   arcshard::SetProcessName("arcshard-shard");
   arcshard::QuietGrpc();
+  arcshard::RaiseDescriptorLimit();
   const auto healthcheck = arcshard::HealthcheckCommand(arcshard::CertifiedRole::kShard, "127.0.0.1:7100", argc, argv);
   if (healthcheck.has_value()) return *healthcheck;
   arcshard::shard::Arguments arguments;

@@ -8,7 +8,7 @@
 #include "common/config/load_config.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
-#include "common/rpc/host_address.h"
+#include "common/net/host_address.h"
 #include "shard_server/checkpoint/class_centers.h"
 
 namespace arcshard::shard {
@@ -60,7 +60,8 @@ absl::Status ShardProcess::Run() {
 absl::StatusOr<client::ParticipantOptions> ShardProcess::Listen() {
   client::ParticipantOptions attend;
   ASSIGN_OR_RETURN(attend.registration.device_request, device_.Request());
-  ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_}, options_.security));
+  ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_},
+                                             {.security = options_.security, .known = service_.known_peers()}));
   ASSIGN_OR_RETURN(attend.registration.address, AdvertisedAddress(options_.advertise, server_->address(),
                                                                   options_.coordinator, options_.connect_timeout));
   LogInfo(absl::StrCat("listening on ", server_->address(), ", for workers ", attend.registration.address,
@@ -108,6 +109,7 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
   options.deterministic = config_.run.deterministic;
   metrics_->WatchDisk(config_.run.folder);
   state_ = std::make_unique<ShardState>(options, static_cast<ShardOutput*>(this));
+  service_.ExpectWorkers(config_.cluster.workers);
   service_.Attach(state_.get());
   LogInfo("registered, waiting for the other members of the run");
   return absl::OkStatus();
@@ -115,6 +117,8 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
 
 absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
   if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator announced a view before its welcome");
+  // Before the range is built, which may take minutes: workers' hellos can be checked from now on.
+  RETURN_IF_ERROR(service_.Admit(view));
   if (range_ == nullptr) {
     HeldRange::Options options{.config = &config_,
                                .device = device_.device(),
@@ -125,7 +129,6 @@ absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
                                .report = [this](const CheckpointReport& report) { participant_->Send(report); }};
     ASSIGN_OR_RETURN(range_, HeldRange::Build(options, view, RangeOf(view, id_)));
   }
-  RETURN_IF_ERROR(service_.Admit(view));
   RETURN_IF_ERROR(state_->JoinView(view, range_->head()));
   view_ = view.view;
   metrics_->incarnation.Set(static_cast<double>(view_.incarnation));

@@ -82,7 +82,7 @@ class Servers {
 
  private:
   static std::unique_ptr<RpcServer> Start(grpc::Service* service, const Security& security) {
-    auto server = RpcServer::Start("127.0.0.1:0", {service}, security);
+    auto server = RpcServer::Start("127.0.0.1:0", {service}, {.security = security});
     EXPECT_TRUE(server.ok()) << server.status();
     return *std::move(server);
   }
@@ -111,6 +111,7 @@ absl::Status Attend(const std::shared_ptr<grpc::Channel>& channel, v1::Role role
   v1::ParticipantMessage message;
   message.mutable_register_()->set_role(role);
   message.mutable_register_()->set_address("host:1");
+  message.mutable_register_()->set_capacity_bytes(1 << 20);
   stream->Write(message);
   v1::CoordinatorMessage answer;
   if (stream->Read(&answer)) {
@@ -347,9 +348,9 @@ TEST_F(TlsTest, OnlyWithTlsOrInsecureAServerListensBeyondThisMachine) {
     EXPECT_THAT(std::string(refused.message()), HasSubstr(absl::StrCat("refuses to listen on ", address)));
     EXPECT_THAT(std::string(refused.message()), HasSubstr("--insecure"));
   }
-  EXPECT_TRUE(RpcServer::Start("0.0.0.0:0", {}, Of(CertifiedRole::kShard)).ok());
+  EXPECT_TRUE(RpcServer::Start("0.0.0.0:0", {}, {.security = Of(CertifiedRole::kShard)}).ok());
   EXPECT_FALSE(log_.Has("INSECURE"));
-  EXPECT_TRUE(RpcServer::Start("0.0.0.0:0", {}, Security::Insecure()).ok());
+  EXPECT_TRUE(RpcServer::Start("0.0.0.0:0", {}, {.security = Security::Insecure()}).ok());
   EXPECT_TRUE(log_.Has("INSECURE: listens on 0.0.0.0:0 without TLS"));
 }
 

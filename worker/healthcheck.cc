@@ -1,12 +1,10 @@
 #include "worker/healthcheck.h"
 
-#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include <cerrno>
 #include <cstdlib>
-#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -17,27 +15,19 @@
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
+#include "common/net/host_port.h"
+#include "common/net/resolve.h"
 #include "common/program/command_line.h"
-#include "common/rpc/host_address.h"
 
 namespace arcshard::worker {
 namespace {
 
-struct FreeAddresses {
-  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
-};
-
 // Sends GET /metrics and returns the first line of the answer. Connecting and reading take at most `timeout` each.
 absl::StatusOr<std::string> AnswerOf(const std::string& address, absl::Duration timeout) {
-  ASSIGN_OR_RETURN(const std::string host, HostOf(address));
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const std::string port = address.substr(address.rfind(':') + 1);
-  if (const int code = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); code != 0) {
-    return absl::UnavailableError(gai_strerror(code));
-  }
-  const std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
+  ASSIGN_OR_RETURN(const HostPort there, ParsePeerAddress(address));
+  std::string reason;
+  const Addresses addresses = Resolve(there.host, there.port, SOCK_STREAM, &reason);
+  if (addresses == nullptr) return absl::UnavailableError(reason);
   const FileDescriptor socket(::socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval limit = absl::ToTimeval(timeout);
   setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -76,7 +66,8 @@ std::optional<int> HealthcheckCommand(int argc, char** argv) {
   std::string timeout_text = "5s";
   options.Add("--address", &address, "host:port of the worker's --metrics-listen")
       .OrFromEnvironment("ARCSHARD_HEALTH_ADDRESS")
-      .ShowDefault();
+      .ShowDefault()
+      .Check(PeerAddressProblem);
   options.Add("--timeout", &timeout_text, "How long to wait for an answer").ShowDefault();
   if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc - 1, argv + 1)) return exit_code;
   absl::Duration timeout;

@@ -8,9 +8,12 @@
 #include "common/base/clock.h"
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
+#include "common/net/descriptors.h"
+#include "common/net/host_port.h"
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
 #include "common/rpc/endpoint.h"
+#include "common/rpc/security/meter_tls.h"
 #include "worker/healthcheck.h"
 #include "worker/training/worker_device.h"
 #include "worker/watchdog.h"
@@ -32,7 +35,9 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
   WorkerOptions& options = arguments->worker;
   std::string connect_timeout = "60s";
   std::string device = "cpu";
-  command.Add("--coordinator", &options.coordinator, "The coordinator's address, host:port").Required();
+  command.Add("--coordinator", &options.coordinator, "The coordinator's address, host:port")
+      .Required()
+      .Check(PeerAddressProblem);
   command.Add("--data", &options.data, "The folder of the training set on this machine; default: the run's data.train");
   command
       .Add("--all-reduce-interface", &options.all_reduce_interface,
@@ -44,7 +49,8 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
   command.Add("--connect-timeout", &connect_timeout, "How long to wait for the coordinator, such as 60s").ShowDefault();
   command
       .Add("--metrics-listen", &arguments->metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
-      .ShowDefault();
+      .ShowDefault()
+      .Check(ListenAddressProblem);
   command.Add("--device", &device, "Where the backbone computes: cpu, cuda or cuda:N").ShowDefault();
   command.Footer("arcshard-worker healthcheck tells whether a worker runs on this machine.");
   if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc, argv)) return exit_code;
@@ -65,12 +71,14 @@ void ShowGpuMemory(int gpu, MetricRegistry* registry, WorkerMetrics* metrics) {
 int Main(int argc, char** argv) {
   SetProcessName("arcshard-worker");
   QuietGrpc();
+  RaiseDescriptorLimit();
   if (const std::optional<int> exit_code = HealthcheckCommand(argc, argv)) return *exit_code;
   Arguments arguments;
   if (const std::optional<int> exit_code = ParseArguments(argc, argv, &arguments)) return *exit_code;
   MetricRegistry registry;
   WorkerMetrics metrics(&registry);
   if (arguments.worker.device.cuda) ShowGpuMemory(arguments.worker.device.index, &registry, &metrics);
+  MeterTls(arguments.worker.security, &metrics);
   const auto server = MetricsServer::Create(registry, arguments.metrics_listen);
   if (!server.ok()) {
     LogError(server.status().message());

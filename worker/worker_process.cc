@@ -20,7 +20,8 @@
 #include "common/io/file_system.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
-#include "common/rpc/host_address.h"
+#include "common/net/host_address.h"
+#include "common/net/host_port.h"
 #include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
 #include "worker/inference/evaluation.h"
@@ -68,7 +69,7 @@ class WorkerProcess {
  private:
   // The all-reduce has no TLS, so it is bound under the rule for listeners without it.
   absl::Status ChooseInterface() {
-    interface_ = options_.all_reduce_interface;
+    interface_ = WithoutBrackets(options_.all_reduce_interface);
     if (interface_ == "auto") {
       ASSIGN_OR_RETURN(interface_, LocalAddressTowards(options_.coordinator, options_.connect_timeout));
     }

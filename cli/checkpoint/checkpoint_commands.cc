@@ -11,6 +11,7 @@
 #include "cli/checkpoint/take_checkpoint.h"
 #include "cli/supervision/run_folder.h"
 #include "common/base/status_macros.h"
+#include "common/net/host_port.h"
 
 namespace arcshard::cli {
 namespace {
@@ -61,6 +62,7 @@ void CheckpointCommands::AddTakeOptions() {
   CommandLineOption folder =
       take_.Add("run", &path_, "The run's folder (run.folder), on this machine").ValueName("RUN");
   take_.Add("--coordinator", &coordinator_, "host:port of the run's coordinator instead, on any machine")
+      .Check(PeerAddressProblem)
       .Excludes(folder);
   security_.AddTo(&take_, SecurityOptions::Listens::kNo);
 }

@@ -18,6 +18,7 @@
 #include "cli/supervision/run_folder.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/net/host_port.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
@@ -127,6 +128,7 @@ StatusCommand::StatusCommand(CommandLine program)
       line().Add("run", &options_.run_folder, "The run's folder (run.folder), on this machine").ValueName("folder");
   line()
       .Add("--coordinator", &options_.coordinator, "host:port of the run's coordinator instead, on any machine")
+      .Check(PeerAddressProblem)
       .Excludes(folder);
   security_.AddTo(&line(), SecurityOptions::Listens::kNo);
   line().AddFlag("--json", &options_.json, "As JSON, with every member's figures");

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/net/host_port.h"
 #include "nlohmann/json.hpp"
 
 namespace arcshard::cli {
@@ -68,6 +69,9 @@ absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
   }
   std::string address = all["coordinator"].get<std::string>();
   if (address.empty()) return absl::UnavailableError(absl::StrCat(path, ": the coordinator does not listen yet"));
+  if (const absl::Status valid = ParsePeerAddress(address).status(); !valid.ok()) {
+    return absl::DataLossError(absl::StrCat(list, ": the coordinator's address ", valid.message()));
+  }
   return address;
 }
 

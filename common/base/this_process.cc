@@ -30,6 +30,16 @@ int CoresGranted() {
   return static_cast<int>((quota + period - 1) / period);
 }
 
+// The memory in bytes that the control group grants; 0: no limit, or it cannot be read.
+int64_t MemoryGranted() {
+  long long limit = 0;  // "max", which means no limit, does not parse
+  for (const char* const path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    const File file = Open(path);
+    if (file != nullptr && std::fscanf(file.get(), "%lld", &limit) == 1 && limit > 0) return limit;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string HostName() {
@@ -48,6 +58,12 @@ uint64_t ResidentBytes() {
   unsigned long long size = 0, resident = 0;  // pages
   if (file == nullptr || std::fscanf(file.get(), "%llu %llu", &size, &resident) != 2) return 0;
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+int64_t UsableMemoryBytes() {
+  const int64_t bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const int64_t granted = MemoryGranted();
+  return granted > 0 ? std::min(bytes, granted) : bytes;
 }
 
 int UsableCores() {

@@ -15,6 +15,9 @@ std::string MachineId();
 // This process's resident memory as the kernel counts it; 0 if it cannot be read.
 uint64_t ResidentBytes();
 
+// The memory in bytes that this process may use: this machine's, or its control group's limit if that is less.
+int64_t UsableMemoryBytes();
+
 // The number of processor cores this process may keep busy: those its affinity allows, or fewer if a control group
 // limits its CPU time. At least 1.
 int UsableCores();

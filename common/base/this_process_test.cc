@@ -18,6 +18,10 @@ TEST(ThisProcessTest, MemoryThatIsWrittenToIsResident) {
   EXPECT_GE(ResidentBytes(), before + written.size() / 2);
 }
 
+TEST(ThisProcessTest, WhatIsResidentFitsTheUsableMemory) {
+  EXPECT_GT(UsableMemoryBytes(), static_cast<int64_t>(ResidentBytes()));
+}
+
 TEST(ThisProcessTest, CoresOutsideTheAffinityAreNotUsable) {
   EXPECT_GE(UsableCores(), 1);
   std::thread([] {

@@ -78,6 +78,12 @@ struct ProcessMetrics {
   LabelledMetric<Gauge> device_memory = registry->AddGauges(
       {"arcshard_device_memory_bytes", "bytes",
        "Memory in use: cpu, this process's resident memory; cuda, its GPU's, by all processes on it.", "device"});
+  Gauge& certificate_expiry = registry->AddGauge(
+      {"arcshard_certificate_expiry_timestamp_seconds", "seconds",
+       "When this process's TLS certificate, or its CA's, expires, since 1970 (UTC); 0: it has none."});
+  Gauge& certificate_refused = registry->AddGauge(
+      {"arcshard_certificate_refused", "",
+       "1 while the TLS files on the disk cannot be used, so that those read before stay in use; else 0."});
   Gauge& disk_free = registry->AddGauge(
       {"arcshard_disk_free_bytes", "bytes",
        "Space left for this process on the disk that holds run.folder; 0 of 0 until the folder is known."});

@@ -1,104 +1,144 @@
 #include "common/metrics/metrics_server.h"
 
-#include <netdb.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <atomic>
+#include <cerrno>
 #include <chrono>
-#include <exception>
-#include <optional>
-#include <thread>
+#include <list>
 #include <utility>
 #include <vector>
 
 #include "absl/memory/memory.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "common/metrics/thread_stacks.h"
-#include "prometheus/exposer.h"
+#include "absl/time/time.h"
+#include "common/base/status_macros.h"
+#include "common/metrics/http_exchange.h"
+#include "common/net/host_port.h"
+#include "prometheus/text_serializer.h"
 
 namespace arcshard {
 namespace {
 
-// The host of host:port, without brackets; nullopt if `address` is not of that form. civetweb accepts lists of
-// addresses with flags ("80,443s", "+80"), so only a plain host:port may be passed to it.
-std::optional<std::string> HostOf(absl::string_view address) {
-  const size_t colon = address.rfind(':');
-  if (colon == absl::string_view::npos || colon == 0) return std::nullopt;
-  absl::string_view host = address.substr(0, colon);
-  const absl::string_view port = address.substr(colon + 1);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  for (const char c : host) {
-    const bool allowed =
-        absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || (bracketed && c == ':');
-    if (!allowed) return std::nullopt;
-  }
-  for (const char c : port) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return std::nullopt;
-  }
-  int number = 0;
-  if (!absl::SimpleAtoi(port, &number) || number > 65535) return std::nullopt;
-  return std::string(host);
-}
+constexpr size_t kMostClients = 64;
+constexpr absl::Duration kTimeForAll = absl::Seconds(10);  // from a client's connection to its end
+constexpr absl::Duration kPauseWhenStuck = absl::Milliseconds(100);
 
-// Connects to host:port and closes the connection at once.
-void ConnectOnce(const std::string& host, int port) {
-  addrinfo hints = {};
-  hints.ai_flags = AI_NUMERICSERV;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* addresses = nullptr;
-  if (::getaddrinfo(host.c_str(), absl::StrCat(port).c_str(), &hints, &addresses) != 0) return;
-  const int fd = ::socket(addresses->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd >= 0) {
-    (void)::connect(fd, addresses->ai_addr, addresses->ai_addrlen);
-    ::close(fd);
+absl::Duration MonotonicNow() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
+
+// One connection: reads a request, sends the answer, and waits until the client has closed it too.
+class Client {
+ public:
+  Client(FileDescriptor connection, std::function<std::string()> page)
+      : connection_(std::move(connection)), exchange_(std::move(page)), give_up_(MonotonicNow() + kTimeForAll) {}
+
+  int fd() const { return connection_.get(); }
+  absl::Duration give_up() const { return give_up_; }
+  short awaits() const { return exchange_.unsent().empty() ? POLLIN : POLLOUT; }
+
+  // Does what is possible without waiting. False: the connection has ended.
+  bool Proceed() {
+    if (exchange_.unsent().empty()) return Read();
+    const ssize_t sent = send(fd(), exchange_.unsent().data(), exchange_.unsent().size(), MSG_NOSIGNAL);
+    if (sent < 0) return Again();
+    exchange_.Sent(static_cast<size_t>(sent));
+    // Closing while bytes of the client wait here would make the system throw away what the client has not yet read.
+    if (exchange_.unsent().empty()) shutdown(fd(), SHUT_WR);
+    return true;
   }
-  ::freeaddrinfo(addresses);
-}
+
+ private:
+  static bool Again() { return errno == EAGAIN || errno == EINTR; }
+
+  bool Read() {
+    char buffer[4096];
+    const ssize_t got = recv(fd(), buffer, sizeof(buffer), 0);
+    if (got < 0) return Again();
+    if (got == 0) return false;
+    exchange_.Receive(absl::string_view(buffer, static_cast<size_t>(got)));
+    return true;
+  }
+
+  const FileDescriptor connection_;
+  HttpExchange exchange_;
+  const absl::Duration give_up_;
+};
+
+// What the server's thread does.
+class Serving {
+ public:
+  Serving(Listener listener, int wake, std::shared_ptr<ScrapedMetrics> metrics)
+      : listener_(std::move(listener)), wake_(wake), metrics_(std::move(metrics)) {}
+
+  void Loop() {
+    while (true) {
+      std::vector<pollfd> polled = {{wake_, POLLIN, 0}};
+      const short at_door = stuck_ ? 0 : POLLIN;
+      for (const FileDescriptor& socket : listener_.sockets()) polled.push_back({socket.get(), at_door, 0});
+      for (const Client& client : clients_) polled.push_back({client.fd(), client.awaits(), 0});
+      if (poll(polled.data(), polled.size(), Timeout()) < 0) continue;
+      if (polled[0].revents != 0) return;
+      size_t next = 1 + listener_.sockets().size();
+      const absl::Duration now = MonotonicNow();
+      clients_.remove_if([&](Client& client) {
+        const bool ready = polled[next++].revents != 0;
+        return (ready && !client.Proceed()) || now >= client.give_up();
+      });
+      stuck_ = false;
+      for (size_t i = 0; i < listener_.sockets().size(); ++i) {
+        if (polled[1 + i].revents != 0) AcceptFrom(listener_.sockets()[i]);
+      }
+    }
+  }
+
+ private:
+  // Milliseconds until something is due; -1: nothing is.
+  int Timeout() const {
+    if (stuck_) return static_cast<int>(absl::ToInt64Milliseconds(kPauseWhenStuck));
+    if (clients_.empty()) return -1;
+    const absl::Duration left = std::max(clients_.front().give_up() - MonotonicNow(), absl::ZeroDuration());
+    return static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))));
+  }
+
+  void AcceptFrom(const FileDescriptor& socket) {
+    Listener::Accepted accepted = Listener::Accept(socket);
+    stuck_ = accepted.outcome == Listener::Outcome::kStuck;
+    if (accepted.outcome != Listener::Outcome::kAccepted) return;
+    if (clients_.size() >= kMostClients) clients_.pop_front();
+    clients_.emplace_back(std::move(accepted.connection),
+                          [this] { return prometheus::TextSerializer().Serialize(metrics_->Collect()); });
+  }
+
+  const Listener listener_;
+  const int wake_;
+  const std::shared_ptr<ScrapedMetrics> metrics_;
+  std::list<Client> clients_;  // the oldest first
+  bool stuck_ = false;         // the system has no descriptor for the connection that waits
+};
 
 }  // namespace
 
-MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::shared_ptr<ScrapedMetrics> metrics,
-                             std::string host, int port)
-    : metrics_(std::move(metrics)), exposer_(std::move(exposer)), host_(std::move(host)), port_(port) {}
-
-MetricsServer::~MetricsServer() {
-  // civetweb's accepting thread notices that it has to stop only when a client connects, or after up to two seconds,
-  // which would delay the exit of every process. So a thread keeps connecting until the exposer is destroyed.
-  std::atomic<bool> destroyed{false};
-  std::thread connector([&] {
-    while (!destroyed) {
-      ConnectOnce(host_, port_);
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-  });
-  exposer_.reset();
-  destroyed = true;
-  connector.join();
-}
-
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(const MetricRegistry& registry,
                                                                      absl::string_view address) {
-  std::optional<std::string> host = HostOf(address);
-  if (!host) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("metrics cannot be served at '", address, "': that is not host:port"));
-  }
-  KeepThreadStacksLarge();
-  try {
-    auto exposer = std::make_unique<prometheus::Exposer>(std::string(address), /*num_threads=*/2);
-    const std::vector<int> ports = exposer->GetListeningPorts();
-    if (ports.empty())
-      return absl::UnavailableError(absl::StrCat("metrics cannot be served at ", address, ": nothing listens"));
-    exposer->RegisterCollectable(registry.scraped());
-    return absl::WrapUnique(new MetricsServer(std::move(exposer), registry.scraped(), *std::move(host), ports.front()));
-  } catch (const std::exception&) {  // CivetException, without errno
-    return absl::UnavailableError(absl::StrCat("metrics cannot be served at ", address,
-                                               ": the port is in use or the address is not this machine's"));
-  }
+  const absl::StatusOr<HostPort> parts = ParseHostPort(address);
+  if (!parts.ok()) return Annotate(parts.status(), "metrics cannot be served");
+  absl::StatusOr<Listener> listener = Listener::Open(*parts);
+  if (!listener.ok()) return Annotate(listener.status(), "metrics cannot be served");
+  FileDescriptor wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake.valid()) return ErrnoStatus(errno, "eventfd", "cannot make one for the metrics' server");
+  return absl::WrapUnique(new MetricsServer(*std::move(listener), std::move(wake), registry.scraped()));
+}
+
+MetricsServer::MetricsServer(Listener listener, FileDescriptor wake, std::shared_ptr<ScrapedMetrics> metrics)
+    : port_(listener.port()),
+      wake_(std::move(wake)),
+      thread_([serving = std::make_shared<Serving>(std::move(listener), wake_.get(), std::move(metrics))] {
+        serving->Loop();
+      }) {}
+
+MetricsServer::~MetricsServer() {
+  eventfd_write(wake_.get(), 1);
+  thread_.join();
 }
 
 }  // namespace arcshard

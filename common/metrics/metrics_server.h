@@ -2,19 +2,19 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/io/file.h"
 #include "common/metrics/metrics.h"
-
-namespace prometheus {
-class Exposer;
-}
+#include "common/net/listener.h"
 
 namespace arcshard {
 
-// Serves a registry's metrics over HTTP at /metrics, in Prometheus' text format, until it is destroyed. Scrapes run on
-// two threads of its own. Thread-safe.
+// Serves a registry's metrics over HTTP at /metrics, in Prometheus' text format, until it is destroyed. One thread
+// serves all connections without waiting for any of them: each has a few seconds for its request and its answer, and
+// when there are many, a new one ends the oldest. So slow clients keep nobody from the answer. Thread-safe.
 class MetricsServer {
  public:
   // `address`: host:port, an IPv6 host in brackets; port 0 takes a free one.
@@ -26,13 +26,11 @@ class MetricsServer {
   int port() const { return port_; }
 
  private:
-  MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::shared_ptr<ScrapedMetrics> metrics, std::string host,
-                int port);
+  MetricsServer(Listener listener, FileDescriptor wake, std::shared_ptr<ScrapedMetrics> metrics);
 
-  std::shared_ptr<ScrapedMetrics> metrics_;  // the exposer does not own it
-  std::unique_ptr<prometheus::Exposer> exposer_;
-  std::string host_;  // without brackets
-  int port_;
+  const int port_;
+  const FileDescriptor wake_;  // an eventfd, readable once the thread has to end
+  std::thread thread_;
 };
 
 }  // namespace arcshard

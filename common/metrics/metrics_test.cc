@@ -44,6 +44,18 @@ std::string Scrape(int port) {
   return answer;
 }
 
+// A connection to the port that sends `text`; -1 if there is none.
+int ConnectAndSend(int port, const std::string& text) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return -1;
+  EXPECT_EQ(send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  return fd;
+}
+
 template <typename Metrics>
 std::vector<MetricDescription> DescriptionsOf() {
   MetricRegistry registry;
@@ -174,7 +186,7 @@ TEST(MetricsServerTest, APortInUseIsNamed) {
   const absl::Status second = MetricsServer::Create(registry, address).status();
   EXPECT_EQ(second.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.message()),
-              HasSubstr(absl::StrCat("metrics cannot be served at ", address, ": the port is in use")));
+              HasSubstr(absl::StrCat("metrics cannot be served: cannot listen on ", address, ": the port is in use")));
 }
 
 TEST(MetricsServerTest, AnAddressThatIsNotOneIsRefused) {
@@ -195,6 +207,30 @@ TEST(MetricsServerTest, ThePortIsFreeAgainWhenTheServerIsGone) {
   EXPECT_THAT(Scrape(port), HasSubstr("200 OK"));
   server->reset();
   EXPECT_EQ(Scrape(port), "");
+}
+
+TEST(MetricsServerTest, ClientsThatSayNothingKeepNobodyFromTheAnswer) {
+  const MetricRegistry registry;
+  const auto server = MetricsServer::Create(registry, "127.0.0.1:0");
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::vector<int> slow;
+  for (int i = 0; i < 200; ++i) slow.push_back(ConnectAndSend((*server)->port(), i % 2 == 0 ? "" : "GET /metr"));
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(Scrape((*server)->port()), HasSubstr("200 OK"));
+  for (const int fd : slow) close(fd);
+}
+
+TEST(MetricsServerTest, ServesOnAnIpv6AddressToo) {
+  const int six = socket(AF_INET6, SOCK_STREAM, 0);
+  sockaddr_in6 address = {};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  const bool has_ipv6 = bind(six, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  close(six);
+  if (!has_ipv6) GTEST_SKIP() << "this machine has no IPv6";
+  const MetricRegistry registry;
+  const auto server = MetricsServer::Create(registry, "[::1]:0");
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_GT((*server)->port(), 0);
 }
 
 TEST(MetricsTest, HandlesAreSharedByAllThreads) {

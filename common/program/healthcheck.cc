@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
+#include "common/net/host_port.h"
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
 #include "common/rpc/deadline.h"
@@ -49,7 +50,8 @@ std::optional<int> HealthcheckCommand(CertifiedRole role, const std::string& def
   SecurityOptions security_options;
   options.Add("--address", &address, "host:port that it listens on")
       .OrFromEnvironment("ARCSHARD_HEALTH_ADDRESS")
-      .ShowDefault();
+      .ShowDefault()
+      .Check(PeerAddressProblem);
   options.Add("--timeout", &timeout_text, "How long to wait for an answer").ShowDefault();
   security_options.AddTo(&options, SecurityOptions::Listens::kNo);
   if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc - 1, argv + 1)) return exit_code;

@@ -14,12 +14,22 @@ void SecurityOptions::AddTo(CommandLine* command, Listens listens) {
   command->Add("--tls-cert", &files_.certificate, "PEM file of this process's certificate, which names its role")
       .OrFromEnvironment("ARCSHARD_TLS_CERT");
   command->Add("--tls-key", &files_.key, "PEM file of its private key").OrFromEnvironment("ARCSHARD_TLS_KEY");
+  command
+      ->AddFlag("--use-proxy", &use_proxy_,
+                "Connect through the proxy that http_proxy or grpc_proxy names; otherwise no connection uses one")
+      .OrFromEnvironment("ARCSHARD_USE_PROXY");
   if (listens == Listens::kNo) return;
   command->AddFlag("--insecure", &insecure_, "Without TLS, listen beyond this machine nevertheless")
       .OrFromEnvironment("ARCSHARD_INSECURE");
 }
 
 std::optional<int> SecurityOptions::Take(std::optional<CertifiedRole> own, Security* security) const {
+  const std::optional<int> exit_code = TakeTls(own, security);
+  if (use_proxy_) security->UseProxy();
+  return exit_code;
+}
+
+std::optional<int> SecurityOptions::TakeTls(std::optional<CertifiedRole> own, Security* security) const {
   const bool all = !files_.ca.empty() && !files_.certificate.empty() && !files_.key.empty();
   if (!all && !files_.empty()) {
     LogError(absl::StrCat("TLS needs all of --tls-ca, --tls-cert and --tls-key; there is no ",

@@ -8,7 +8,7 @@
 
 namespace arcshard {
 
-// The options that make a Security: --tls-ca, --tls-cert, --tls-key, each with an environment variable
+// The options that make a Security: --tls-ca, --tls-cert, --tls-key and --use-proxy, each with an environment variable
 // (ARCSHARD_TLS_CA, ...), and for programs that listen --insecure (ARCSHARD_INSECURE=1).
 class SecurityOptions {
  public:
@@ -21,8 +21,11 @@ class SecurityOptions {
   std::optional<int> Take(std::optional<CertifiedRole> own, Security* security) const;
 
  private:
+  std::optional<int> TakeTls(std::optional<CertifiedRole> own, Security* security) const;
+
   TlsFiles files_;
   bool insecure_ = false;
+  bool use_proxy_ = false;
 };
 
 }  // namespace arcshard

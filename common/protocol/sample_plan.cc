@@ -24,9 +24,14 @@ absl::StatusOr<SamplePlan> SamplePlan::Create(const Options& options) {
                                                    ", but data.train has only ", options.samples, " samples"));
   }
   const double most_steps = options.epochs * (static_cast<double>(options.samples) / options.batch_size + 1.0);
-  if (!(options.epochs > 0.0) || !(most_steps < kMostSteps)) {
+  if (!(options.epochs > 0.0) || !std::isfinite(options.epochs)) {
     return absl::InvalidArgumentError(
         absl::StrCat("schedule.epochs is ", options.epochs, "; it must be above 0 and finite"));
+  }
+  if (!(most_steps < kMostSteps)) {
+    return absl::InvalidArgumentError(absl::StrCat("schedule.epochs is ", options.epochs, " and data.train has ",
+                                                   options.samples, " samples: that makes ", most_steps,
+                                                   " steps; at most ", kMostSteps, " can be counted"));
   }
   if (!(options.evaluate_every_epochs >= 0.0)) {
     return absl::InvalidArgumentError(

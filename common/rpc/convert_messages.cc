@@ -6,22 +6,49 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/checkpoint_pieces.h"
 #include "common/rpc/convert.h"
 
 namespace arcshard {
 namespace {
 
 constexpr double kLongestHeartbeatInterval = 3600;  // seconds
+constexpr size_t kLongestName = 256;                // bytes of a host's name, a device's uuid and the like
+constexpr int kMostDevices = 256;                   // that a machine has, each GPU in up to seven parts
+constexpr size_t kLongestSentence = 16 << 10;       // bytes of a failure's
+
+// At most kLongestSentence bytes of it, and no part of a character.
+std::string Shortened(const std::string& sentence) {
+  if (sentence.size() <= kLongestSentence) return sentence;
+  size_t end = kLongestSentence;
+  while (end > 0 && (static_cast<unsigned char>(sentence[end]) & 0xC0) == 0x80) --end;
+  return absl::StrCat(sentence.substr(0, end), " ...");
+}
 
 absl::Status Missing(absl::string_view field) { return absl::InvalidArgumentError(absl::StrCat(field, " is missing")); }
 
-DeviceRequest FromDeviceRequest(const v1::DeviceRequest& message) {
+absl::Status CheckName(absl::string_view field, const std::string& name) {
+  if (name.size() <= kLongestName) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " has ", name.size(), " bytes; at most ", kLongestName, " are taken"));
+}
+
+absl::StatusOr<DeviceRequest> FromDeviceRequest(const v1::DeviceRequest& message) {
+  if (message.devices_size() > kMostDevices) {
+    return absl::InvalidArgumentError(absl::StrCat("register.device_request.devices has ", message.devices_size(),
+                                                   " entries; at most ", kMostDevices, " are taken"));
+  }
+  RETURN_IF_ERROR(CheckName("register.device_request.machine", message.machine()));
+  RETURN_IF_ERROR(CheckName("register.device_request.replica", message.replica()));
+  RETURN_IF_ERROR(CheckName("register.device_request.held", message.held()));
   DeviceRequest request{.machine = message.machine(),
                         .replica = message.replica(),
                         .devices = {},
                         .held = message.held(),
                         .share = message.share()};
   for (const v1::Device& device : message.devices()) {
+    RETURN_IF_ERROR(CheckName("register.device_request.devices.uuid", device.uuid()));
+    RETURN_IF_ERROR(CheckName("register.device_request.devices.name", device.name()));
     request.devices.push_back({device.uuid(), device.name(), device.capacity_bytes()});
   }
   return request;
@@ -32,6 +59,8 @@ absl::StatusOr<ParticipantMessage> FromRegister(const v1::Register& message) {
     return absl::InvalidArgumentError(
         absl::StrCat("register.role is ", static_cast<int>(message.role()), "; it must be ROLE_SHARD or ROLE_WORKER"));
   }
+  RETURN_IF_ERROR(CheckName("register.address", message.address()));
+  RETURN_IF_ERROR(CheckName("register.host", message.host()));
   Registration registration{.role = message.role() == v1::ROLE_SHARD ? Role::kShard : Role::kWorker,
                             .address = message.address(),
                             .host = message.host(),
@@ -40,7 +69,9 @@ absl::StatusOr<ParticipantMessage> FromRegister(const v1::Register& message) {
                             .last_decided_step = message.last_decided_step(),
                             .lineage = message.lineage(),
                             .last_view = FromProto(message.last_view())};
-  if (message.has_device_request()) registration.device_request = FromDeviceRequest(message.device_request());
+  if (message.has_device_request()) {
+    ASSIGN_OR_RETURN(registration.device_request, FromDeviceRequest(message.device_request()));
+  }
   return registration;
 }
 
@@ -136,7 +167,7 @@ struct ParticipantPacker {
     for (const VerificationReport& set : report.sets) *out->mutable_evaluated()->add_sets() = ToProto(set);
   }
   void operator()(const FailureReport& failure) const {
-    out->mutable_failure()->set_sentence(failure.sentence);
+    out->mutable_failure()->set_sentence(Shortened(failure.sentence));
     out->mutable_failure()->set_code(failure.code);
     if (failure.cause == FailureCause::kCheckpointUnreadable) {
       out->mutable_failure()->set_cause(v1::FAILURE_CAUSE_CHECKPOINT_UNREADABLE);
@@ -177,6 +208,11 @@ v1::ParticipantMessage ToProto(const ParticipantMessage& message) {
   v1::ParticipantMessage out;
   std::visit(ParticipantPacker{&out}, message);
   return out;
+}
+
+std::vector<v1::ParticipantMessage> ToProtos(const ParticipantMessage& message) {
+  if (const auto* const report = std::get_if<CheckpointReport>(&message)) return PiecesOf(*report);
+  return {ToProto(message)};
 }
 
 v1::CoordinatorMessage ToProto(const CoordinatorMessage& message) {

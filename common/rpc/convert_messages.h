@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "arcshard/v1/coordinator.pb.h"
 #include "common/protocol/messages.h"
@@ -10,6 +12,8 @@
 namespace arcshard {
 
 v1::ParticipantMessage ToProto(const ParticipantMessage& message);
+// The messages to send for `message`, in order: one, or several for a large CheckpointReport.
+std::vector<v1::ParticipantMessage> ToProtos(const ParticipantMessage& message);
 v1::CoordinatorMessage ToProto(const CoordinatorMessage& message);
 
 // InvalidArgument: a field is missing or out of range; the message names it.

@@ -15,7 +15,6 @@ namespace {
 constexpr int kMostAcceptRates = 16;
 constexpr size_t kMostPhases = 32;
 constexpr size_t kLongestPhaseName = 32;  // bytes
-constexpr int kMostFiles = 16;            // in a participant's part of a checkpoint
 constexpr size_t kLongestFileName = 255;  // bytes
 
 bool IsPhaseName(const std::string& name) {
@@ -146,9 +145,9 @@ ParticipantStats FromProto(const v1::ParticipantStats& message) {
 
 absl::StatusOr<CheckpointReport> FromProto(const v1::CheckpointReport& message) {
   if (!message.has_view()) return absl::InvalidArgumentError("checkpoint.view is missing");
-  if (message.files_size() > kMostFiles) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("checkpoint.files has ", message.files_size(), " entries; at most ", kMostFiles, " are taken"));
+  if (message.files_size() > kMostFilesOfAPart) {
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint.files has ", message.files_size(), " entries; at most ",
+                                                   kMostFilesOfAPart, " are taken"));
   }
   CheckpointReport report{.view = FromProto(message.view()), .step = message.step()};
   if (IsTime(message.seconds())) {

@@ -7,6 +7,8 @@
 // Converts reports to and from protobuf: verifications, a process's statistics, its part of a checkpoint.
 namespace arcshard {
 
+inline constexpr int kMostFilesOfAPart = 16;  // in a participant's part of a checkpoint
+
 v1::Verification ToProto(const VerificationReport& report);
 v1::ParticipantStats ToProto(const ParticipantStats& stats);
 v1::PhaseTime ToProto(const PhaseTime& phase);

@@ -4,9 +4,9 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server_builder.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -16,9 +16,11 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/base/this_process.h"
 #include "common/io/log.h"
+#include "common/net/host_port.h"
+#include "common/net/listener.h"
 #include "common/rpc/deadline.h"
-#include "common/rpc/host_address.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace arcshard {
@@ -26,6 +28,8 @@ namespace {
 
 constexpr absl::Duration kLogEvery = absl::Seconds(5);  // while AwaitConnected waits
 constexpr absl::Duration kProbeTimeout = absl::Milliseconds(500);
+constexpr int kMostStreams = 16;  // of a connection; a participant has one or two
+constexpr int kHandshakeMilliseconds = 10'000;
 
 // gRPC 1.51 stops its callback threads with the last channel or server, and crashes if one of those threads drops it,
 // which can happen at the end of a stream. So channels are never destroyed: a process makes only one for each peer.
@@ -52,38 +56,58 @@ std::string WhyNotConnected(grpc::Channel* channel) {
   return last == std::string::npos ? message : message.substr(last + kLastError.size());
 }
 
+void LimitStrangers(int max_message_bytes, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(max_message_bytes);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
+  // Until a connection's handshake is complete: TLS's, and the settings of HTTP/2.
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
+  // The last resort against the process being killed for its memory: short of it gRPC cancels streams. Which ones is
+  // chance, so the limit is far above what members need.
+  grpc::ResourceQuota quota("arcshard");
+  quota.Resize(static_cast<size_t>(UsableMemoryBytes() / 4));
+  builder->SetResourceQuota(quota);
+}
+
 }  // namespace
 
 void QuietGrpc() { setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& listen,
                                                             const std::vector<grpc::Service*>& services,
-                                                            const Security& security, int max_message_bytes) {
-  const absl::StatusOr<std::string> host = HostOf(listen);
-  if (!host.ok()) return Annotate(host.status(), "cannot listen");
-  RETURN_IF_ERROR(security.CheckListen(*host, listen));
+                                                            const Options& options) {
+  const absl::StatusOr<HostPort> address = ParseHostPort(listen);
+  if (!address.ok()) return Annotate(address.status(), "cannot listen");
+  RETURN_IF_ERROR(options.security.CheckListen(address->host, listen));
+  ASSIGN_OR_RETURN(Listener listener, Listener::Open(*address));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(listen, security.ForServer(), &server->port_);
-  builder.SetMaxReceiveMessageSize(max_message_bytes);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not a second listener
+  LimitStrangers(options.max_message_bytes, &builder);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   for (grpc::Service* service : services) builder.RegisterService(service);
+  server->acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, options.security.ForServer());
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || server->port_ == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", listen, ": the port is in use, or the address is not of this host"));
-  }
-  server->address_ = JoinHostPort(*host, server->port_);
+  if (server->server_ == nullptr) return absl::UnavailableError(absl::StrCat("cannot start the server on ", listen));
+  server->port_ = listener.port();
+  server->address_ = JoinHostPort(address->host, server->port_);
+  const auto admit = [acceptor = server->acceptor_.get()](FileDescriptor connection, int door) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.listener_fd = door;
+    parameters.fd = connection.Release();
+    acceptor->HandleNewConnection(&parameters);
+  };
+  ASSIGN_OR_RETURN(server->doorkeeper_,
+                   Doorkeeper::Create(std::move(listener), Doorkeeper::Options{.known = options.known}, admit));
   return server;
 }
 
 RpcServer::~RpcServer() { Shutdown(absl::ZeroDuration()); }
 
 void RpcServer::Shutdown(absl::Duration grace) {
+  doorkeeper_.reset();  // before the server, which must get no connection while it ends
   if (server_ == nullptr) return;
   server_->Shutdown(DeadlineIn(grace));
   server_->Wait();
@@ -93,6 +117,7 @@ void RpcServer::Shutdown(absl::Duration grace) {
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security, CertifiedRole peer) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, security.uses_proxy() ? 1 : 0);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 5000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

@@ -2,6 +2,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <memory>
 #include <string>
@@ -11,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/rpc/doorkeeper.h"
+#include "common/rpc/known_peers.h"
 #include "common/rpc/security/certified_role.h"
 #include "common/rpc/security/security.h"
 
@@ -24,17 +27,26 @@ inline constexpr int kMaxMessageBytes = (1 << 20) + (64 << 10);
 // one sentence. Call it first in main.
 void QuietGrpc();
 
-// A gRPC server with health checking (grpc.health.v1) and reflection.
+// A gRPC server with health checking (grpc.health.v1) and reflection. What strangers can take from its process is
+// bounded: connections (Doorkeeper), the time for a handshake, the streams of a connection, and the memory of all
+// messages together.
 class RpcServer {
  public:
-  // listen: host:port; with port 0 the system chooses one. The services must outlive the server. A call with a message
-  // larger than `max_message_bytes` ends with ResourceExhausted.
+  struct Options {
+    Security security = {};
+    int max_message_bytes = kMaxMessageBytes;  // a call with a larger message ends with ResourceExhausted
+    KnownPeers* known = nullptr;               // outlives the server; null: no connection is a stranger's
+  };
+  // listen: host:port; with port 0 the system chooses one. The services must outlive the server.
   // InvalidArgument: `listen` is not host:port. FailedPrecondition: `security` does not allow it
   // (Security::CheckListen). Unavailable: the address is in use or not of this host. Messages name the address.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& listen,
                                                           const std::vector<grpc::Service*>& services,
-                                                          const Security& security = Security(),
-                                                          int max_message_bytes = kMaxMessageBytes);
+                                                          const Options& options);
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& listen,
+                                                          const std::vector<grpc::Service*>& services) {
+    return Start(listen, services, Options());
+  }
   ~RpcServer();
 
   int port() const { return port_; }
@@ -47,11 +59,14 @@ class RpcServer {
  private:
   RpcServer() = default;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;  // gRPC's side of the doorkeeper
+  std::unique_ptr<Doorkeeper> doorkeeper_;
   int port_ = 0;
   std::string address_;
 };
 
-// A channel to the process with the role `peer` at host:port. It detects within seconds that the other host is gone.
+// A channel to the process with the role `peer` at host:port. It detects within seconds that the other host is gone,
+// and asks no proxy, whatever the environment names, unless `security` says so (Security::UseProxy).
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security, CertifiedRole peer);
 // The same in plaintext.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);

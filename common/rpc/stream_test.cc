@@ -16,7 +16,6 @@ namespace arcshard {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 using Sender = std::shared_ptr<StreamSender<v1::ShardMessage>>;
 
@@ -156,30 +155,6 @@ TEST_F(StreamTest, AStoppedServerEndsTheStreamAtTheClient) {
   EXPECT_TRUE(heard_.Await().ok());
   server_->Shutdown(absl::ZeroDuration());
   EXPECT_FALSE(closed_.Await().ok());
-}
-
-TEST(RpcServerTest, APortInUseIsAnErrorThatNamesIt) {
-  EchoService service;
-  auto first = RpcServer::Start("127.0.0.1:0", {&service});
-  ASSERT_TRUE(first.ok());
-  EchoService other;
-  const absl::Status status = RpcServer::Start((*first)->address(), {&other}).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr((*first)->address()));
-}
-
-TEST(RpcServerTest, AnAddressWithoutAPortIsRefused) {
-  EXPECT_EQ(RpcServer::Start("localhost", {}).status().code(), absl::StatusCode::kInvalidArgument);
-}
-
-TEST(ChannelTest, WaitingForNobodyEndsWithASentenceThatNamesWhom) {
-  const absl::Status status =
-      AwaitConnected(MakeChannel("127.0.0.1:1").get(), "the coordinator at 127.0.0.1:1", absl::Milliseconds(50));
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(
-      std::string(status.message()),
-      testing::AllOf(testing::StartsWith("waited 50ms for the coordinator at 127.0.0.1:1, which does not answer"),
-                     testing::HasSubstr("Connection refused")));
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 namespace arcshard::coordinator {
 namespace {
 
+constexpr uint64_t kMostSamples = uint64_t{1} << 40;  // a byte of each would fill a terabyte
+
 std::string Missing(uint32_t missing, uint32_t wanted, absl::string_view what) {
   return absl::StrCat(missing, " of ", wanted, " ", what, wanted == 1 ? "" : "s");
 }
@@ -36,6 +38,18 @@ std::string DescribeWaiting(const MemberCounts& counts) {
                         Missing(counts.workers_wanted - counts.datasets_here, counts.workers_wanted, "worker"));
   }
   return parts.empty() ? "" : absl::StrCat("waiting for ", absl::StrJoin(parts, " and "));
+}
+
+absl::Status CheckData(const DatasetReport& data) {
+  if (data.samples == 0 || data.samples > kMostSamples) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("reports a data set of ", data.samples, " samples; it must have 1 to ", kMostSamples));
+  }
+  if (data.classes < 0 || data.classes > static_cast<int64_t>(kMostSamples)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("reports a data set of ", data.classes, " classes; it may have 0 to ", kMostSamples));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckSameData(const NamedDataset& first, const NamedDataset& second) {

@@ -39,6 +39,9 @@ struct NamedDataset {
   DatasetReport data;
 };
 
+// InvalidArgument: no data set can have as many samples or classes as the report says, or has no sample.
+absl::Status CheckData(const DatasetReport& data);
+
 // OK when both are the same. InvalidArgument: they differ; the message names both workers and the difference.
 absl::Status CheckSameData(const NamedDataset& first, const NamedDataset& second);
 

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cassert>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/net/host_port.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -27,12 +29,26 @@ Membership::Membership(Options options) : options_(std::move(options)), leases_(
 absl::StatusOr<const Member*> Membership::Admit(Connection from, const Registration& registration, MonotonicTime now) {
   assert(!members_.contains(from));
   RETURN_IF_ERROR(Check(registration));
-  uint32_t& next_id = next_id_[registration.role];
-  Member member{.registration = registration, .id = next_id, .registered = now, .last_heard = now};
+  Member member{
+      .registration = registration, .id = LowestFreeId(registration.role), .registered = now, .last_heard = now};
   RETURN_IF_ERROR(LeaseDevice(from, &member));
+  if (registration.role == Role::kShard && member.registration.capacity_bytes == 0) {
+    leases_.Release(from);
+    return absl::InvalidArgumentError(
+        absl::StrCat(NameOf(registration), " has no capacity for class centers (--capacity-mb)"));
+  }
   member.token = options_.new_token();
-  ++next_id;
   return &members_.emplace(from, std::move(member)).first->second;
+}
+
+uint32_t Membership::LowestFreeId(Role role) const {
+  std::set<uint32_t> taken;
+  for (const auto& [connection, member] : members_) {
+    if (member.registration.role == role) taken.insert(member.id);
+  }
+  uint32_t id = 0;
+  while (taken.contains(id)) ++id;
+  return id;
 }
 
 absl::Status Membership::Check(const Registration& registration) const {
@@ -40,6 +56,7 @@ absl::Status Membership::Check(const Registration& registration) const {
   if (registration.address.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(name, " gives no address where it listens"));
   }
+  RETURN_IF_ERROR(Annotate(ParsePeerAddress(registration.address).status(), name));
   if (registration.last_decided_step != 0) {
     return absl::FailedPreconditionError(absl::StrCat(name, " holds the state of ", ToString(registration.last_view),
                                                       " after step ", registration.last_decided_step,

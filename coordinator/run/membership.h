@@ -41,7 +41,7 @@ struct Member {
 };
 
 // The members of a run: who is connected, under which id and token, with which GPU, and when each was last heard.
-// An id is given once in a life of the run. Not thread-safe.
+// The id of a member that was removed is given to the next one of its role. Not thread-safe.
 class Membership {
  public:
   struct Options {
@@ -53,11 +53,10 @@ class Membership {
 
   explicit Membership(Options options);
 
-  // Makes the sender of `registration` a member, with the role's next id, and leases it a GPU if it asks for one.
-  // Requires: `from` is no member. The pointer is valid until the member is removed.
-  // InvalidArgument: no address; a worker asks for a GPU; the request is malformed.
-  // FailedPrecondition: it holds the state of another run, or the role has all its members.
-  // ResourceExhausted: no GPU is left for it.
+  // Makes the sender of `registration` a member, with the role's lowest free id, and leases it a GPU if it asks for
+  // one. Requires: `from` is no member. The pointer is valid until the member is removed. InvalidArgument: no address
+  // to connect to; a shard without capacity; a worker asks for a GPU; the request is malformed. FailedPrecondition: it
+  // holds the state of another run, or the role has all its members. ResourceExhausted: no GPU is left for it.
   absl::StatusOr<const Member*> Admit(Connection from, const Registration& registration, MonotonicTime now);
 
   // Removes the member and releases its GPU. Nothing happens if `connection` is no member.
@@ -82,10 +81,10 @@ class Membership {
  private:
   absl::Status Check(const Registration& registration) const;
   absl::Status LeaseDevice(Connection from, Member* member);
+  uint32_t LowestFreeId(Role role) const;
 
   const Options options_;
   std::map<Connection, Member> members_;
-  std::map<Role, uint32_t> next_id_;
   DeviceLeases leases_;
 };
 

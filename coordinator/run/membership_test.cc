@@ -22,7 +22,8 @@ class MembershipTest : public ::testing::Test {
     return {.role = role,
             .address = absl::StrCat("h:", connection),
             .host = "h",
-            .pid = static_cast<int64_t>(1000 + connection)};
+            .pid = static_cast<int64_t>(1000 + connection),
+            .capacity_bytes = role == Role::kShard ? uint64_t{1} << 30 : 0};
   }
   static Registration OnAGpu(Connection connection) {
     Registration registration = RegistrationOf(Role::kShard, connection);
@@ -49,13 +50,27 @@ TEST_F(MembershipTest, CountsIdsWithinTheRoleAndGivesEachItsToken) {
   EXPECT_EQ(members_.Find(6), nullptr);
 }
 
-TEST_F(MembershipTest, AnIdIsNeverGivenASecondTime) {
+TEST_F(MembershipTest, TheNextOneGetsTheLowestIdThatIsFree) {
   Admit(Role::kWorker, 1);
-  Admit(Role::kWorker, 2);
+  EXPECT_EQ(Admit(Role::kWorker, 2).id, 1u);
   members_.Remove(1);
-  EXPECT_EQ(Admit(Role::kWorker, 3).id, 2u);
-  members_.Remove(3);
-  EXPECT_EQ(Admit(Role::kWorker, 4).id, 3u);
+  EXPECT_EQ(Admit(Role::kWorker, 3).id, 0u);
+  members_.Remove(2);
+  EXPECT_EQ(Admit(Role::kWorker, 4).id, 1u);
+  EXPECT_NE(members_.At(4).token, members_.At(3).token);
+}
+
+TEST_F(MembershipTest, AShardNeedsACapacityOfItsOwnOrOfItsGpu) {
+  Registration empty = RegistrationOf(Role::kShard, 1);
+  empty.capacity_bytes = 0;
+  EXPECT_TRUE(absl::IsInvalidArgument(members_.Admit(1, empty, now_).status()));
+  Registration on_a_gpu = OnAGpu(2);
+  on_a_gpu.capacity_bytes = 0;
+  EXPECT_TRUE(members_.Admit(2, on_a_gpu, now_).ok());
+  members_.Remove(2);
+  on_a_gpu.device_request->devices[0].capacity_bytes = 0;
+  EXPECT_TRUE(absl::IsInvalidArgument(members_.Admit(3, on_a_gpu, now_).status()));
+  EXPECT_TRUE(members_.Admit(4, OnAGpu(4), now_).ok());  // the GPU was not kept for the one that was refused
 }
 
 TEST_F(MembershipTest, RefusesOneTooManyOfARole) {

@@ -52,6 +52,10 @@ void Run::Refuse(Connection from, const absl::Status& status) {
   Emit(CloseStream{from, status});
   const Member* const member = members_.Find(from);
   if (member == nullptr) return;
+  if (gathering()) {
+    Leave(from, status.message());
+    return;
+  }
   const absl::Status result = WithDetails(Annotate(status, member->Name()), {.pid = member->registration.pid});
   members_.Remove(from);
   Fail(result);
@@ -98,6 +102,7 @@ absl::Status Run::Handle(Connection from, const DatasetReport& report) {
   Member& member = members_.At(from);
   if (member.registration.role != Role::kWorker) return absl::InvalidArgumentError("only workers have a data set");
   if (member.data == report) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckData(report));
   if (member.data.has_value()) return absl::FailedPreconditionError("has reported another data set before");
   for (const auto& [connection, other] : members_.all()) {
     if (other.data.has_value()) {

@@ -40,6 +40,9 @@ namespace arcshard::coordinator {
 //
 //   any of these but Ended ── a death, a Failure, a message out of order, max_skips in a row ──► Ended(error)
 //
+// As long as the run gathers, a death or a message out of order ends nothing: whoever it is leaves, and the seat is
+// free again. A participant that restarts, or a stranger, does no harm then.
+//
 // The run has one view. Ended closes every stream and is final. How it works is in run.cc (gathering and joining),
 // run_steps.cc (training and evaluating), run_life.cc (deaths and ends) and run_checkpoints.cc.
 class Run {
@@ -72,7 +75,7 @@ class Run {
   // --- Inputs
 
   // A message that is out of order or out of place closes its stream with the code that coordinator.proto names; such a
-  // message of a member ends the run.
+  // message of a member ends the run, once there is a view.
   void Receive(Connection from, const ParticipantMessage& message);
   // A message that could not be decoded.
   void Refuse(Connection from, const absl::Status& status);
@@ -94,6 +97,9 @@ class Run {
   RunOutputs TakeOutputs() { return std::exchange(outputs_, {}); }
 
   RunStatus Status() const;
+
+  // Whether the sender of this stream has registered and belongs to the run.
+  bool IsMember(Connection connection) const { return members_.all().contains(connection); }
 
   // OK after an orderly end, else why the run failed; none while it runs.
   std::optional<absl::Status> result() const;
@@ -135,6 +141,9 @@ class Run {
   void CheckSilence(MonotonicTime now);
   bool MayLeave(Connection connection) const;
   void Died(Connection who, absl::string_view reason);
+  bool gathering() const { return std::holds_alternative<Gathering>(state_); }
+  // A member goes while the run gathers. Requires: gathering().
+  void Leave(Connection who, absl::string_view reason);
   void EndIfAllIsDone();
   void Fail(const absl::Status& result);
   // `closing`: what the members' streams are closed with.

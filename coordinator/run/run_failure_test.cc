@@ -72,14 +72,16 @@ TEST_F(RunFailureTest, RegistrationAfterTheEndIsToldWhyItEnded) {
   ExpectRefused(99, absl::StatusCode::kAborted, "shard 1 (pid 1011 on h) died at step 1");
 }
 
-TEST_F(RunFailureTest, DatasetsThatDisagreeEndItAndNameBothWorkers) {
+TEST_F(RunFailureTest, WhoseDataDisagreesIsRefusedAndBothWorkersAreNamed) {
   RegisterAll();
   run().Receive(kWorker0, DatasetReport{100, 9, 42});
   run().Receive(kWorker1, DatasetReport{101, 9, 42});
   ExpectRefused(kWorker1, absl::StatusCode::kInvalidArgument, "number of samples");
-  EXPECT_EQ(run().result()->code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(run().result().has_value());
+  LetPass(absl::Seconds(60));
+  EXPECT_THAT(Sentence(), HasSubstr("still waiting for 1 of 2 workers; worker 1 (pid 1021 on h) left before the run "
+                                    "began: the workers' data sets under data.train differ"));
   EXPECT_THAT(Sentence(), HasSubstr("worker 0 (pid 1020 on h) has 100, worker 1 (pid 1021 on h) has 101"));
-  ExpectAllAborted(kWorker1);
 }
 
 TEST_F(RunFailureTest, RangesThatDoNotFitEndItForEverybodyWithTheFigures) {
@@ -122,6 +124,104 @@ TEST_F(RunFailureTest, ALongReadOfTheDataIsNotLimitedByTheConnectTimeout) {
   RegisterAll();
   LetPass(absl::Minutes(5));
   EXPECT_FALSE(run().result().has_value());
+}
+
+// --- While the run gathers, strangers and participants that restart do no harm
+
+class GatheringTest : public RunFailureTest {
+ protected:
+  // All places but worker 1's are taken.
+  void SetUp() override {
+    for (const Connection connection : {kShard0, kShard1, kWorker0})
+      run().Receive(connection, RegistrationOf(connection));
+    run().Receive(kWorker0, DatasetReport{100, 9, 42});
+  }
+  // The real worker 1 comes and the run begins.
+  void ExpectItBegins() {
+    EXPECT_FALSE(run().result().has_value()) << Sentence();
+    EXPECT_EQ(LastProgress().waiting_for, "waiting for 1 of 2 workers");
+    run().Receive(kWorker1, RegistrationOf(kWorker1));
+    ASSERT_EQ(Received<Welcome>(kWorker1).size(), 1u);
+    EXPECT_EQ(Received<Welcome>(kWorker1)[0].id, 1u);
+    run().Receive(kWorker1, DatasetReport{100, 9, 42});
+    EXPECT_EQ(LastProgress().phase, Phase::kJoining);
+  }
+  static constexpr Connection kStranger = 77;
+};
+
+TEST_F(GatheringTest, WhoRegistersAndHangsUpLeavesItsPlace) {
+  for (Connection stranger = kStranger; stranger < kStranger + 3; ++stranger) {
+    run().Receive(stranger, RegistrationOf(kWorker1));
+    run().Disconnected(stranger, "stream broken");
+  }
+  EXPECT_THAT(sink_.notes.back(),
+              HasSubstr("worker 1 (pid 1021 on h) left before the run began: stream broken; its place is free again"));
+  ExpectItBegins();
+}
+
+TEST_F(GatheringTest, AMessageThatCannotBeReadCostsOnlyItsSenderThePlace) {
+  run().Receive(kStranger, RegistrationOf(kWorker1));
+  run().Refuse(kStranger, absl::InvalidArgumentError("a participant's message is empty"));
+  ExpectRefused(kStranger, absl::StatusCode::kInvalidArgument, "is empty");
+  ExpectItBegins();
+}
+
+TEST_F(GatheringTest, ADataSetThatCannotBeCostsOnlyItsSenderThePlace) {
+  const std::vector<DatasetReport> impossible = {
+      {~uint64_t{0}, 9, 42}, {0, 9, 42}, {100, -1, 42}, {100, int64_t{1} << 62, 42}, {(uint64_t{1} << 40) + 1, 9, 42}};
+  Connection stranger = kStranger;
+  for (const DatasetReport& report : impossible) {
+    run().Receive(++stranger, RegistrationOf(kWorker1));
+    run().Receive(stranger, report);
+    ExpectRefused(stranger, absl::StatusCode::kInvalidArgument, "reports a data set of ");
+  }
+  ExpectItBegins();
+}
+
+TEST_F(GatheringTest, WhoFallsSilentLosesItsPlace) {
+  run().Receive(kStranger, RegistrationOf(kWorker1));
+  LetPass(absl::Seconds(9), kStranger);
+  ExpectRefused(kStranger, absl::StatusCode::kAborted, "no sign of life for 8.5s");
+  ExpectItBegins();
+}
+
+TEST_F(GatheringTest, WhoIsStoppedLosesItsPlace) {
+  run().Receive(kStranger, RegistrationOf(kWorker1));
+  run().Receive(kStranger, FailureReport{"stopped by signal 15", static_cast<int>(absl::StatusCode::kCancelled)});
+  ExpectItBegins();
+}
+
+TEST_F(GatheringTest, AFailureOfItsOwnEndsItWithTheReason) {
+  run().Receive(kStranger, RegistrationOf(kWorker1));
+  run().Receive(kStranger, FailureReport{"data/train: no such folder", static_cast<int>(absl::StatusCode::kNotFound)});
+  EXPECT_EQ(Sentence(), "worker 1 (pid 1021 on h): data/train: no such folder");
+}
+
+TEST_F(GatheringTest, WhoCannotTakePartGetsNoPlace) {
+  Registration empty = RegistrationOf(kShard1);
+  run().Disconnected(kShard1, "stream broken");
+  empty.capacity_bytes = 0;
+  run().Receive(70, empty);
+  ExpectRefused(70, absl::StatusCode::kInvalidArgument, "has no capacity for class centers");
+  Connection stranger = 70;
+  for (const char* const address : {"nowhere", "host:99999", "host:0", "http://host:1", "a b:1"}) {
+    Registration lost = RegistrationOf(kShard1);
+    lost.address = address;
+    run().Receive(++stranger, lost);
+    ExpectRefused(stranger, absl::StatusCode::kInvalidArgument, address);
+  }
+  run().Receive(80, RegistrationOf(kShard1));
+  EXPECT_EQ(Received<Welcome>(80).at(0).id, 1u);
+  ExpectItBegins();
+}
+
+TEST_F(GatheringTest, APlaceThatBecomesFreeMayBeTakenForAsLongAsTheFirstTime) {
+  run().Receive(kStranger, RegistrationOf(kWorker1));
+  LetPass(absl::Minutes(5));
+  run().Disconnected(kStranger, "stream broken");
+  outbox_.sent.erase(kStranger);
+  LetPass(absl::Seconds(59));
+  ExpectItBegins();
 }
 
 // --- Messages out of order
@@ -195,20 +295,19 @@ TEST_F(RunFailureTest, MessagesOutOfPlaceAreRefusedAndEndIt) {
   }
 }
 
-TEST_F(RunFailureTest, AVoteBeforeThereIsAViewEndsIt) {
+TEST_F(RunFailureTest, AVoteBeforeThereIsAViewEndsOnlyItsStream) {
   RegisterAll();
   run().Receive(kShard0, VoteFor(1));
   ExpectRefused(kShard0, absl::StatusCode::kFailedPrecondition, "sent Ready before there is a view");
-  ExpectAllAborted(kShard0);
+  EXPECT_FALSE(run().result().has_value());
 }
 
 // --- Deaths
 
-TEST_F(RunFailureTest, ADeathInAnyPhaseEndsItWithASentenceThatNamesTheDead) {
+TEST_F(RunFailureTest, ADeathInAnyPhaseOfAViewEndsItWithASentenceThatNamesTheDead) {
   options_.config.verification.sets = {"omniglot.bin"};
   options_.config.verification.every_epochs = 0.1;
   const std::vector<std::pair<int, std::string>> cases = {
-      {0, "worker 1 (pid 1021 on h) died before the run began: stream broken"},
       {1, "worker 1 (pid 1021 on h) died while joining: stream broken"},
       {2, "worker 1 (pid 1021 on h) died at step 1: stream broken"},
       {3, "worker 1 (pid 1021 on h) died during the evaluation after step 1: stream broken"},
@@ -222,9 +321,7 @@ TEST_F(RunFailureTest, ADeathInAnyPhaseEndsItWithASentenceThatNamesTheDead) {
       for (const Connection connection : Everybody()) one.Receive(connection, message);
     };
     for (const Connection connection : Everybody()) one.Receive(connection, RegistrationOf(connection));
-    if (phase >= 1) {
-      for (const Connection worker : {kWorker0, kWorker1}) one.Receive(worker, DatasetReport{100, 9, 42});
-    }
+    for (const Connection worker : {kWorker0, kWorker1}) one.Receive(worker, DatasetReport{100, 9, 42});
     if (phase >= 2) everybody_says(JoinedReport{kView});
     if (phase >= 3) everybody_says(VoteFor(1));
     if (phase >= 4) {

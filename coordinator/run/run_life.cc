@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -47,7 +48,22 @@ void Run::Disconnected(Connection from, absl::string_view reason) {
   if (!MayLeave(from)) Died(from, reason);
 }
 
+void Run::Leave(Connection who, absl::string_view reason) {
+  auto& gathering = std::get<Gathering>(state_);
+  gathering.last_leave = absl::StrCat(members_.At(who).Name(), " left before the run began: ", reason);
+  // Whoever comes in its place has as much time as the first one had.
+  gathering.give_up_at = std::max(gathering.give_up_at, clock_->Now() + options_.config.cluster.connect_timeout);
+  members_.Remove(who);
+  Emit(Note{absl::StrCat(gathering.last_leave, "; its place is free again")});
+  ReportProgress();
+}
+
 void Run::Died(Connection who, absl::string_view reason) {
+  if (gathering()) {
+    Emit(CloseStream{who, absl::AbortedError(reason)});
+    Leave(who, reason);
+    return;
+  }
   const Member& member = members_.At(who);
   const int64_t pid = member.registration.pid;
   const std::string sentence = absl::StrCat(member.Name(), " died ", DescribeWhen(state_, step_), ": ", reason);
@@ -57,6 +73,10 @@ void Run::Died(Connection who, absl::string_view reason) {
 
 absl::Status Run::Handle(Connection from, const FailureReport& report) {
   Member& member = members_.At(from);
+  if (gathering() && BlamesAPeer(CodeOf(report.code))) {  // it was stopped, or lost its network
+    Died(from, report.sentence);
+    return absl::OkStatus();
+  }
   member.failed = true;
   const absl::Status reported(CodeOf(report.code), absl::StrCat(member.Name(), ": ", report.sentence));
   const absl::Status failure = WithRemedy(WithDetails(reported, {report.cause, member.registration.pid}));
@@ -95,9 +115,10 @@ void Run::CheckTimeouts(MonotonicTime now) {
     Fail(blame_->failure);
   } else if (const auto* const gathering = std::get_if<Gathering>(&state_)) {
     if (members_.Counts().all_here() || now < gathering->give_up_at) return;
-    Fail(absl::DeadlineExceededError(absl::StrCat("gave up after ",
-                                                  absl::FormatDuration(options_.config.cluster.connect_timeout),
-                                                  " (cluster.connect_timeout), still ", WaitingFor())));
+    const std::string& last_leave = gathering->last_leave;
+    Fail(absl::DeadlineExceededError(
+        absl::StrCat("gave up after ", absl::FormatDuration(options_.config.cluster.connect_timeout),
+                     " (cluster.connect_timeout), still ", WaitingFor(), last_leave.empty() ? "" : "; ", last_leave)));
   } else if (auto* const stopping = std::get_if<Stopping>(&state_)) {
     if (checkpoints_.in_progress()) stopping->give_up_at = now + options_.stop_timeout;
     if (now < stopping->give_up_at) return;
@@ -112,7 +133,7 @@ void Run::CheckSilence(MonotonicTime now) {
     const absl::Duration silence = now - members_.At(connection).last_heard;
     Died(connection,
          absl::StrCat("no sign of life for ", absl::FormatDuration(absl::Trunc(silence, absl::Milliseconds(100)))));
-    return;
+    if (!gathering()) return;  // the run has ended
   }
 }
 

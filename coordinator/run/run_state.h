@@ -21,7 +21,8 @@ using SharedView = std::shared_ptr<const FormedView>;
 
 // Members register and workers report their data sets; there is no view yet.
 struct Gathering {
-  MonotonicTime give_up_at;  // unless all members have registered by then
+  MonotonicTime give_up_at;     // unless all members have registered by then
+  std::string last_leave = {};  // who left last, and why; empty: nobody
 };
 
 // The view is announced; members connect to each other and load their state.

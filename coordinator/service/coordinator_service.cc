@@ -8,10 +8,12 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "common/metrics/traffic.h"
+#include "common/rpc/checkpoint_pieces.h"
 #include "common/rpc/convert_messages.h"
 #include "common/rpc/convert_reports.h"
 #include "common/rpc/security/authorize.h"
@@ -24,6 +26,9 @@ namespace {
 
 // A status travels in an HTTP/2 header, and gRPC limits those to 8 KiB by default.
 constexpr size_t kLongestSentence = 2000;
+
+// Streams that may wait for their Register, beside as many as the run has members, which may all come at once.
+constexpr size_t kMostUnregistered = 64;
 
 // Every certificate allows to watch.
 constexpr absl::Span<const CertifiedRole> kAnybody(kAllCertifiedRoles);
@@ -60,31 +65,36 @@ class CoordinatorService::Packer final : public Session::Stream {
 
 class CoordinatorService::Attendance final : public StreamHandler<v1::ParticipantMessage> {
  public:
-  Attendance(Session* session, Connection connection, const grpc::CallbackServerContext& context,
-             CoordinatorMetrics* metrics)
-      : session_(session),
-        connection_(connection),
+  Attendance(CoordinatorService* service, const grpc::CallbackServerContext& context,
+             const std::shared_ptr<StreamSender<v1::CoordinatorMessage>>& stream)
+      : service_(service),
+        session_(&service->session_),
+        connection_(session_->Attach(std::make_shared<Packer>(stream, service->metrics_))),
+        ticket_(service->unregistered_.Enter([stream](const absl::Status& status) { stream->Close(status); })),
         peer_(context.peer()),
         certified_(RoleOfPeer(context)),
-        odd_figures_(metrics->odd_figures),
-        received_(metrics, kReceived) {}
+        odd_figures_(service->metrics_->odd_figures),
+        received_(service->metrics_, kReceived) {}
 
   // Always OK: it is the session that closes the stream.
   absl::Status OnMessage(const v1::ParticipantMessage& message) override {
     received_.Count(message);
-    absl::StatusOr<ParticipantMessage> unpacked = FromProto(message);
-    if (unpacked.ok()) {
-      if (absl::Status status = CheckRole(*unpacked); !status.ok()) unpacked = std::move(status);
+    absl::StatusOr<std::optional<ParticipantMessage>> unpacked = Unpack(message);
+    if (unpacked.ok() && unpacked->has_value()) {
+      if (absl::Status status = CheckRole(**unpacked); !status.ok()) unpacked = std::move(status);
     }
-    if (unpacked.ok()) {
-      CountOddFigures(*unpacked);
-      session_->Receive(connection_, *unpacked);
-    } else {
+    if (!unpacked.ok()) {
       session_->Refuse(connection_, unpacked.status());
+    } else if (unpacked->has_value()) {
+      CountOddFigures(**unpacked);
+      NoteMember(session_->Receive(connection_, **unpacked));
     }
     return absl::OkStatus();
   }
-  void OnClosed(const absl::Status& status) override { session_->Detach(connection_, status); }
+  void OnClosed(const absl::Status& status) override {
+    service_->unregistered_.Leave(ticket_);
+    session_->Detach(connection_, status);
+  }
 
  private:
   void CountOddFigures(const ParticipantMessage& message) {
@@ -99,6 +109,25 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
     odd_figures_.Increment(static_cast<double>(odd));
   }
 
+  // Nothing: the message is a piece of a report that is not yet complete.
+  absl::StatusOr<std::optional<ParticipantMessage>> Unpack(const v1::ParticipantMessage& message) {
+    if (member_ && message.has_checkpoint()) {
+      ASSIGN_OR_RETURN(std::optional<CheckpointReport> report, assembler_.Add(message.checkpoint()));
+      if (!report.has_value()) return std::nullopt;
+      return ParticipantMessage(*std::move(report));
+    }
+    ASSIGN_OR_RETURN(ParticipantMessage unpacked, FromProto(message));
+    return unpacked;
+  }
+
+  void NoteMember(bool member) {
+    if (member && !member_) {
+      service_->unregistered_.Leave(ticket_);
+      service_->known_peers_.Add(peer_);
+    }
+    member_ = member;
+  }
+
   // A participant must register with the role of its certificate.
   absl::Status CheckRole(const ParticipantMessage& message) const {
     const auto* const registration = std::get_if<Registration>(&message);
@@ -111,11 +140,15 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
     return status;
   }
 
+  CoordinatorService* const service_;
   Session* const session_;
   const Connection connection_;
-  const std::string peer_;  // address
+  const WaitingRoom::Ticket ticket_;  // until it is a member
+  const std::string peer_;            // address
   const std::optional<CertifiedRole> certified_;
   Counter& odd_figures_;
+  bool member_ = false;
+  CheckpointAssembler assembler_;
   Traffic received_;
 };
 
@@ -123,6 +156,7 @@ CoordinatorService::CoordinatorService(Run::Options options, const Clock* clock,
                                        CoordinatorMetrics* metrics)
     : progress_(receivers.progress),
       metrics_(metrics),
+      unregistered_("Register", kMostUnregistered + options.config.cluster.shards + options.config.cluster.workers),
       session_(std::move(options), clock,
                {.progress = this, .keeper = receivers.keeper, .keep_lease_history = receivers.keep_lease_history}) {}
 
@@ -130,6 +164,7 @@ absl::Status CoordinatorService::Allow(const grpc::CallbackServerContext& contex
                                        absl::Span<const CertifiedRole> roles) {
   const absl::Status status = Authorize(context, rpc, roles);
   if (!status.ok()) metrics_->refused_messages.With(absl::StatusCodeToString(status.code())).Increment();
+  if (status.ok() && RoleOfPeer(context).has_value()) known_peers_.Add(context);
   return status;
 }
 
@@ -140,9 +175,8 @@ grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Coordin
     return new RefusedCall<grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>>(allowed);
   }
   return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
-      [this, context](std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream) {
-        const Connection connection = session_.Attach(std::make_shared<Packer>(std::move(stream), metrics_));
-        return std::make_unique<Attendance>(&session_, connection, *context, metrics_);
+      [this, context](const std::shared_ptr<StreamSender<v1::CoordinatorMessage>>& stream) {
+        return std::make_unique<Attendance>(this, *context, stream);
       });
 }
 
@@ -150,7 +184,13 @@ grpc::ServerWriteReactor<v1::Progress>* CoordinatorService::Watch(grpc::Callback
                                                                   const v1::WatchRequest*) {
   const absl::Status allowed = Allow(*context, "Coordinator.Watch", kAnybody);
   if (!allowed.ok()) return new RefusedCall<grpc::ServerWriteReactor<v1::Progress>>(allowed);
-  return watchers_.Watch();
+  grpc::ServerWriteReactor<v1::Progress>* const stream = watchers_.Watch();
+  if (stream == nullptr) {
+    return new RefusedCall<grpc::ServerWriteReactor<v1::Progress>>(
+        absl::ResourceExhaustedError(absl::StrCat(WatchHub::kMostStreams, " callers watch this run already")));
+  }
+  known_peers_.Add(*context);
+  return stream;
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::Stop(grpc::CallbackServerContext* context, const v1::StopRequest*,

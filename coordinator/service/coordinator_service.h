@@ -8,19 +8,17 @@
 #include "arcshard/v1/coordinator.grpc.pb.h"
 #include "common/base/clock.h"
 #include "common/metrics/metric_list.h"
-#include "common/protocol/checkpoint_report.h"
-#include "common/rpc/endpoint.h"
+#include "common/rpc/known_peers.h"
 #include "common/rpc/security/certified_role.h"
+#include "common/rpc/waiting_room.h"
 #include "coordinator/service/session.h"
 #include "coordinator/service/watch.h"
 
 namespace arcshard::coordinator {
 
-// One participant's part of a checkpoint is the state of one process; no host has memory for more than this.
-inline constexpr uint64_t kMaxPartBytes = uint64_t{16} << 40;
-// A server of CoordinatorService must accept messages of this size. The largest message is a CheckpointReport, which
-// has 4 bytes for each block of its files: 64 MiB of them, and the rest is short.
-inline constexpr int kMaxParticipantMessageBytes = kMaxMessageBytes + 4 * int{kMaxPartBytes / FileRecord::kBlockBytes};
+// A server of CoordinatorService must accept messages of this size. Large reports come in pieces (checkpoint_pieces.h),
+// so that strangers, whose messages are kept until they are complete, cannot fill the memory.
+inline constexpr int kMaxParticipantMessageBytes = 256 << 10;
 
 // arcshard.v1.Coordinator over gRPC: converts messages from and to protobuf; the session does the rest. Thread-safe.
 // Must outlive its server.
@@ -43,12 +41,14 @@ class CoordinatorService final : public v1::Coordinator::CallbackService, privat
                                       v1::RunStatus* response) override;
 
   Session* session() { return &session_; }
+  // The members' connections, those of watchers and, under TLS, all whose certificate may do what they asked for.
+  KnownPeers* known_peers() { return &known_peers_; }
 
  private:
   class Attendance;  // the receiving end of a participant's stream
   class Packer;      // the sending end
 
-  // Calls Authorize and counts refusals.
+  // Calls Authorize, counts refusals, and remembers whom a certificate makes known.
   absl::Status Allow(const grpc::CallbackServerContext& context, absl::string_view rpc,
                      absl::Span<const CertifiedRole> roles);
 
@@ -60,6 +60,8 @@ class CoordinatorService final : public v1::Coordinator::CallbackService, privat
 
   ProgressSink* const progress_;
   CoordinatorMetrics* const metrics_;
+  KnownPeers known_peers_;
+  WaitingRoom unregistered_;
   WatchHub watchers_;
   Session session_;  // last, because its constructor reports
 };

@@ -30,10 +30,11 @@ Connection Session::Attach(std::shared_ptr<Stream> stream) {
   return last_connection_;
 }
 
-void Session::Receive(Connection from, const ParticipantMessage& message) {
+bool Session::Receive(Connection from, const ParticipantMessage& message) {
   MutexLock lock(&mutex_);
   run_.Receive(from, message);
   Drain();
+  return run_.IsMember(from);
 }
 
 void Session::Refuse(Connection from, const absl::Status& status) {

@@ -34,7 +34,8 @@ class Session final : private Outbox {
 
   // Adds a stream and returns its number, by which the calls below name it.
   Connection Attach(std::shared_ptr<Stream> stream);
-  void Receive(Connection from, const ParticipantMessage& message);
+  // Returns whether the sender is a member of the run now.
+  bool Receive(Connection from, const ParticipantMessage& message);
   // A message that could not be decoded.
   void Refuse(Connection from, const absl::Status& status);
   // The stream has ended; nothing follows from it. OK: the participant closed it.

@@ -81,8 +81,9 @@ void WatchHub::Publish(const v1::Progress& progress, bool last) {
 }
 
 grpc::ServerWriteReactor<v1::Progress>* WatchHub::Watch() {
-  const std::shared_ptr<WatchStream> stream = WatchStream::Create(this);
   MutexLock lock(&mutex_);
+  if (streams_.size() >= kMostStreams) return nullptr;
+  const std::shared_ptr<WatchStream> stream = WatchStream::Create(this);
   streams_.insert(stream);
   stream->Offer(latest_, ended_);
   return stream.get();

@@ -2,6 +2,7 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <cstddef>
 #include <memory>
 #include <set>
 
@@ -18,8 +19,11 @@ class WatchHub {
  public:
   // `last`: the run has ended, and each stream closes with OK once it has sent this report.
   void Publish(const v1::Progress& progress, bool last);
+  static constexpr size_t kMostStreams = 64;
+
   // Returns gRPC's reactor of a new stream, which sends the latest report at once and then those that follow. While one
-  // is being sent, a newer report replaces the waiting one: a slow reader misses reports, but never the last.
+  // is being sent, a newer report replaces the waiting one: a slow reader misses reports, but never the last. Null:
+  // there are kMostStreams.
   grpc::ServerWriteReactor<v1::Progress>* Watch();
 
  private:

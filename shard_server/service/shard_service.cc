@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/token.h"
 #include "common/io/log.h"
@@ -15,24 +16,37 @@
 #include "shard_server/service/statistics_messages.h"
 
 namespace arcshard::shard {
+namespace {
+
+// Streams that may wait for their hello, beside as many as the run has workers.
+constexpr size_t kMostUnproven = 32;
+
+}  // namespace
 
 // One worker's stream. Its buffers grow to the largest micro-batch that was sent. Shapes are checked against the run's
 // before memory is allocated for them.
 class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
  public:
-  Handler(ShardService* service, std::string peer, WorkerStreams::Sender sender)
-      : service_(service), peer_(std::move(peer)), sender_(std::move(sender)) {}
+  Handler(ShardService* service, std::string peer, const WorkerStreams::Sender& sender)
+      : service_(service),
+        peer_(std::move(peer)),
+        sender_(sender),
+        ticket_(service->unproven_.Enter([sender](const absl::Status& status) { sender->Close(status); })) {}
 
   absl::Status OnMessage(const v1::WorkerMessage& message) override {
     service_->received_.Count(message);
     absl::Status status = Take(message);
     if (!status.ok()) service_->CountRefusal(status);
-    if (absl::IsPermissionDenied(status)) LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
+    // A sender that tries again and again must not fill the log.
+    if (absl::IsPermissionDenied(status) && service_->logged_.Allow("token", SystemClock().Now())) {
+      LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
+    }
     return status;
   }
 
   void OnClosed(const absl::Status&) override {
-    if (identified_) service_->streams_.Remove(*worker_, sender_);
+    service_->unproven_.Leave(ticket_);
+    if (worker_.has_value()) service_->streams_.Remove(*worker_, sender_);
   }
 
  private:
@@ -41,8 +55,8 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     ShardState* const state = service_->state();
     if (message.has_hello()) return TakeHello(state, key, message.hello());
     if (!worker_.has_value()) return absl::FailedPreconditionError("the first message of a stream must be hello");
-    RETURN_IF_ERROR(Identify());
-    if (state == nullptr || !identified_) {
+    if (!proven_) proven_ = service_->streams_.Has(*worker_, sender_);
+    if (state == nullptr || !proven_) {
       return absl::FailedPreconditionError(absl::StrCat(ToString(key), " came before this shard had joined the run"));
     }
     if (embedding_.has_value() && !message.has_embedding()) {
@@ -70,22 +84,10 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     if (state != nullptr) RETURN_IF_ERROR(state->Hello(worker, key.view));
     if (worker_.has_value()) return absl::OkStatus();
     worker_ = worker;
-    token_ = hello.token();
-    return Identify();
-  }
-
-  // Makes this the worker's stream, once the token of its hello can be checked.
-  absl::Status Identify() {
-    if (identified_) return absl::OkStatus();
-    const std::optional<bool> genuine = service_->IsTokenOf(*worker_, token_);
-    if (!genuine.has_value()) return absl::OkStatus();
-    if (!*genuine) {
-      return absl::PermissionDeniedError(
-          absl::StrCat("the hello of worker ", *worker_, " does not carry the token that the coordinator gave it"));
-    }
-    identified_ = true;
-    service_->streams_.Put(*worker_, sender_);
-    return absl::OkStatus();
+    return service_->streams_.Put(worker, hello.token(), sender_, [service = service_, ticket = ticket_, peer = peer_] {
+      service->unproven_.Leave(ticket);
+      service->known_peers_.Add(peer);
+    });
   }
 
   // Returns the samples of a micro-batch: the first dimension of a tensor that must have `dims` dimensions.
@@ -143,9 +145,9 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
   ShardService* const service_;
   const std::string peer_;  // address of the client
   const WorkerStreams::Sender sender_;
-  std::optional<uint32_t> worker_;  // the id that the hello claims
-  std::string token_;
-  bool identified_ = false;  // the token proved it
+  const WaitingRoom::Ticket ticket_;  // until its token has proven it
+  std::optional<uint32_t> worker_;    // the id that the hello claims
+  bool proven_ = false;               // the token proved it
   std::vector<int64_t> labels_;
   std::vector<float> values_;                // of the embedding that is being received
   std::optional<TensorReceiver> embedding_;  // between its first piece and its last
@@ -154,7 +156,12 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
 };
 
 ShardService::ShardService(ShardMetrics* metrics)
-    : refused_(metrics->refused_messages), received_(metrics, kReceived), sent_(metrics, kSent) {}
+    : refused_(metrics->refused_messages),
+      received_(metrics, kReceived),
+      sent_(metrics, kSent),
+      unproven_("Hello with its token", kMostUnproven) {}
+
+void ShardService::ExpectWorkers(uint32_t workers) { unproven_.SetMost(kMostUnproven + workers); }
 
 void ShardService::Attach(ShardState* state) {
   MutexLock lock(&mutex_);
@@ -162,7 +169,7 @@ void ShardService::Attach(ShardState* state) {
 }
 
 absl::Status ShardService::Admit(const ViewAnnouncement& view) {
-  std::map<uint32_t, std::string> tokens;
+  WorkerStreams::Tokens tokens;
   for (const WorkerMember& worker : view.workers) {
     if (worker.token.size() != kTokenBytes) {
       return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " gives worker ", worker.id, " a token of ",
@@ -170,16 +177,8 @@ absl::Status ShardService::Admit(const ViewAnnouncement& view) {
     }
     tokens[worker.id] = worker.token;
   }
-  MutexLock lock(&mutex_);
-  tokens_ = std::move(tokens);
+  for (const absl::Status& refused : streams_.Admit(std::move(tokens))) CountRefusal(refused);
   return absl::OkStatus();
-}
-
-std::optional<bool> ShardService::IsTokenOf(uint32_t worker, absl::string_view token) {
-  MutexLock lock(&mutex_);
-  const auto found = tokens_.find(worker);
-  if (found == tokens_.end()) return std::nullopt;
-  return SameToken(found->second, token);
 }
 
 void ShardService::ShowLoad(ShardMetrics* metrics) {
@@ -216,8 +215,8 @@ grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>* ShardService::Exch
     return new RefusedCall<grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>>(status);
   }
   return ServerStream<v1::WorkerMessage, v1::ShardMessage>::Start(
-      [this, peer = std::string(context->peer())](WorkerStreams::Sender sender) {
-        return std::make_unique<Handler>(this, peer, std::move(sender));
+      [this, peer = std::string(context->peer())](const WorkerStreams::Sender& sender) {
+        return std::make_unique<Handler>(this, peer, sender);
       });
 }
 

@@ -1,15 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <optional>
-#include <string>
 
 #include "absl/status/status.h"
 #include "arcshard/v1/shard.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/metrics/metric_list.h"
 #include "common/metrics/traffic.h"
+#include "common/rpc/known_peers.h"
+#include "common/rpc/security/repeat_filter.h"
+#include "common/rpc/waiting_room.h"
 #include "shard_server/service/worker_streams.h"
 #include "shard_server/state/shard_state.h"
 
@@ -22,6 +22,8 @@ class ShardService final : public v1::Shard::CallbackService {
   // `metrics` outlives the service.
   explicit ShardService(ShardMetrics* metrics);
 
+  // How many workers the run has; so many may wait for the view with their hello sent.
+  void ExpectWorkers(uint32_t workers);
   // From now on messages are passed to `state`, which outlives the server.
   void Attach(ShardState* state);
   // Sets the view's workers: from now on a hello has to carry its worker's token. Before that a worker may send its
@@ -31,6 +33,9 @@ class ShardService final : public v1::Shard::CallbackService {
 
   // Updates the metrics of the state's load. Any thread, one at a time.
   void ShowLoad(ShardMetrics* metrics);
+
+  // The connections of workers whose token has proven them.
+  KnownPeers* known_peers() { return &known_peers_; }
 
   // The parts of ShardOutput that concern workers.
   void SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics);
@@ -45,17 +50,17 @@ class ShardService final : public v1::Shard::CallbackService {
     MutexLock lock(&mutex_);
     return state_;
   }
-  // Whether this is the worker's token; nullopt while its token is not known.
-  std::optional<bool> IsTokenOf(uint32_t worker, absl::string_view token);
   void CountRefusal(const absl::Status& why);
 
   LabelledMetric<Counter> refused_;
   Traffic received_;
   Traffic sent_;
+  KnownPeers known_peers_;
+  WaitingRoom unproven_;
+  RepeatFilter logged_;
   WorkerStreams streams_;
   Mutex mutex_;
   ShardState* state_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::map<uint32_t, std::string> tokens_ ABSL_GUARDED_BY(mutex_);  // by worker
 };
 
 }  // namespace arcshard::shard

@@ -291,15 +291,37 @@ TEST_F(ServiceTest, OneWorkerCannotSpeakForAnother) {
   EXPECT_TRUE(genuine->Next().has_statistics());
 }
 
-TEST_F(ServiceTest, AnImpostorWhoConnectedBeforeTheViewIsRefusedAtItsFirstMessage) {
+TEST_F(ServiceTest, AnImpostorWhoConnectedBeforeTheViewIsRefusedOnceTheTokensAreKnown) {
   v1::WorkerMessage hello = HelloOf(0);
   hello.mutable_hello()->set_token("token of nobody!");
   Client impostor(server_->port());
   impostor.Send(hello);
   while (metrics_.messages.With(kReceived).Value() < 1.0) std::this_thread::yield();
   Begin();
-  impostor.Send(LabelsMessage(key_, LabelsOf(0)));
   ExpectEnd(impostor, absl::StatusCode::kPermissionDenied, "does not carry the token");
+  EXPECT_EQ(metrics_.refused_messages.With("PERMISSION_DENIED").Value(), 1.0);
+}
+
+TEST_F(ServiceTest, AWorkerWhoConnectedBeforeTheViewIsServedOnceTheTokensAreKnown) {
+  Client early(server_->port());
+  early.Send(HelloOf(0));
+  while (metrics_.messages.With(kReceived).Value() < 1.0) std::this_thread::yield();
+  Begin();
+  // Streams of strangers do not push out one that has proven itself, although it has said nothing since.
+  std::vector<std::unique_ptr<Client>> strangers;
+  for (int i = 0; i < 40; ++i) strangers.push_back(std::make_unique<Client>(server_->port()));
+  ExpectEnd(*strangers.front(), absl::StatusCode::kResourceExhausted, "streams wait for their Hello");
+  early.Send(LabelsMessage(key_, LabelsOf(0)));
+  early.Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
+  EXPECT_TRUE(early.Next().has_statistics());
+}
+
+TEST_F(ServiceTest, ATokenThatIsNoneIsRefusedBeforeAnyTokenIsKnown) {
+  v1::WorkerMessage hello = HelloOf(0);
+  hello.mutable_hello()->set_token(std::string(1'000'000, 'x'));
+  Client stranger(server_->port());
+  stranger.Send(hello);
+  ExpectEnd(stranger, absl::StatusCode::kPermissionDenied, "does not carry the token");
 }
 
 TEST_F(ServiceTest, AViewThatGivesAWorkerNoTokenIsRefused) {

@@ -1,25 +1,88 @@
 #include "shard_server/service/worker_streams.h"
 
 #include <utility>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/base/token.h"
 
 namespace arcshard::shard {
+namespace {
+
+absl::Status Replaced(uint32_t worker) {
+  return absl::AbortedError(absl::StrCat("worker ", worker, " has opened another stream"));
+}
+
+absl::Status NotItsToken(uint32_t worker) {
+  return absl::PermissionDeniedError(
+      absl::StrCat("the hello of worker ", worker, " does not carry the token that the coordinator gave it"));
+}
+
+}  // namespace
 
 // Senders are called without the lock: they have locks of their own.
 
-void WorkerStreams::Put(uint32_t worker, Sender sender) {
+absl::Status WorkerStreams::Put(uint32_t worker, absl::string_view token, const Sender& sender,
+                                std::function<void()> on_genuine) {
+  if (token.size() != kTokenBytes) return NotItsToken(worker);  // and need not be kept
+  Claim claim{worker, std::string(token), std::move(on_genuine)};
   Sender before;
   {
     MutexLock lock(&mutex_);
-    before = std::exchange(senders_[worker], std::move(sender));
+    if (!tokens_.contains(worker)) {
+      claims_.insert_or_assign(sender, std::move(claim));
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(before, Install(claim, sender));
   }
-  if (before != nullptr)
-    before->Close(absl::AbortedError(absl::StrCat("worker ", worker, " has opened another stream")));
+  claim.on_genuine();
+  if (before != nullptr) before->Close(Replaced(worker));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WorkerStreams::Sender> WorkerStreams::Install(const Claim& claim, const Sender& sender) {
+  if (!SameToken(tokens_.at(claim.worker), claim.token)) return NotItsToken(claim.worker);
+  return std::exchange(senders_[claim.worker], sender);
+}
+
+std::vector<absl::Status> WorkerStreams::Admit(Tokens tokens) {
+  std::vector<std::pair<Sender, absl::Status>> ending;
+  std::vector<std::function<void()>> genuine;
+  std::vector<absl::Status> refused;
+  {
+    MutexLock lock(&mutex_);
+    tokens_ = std::move(tokens);
+    for (auto next = claims_.begin(); next != claims_.end();) {
+      const auto at = next++;
+      const auto& [sender, claim] = *at;
+      if (!tokens_.contains(claim.worker)) continue;  // perhaps of a view to come
+      absl::StatusOr<Sender> before = Install(claim, sender);
+      if (!before.ok()) {
+        ending.emplace_back(sender, before.status());
+        refused.push_back(before.status());
+      } else {
+        genuine.push_back(claim.on_genuine);
+        if (*before != nullptr) ending.emplace_back(*std::move(before), Replaced(claim.worker));
+      }
+      claims_.erase(at);
+    }
+  }
+  for (const std::function<void()>& on_genuine : genuine) on_genuine();
+  for (const auto& [sender, why] : ending) sender->Close(why);
+  return refused;
+}
+
+bool WorkerStreams::Has(uint32_t worker, const Sender& sender) {
+  MutexLock lock(&mutex_);
+  const auto found = senders_.find(worker);
+  return found != senders_.end() && found->second == sender;
 }
 
 void WorkerStreams::Remove(uint32_t worker, const Sender& sender) {
   MutexLock lock(&mutex_);
+  claims_.erase(sender);
   const auto found = senders_.find(worker);
   if (found != senders_.end() && found->second == sender) senders_.erase(found);
 }

@@ -15,9 +15,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/net/host_port.h"
 #include "torch/csrc/distributed/c10d/PrefixStore.hpp"
 #include "torch/csrc/distributed/c10d/TCPStore.hpp"
 #include "worker/training/reduce_group.h"
@@ -76,7 +77,7 @@ absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Listen(const std::string
   try {
     auto store = std::make_unique<Store>();
     store->store = c10::make_intrusive<c10d::TCPStore>(host, options);
-    return std::unique_ptr<Rendezvous>(new Rendezvous(absl::StrCat(host, ":", bound->second), std::move(store)));
+    return std::unique_ptr<Rendezvous>(new Rendezvous(JoinHostPort(host, bound->second), std::move(store)));
   } catch (const std::exception& error) {
     return absl::UnavailableError(
         absl::StrCat("cannot serve the workers' rendezvous on ", host, ": ", FirstLine(error)));
@@ -115,20 +116,15 @@ std::unique_ptr<ReduceGroup> MakeGroup(const c10::intrusive_ptr<c10d::Store>& st
 
 absl::StatusOr<std::unique_ptr<AllReduce>> AllReduce::Connect(const AllReduceOptions& options) {
   if (options.size == 1) return std::unique_ptr<AllReduce>(new AllReduce(nullptr));
-  const size_t colon = options.rendezvous.rfind(':');
-  uint32_t port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(options.rendezvous.substr(colon + 1), &port) || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the workers' rendezvous '", options.rendezvous, "' is not host:port"));
-  }
+  const absl::StatusOr<HostPort> rendezvous = ParsePeerAddress(options.rendezvous);
+  if (!rendezvous.ok()) return Annotate(rendezvous.status(), "the workers' rendezvous");
   try {
     c10d::TCPStoreOptions store_options;
-    store_options.port = static_cast<uint16_t>(port);
+    store_options.port = static_cast<uint16_t>(rendezvous->port);
     store_options.timeout = absl::ToChronoMilliseconds(options.timeout);
     store_options.waitWorkers = false;
     const auto store = c10::make_intrusive<c10d::PrefixStore>(
-        ToString(options.view),
-        c10::make_intrusive<c10d::TCPStore>(options.rendezvous.substr(0, colon), store_options));
+        ToString(options.view), c10::make_intrusive<c10d::TCPStore>(rendezvous->host, store_options));
     return std::unique_ptr<AllReduce>(new AllReduce(MakeGroup(store, options)));
   } catch (const std::exception& error) {
     return absl::UnavailableError(absl::StrCat("cannot join the all-reduce of ", ToString(options.view),

@@ -7,6 +7,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <ctime>
 #include <memory>
 #include <utility>
@@ -38,14 +40,26 @@ using Names = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
 
 Bio Reader(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 
-absl::StatusOr<std::vector<X509Pointer>> ReadCertificates(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+constexpr uint64_t kMostFileBytes = uint64_t{1} << 20;
+
+absl::StatusOr<std::string> ReadPem(const std::string& path) {
+  ASSIGN_OR_RETURN(const ReadableFile file, ReadableFile::Open(path));
+  if (file.size() > kMostFileBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": has ", file.size(), " bytes, more than a PEM file has"));
+  }
+  return ReadFile(path);
+}
+
+absl::StatusOr<std::vector<X509Pointer>> ParseCertificates(const std::string& path, const std::string& text) {
   const Bio reader = Reader(text);
   std::vector<X509Pointer> certificates;
   while (X509* const certificate = PEM_read_bio_X509(reader.get(), nullptr, nullptr, nullptr)) {
     certificates.emplace_back(certificate);
   }
-  ERR_clear_error();  // OpenSSL reports the end of the file as an error
+  // OpenSSL reports the end of the text as an error too.
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  ERR_clear_error();
+  if (!at_end) return absl::InvalidArgumentError(absl::StrCat(path, ": has a certificate that is damaged or cut"));
   if (certificates.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": has no certificate in PEM"));
   return certificates;
 }
@@ -53,8 +67,7 @@ absl::StatusOr<std::vector<X509Pointer>> ReadCertificates(const std::string& pat
 // Never asks for a pass phrase: the programs run unattended.
 int NoPassPhrase(char*, int, int, void*) { return 0; }
 
-absl::StatusOr<Key> ReadKey(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+absl::StatusOr<Key> ParseKey(const std::string& path, const std::string& text) {
   Key key(PEM_read_bio_PrivateKey(Reader(text).get(), nullptr, NoPassPhrase, nullptr));
   ERR_clear_error();
   if (key == nullptr) {
@@ -82,9 +95,10 @@ absl::Time TimeOf(const ASN1_TIME* time) {
 
 std::string Day(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone()); }
 
-// chain: the certificate, followed by intermediate certificates.
-absl::Status CheckSignedBy(const std::vector<X509Pointer>& trusted, const std::vector<X509Pointer>& chain,
-                           absl::Time now) {
+// chain: the certificate, followed by intermediate certificates. Returns when the first certificate expires of those
+// that lead from it to a trusted one.
+absl::StatusOr<absl::Time> CheckSignedBy(const std::vector<X509Pointer>& trusted, const std::vector<X509Pointer>& chain,
+                                         absl::Time now) {
   const Store store(X509_STORE_new());
   for (const X509Pointer& certificate : trusted) X509_STORE_add_cert(store.get(), certificate.get());
   const Stack between(sk_X509_new_null());
@@ -97,32 +111,51 @@ absl::Status CheckSignedBy(const std::vector<X509Pointer>& trusted, const std::v
   X509_STORE_CTX_set_time(context.get(), 0, absl::ToTimeT(now));
   const bool valid = X509_verify_cert(context.get()) == 1;
   ERR_clear_error();
-  if (valid) return absl::OkStatus();
+  if (valid) {
+    absl::Time first = absl::InfiniteFuture();
+    const STACK_OF(X509)* const path = X509_STORE_CTX_get0_chain(context.get());
+    for (int i = 0; i < sk_X509_num(path); ++i) {
+      first = std::min(first, TimeOf(X509_get0_notAfter(sk_X509_value(path, i))));
+    }
+    return first;
+  }
   return absl::FailedPreconditionError(X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get())));
 }
 
 }  // namespace
 
-absl::StatusOr<Certificate> CheckTlsFiles(const TlsFiles& files, absl::Time now) {
-  ASSIGN_OR_RETURN(const std::vector<X509Pointer> trusted, ReadCertificates(files.ca));
-  ASSIGN_OR_RETURN(const std::vector<X509Pointer> chain, ReadCertificates(files.certificate));
-  ASSIGN_OR_RETURN(const Key key, ReadKey(files.key));
+absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files) {
+  TlsTexts texts;
+  ASSIGN_OR_RETURN(texts.ca, ReadPem(files.ca));
+  ASSIGN_OR_RETURN(texts.certificate, ReadPem(files.certificate));
+  ASSIGN_OR_RETURN(texts.key, ReadPem(files.key));
+  return texts;
+}
+
+absl::StatusOr<Certificate> CheckTlsTexts(const TlsFiles& files, const TlsTexts& texts, absl::Time now) {
+  ASSIGN_OR_RETURN(const std::vector<X509Pointer> trusted, ParseCertificates(files.ca, texts.ca));
+  ASSIGN_OR_RETURN(const std::vector<X509Pointer> chain, ParseCertificates(files.certificate, texts.certificate));
+  ASSIGN_OR_RETURN(const Key key, ParseKey(files.key, texts.key));
   X509* const own = chain.front().get();
   if (X509_check_private_key(own, key.get()) != 1) {
     ERR_clear_error();
     return absl::FailedPreconditionError(
         absl::StrCat(files.key, ": is not the private key of the certificate in ", files.certificate));
   }
-  Certificate certificate;
-  certificate.valid_until = TimeOf(X509_get0_notAfter(own));
-  if (const absl::Status status = CheckSignedBy(trusted, chain, now); !status.ok()) {
-    return Annotate(status, absl::StrCat(files.certificate, " (valid from ", Day(TimeOf(X509_get0_notBefore(own))),
-                                         " to ", Day(certificate.valid_until), ", checked against ", files.ca, ")"));
+  const absl::StatusOr<absl::Time> valid_until = CheckSignedBy(trusted, chain, now);
+  if (!valid_until.ok()) {
+    return Annotate(valid_until.status(),
+                    absl::StrCat(files.certificate, " (valid from ", Day(TimeOf(X509_get0_notBefore(own))), " to ",
+                                 Day(TimeOf(X509_get0_notAfter(own))), ", checked against ", files.ca, ")"));
   }
   const absl::StatusOr<CertifiedRole> role = RoleOf(own);
   if (!role.ok()) return Annotate(role.status(), files.certificate);
-  certificate.role = *role;
-  return certificate;
+  return Certificate{.role = *role, .valid_until = *valid_until};
+}
+
+absl::StatusOr<Certificate> CheckTlsFiles(const TlsFiles& files, absl::Time now) {
+  ASSIGN_OR_RETURN(const TlsTexts texts, ReadTlsFiles(files));
+  return CheckTlsTexts(files, texts, now);
 }
 
 }  // namespace arcshard

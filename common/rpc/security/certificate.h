@@ -17,14 +17,28 @@ struct TlsFiles {
   bool empty() const { return ca.empty() && certificate.empty() && key.empty(); }
 };
 
-struct Certificate {
-  CertifiedRole role = CertifiedRole::kClient;
-  absl::Time valid_until;
+// The contents of TlsFiles, all read at about the same time.
+struct TlsTexts {
+  std::string ca;
+  std::string certificate;
+  std::string key;
+  friend bool operator==(const TlsTexts&, const TlsTexts&) = default;
 };
 
-// Reads the files and makes the checks that a peer will make. InvalidArgument: a file is not PEM. FailedPrecondition:
-// the key does not belong to the certificate, or the certificate is not signed by the CA, has expired or is not valid
-// yet. Unauthenticated: it does not name exactly one role. Other errors are those of ReadFile. Messages name the file.
+struct Certificate {
+  CertifiedRole role = CertifiedRole::kClient;
+  absl::Time valid_until;  // the first moment at which it, an intermediate certificate or the CA is no longer valid
+};
+
+// Reads the files. InvalidArgument: one has more than 1 MiB. Other errors are those of ReadFile.
+absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files);
+
+// Makes the checks that a peer will make of what was read from `files`. InvalidArgument: a text is not PEM, or is cut.
+// FailedPrecondition: the key does not belong to the certificate, or the certificate is not signed by the CA, has
+// expired or is not valid yet. Unauthenticated: it does not name exactly one role. Messages name the file.
+absl::StatusOr<Certificate> CheckTlsTexts(const TlsFiles& files, const TlsTexts& texts, absl::Time now);
+
+// Reads and checks the files.
 absl::StatusOr<Certificate> CheckTlsFiles(const TlsFiles& files, absl::Time now);
 
 }  // namespace arcshard

@@ -10,6 +10,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,9 +20,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
+#include "absl/time/clock.h"
+#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
-#include "common/rpc/host_address.h"
+#include "common/net/host_address.h"
+#include "common/rpc/security/certificate_reloader.h"
 #include "common/rpc/security/repeat_filter.h"
 #include "common/rpc/status.h"
 
@@ -28,8 +34,38 @@ namespace {
 
 constexpr unsigned int kReloadSeconds = 1;
 
-// Logs a line about TLS, unless it was logged a short time ago: a peer that retries, or a missing file, must not fill
-// the log.
+// Lets a reloader look at its files once a second, on a thread of its own.
+class ReloadThread {
+ public:
+  // `reloader` outlives it.
+  explicit ReloadThread(CertificateReloader* reloader) : thread_([this, reloader] { Loop(reloader); }) {}
+  ~ReloadThread() {
+    {
+      MutexLock lock(&mutex_);
+      ends_ = true;
+      changed_.NotifyAll();
+    }
+    thread_.join();
+  }
+
+ private:
+  void Loop(CertificateReloader* reloader) {
+    while (!AwaitEnd()) reloader->Look(absl::Now());
+  }
+  // Waits for a second; true: the thread has to end.
+  bool AwaitEnd() {
+    MutexLock lock(&mutex_);
+    if (!ends_) changed_.WaitFor(&mutex_, absl::Seconds(kReloadSeconds));
+    return ends_;
+  }
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool ends_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+// Logs a line about TLS, unless it was logged a short time ago: a peer that retries must not fill the log.
 void LogTls(const std::string& line) {
   static RepeatFilter* const filter = new RepeatFilter;
   if (filter->Allow(line, SystemClock().Now())) LogInfo(line);
@@ -44,7 +80,7 @@ std::optional<std::string> Between(absl::string_view text, absl::string_view beg
   return std::string(text.substr(0, std::min(text.size(), text.find(end))));
 }
 
-// gRPC reports only in its log why a handshake failed or a file could not be used. This function receives the log's
+// gRPC reports only in its log why a handshake failed. This function receives the log's
 // lines, logs those in words for users, and drops the others, which QuietGrpc suppresses too.
 void TakeGrpcLine(gpr_log_func_args* line) {
   const absl::string_view file = line->file, message = line->message;
@@ -53,10 +89,6 @@ void TakeGrpcLine(gpr_log_func_args* line) {
     if (!reason.has_value()) return;
     const bool plaintext = *reason == "wrong version number" || *reason == "http request";
     LogTls(absl::StrCat("TLS: a handshake failed: ", *reason, plaintext ? " (the other side speaks no TLS)" : ""));
-  } else if (absl::StrContains(file, "tls_certificate_provider")) {
-    std::optional<std::string> path = Between(message, "Reading file ", " failed");
-    if (!path.has_value()) path = Between(message, "modification time of ", ". Start");
-    if (path.has_value()) LogTls(absl::StrCat("TLS: cannot read ", *path, "; what was read before stays in use"));
   } else if (absl::StrContains(message, "factory")) {
     LogTls("TLS: certificate, key and CA cannot be taken, or do not fit together; new connections fail until they do");
   }
@@ -72,7 +104,9 @@ void ListenToGrpc() {
 // Checks that the peer's certificate, whose signature gRPC has already verified, has one of the expected roles.
 class RoleVerifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:
-  explicit RoleVerifier(std::vector<CertifiedRole> expected) : expected_(std::move(expected)) {}
+  // keeps: what has to live as long as gRPC uses the credentials that have this verifier.
+  RoleVerifier(std::vector<CertifiedRole> expected, std::shared_ptr<const void> keeps)
+      : expected_(std::move(expected)), keeps_(std::move(keeps)) {}
 
   bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
               grpc::Status* result) override {
@@ -103,21 +137,30 @@ class RoleVerifier final : public grpc::experimental::ExternalCertificateVerifie
   }
 
   const std::vector<CertifiedRole> expected_;
+  const std::shared_ptr<const void> keeps_;
 };
 
 }  // namespace
 
-struct Security::TlsState {
-  std::shared_ptr<grpc::experimental::FileWatcherCertificateProvider> provider;
+struct Security::TlsState : std::enable_shared_from_this<TlsState> {
+  explicit TlsState(std::unique_ptr<CertificateReloader> made)
+      : reloader(std::move(made)),
+        provider(std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+            reloader->identity_path(), reloader->identity_path(), reloader->ca_path(), kReloadSeconds)),
+        thread(reloader.get()) {}
 
   void Fill(grpc::experimental::TlsCredentialsOptions* options, std::vector<CertifiedRole> peers) const {
     options->set_certificate_provider(provider);
     options->watch_root_certs();
     options->watch_identity_key_cert_pairs();
     options->set_certificate_verifier(
-        grpc::experimental::ExternalCertificateVerifier::Create<RoleVerifier>(std::move(peers)));
+        grpc::experimental::ExternalCertificateVerifier::Create<RoleVerifier>(std::move(peers), shared_from_this()));
     options->set_check_call_host(false);
   }
+
+  const std::unique_ptr<CertificateReloader> reloader;  // the provider reads its files
+  const std::shared_ptr<grpc::experimental::FileWatcherCertificateProvider> provider;
+  ReloadThread thread;
 };
 
 Security Security::Insecure() {
@@ -127,20 +170,16 @@ Security Security::Insecure() {
 }
 
 absl::StatusOr<Security> Security::Tls(const TlsFiles& files, std::optional<CertifiedRole> own, absl::Time now) {
-  ASSIGN_OR_RETURN(const Certificate certificate, CheckTlsFiles(files, now));
-  if (own.has_value() && certificate.role != *own) {
-    return absl::PermissionDeniedError(absl::StrCat(files.certificate, ": is the certificate of a ",
-                                                    NameOf(certificate.role), ", this process needs one of a ",
-                                                    NameOf(*own)));
-  }
+  ASSIGN_OR_RETURN(std::unique_ptr<CertificateReloader> reloader, CertificateReloader::Create(files, own, now));
   ListenToGrpc();
-  auto state = std::make_shared<TlsState>();
-  state->provider = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(files.key, files.certificate,
-                                                                                         files.ca, kReloadSeconds);
   Security security;
-  security.tls_ = std::move(state);
+  security.tls_ = std::make_shared<const TlsState>(std::move(reloader));
   return security;
 }
+
+absl::Time Security::valid_until() const { return tls_->reloader->valid_until(); }
+
+absl::Status Security::refused_files() const { return tls_->reloader->refused(); }
 
 std::shared_ptr<grpc::ServerCredentials> Security::ForServer() const {
   if (!tls()) return grpc::InsecureServerCredentials();

@@ -27,15 +27,23 @@ class Security {
   Security() = default;
   // Plaintext on any address.
   static Security Insecure();
-  // The files are read again once a second: new connections use replaced files, existing connections are unaffected.
-  // Replace key and certificate together (by a link to their folder, as Kubernetes does), or only the certificate; in
-  // between, new connections may fail.
-  // `own`: the role that this process must have; nullopt: any. Errors are those of CheckTlsFiles. PermissionDenied: the
-  // certificate has another role.
+  // The files are read again once a second, and checked as at the start (CertificateReloader): new connections use
+  // replaced files that are good, existing connections are unaffected. They may be replaced one by one.
+  // `own`: the role that this process must have; nullopt: any. Errors are those of CertificateReloader::Create.
   static absl::StatusOr<Security> Tls(const TlsFiles& files, std::optional<CertifiedRole> own, absl::Time now);
 
   bool tls() const { return tls_ != nullptr; }
   bool insecure() const { return insecure_; }
+
+  // Lets connections ask the proxy that http_proxy and the like name. Otherwise they never do: a run's processes reach
+  // each other directly, and company networks set these variables for every login.
+  void UseProxy() { uses_proxy_ = true; }
+  bool uses_proxy() const { return uses_proxy_; }
+
+  // Under TLS, for metrics: when what this process shows its peers expires (Certificate::valid_until); and why the
+  // files on the disk cannot be used, OK if they are. Requires tls().
+  absl::Time valid_until() const;
+  absl::Status refused_files() const;
 
   // The credentials of a server. Under TLS a handshake requires a certificate with a role; authorize.h checks which
   // role an RPC requires.
@@ -52,6 +60,7 @@ class Security {
 
   std::shared_ptr<const TlsState> tls_;
   bool insecure_ = false;
+  bool uses_proxy_ = false;
 };
 
 }  // namespace arcshard

@@ -9,6 +9,8 @@
 
 #include "common/base/testing/fake_clock.h"
 #include "common/metrics/metric_list.h"
+#include "common/rpc/checkpoint_pieces.h"
+#include "common/rpc/convert.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
@@ -83,17 +85,13 @@ class Peer {
   }
   // Reports one file of `bytes`, or no file if that is 0.
   void ReportCheckpoint(uint64_t step, uint64_t bytes = 0) {
-    v1::ParticipantMessage message;
-    *message.mutable_checkpoint()->mutable_view() = view_;
-    message.mutable_checkpoint()->set_step(step);
+    CheckpointReport report{.view = FromProto(view_), .step = step};
     if (bytes > 0) {
-      v1::CheckpointFile* file = message.mutable_checkpoint()->add_files();
-      file->set_name("class_centers-0-5.safetensors");
-      file->set_bytes(bytes);
       const uint64_t blocks = (bytes + FileRecord::kBlockBytes - 1) / FileRecord::kBlockBytes;
-      file->mutable_block_crc32c()->Resize(static_cast<int>(blocks), 7);
+      report.files.push_back({.name = "class_centers-0-5.safetensors", .bytes = bytes, .block_crc32c = {}});
+      report.files.back().block_crc32c.resize(blocks, 7);
     }
-    stream_->Write(message);
+    for (const v1::ParticipantMessage& message : PiecesOf(report)) stream_->Write(message);
   }
   void Finish() {
     v1::ParticipantMessage message;
@@ -146,7 +144,9 @@ class CoordinatorServiceTest : public ::testing::Test {
                            .keeper = keeper,
                            .keep_lease_history = [this](const auto& history) { kept_history_ = history; }},
         &metrics_);
-    auto server = RpcServer::Start("127.0.0.1:0", {service_.get()}, Security(), kMaxParticipantMessageBytes);
+    auto server =
+        RpcServer::Start("127.0.0.1:0", {service_.get()},
+                         {.max_message_bytes = kMaxParticipantMessageBytes, .known = service_->known_peers()});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = v1::Coordinator::NewStub(MakeChannel(server_->address()));

@@ -1,4 +1,4 @@
-#include "common/rpc/host_address.h"
+#include "common/net/host_address.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -7,35 +7,19 @@
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "common/net/host_port.h"
+#include "common/net/resolve.h"
 
 namespace arcshard {
 namespace {
 
 constexpr absl::Duration kRetry = absl::Milliseconds(250);
-
-struct FreeAddresses {
-  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
-};
-using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
-
-// Null if the name cannot be resolved; *error is the reason.
-Addresses Resolve(const std::string& host, const std::string& port, int type, std::string* error = nullptr) {
-  addrinfo hints = {};
-  hints.ai_socktype = type;
-  addrinfo* found = nullptr;
-  const int code = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-  if (code != 0 && error != nullptr) *error = gai_strerror(code);
-  return Addresses(code == 0 ? found : nullptr);
-}
 
 bool IsLoopback(const sockaddr& address) {
   if (address.sa_family == AF_INET) {
@@ -65,21 +49,8 @@ absl::StatusOr<std::string> LocalEndTowards(const addrinfo& there) {
 
 }  // namespace
 
-absl::StatusOr<std::string> HostOf(const std::string& host_port) {
-  const size_t colon = host_port.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == host_port.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("'", host_port, "' is not host:port"));
-  }
-  const bool bracketed = host_port.front() == '[' && host_port[colon - 1] == ']';
-  return bracketed ? host_port.substr(1, colon - 2) : host_port.substr(0, colon);
-}
-
-std::string JoinHostPort(const std::string& host, int port) {
-  return absl::StrContains(host, ":") ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
-}
-
 bool IsLoopback(const std::string& host) {
-  const Addresses addresses = Resolve(host, "0", SOCK_STREAM);
+  const Addresses addresses = Resolve(host, 0, SOCK_STREAM);
   for (const addrinfo* one = addresses.get(); one != nullptr; one = one->ai_next) {
     if (!IsLoopback(*one->ai_addr)) return false;
   }
@@ -94,13 +65,12 @@ bool IsWildcard(const std::string& host) {
 }
 
 absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port, absl::Duration timeout) {
-  ASSIGN_OR_RETURN(const std::string host, HostOf(host_port));
-  const std::string port = host_port.substr(host_port.rfind(':') + 1);
+  ASSIGN_OR_RETURN(const HostPort there, ParseHostPort(host_port));
   const SystemClock clock;
   const MonotonicTime deadline = clock.Now() + timeout;
   std::string reason;
   do {
-    const Addresses addresses = Resolve(host, port, SOCK_DGRAM, &reason);
+    const Addresses addresses = Resolve(there.host, there.port, SOCK_DGRAM, &reason);
     for (const addrinfo* one = addresses.get(); one != nullptr; one = one->ai_next) {
       absl::StatusOr<std::string> local = LocalEndTowards(*one);
       if (local.ok()) return local;
@@ -115,17 +85,16 @@ absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port, ab
 
 absl::StatusOr<std::string> AdvertisedAddress(const std::string& advertise, const std::string& listening,
                                               const std::string& towards, absl::Duration timeout) {
-  ASSIGN_OR_RETURN(std::string host, HostOf(listening));
+  ASSIGN_OR_RETURN(const HostPort own, ParseHostPort(listening));
+  std::string host = own.host;
   if (advertise == "auto" || (advertise.empty() && IsWildcard(host))) {
     ASSIGN_OR_RETURN(host, LocalAddressTowards(towards, timeout));
   } else if (!advertise.empty()) {
-    host = advertise;
+    host = WithoutBrackets(advertise);
   }
-  int port = 0;
-  if (!absl::SimpleAtoi(listening.substr(listening.rfind(':') + 1), &port)) {
-    return absl::InvalidArgumentError(absl::StrCat("'", listening, "' is not host:port"));
-  }
-  return JoinHostPort(host, port);
+  std::string address = JoinHostPort(host, own.port);
+  RETURN_IF_ERROR(ParseHostPort(address).status());  // the host that is advertised may be none
+  return address;
 }
 
 }  // namespace arcshard

@@ -7,12 +7,6 @@
 
 namespace arcshard {
 
-// The host of host:port, without the brackets of an IPv6 address. InvalidArgument: the text is not host:port.
-absl::StatusOr<std::string> HostOf(const std::string& host_port);
-
-// host:port, with brackets where the host is an IPv6 address.
-std::string JoinHostPort(const std::string& host, int port);
-
 // Whether only this machine can reach `host`: all its addresses are loopback addresses. False if it has none.
 bool IsLoopback(const std::string& host);
 

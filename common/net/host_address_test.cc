@@ -1,4 +1,4 @@
-#include "common/rpc/host_address.h"
+#include "common/net/host_address.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,16 +7,6 @@ namespace arcshard {
 namespace {
 
 using testing::HasSubstr;
-
-TEST(HostAddressTest, HostAndPortComeApartAndTogether) {
-  EXPECT_EQ(*HostOf("example.com:7000"), "example.com");
-  EXPECT_EQ(*HostOf("[::1]:0"), "::1");
-  EXPECT_EQ(JoinHostPort("10.0.0.1", 7000), "10.0.0.1:7000");
-  EXPECT_EQ(JoinHostPort("fd00::7", 7000), "[fd00::7]:7000");
-  for (const char* const wrong : {"", "localhost", ":7000", "localhost:"}) {
-    EXPECT_EQ(HostOf(wrong).status().code(), absl::StatusCode::kInvalidArgument) << wrong;
-  }
-}
 
 TEST(HostAddressTest, LoopbackIsWhatNoOtherMachineReaches) {
   for (const char* const loopback : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "localhost"}) {
@@ -51,6 +41,9 @@ TEST(HostAddressTest, WhatIsAdvertisedCanBeReached) {
   EXPECT_EQ(advertised("auto", "10.0.0.7:7100"), "127.0.0.1:7100");
   EXPECT_EQ(advertised("shard-3.shards", "0.0.0.0:7100"), "shard-3.shards:7100");
   EXPECT_EQ(advertised("fd00::3", "[::]:7100"), "[fd00::3]:7100");
+  EXPECT_EQ(advertised("[fd00::3]", "[::]:7100"), "[fd00::3]:7100");
+  EXPECT_EQ(AdvertisedAddress("no host", "0.0.0.0:7100", "127.0.0.1:9", absl::Seconds(60)).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(HostAddressTest, ANameThatStaysUnknownIsSaid) {
