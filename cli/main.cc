@@ -1,5 +1,5 @@
-// arcshard: trains on this machine, shows the status of a run and reports on it, applies trained backbones, prepares
-// data, makes certificates, explains configurations.
+// arcshard: trains on this machine, shows the status of a run and reports on it, applies and exports trained backbones,
+// prepares data, makes certificates, explains configurations.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -16,6 +16,7 @@
 #include "cli/command/standard_output.h"
 #include "cli/data/data_commands.h"
 #include "cli/display/terminal.h"
+#include "cli/export/export_commands.h"
 #include "cli/model/embed.h"
 #include "cli/model/verify.h"
 #include "cli/plan/config.h"
@@ -64,7 +65,7 @@ int Main(const std::vector<std::string>& arguments) {
                            "arcshard " ARCSHARD_VERSION);
   const std::vector<std::unique_ptr<Command>> commands =
       MakeAll<TrainCommand, VerifyCommand, EmbedCommand, PlanCommand, StatusCommand, ReportCommand, DataCommands,
-              CertsCommands, CheckpointCommands, ConfigCommand>(parser.root());
+              CertsCommands, CheckpointCommands, ExportCommands, ConfigCommand>(parser.root());
   const absl::StatusOr<CommandLineParser::Outcome> outcome = parser.Parse(arguments);
   if (!outcome.ok()) return PrintError(outcome.status(), kUsageError);
   if (*outcome == CommandLineParser::Outcome::kHelpShown) return AfterPrinting(0);

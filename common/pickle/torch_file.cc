@@ -172,7 +172,9 @@ std::vector<TorchFile::Entry> TorchFile::Entries(const PickleValue& dict) {
 }
 
 const PickleValue* TorchFile::Find(const PickleValue& dict, absl::string_view key) {
-  const std::vector<Entry> entries = Entries(dict);
+  std::vector<Entry> of_python2;
+  if (dict.entries.empty()) of_python2 = Entries(dict);
+  const std::vector<Entry>& entries = dict.entries.empty() ? of_python2 : dict.entries;
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     if (IsText(*entry->first) && entry->first->text == key) return entry->second;
   }

@@ -86,6 +86,13 @@ absl::StatusOr<TorchStorageId> ParseTorchStorageId(const PickleValue& value) {
   return id;
 }
 
+absl::string_view TorchStorageTypeOf(TensorDtype dtype) {
+  for (const StorageType& type : kStorageTypes) {
+    if (type.dtype == dtype) return type.global;
+  }
+  return "";
+}
+
 std::optional<TensorDtype> TorchTensorCall::dtype() const {
   // (storage, offset, shape, strides, requires_grad, hooks, dtype, ...)
   if (function != kTensorOfDtype || arguments.size() < 7) return std::nullopt;

@@ -58,6 +58,9 @@ struct TorchStorageId {
 // ".
 absl::StatusOr<TorchStorageId> ParseTorchStorageId(const PickleValue& value);
 
+// The class of storages of this type, as "module name"; empty: none.
+absl::string_view TorchStorageTypeOf(TensorDtype dtype);
+
 // A call that makes a tensor, as PyTorch writes it. The calls around it, which make the tensor a parameter or give it
 // attributes, do not change its values.
 struct TorchTensorCall {
