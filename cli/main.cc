@@ -1,5 +1,5 @@
-// arcshard: trains on this machine, shows the status of a run and reports on it, applies trained backbones, prepares
-// data, makes certificates, explains configurations.
+// arcshard: trains on this machine, shows the status of a run and reports on it, applies and exports trained backbones,
+// prepares data, makes certificates, explains configurations.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,8 +13,10 @@
 #include "cli/certs/certs_commands.h"
 #include "cli/checkpoint/checkpoint_commands.h"
 #include "cli/command/command.h"
+#include "cli/command/standard_output.h"
 #include "cli/data/data_commands.h"
 #include "cli/display/terminal.h"
+#include "cli/export/export_commands.h"
 #include "cli/model/embed.h"
 #include "cli/model/verify.h"
 #include "cli/plan/config.h"
@@ -45,6 +47,13 @@ int PrintError(const absl::Status& error, int exit_status) {
   return exit_status;
 }
 
+// The exit status of a command or a help that printed its result: a failure if not all of it was written.
+int AfterPrinting(int exit_status) {
+  if (exit_status != 0) return exit_status;
+  const absl::Status written = FlushStandardOutput();
+  return written.ok() ? exit_status : PrintError(written, kFailed);
+}
+
 template <typename... Commands>
 std::vector<std::unique_ptr<Command>> MakeAll(CommandLine program) {
   std::vector<std::unique_ptr<Command>> commands;
@@ -57,15 +66,16 @@ int Main(const std::vector<std::string>& arguments) {
                            "arcshard " ARCSHARD_VERSION);
   const std::vector<std::unique_ptr<Command>> commands =
       MakeAll<TrainCommand, VerifyCommand, EmbedCommand, PlanCommand, StatusCommand, ReportCommand, DataCommands,
-              CertsCommands, CheckpointCommands, ConfigCommand>(parser.root());
+              CertsCommands, CheckpointCommands, ExportCommands, ConfigCommand>(parser.root());
   const absl::StatusOr<CommandLineParser::Outcome> outcome = parser.Parse(arguments);
   if (!outcome.ok()) return PrintError(outcome.status(), kUsageError);
-  if (*outcome == CommandLineParser::Outcome::kHelpShown) return 0;
+  if (*outcome == CommandLineParser::Outcome::kHelpShown) return AfterPrinting(0);
   for (const std::unique_ptr<Command>& command : commands) {
     if (!command->given()) continue;
     if (const absl::Status usage = command->Check(); !usage.ok()) return PrintError(usage, kUsageError);
     const absl::StatusOr<int> exit_status = command->Run();
-    return exit_status.ok() ? *exit_status : PrintError(exit_status.status(), kFailed);
+    if (!exit_status.ok()) return PrintError(exit_status.status(), kFailed);
+    return command->prints_result() ? AfterPrinting(*exit_status) : *exit_status;
   }
   return kUsageError;  // not reached: the parser accepts no command line without a command
 }

@@ -203,7 +203,12 @@ TEST_F(CheckpointCommandsTest, NoFileIsOverwrittenUnaskedOrWrittenFromDamage) {
   EXPECT_EQ(ErrorOf({"export", run(), "--centers", Out()}), Out() + " exists already; --force replaces it");
   EXPECT_EQ(ErrorOf({"export", run(), "--centers", Out("b"), "--backbone", Out()}),
             Out() + " exists already; --force replaces it");
+  EXPECT_EQ(ErrorOf({"export", run(), "--centers", Out("b"), "--backbone", folder_.Path("run/../b"), "--force"}),
+            folder_.Path("run/../b") + " would get the class centers and the backbone: name two files");
+  EXPECT_EQ(ErrorOf({"export", run(), "--centers", folder + "/backbone.safetensors", "--force"}),
+            folder + "/backbone.safetensors is read by the same command: it is not replaced");
   EXPECT_EQ(*ReadFile(Out()), "precious");
+  EXPECT_FALSE(std::filesystem::exists(Out("b")));
   Damage(folder + "/class_centers-6-10.safetensors");
   EXPECT_THAT(ErrorOf({"export", run(), "--centers", Out(), "--force"}), HasSubstr("class_centers-6-10.safetensors"));
   EXPECT_EQ(*ReadFile(Out()), "precious");

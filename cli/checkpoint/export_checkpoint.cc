@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <bit>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/class_rows.h"
+#include "common/checkpoint/manifest.h"
 #include "common/checkpoint/open_checkpoint.h"
+#include "common/io/output_file.h"
 #include "common/io/safetensors.h"
 
 namespace arcshard::cli {
@@ -20,10 +21,20 @@ namespace {
 constexpr int64_t kValuesAtOnce = int64_t{1} << 20;  // 4 MiB of float32
 constexpr absl::string_view kBackbone = "backbone.safetensors";
 
-absl::Status CheckFree(const std::string& path, bool force) {
-  std::error_code error;
-  if (force || path.empty() || !std::filesystem::exists(path, error)) return absl::OkStatus();
-  return absl::AlreadyExistsError(absl::StrCat(path, " exists already; --force replaces it"));
+// Checks the files to write. What is in the checkpoint is not replaced.
+absl::Status CheckOutputs(const ExportOptions& options, const OpenCheckpoint& checkpoint) {
+  std::vector<std::string> inputs = {absl::StrCat(checkpoint.folder(), "/", kManifestName)};
+  for (const FileRecord& file : checkpoint.manifest().files) {
+    inputs.push_back(absl::StrCat(checkpoint.folder(), "/", file.name));
+  }
+  for (const std::string* path : {&options.centers, &options.backbone}) {
+    if (!path->empty()) RETURN_IF_ERROR(CheckOutputFile(*path, options.force, inputs));
+  }
+  if (IsSameFile(options.centers, options.backbone)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.backbone, " would get the class centers and the backbone: name two files"));
+  }
+  return absl::OkStatus();
 }
 
 // The type of the shards' rows; if they differ, the wider one.
@@ -103,7 +114,6 @@ absl::Status CopyTensor(const SafetensorsFile& from, const std::string& name, Sa
 }
 
 absl::StatusOr<std::string> ExportBackbone(const OpenCheckpoint& checkpoint, const ExportOptions& options) {
-  if (!checkpoint.Has(kBackbone)) return absl::NotFoundError(absl::StrCat(checkpoint.folder(), ": has no backbone"));
   ASSIGN_OR_RETURN(const SafetensorsFile file, checkpoint.File(kBackbone));
   std::vector<TensorSpec> specs;
   for (const auto& [name, entry] : file.entries()) specs.push_back({name, entry.dtype, entry.shape});
@@ -123,10 +133,12 @@ absl::StatusOr<std::string> ExportBackbone(const OpenCheckpoint& checkpoint, con
 }  // namespace
 
 absl::StatusOr<std::string> ExportCheckpoint(FileSystem* files, const ExportOptions& options) {
-  for (const std::string* path : {&options.centers, &options.backbone})
-    RETURN_IF_ERROR(CheckFree(*path, options.force));
   ASSIGN_OR_RETURN(const std::string folder, ResolveCheckpoint(files, options.checkpoint));
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(files, folder));
+  RETURN_IF_ERROR(CheckOutputs(options, checkpoint));
+  if (!options.backbone.empty() && !checkpoint.Has(kBackbone)) {
+    return absl::NotFoundError(absl::StrCat(folder, ": has no backbone"));
+  }
   std::string text;
   if (!options.centers.empty()) {
     ASSIGN_OR_RETURN(const std::string centers, ExportCenters(checkpoint, options));

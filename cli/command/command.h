@@ -24,6 +24,9 @@ class Command {
   // caller, which then exits with 1.
   virtual absl::StatusOr<int> Run() = 0;
 
+  // Whether what Run prints is its result, so that the command fails if it cannot be printed.
+  virtual bool prints_result() const { return true; }
+
  protected:
   explicit Command(CommandLine line) : line_(line) {}
   CommandLine& line() { return line_; }

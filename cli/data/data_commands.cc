@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
+#include "common/io/output_file.h"
+#include "worker/data/dataset_files.h"
 #include "worker/data/formats/verification_set.h"
 #include "worker/data/open_dataset.h"
 #include "worker/data/tools/pack.h"
@@ -84,11 +86,12 @@ absl::Status Unpack(const DataArguments& arguments) {
 }
 
 absl::Status Pairs(const DataArguments& arguments) {
-  std::error_code error;
-  if (!arguments.force && std::filesystem::exists(arguments.out, error)) {
-    return absl::AlreadyExistsError(absl::StrCat(arguments.out, " exists already; --force replaces it"));
-  }
+  RETURN_IF_ERROR(CheckOutputFile(arguments.out, arguments.force, {arguments.source}));
   ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
+  if (arguments.force && worker::DatasetReadsFile(*dataset, arguments.out)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(arguments.out, " is one of the images or their list: it is not replaced"));
+  }
   const worker::Survey survey = worker::SurveyDataset(*dataset, Threads(arguments));
   RETURN_IF_ERROR(worker::CheckSound(survey, dataset->path(), "paired", arguments.skip_damaged));
   const absl::StatusOr<std::vector<worker::ImagePair>> pairs =

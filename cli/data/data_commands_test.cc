@@ -78,6 +78,29 @@ TEST_F(DataCommandsTest, PairsAreDrawnAndChecked) {
   EXPECT_FALSE(Exists("more.bin"));
 }
 
+TEST_F(DataCommandsTest, WhatIsReadIsNeverReplaced) {
+  WriteImages();
+  folder_.Write("list.txt", "in/a/1.jpg 0\nin/a/2.jpg 0\nin/b/1.jpg 1\nin/b/2.jpg 1\n");
+  ASSERT_EQ(*Run({"pack", Path("in"), Path("packed")}), 0);
+  const std::string records = *ReadFile(Path("packed/train.rec"));
+  EXPECT_THAT(ErrorOf({"pack", Path("packed"), Path("packed/../packed"), "--force", "--resize", "12"}),
+              HasSubstr("train.rec is what is packed: it is not replaced"));
+  EXPECT_EQ(*ReadFile(Path("packed/train.rec")), records);
+  for (const auto& [source, out] : {std::pair("in", "in/a/1.jpg"),
+                                    {"list.txt", "list.txt"},
+                                    {"list.txt", "in/b/2.jpg"},
+                                    {"packed", "packed/train.idx"},
+                                    {"packed", "packed/property"}}) {
+    const std::string before = *ReadFile(Path(out));
+    EXPECT_THAT(ErrorOf({"pairs", Path(source), Path(out), "--pairs", "2", "--folds", "1", "--force"}),
+                HasSubstr("it is not replaced"))
+        << out;
+    EXPECT_EQ(*ReadFile(Path(out)), before) << out;
+  }
+  folder_.Write("packed/pairs.bin", "an older set");
+  EXPECT_EQ(*Run({"pairs", Path("packed"), Path("packed/pairs.bin"), "--pairs", "2", "--folds", "1", "--force"}), 0);
+}
+
 TEST_F(DataCommandsTest, AListCountsFromItsRoot) {
   WriteImages();
   folder_.Write("lists/all.txt", "a/2.jpg 0\nb/1.jpg 1\n");

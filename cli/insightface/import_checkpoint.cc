@@ -1,11 +1,14 @@
 #include "cli/insightface/import_checkpoint.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
@@ -17,6 +20,7 @@
 #include "common/checkpoint/class_rows.h"
 #include "common/checkpoint/manifest.h"
 #include "common/checkpoint/part_writer.h"
+#include "common/io/output_file.h"
 
 namespace arcshard::cli {
 namespace {
@@ -28,9 +32,23 @@ absl::Span<const std::byte> BytesOf(absl::Span<const T> values) {
   return absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values.data()), values.size() * sizeof(T));
 }
 
-bool IsCounter(const TensorInFile& tensor) { return tensor.tensor.dtype == TensorDtype::kI64; }
+// BatchNorm's count of steps is an integer of 64 bits, whatever it was converted to with the others.
+bool IsCounter(const TensorInFile& tensor) {
+  if (absl::EndsWith(tensor.name, "num_batches_tracked")) return true;
+  switch (tensor.tensor.dtype) {
+    case TensorDtype::kF32:
+    case TensorDtype::kF64:
+    case TensorDtype::kF16:
+    case TensorDtype::kBF16:
+    case TensorDtype::kF8E4M3:
+    case TensorDtype::kF8E5M2:
+      return false;
+    default:
+      return true;
+  }
+}
 
-// Tensors in half or double precision become float32; counters keep their type.
+// Tensors in half or double precision become float32, integers such of 64 bits.
 TensorSpec SpecOf(const TensorInFile& tensor) {
   return {tensor.name, IsCounter(tensor) ? TensorDtype::kI64 : TensorDtype::kF32, tensor.tensor.shape};
 }
@@ -137,9 +155,9 @@ class Importer {
     for (int64_t at = 0, all = from.tensor.elements(); at < all; at += kValuesAtOnce) {
       const size_t count = static_cast<size_t>(std::min(kValuesAtOnce, all - at));
       if (IsCounter(from)) {
-        std::vector<std::byte> bytes(count * sizeof(int64_t));
-        RETURN_IF_ERROR(from.file->ReadBytes(from.tensor, at, absl::MakeSpan(bytes)));
-        RETURN_IF_ERROR(writer->Append(to, TensorDtype::kI64, bytes));
+        std::vector<int64_t> integers(count);
+        RETURN_IF_ERROR(from.file->ReadIntegers(from.tensor, at, absl::MakeSpan(integers)));
+        RETURN_IF_ERROR(writer->Append(to, TensorDtype::kI64, BytesOf<int64_t>(integers)));
         continue;
       }
       floats_.resize(count);
@@ -225,6 +243,15 @@ std::string Describe(const ImportOptions& options, const InsightFaceState& state
 absl::StatusOr<std::string> ImportCheckpoint(FileSystem* files, const ImportOptions& given) {
   ImportOptions options = given;
   while (options.out.size() > 1 && options.out.back() == '/') options.out.pop_back();
+  // Whether the files lie in the checkpoint that would be replaced, at any depth.
+  std::error_code error;
+  for (std::filesystem::path in = std::filesystem::canonical(options.folder, error); in.has_relative_path();
+       in = in.parent_path()) {
+    if (IsSameFile(in.string(), options.out)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(options.out, " holds the files to import: it is not replaced; name another folder"));
+    }
+  }
   ASSIGN_OR_RETURN(const bool is_there, IsThere(files, options));
   ASSIGN_OR_RETURN(const InsightFaceState state,
                    ReadInsightFace({options.folder, options.num_classes, options.embedding_size}));

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "cli/insightface/state_dict.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/class_rows.h"
 #include "common/checkpoint/open_checkpoint.h"
@@ -239,7 +240,7 @@ TEST_F(ImportCheckpointTest, FilesThatAreNotWhatTheirNameSaysAreRefusedByName) {
   EXPECT_EQ(ErrorOf("softmax"), in_.Path("softmax/rank_1_softmax_weight.pt: what it holds is a dict, not a tensor"));
   fs::copy(in_.Path("odd.pt"), in_.Path("checkpoint/checkpoint_gpu_1.pt"), fs::copy_options::overwrite_existing);
   EXPECT_EQ(ErrorOf("checkpoint"),
-            in_.Path("checkpoint/checkpoint_gpu_1.pt: has no number global_step, as train_v2.py writes it"));
+            in_.Path("checkpoint/checkpoint_gpu_1.pt: has no state_dict_softmax_fc with a weight"));
   in_.Write("checkpoint/checkpoint_gpu_1.pt", "nothing of PyTorch");
   EXPECT_EQ(ErrorOf("checkpoint"), in_.Path("checkpoint/checkpoint_gpu_1.pt: is no file of PyTorch's torch.save"));
   EXPECT_THAT(ErrorOf("none"), HasSubstr("none: No such file or directory"));
@@ -259,6 +260,61 @@ TEST_F(ImportCheckpointTest, WhatIsThereIsReplacedOnlyWhenAsked) {
   fs::remove(out() + "/manifest.json");
   EXPECT_THAT(std::string(Import("checkpoint", Forced()).status().message()),
               HasSubstr("is not a checkpoint: it is not replaced"));
+}
+
+TEST_F(ImportCheckpointTest, ObjectsOfOtherClassesAndTheNamesOfWrappersDoNotStandInTheWay) {
+  const auto text = Import("company");
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, HasSubstr(": step 1099511627776, 2 classes × 3 dimensions of 1 rank"));
+  EXPECT_EQ(Open().manifest().epoch, 3.0);
+  std::vector<float> centers(6);
+  ASSERT_TRUE(ClassRows::Of(Open())->Read(RowKind::kCenters, {0, 2}, absl::MakeSpan(centers)).ok());
+  EXPECT_EQ(centers, (std::vector<float>{0, 0.25, 0.5, 0.75, 1, 1.25}));
+  const auto file = Open().File("backbone.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->entries().size(), 3u);
+  EXPECT_EQ(*file->Read<float>("0.weight"), centers) << "from half precision";
+  EXPECT_EQ(*file->Read<float>("1.module.bias"), (std::vector<float>{0, 0.25, 0.5})) << "from double precision";
+  EXPECT_EQ(*file->Read<int64_t>("1.num_batches_tracked"), std::vector<int64_t>{7}) << "from half precision";
+}
+
+TEST_F(ImportCheckpointTest, AStateDictThatLiesOneLevelDownIsFound) {
+  fs::create_directory(in_.Path("alone"));
+  fs::copy(in_.Path("company/checkpoint_gpu_0.pt"), in_.Path("alone/model.pt"));
+  const auto text = Import("alone");
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, HasSubstr("a backbone of 3 tensors"));
+}
+
+TEST_F(ImportCheckpointTest, AStateDictOfOtherObjectsIsRefusedByTheirClass) {
+  fs::create_directory(in_.Path("alone"));
+  fs::copy(in_.Path("company_2.pt"), in_.Path("alone/model.pt"));
+  EXPECT_EQ(ErrorOf("alone"), in_.Path("alone/model.pt: multi_step is a dict, not a tensor"));
+}
+
+TEST(StateDictTest, NamesLoseTheirWrappersInEveryCombination) {
+  for (const char* name :
+       {"layer1.0.conv1.weight", "module.layer1.0.conv1.weight", "_orig_mod.layer1.0.conv1.weight",
+        "module._orig_mod.layer1.0.conv1.weight", "_orig_mod.module.layer1.0.conv1.weight",
+        "module.module.layer1.0.conv1.weight", "layer1._orig_mod.0.conv1.weight",
+        "_fsdp_wrapped_module.layer1._fsdp_wrapped_module.0._checkpoint_wrapped_module.conv1.weight"}) {
+    EXPECT_EQ(WithoutWrappers(name), "layer1.0.conv1.weight") << name;
+  }
+  EXPECT_EQ(WithoutWrappers("layer1.module.weight"), "layer1.module.weight") << "a layer of that name";
+  EXPECT_EQ(WithoutWrappers("modules.weight"), "modules.weight");
+}
+
+TEST_F(ImportCheckpointTest, TheFolderOfTheFilesIsNeverReplaced) {
+  ImportOptions options = Forced();
+  options.folder = in_.Path("softmax");
+  in_.Write("softmax/manifest.json", "");
+  in_.Write("manifest.json", "");
+  for (const std::string& out : {in_.Path("softmax"), in_.Path("softmax/"), in_.Path("adamw/../softmax"), in_.path()}) {
+    options.out = out;
+    EXPECT_EQ(ImportCheckpoint(RealFileSystem(), options).status().code(), absl::StatusCode::kFailedPrecondition)
+        << out;
+  }
+  EXPECT_TRUE(fs::exists(in_.Path("softmax/backbone.pth")));
 }
 
 // Whether one of the folders of this command is a complete checkpoint.

@@ -67,7 +67,7 @@ class MomentsReader {
   MomentsReader(std::shared_ptr<const TorchFile> file, const PickleValue& optimizer) : file_(std::move(file)) {
     const PickleValue* all = TorchFile::Find(optimizer, "state");
     if (all == nullptr) return;
-    for (const auto& [number, state] : all->entries) {
+    for (const auto& [number, state] : TorchFile::Entries(*all)) {
       if (number->kind == Kind::kInt) states_[number->integer] = state;
     }
   }
@@ -88,7 +88,9 @@ class MomentsReader {
           std::tuple("exp_avg_sq", "second_moment", "adamw")}) {
       const PickleValue* value = TorchFile::Find(state, key);
       if (value == nullptr || !TorchFile::IsTensor(*value)) continue;
-      ASSIGN_OR_RETURN(TorchTensor tensor, file_->Tensor(*value, key));
+      absl::StatusOr<TorchTensor> read = file_->Tensor(*value, key);
+      if (absl::IsInvalidArgument(read.status())) return Unfit(read.status().message());
+      ASSIGN_OR_RETURN(TorchTensor tensor, std::move(read));
       if (tensor.shape != shape) {
         return Unfit(name, " is ", ShapeText(shape), ", but its ", key, " ", ShapeText(tensor.shape),
                      ": the optimizer has the parameters in another order");

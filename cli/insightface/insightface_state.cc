@@ -76,6 +76,15 @@ absl::StatusOr<std::shared_ptr<const TorchFile>> OpenFile(const std::string& pat
   return std::shared_ptr<const TorchFile>(std::move(file));
 }
 
+// The state_dict in what a file holds: itself, or one level down, where trainers put settings beside it.
+const PickleValue& StateDictIn(const PickleValue& root) {
+  for (const absl::string_view key : {"state_dict_backbone", "state_dict", "model_state_dict", "backbone", "model"}) {
+    const PickleValue* const inside = TorchFile::Find(root, key);
+    if (inside != nullptr && TorchFile::IsDict(*inside)) return *inside;
+  }
+  return root;
+}
+
 class Reader {
  public:
   explicit Reader(const InsightFaceOptions& options) : options_(options) {}
@@ -86,7 +95,7 @@ class Reader {
     RETURN_IF_ERROR(files.checkpoints.empty() ? ReadWeights(files) : ReadCheckpoints(files));
     if (state_.backbone.empty() && !files.backbone.empty()) {
       ASSIGN_OR_RETURN(const auto file, OpenFile(files.backbone));
-      RETURN_IF_ERROR(ReadBackbone(file, file->root(), "what it holds"));
+      ASSIGN_OR_RETURN(state_.backbone, ReadStateDict(file, StateDictIn(file->root()), "what it holds"));
     }
     if (state_.backbone.empty()) {
       state_.notes.push_back(
@@ -105,23 +114,18 @@ class Reader {
       state_.notes.emplace_back("rank_<rank>_softmax_weight.pt are not imported: checkpoint_gpu_<rank>.pt are newer");
     for (const auto& [rank, path] : files.checkpoints) {
       ASSIGN_OR_RETURN(const auto file, OpenFile(path));
-      ASSIGN_OR_RETURN(const int64_t step, Number(*file, "global_step"));
-      ASSIGN_OR_RETURN(const int64_t epoch, Number(*file, "epoch"));
-      if (rank == 0) {
-        state_.step = static_cast<uint64_t>(step);
-        state_.epoch = epoch;
-      } else if (step != static_cast<int64_t>(state_.step)) {
-        return Refuse(path, ": is of step ", step, ", but that of rank 0 of step ", state_.step,
-                      ": ranks must have been saved together");
+      if (!TorchFile::IsDict(file->root())) {
+        return Refuse(path, ": holds ", DescribePickleValue(file->root()), ", not a dict such as train_v2.py writes");
       }
+      RETURN_IF_ERROR(ReadTime(*file, rank == 0));
       const PickleValue* head = TorchFile::Find(file->root(), "state_dict_softmax_fc");
-      const PickleValue* weight = head == nullptr ? nullptr : TorchFile::Find(*head, "weight");
+      const PickleValue* weight = head == nullptr ? nullptr : FindUnwrapped(*head, "weight");
       if (weight == nullptr) return Refuse(path, ": has no state_dict_softmax_fc with a weight");
       RETURN_IF_ERROR(AddRank(file, *weight, "the weight of state_dict_softmax_fc"));
       if (rank == 0) {
         const PickleValue* backbone = TorchFile::Find(file->root(), "state_dict_backbone");
         if (backbone == nullptr) return Refuse(path, ": has no state_dict_backbone");
-        RETURN_IF_ERROR(ReadBackbone(file, *backbone, "state_dict_backbone"));
+        ASSIGN_OR_RETURN(state_.backbone, ReadStateDict(file, *backbone, "state_dict_backbone"));
       }
       if (const PickleValue* optimizer = TorchFile::Find(file->root(), "state_optimizer")) {
         RETURN_IF_ERROR(AddOptimizerState(file, *optimizer, rank == 0, &state_));
@@ -158,13 +162,31 @@ class Reader {
     return absl::OkStatus();
   }
 
-  // A number of a checkpoint, which must not be negative.
-  static absl::StatusOr<int64_t> Number(const TorchFile& file, absl::string_view key) {
-    const PickleValue* value = TorchFile::Find(file.root(), key);
-    if (value == nullptr || value->kind != Kind::kInt || value->integer < 0) {
-      return Refuse(file.path(), ": has no number ", key, ", as train_v2.py writes it");
+  // Reads the step and the epoch of a checkpoint. Weights can be used without them, but ranks must be of one step.
+  absl::Status ReadTime(const TorchFile& file, bool is_first) {
+    const std::optional<int64_t> step = Number(file, "global_step", is_first), epoch = Number(file, "epoch", is_first);
+    if (is_first) {
+      state_.step = static_cast<uint64_t>(step.value_or(0));
+      state_.epoch = epoch.value_or(0);
+      has_step_ = step.has_value();
+    } else if (has_step_ && step.has_value() && *step != static_cast<int64_t>(state_.step)) {
+      return Refuse(file.path(), ": is of step ", *step, ", but that of rank 0 of step ", state_.step,
+                    ": ranks must have been saved together");
     }
-    return value->integer;
+    return absl::OkStatus();
+  }
+  // A number of a checkpoint, which must not be negative. nullopt: there is none; then it is noted if `note` is set.
+  std::optional<int64_t> Number(const TorchFile& file, absl::string_view key, bool note) {
+    const PickleValue* value = TorchFile::Find(file.root(), key);
+    const absl::StatusOr<int64_t> number =
+        value == nullptr ? Refuse(file.path(), ": has no ", key) : file.Integer(*value, key);
+    if (number.ok() && *number >= 0) return *number;
+    if (note) {
+      state_.notes.push_back(absl::StrCat(
+          number.ok() ? absl::StrCat(file.path(), ": its ", key, " is ", *number) : number.status().message(),
+          "; 0 is taken instead"));
+    }
+    return std::nullopt;
   }
 
   absl::Status AddRank(std::shared_ptr<const TorchFile> file, const PickleValue& value, absl::string_view what) {
@@ -180,19 +202,6 @@ class Reader {
     state_.embedding_size = tensor.shape[1];
     state_.num_classes += tensor.shape[0];
     state_.ranks.push_back({.centers = {"weight", std::move(file), std::move(tensor)}});
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadBackbone(const std::shared_ptr<const TorchFile>& file, const PickleValue& dict,
-                            absl::string_view what) {
-    if (!TorchFile::IsDict(dict) || dict.entries.empty())
-      return Refuse(file->path(), ": ", what, " is not a state_dict");
-    for (const auto& [key, value] : dict.entries) {
-      if (key->kind != Kind::kText) return Refuse(file->path(), ": ", what, " has a key that is not a str");
-      std::string name(absl::StripPrefix(key->text, "module."));
-      ASSIGN_OR_RETURN(TorchTensor tensor, file->Tensor(*value, name));
-      state_.backbone.push_back({std::move(name), file, std::move(tensor)});
-    }
     return absl::OkStatus();
   }
 
@@ -219,6 +228,7 @@ class Reader {
 
   const InsightFaceOptions& options_;
   InsightFaceState state_;
+  bool has_step_ = false;
 };
 
 }  // namespace

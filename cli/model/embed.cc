@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/io/output_file.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/embeddings_writer.h"
 #include "worker/inference/image_sources.h"
@@ -95,8 +96,13 @@ class EmbedRun {
 }  // namespace
 
 absl::Status EmbedImages(const EmbedCommandOptions& options) {
+  RETURN_IF_ERROR(CheckOutputFile(options.output, options.force, {options.backbone, options.input}));
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::Backbone> backbone, worker::OpenBackbone(options.backbone));
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::NamedImages> images, worker::OpenImages(options.input));
+  if (options.force && images->ReadsFile(options.output)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.output, " is one of the images or their list: it is not replaced"));
+  }
   const int64_t dim = backbone->options().embedding_size;
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::EmbeddingsWriter> writer,
                    worker::EmbeddingsWriter::Create(options.output, dim));
@@ -134,6 +140,7 @@ EmbedCommand::EmbedCommand(CommandLine program)
       .Required();
   line().AddFlag("--flip", &options_.flip, "Add the embedding of the mirrored image, as verify does");
   line().AddFlag("--normalize", &options_.normalize, "Scale embeddings to norm 1");
+  line().AddFlag("--force", &options_.force, "Replace the output if it exists");
   line().AddFlag("--skip-damaged", &options_.skip_damaged, "Leave out images that cannot be decoded, and name them");
   options_.forward.AddTo(&line());
 }

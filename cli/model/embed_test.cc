@@ -1,7 +1,9 @@
 #include "cli/model/embed.h"
 
 #include <cmath>
+#include <utility>
 
+#include "common/io/file.h"
 #include "common/io/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -34,6 +36,7 @@ class EmbedTest : public ::testing::Test {
     options_.input = folder_.Path("images");
     options_.output = folder_.Path("out.safetensors");
     options_.forward.batch = 2;
+    options_.force = true;  // tests embed more than once
   }
 
   static std::string NameOf(int i) { return absl::StrCat("images/", i, ".png"); }
@@ -98,6 +101,37 @@ TEST_F(EmbedTest, DamagedImagesAreLeftOutWhereThatIsWanted) {
     EXPECT_NEAR(some[kDim + d], all[2 * kDim + d], 1e-5);
   }
   EXPECT_EQ(Result().metadata().at("left_out"), "1");
+}
+
+TEST_F(EmbedTest, NothingIsReplacedUnaskedAndAnInputNever) {
+  folder_.Write("mine.txt", "dear");
+  folder_.Write("list.txt", absl::StrCat(NameOf(0), " 0\n"));
+  folder_.Write("set.bin", "](C\1aC\1be](\x88\x65\x86.");
+  const auto error_of = [&](const std::string& input, const std::string& output, bool force) {
+    options_.input = folder_.Path(input);
+    options_.output = folder_.Path(output);
+    options_.force = force;
+    const std::string before = ReadFile(options_.output).value_or("");
+    const absl::Status status = EmbedImages(options_);
+    EXPECT_FALSE(status.ok()) << input << " " << output;
+    EXPECT_EQ(ReadFile(options_.output).value_or(""), before) << output;
+    return std::string(status.message());
+  };
+  EXPECT_EQ(error_of("images", "mine.txt", false), folder_.Path("mine.txt") + " exists already; --force replaces it");
+  for (const bool force : {false, true}) {
+    for (const auto& [input, output] : {std::pair("images", "backbone.safetensors"),
+                                        {"images/0.png", "images/0.png"},
+                                        {"list.txt", "list.txt"},
+                                        {"set.bin", "set.bin"},
+                                        {"images", "images/../backbone.safetensors"}}) {
+      EXPECT_THAT(error_of(input, output, force), HasSubstr("is read by the same command: it is not replaced"));
+    }
+  }
+  for (const char* input : {"images", "list.txt"}) {
+    EXPECT_THAT(error_of(input, "images/0.png", true), HasSubstr("is one of the images or their list"));
+  }
+  EXPECT_THAT(error_of("images", "none/out.safetensors", false), HasSubstr("its folder is not there"));
+  EXPECT_THAT(error_of("images", "images", true), HasSubstr("is read by the same command"));
 }
 
 TEST_F(EmbedTest, AllImagesDamagedIsAnError) {

@@ -5,14 +5,21 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/report/report_page.h"
 #include "cli/report/run_record.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "common/io/output_file.h"
 
 namespace arcshard::cli {
+namespace {
+
+constexpr absl::string_view kReportBegins = "<!DOCTYPE html>";
+
+}  // namespace
 
 absl::Status WriteReport(const ReportOptions& options) {
   std::error_code error;
@@ -43,9 +50,13 @@ absl::Status WriteReport(const ReportOptions& options) {
     std::fprintf(stderr, "arcshard: %s has %zu damaged lines in all\n", metrics.c_str(), inputs.record.damaged_lines);
   }
   const std::string output = options.output.empty() ? (folder / "report.html").string() : options.output;
+  RETURN_IF_ERROR(CheckOutputFile(output, /*force=*/true, {metrics, (folder / "config.yaml").string()}));
+  if (std::filesystem::exists(output, error) && !absl::StartsWith(ReadFile(output).value_or(""), kReportBegins)) {
+    return absl::AlreadyExistsError(absl::StrCat(output, " exists already and is no report: it is not replaced"));
+  }
   RETURN_IF_ERROR(WriteFileAtomically(output, ReportPage(inputs)));
   std::printf("report: %s\n", output.c_str());
-  return std::fflush(stdout) == 0 ? absl::OkStatus() : absl::UnavailableError("stdout cannot be written to");
+  return absl::OkStatus();
 }
 
 ReportCommand::ReportCommand(CommandLine program)

@@ -167,6 +167,19 @@ TEST_F(ReportTest, WhatIsMissingIsSaid) {
   EXPECT_THAT(std::string(no_metrics.message()), HasSubstr("has no metrics.jsonl: no coordinator has run"));
 }
 
+TEST_F(ReportTest, OnlyAnEarlierPageIsReplaced) {
+  Write("metrics.jsonl", Lines(3, "a"));
+  Write("config.yaml", "run:");
+  Write("mine.txt", "dear");
+  for (const char* name : {"metrics.jsonl", "config.yaml", "mine.txt"}) {
+    const std::string before = *ReadFile(Path(name));
+    EXPECT_THAT(std::string(WriteReport({.run_folder = folder_, .output = Path(name)}).message()),
+                HasSubstr("it is not replaced"))
+        << name;
+    EXPECT_EQ(*ReadFile(Path(name)), before) << name;
+  }
+}
+
 TEST_F(ReportTest, WhereItCannotBeWrittenAnEarlierPageStays) {
   Write("metrics.jsonl", Lines(3, "a"));
   EXPECT_FALSE(WriteReport({.run_folder = folder_, .output = Path("none/report.html")}).ok());

@@ -14,6 +14,7 @@
 #include "common/base/device_name.h"
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
+#include "common/config/path_text.h"
 #include "common/program/signal_queue.h"
 
 namespace arcshard::cli {
@@ -37,7 +38,7 @@ absl::StatusOr<TrainOptions> Resolved(TrainOptions options) {
   if (!std::filesystem::is_regular_file(options.config, error)) {
     return absl::NotFoundError(absl::StrCat(options.resume, ": there is no run to resume: it has no config.yaml"));
   }
-  options.overrides.push_back(absl::StrCat("run.folder=", options.resume));
+  options.overrides.push_back(absl::StrCat("run.folder=", EscapePath(options.resume)));
   return options;
 }
 

@@ -40,6 +40,7 @@ class TrainCommand : public Command {
 
   absl::Status Check() const override;
   absl::StatusOr<int> Run() override;
+  bool prints_result() const override { return dry_run_; }  // a run's results are files
 
  private:
   TrainOptions options_;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/nearest_name.h"
 #include "common/base/status_macros.h"
+#include "common/config/path_text.h"
 #include "common/config/schema.h"
 #include "common/config/value.h"
 #include "common/config/yaml_document.h"
@@ -75,7 +76,8 @@ class Reader {
   absl::Status ReadSection(const std::string& section, const YAML::Node& keys, const Source& source);
   absl::Status SetKey(const ConfigKey& key, const YAML::Node& node, const Source& source);
   absl::Status UnknownName(const std::string& name, const std::string& place) const;
-  void MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path& folder_of_file);
+  absl::Status MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path& folder_of_file,
+                                 absl::string_view place);
 
   RunConfig config_;
   std::vector<ConfigKey> keys_;
@@ -103,7 +105,9 @@ absl::Status Reader::ReadDocument(const YAML::Node& root, const std::string& fil
     if (!seen.insert(section).second) return Refuse(place, absl::StrCat("section ", section, " is repeated here"));
     RETURN_IF_ERROR(ReadSection(section, item.second, source));
   }
-  for (const ConfigKey& key : keys_) MakePathsAbsolute(key, std::filesystem::path(file_name).parent_path());
+  for (const ConfigKey& key : keys_) {
+    RETURN_IF_ERROR(MakePathsAbsolute(key, std::filesystem::path(file_name).parent_path(), file_name));
+  }
   return absl::OkStatus();
 }
 
@@ -166,24 +170,29 @@ absl::Status Reader::ReadOverride(const std::string& assignment) {
     const absl::Status status = SetFromText(key, sides.second, /*quoted=*/false);
     if (!status.ok()) return Refuse(place, absl::StrCat(key.name, " ", status.message()));
   }
-  MakePathsAbsolute(key, /*folder_of_file=*/"");
-  return absl::OkStatus();
+  return MakePathsAbsolute(key, /*folder_of_file=*/"", place);
 }
 
-void Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path& folder_of_file) {
-  if (key.path_base == PathBase::kNotAPath) return;
-  const auto absolute = [&](std::string& path) {
-    if (path.empty()) return;
+absl::Status Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesystem::path& folder_of_file,
+                                       absl::string_view place) {
+  if (key.path_base == PathBase::kNotAPath) return absl::OkStatus();
+  const auto absolute = [&](std::string& path) -> absl::Status {
+    if (path.empty()) return absl::OkStatus();
+    absl::StatusOr<std::string> expanded = ExpandPath(path);
+    if (!expanded.ok()) return Refuse(place, absl::StrCat(key.name, " ", expanded.status().message()));
+    path = *std::move(expanded);
     const std::filesystem::path from_here =
         key.path_base == PathBase::kConfigFile ? folder_of_file / path : std::filesystem::path(path);
     std::error_code error;  // if there is no working directory the path stays relative, and opening it fails
     const std::filesystem::path result = std::filesystem::absolute(from_here, error);
     if (!error) path = result.lexically_normal().string();
+    return absl::OkStatus();
   };
-  if (std::string* const* path = std::get_if<std::string*>(&key.value)) absolute(**path);
+  if (std::string* const* path = std::get_if<std::string*>(&key.value)) return absolute(**path);
   if (std::vector<std::string>* const* paths = std::get_if<std::vector<std::string>*>(&key.value)) {
-    for (std::string& path : **paths) absolute(path);
+    for (std::string& path : **paths) RETURN_IF_ERROR(absolute(path));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -258,6 +258,32 @@ TEST(LoadConfigTest, PathsCountFromTheFileAndTheRunFolderFromTheWorkingDirectory
   EXPECT_EQ(beside->data.train, here + "/t");
 }
 
+TEST(LoadConfigTest, HomeAndVariablesInPathsAreReplacedOrRefusedAndNeverNamesOfFolders) {
+  ASSERT_EQ(setenv("HOME", "/home/me", 1), 0);
+  ASSERT_EQ(setenv("RUNS", "/runs$x", 1), 0);
+  ASSERT_EQ(setenv("EMPTY", "", 1), 0);
+  const auto folder = [](const std::string& text) { return Parsed("run: {folder: '" + text + "'}").run.folder; };
+  EXPECT_EQ(folder("~/runs/a"), "/home/me/runs/a");
+  EXPECT_EQ(folder("~"), "/home/me");
+  EXPECT_EQ(folder("$HOME/b"), "/home/me/b");
+  EXPECT_EQ(folder("${RUNS}/c"), "/runs$x/c") << "what is put in is not read again";
+  EXPECT_EQ(folder("/a/$RUNS/${HOME}d"), "/a/runs$x/home/med");
+  EXPECT_EQ(folder("/a$$HOME/b$/$1/${x"), "/a$HOME/b$/$1/${x");
+  EXPECT_EQ(folder("./~/x"), (std::filesystem::current_path() / "~/x").string());
+  const RunConfig config = Parsed("data: {train: ~/data}\nverification: {sets: [~/a.bin, $RUNS/b.bin]}", {});
+  EXPECT_EQ(config.data.train, "/home/me/data");
+  EXPECT_THAT(config.verification.sets, ::testing::ElementsAre("/home/me/a.bin", "/runs$x/b.bin"));
+  EXPECT_EQ(Parsed("", {"run.folder=~/runs"}).run.folder, "/home/me/runs");
+
+  EXPECT_THAT(ErrorOf("run: {folder: $NONE/a}"),
+              HasSubstr("run.folder is '$NONE/a', but the environment has no NONE; set it, or write $$"));
+  EXPECT_THAT(ErrorOf("run: {folder: $EMPTY/a}"), HasSubstr("the environment has no EMPTY"));
+  EXPECT_THAT(ErrorOf("", {"data.train=~you/a"}),
+              HasSubstr("--set data.train=~you/a: data.train is '~you/a', and the home folders of others"));
+  ASSERT_EQ(unsetenv("HOME"), 0);
+  EXPECT_THAT(ErrorOf("run: {folder: ~/a}"), HasSubstr("the environment has no HOME, which ~ stands for"));
+}
+
 TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
   const auto error = [](const std::vector<std::string>& overrides) { return ErrorOf("data: {train: /t}", overrides); };
   EXPECT_EQ(ErrorOf(""),
@@ -335,7 +361,7 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
   config.loss.magface_lambda = 1e22;
   config.loss.elastic_std = 5e-324;
   config.schedule.drop_epochs = {1.0 / 3, 8};
-  config.verification.sets = {"/~", "/-x", "/é"};
+  config.verification.sets = {"/~", "/-x", "/é", "/$HOME/${HOME}/$$/$"};
   config.cluster.connect_timeout = absl::Milliseconds(61001);
   const absl::StatusOr<RunConfig> again = ParseRunConfig(ToYaml(config), "", {});
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << ToYaml(config);

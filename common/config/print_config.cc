@@ -1,10 +1,12 @@
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/config/load_config.h"
+#include "common/config/path_text.h"
 #include "common/config/schema.h"
 #include "common/config/value.h"
 
@@ -20,6 +22,15 @@ std::string Explain(const ConfigKey& key) {
                       rules.empty() ? "" : absl::StrCat(" (", absl::StrJoin(rules, "; "), ")"));
 }
 
+// Writes the key's paths as the reader of a configuration takes them.
+void EscapePaths(const ConfigKey& key) {
+  if (key.path_base == PathBase::kNotAPath) return;
+  if (std::string* const* path = std::get_if<std::string*>(&key.value)) **path = EscapePath(**path);
+  if (std::vector<std::string>* const* paths = std::get_if<std::vector<std::string>*>(&key.value)) {
+    for (std::string& path : **paths) path = EscapePath(path);
+  }
+}
+
 }  // namespace
 
 std::string ToYaml(const RunConfig& config) {
@@ -27,6 +38,7 @@ std::string ToYaml(const RunConfig& config) {
   std::string text;
   std::string section;
   for (const ConfigKey& key : ConfigKeys(&copy)) {
+    EscapePaths(key);
     const size_t dot = key.name.find('.');
     if (key.name.substr(0, dot) != section) {
       absl::StrAppend(&text, section.empty() ? "" : "\n", key.name.substr(0, dot), ":\n");

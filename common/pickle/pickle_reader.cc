@@ -1,17 +1,15 @@
 #include "common/pickle/pickle_reader.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/status_macros.h"
+#include "common/pickle/pickle_literals.h"
 #include "common/pickle/pickle_opcodes.h"
-#include "common/pickle/pickle_stack.h"
-#include "common/pickle/pickle_text.h"
 
 namespace arcshard {
 
@@ -25,6 +23,8 @@ absl::string_view PickleKindName(Kind kind) {
       return "a bool";
     case Kind::kInt:
       return "an int";
+    case Kind::kLongInt:
+      return "an int of more than 64 bits";
     case Kind::kFloat:
       return "a float";
     case Kind::kBytes:
@@ -35,6 +35,8 @@ absl::string_view PickleKindName(Kind kind) {
       return "a list";
     case Kind::kTuple:
       return "a tuple";
+    case Kind::kSet:
+      return "a set";
     case Kind::kDict:
       return "a dict";
     case Kind::kGlobal:
@@ -43,67 +45,44 @@ absl::string_view PickleKindName(Kind kind) {
       return "an object";
     case Kind::kPersistent:
       return "a persistent id";
+    case Kind::kOutside:
+      return "bytes outside the pickle";
   }
   return "";
 }
 
+std::string DescribePickleValue(const PickleValue& value) {
+  const PickleValue& named = value.kind == Kind::kObject ? *value.items[0] : value;
+  if (named.kind != Kind::kGlobal) return std::string(PickleKindName(value.kind));
+  const std::string name = absl::StrReplaceAll(absl::CHexEscape(named.text.substr(0, 200)), {{" ", "."}});
+  return absl::StrCat(value.kind == Kind::kObject ? "an object of " : "the global ", name);
+}
+
 // A pickle is a program for a stack machine; this is the machine.
-class PickleMachine : private PickleStack {
+class PickleMachine : private PickleLiterals {
  public:
-  PickleMachine(PickleDocument* document, absl::Span<const absl::string_view> globals)
-      : PickleStack(document), document_(document), bytes_(document->bytes_), globals_(globals) {}
+  PickleMachine(PickleDocument* document, const PickleDocument::Globals& globals)
+      : PickleLiterals(document, document->bytes_), document_(document), globals_(globals) {}
 
   absl::Status Run() {
     for (int64_t opcodes = 0; !stopped_; ++opcodes) {
       if (opcodes == PickleDocument::kMaxOpcodes) {
         return absl::ResourceExhaustedError(absl::StrCat("more than ", PickleDocument::kMaxOpcodes, " opcodes"));
       }
-      const size_t offset = at_;
+      const size_t offset = at();
       ASSIGN_OR_RETURN(const absl::string_view byte, Take(1));
       const uint8_t opcode = static_cast<uint8_t>(byte[0]);
       Begin(opcode, offset);
       RETURN_IF_ERROR(Execute(static_cast<PickleOpcode>(opcode)));
     }
-    document_->length_ = at_;
+    document_->length_ = at();
     return absl::OkStatus();
   }
 
  private:
-  // Returns the next bytes.
-  absl::StatusOr<absl::string_view> Take(uint64_t count) {
-    if (count > bytes_.size() - at_) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("cut off: ", count, " bytes at offset ", at_, " pass the end at ", bytes_.size()));
-    }
-    const absl::string_view taken = bytes_.substr(at_, count);
-    at_ += count;
-    return taken;
-  }
-  absl::StatusOr<absl::string_view> TakeLine() {
-    const size_t end = bytes_.find('\n', at_);
-    if (end == absl::string_view::npos) return Refuse("has no end of line");
-    const absl::string_view line = bytes_.substr(at_, end - at_);
-    at_ = end + 1;
-    return line;
-  }
-  // Reads a little-endian number of `width` bytes.
-  absl::StatusOr<uint64_t> TakeNumber(int width) {
-    ASSIGN_OR_RETURN(const absl::string_view raw, Take(width));
-    uint64_t number = 0;
-    std::memcpy(&number, raw.data(), raw.size());
-    return number;
-  }
-
-  // Reads a length and a text of that length.
-  absl::Status PushCounted(Kind kind, int width) {
-    ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(width));
-    ASSIGN_OR_RETURN(const absl::string_view text, Take(length));
-    return PushText(kind, text);
-  }
-
   absl::Status PushGlobal(absl::string_view module, absl::string_view name) {
     std::string full = absl::StrCat(module, " ", name);
-    if (std::find(globals_.begin(), globals_.end(), full) == globals_.end()) {
+    if (globals_.has_value() && std::find(globals_->begin(), globals_->end(), full) == globals_->end()) {
       return Refuse("names ", absl::CHexEscape(absl::StrCat(module.substr(0, 100), ".", name.substr(0, 100))),
                     ", which is not allowed here");
     }
@@ -115,39 +94,25 @@ class PickleMachine : private PickleStack {
     if (name->kind != Kind::kText || module->kind != Kind::kText) return Refuse("needs two strings");
     return PushGlobal(module->text, name->text);
   }
-  // INT and LONG of protocol 0: decimal; 00 and 01 are False and True.
-  absl::Status PushDecimal(bool may_be_bool) {
-    ASSIGN_OR_RETURN(absl::string_view line, TakeLine());
-    if (may_be_bool && (line == "00" || line == "01")) return PushInteger(Kind::kBool, line == "01");
-    if (!may_be_bool && !line.empty() && line.back() == 'L') line.remove_suffix(1);
-    int64_t integer;
-    if (!absl::SimpleAtoi(line, &integer)) return Refuse("has no integer of 64 bits");
-    return PushInteger(Kind::kInt, integer);
+  // A global by its number in a registry of the program that wrote the pickle (copyreg).
+  absl::Status PushExtension(int width) {
+    ASSIGN_OR_RETURN(const uint64_t code, TakeNumber(width));
+    return PushGlobal("copyreg extension", absl::StrCat(code));
   }
-  // FLOAT: decimal. BINFLOAT: IEEE 754, big-endian.
-  absl::Status PushDecimalReal() {
-    ASSIGN_OR_RETURN(const absl::string_view line, TakeLine());
-    double real;
-    if (!absl::SimpleAtod(line, &real)) return Refuse("has no number");
-    return PushReal(real);
+  // INST: a global and, above a mark, arguments.
+  absl::Status PushInstance() {
+    ASSIGN_OR_RETURN(const absl::string_view module, TakeLine());
+    ASSIGN_OR_RETURN(const absl::string_view name, TakeLine());
+    RETURN_IF_ERROR(PushMarked(Kind::kTuple));
+    RETURN_IF_ERROR(PushGlobal(module, name));
+    ASSIGN_OR_RETURN(const PickleValue* callee, Pop());
+    ASSIGN_OR_RETURN(const PickleValue* arguments, Pop());
+    return PushCall(callee, arguments);
   }
-  absl::Status PushBinaryReal() {
-    ASSIGN_OR_RETURN(const uint64_t raw, TakeNumber(8));
-    return PushReal(std::bit_cast<double>(__builtin_bswap64(raw)));
-  }
-  // LONG1 and LONG4: two's complement of any length.
-  absl::Status PushLong(int width) {
-    ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(width));
-    if (length > 8) return Refuse("has an integer of ", length, " bytes");
-    ASSIGN_OR_RETURN(const uint64_t raw, TakeNumber(static_cast<int>(length)));
-    const int unused = 64 - 8 * static_cast<int>(length);
-    return PushInteger(Kind::kInt, unused == 64 ? 0 : static_cast<int64_t>(raw << unused) >> unused);
-  }
-  absl::Status PushEscaped(Kind kind) {
-    ASSIGN_OR_RETURN(const absl::string_view line, TakeLine());
-    absl::StatusOr<std::string> text = kind == Kind::kBytes ? UnquotePythonString(line) : DecodeRawUnicodeEscape(line);
-    if (!text.ok()) return Refuse("has ", text.status().message());
-    return PushOwnedText(kind, *std::move(text));
+  absl::Status PushPersistent(const PickleValue* id) {
+    PickleValue* outside = Make(Kind::kPersistent);
+    outside->items = {id};
+    return Push(outside);
   }
 
   absl::Status Execute(PickleOpcode opcode) {
@@ -158,8 +123,7 @@ class PickleMachine : private PickleStack {
       }
       case PickleOpcode::FRAME: {
         ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(8));
-        return length <= bytes_.size() - at_ ? absl::OkStatus()
-                                             : Refuse("announces ", length, " bytes, beyond the end");
+        return length <= rest() ? absl::OkStatus() : Refuse("announces ", length, " bytes, beyond the end");
       }
       case PickleOpcode::STOP: {
         ASSIGN_OR_RETURN(document_->root_, Pop());
@@ -236,11 +200,19 @@ class PickleMachine : private PickleStack {
         return PushMarked(Kind::kList);
       case PickleOpcode::APPEND: {
         ASSIGN_OR_RETURN(const PickleValue* item, Pop());
-        return AppendTo({item});
+        return AppendTo(Kind::kList, {item});
       }
       case PickleOpcode::APPENDS: {
         ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
-        return AppendTo(items);
+        return AppendTo(Kind::kList, items);
+      }
+      case PickleOpcode::EMPTY_SET:
+        return Push(Make(Kind::kSet));
+      case PickleOpcode::FROZENSET:
+        return PushMarked(Kind::kSet);
+      case PickleOpcode::ADDITEMS: {
+        ASSIGN_OR_RETURN(const std::vector<const PickleValue*> items, PopToMark());
+        return AppendTo(Kind::kSet, items);
       }
       case PickleOpcode::EMPTY_DICT:
         return Push(Make(Kind::kDict));
@@ -291,36 +263,57 @@ class PickleMachine : private PickleStack {
       }
       case PickleOpcode::STACK_GLOBAL:
         return PushStackGlobal();
+      case PickleOpcode::EXT1:
+        return PushExtension(1);
+      case PickleOpcode::EXT2:
+        return PushExtension(2);
+      case PickleOpcode::EXT4:
+        return PushExtension(4);
+
       case PickleOpcode::REDUCE:
-        return Reduce();
+      case PickleOpcode::NEWOBJ:
+        return Call();
+      case PickleOpcode::NEWOBJ_EX: {
+        RETURN_IF_ERROR(Pop().status());  // arguments by name
+        return Call();
+      }
+      case PickleOpcode::INST:
+        return PushInstance();
+      case PickleOpcode::OBJ:
+        return CallMarked();
       case PickleOpcode::BUILD:
         return Build();
+
+      case PickleOpcode::PERSID: {
+        ASSIGN_OR_RETURN(const absl::string_view line, TakeLine());
+        PickleValue* id = Make(Kind::kText);
+        id->text = line;
+        return PushPersistent(id);
+      }
       case PickleOpcode::BINPERSID: {
         ASSIGN_OR_RETURN(const PickleValue* id, Pop());
-        PickleValue* outside = Make(Kind::kPersistent);
-        outside->items = {id};
-        return Push(outside);
+        return PushPersistent(id);
       }
+      case PickleOpcode::NEXT_BUFFER:
+        return Push(Make(Kind::kOutside));
+      case PickleOpcode::READONLY_BUFFER:
+        return Top().status();
     }
-    return Refuse("is not read here");
+    return Refuse("is not one of Python's");
   }
 
   PickleDocument* const document_;
-  const absl::string_view bytes_;
-  const absl::Span<const absl::string_view> globals_;
-  size_t at_ = 0;
+  const PickleDocument::Globals globals_;
   bool stopped_ = false;
 };
 
-absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::ParsePrefix(
-    std::string bytes, absl::Span<const absl::string_view> globals) {
+absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::ParsePrefix(std::string bytes, const Globals& globals) {
   auto document = std::unique_ptr<PickleDocument>(new PickleDocument(std::move(bytes)));
   RETURN_IF_ERROR(PickleMachine(document.get(), globals).Run());
   return document;
 }
 
-absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::Parse(std::string bytes,
-                                                                      absl::Span<const absl::string_view> globals) {
+absl::StatusOr<std::unique_ptr<PickleDocument>> PickleDocument::Parse(std::string bytes, const Globals& globals) {
   ASSIGN_OR_RETURN(auto document, ParsePrefix(std::move(bytes), globals));
   if (document->length_ != document->bytes_.size()) {
     return absl::InvalidArgumentError(

@@ -1,8 +1,10 @@
 #include "common/pickle/pickle_reader.h"
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/pickle/pickle_number.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -139,47 +141,97 @@ TEST(PickleReaderTest, AGlobalThatIsNotAllowedIsRefusedByName) {
   EXPECT_THAT(Refusal("cmodule name\n\n)R."), HasSubstr("not allowed"));
 }
 
-TEST(PickleReaderTest, EveryOtherOpcodeIsRefusedWithNameAndOffset) {
-  const std::pair<char, const char*> refused[] = {{'P', "PERSID"},
-                                                  {'i', "INST"},
-                                                  {'o', "OBJ"},
-                                                  {'\x81', "NEWOBJ"},
-                                                  {'\x82', "EXT1"},
-                                                  {'\x83', "EXT2"},
-                                                  {'\x84', "EXT4"},
-                                                  {'\x8f', "EMPTY_SET"},
-                                                  {'\x90', "ADDITEMS"},
-                                                  {'\x91', "FROZENSET"},
-                                                  {'\x92', "NEWOBJ_EX"},
-                                                  {'\x97', "NEXT_BUFFER"},
-                                                  {'\x98', "READONLY_BUFFER"},
-                                                  {'?', "0x3f"},
-                                                  {'\xff', "0xff"},
-                                                  {'\0', "0x00"}};
-  for (const auto& [code, name] : refused) {
+TEST(PickleReaderTest, AByteThatIsNoOpcodeIsRefusedWithItsOffset) {
+  for (const auto& [code, name] : {std::pair('?', "0x3f"), {'\xff', "0xff"}, {'\0', "0x00"}, {'\x99', "0x99"}}) {
     EXPECT_EQ(Refusal(absl::StrCat("N0", std::string(1, code), "\n\n.")),
-              absl::StrCat("opcode ", name, " at offset 2 is not read here"));
+              absl::StrCat("opcode ", name, " at offset 2 is not one of Python's"));
   }
 }
 
+// The description of the value that a pickle with any globals makes.
+std::string Described(const std::string& bytes) {
+  const auto document = PickleDocument::Parse(bytes, std::nullopt);
+  return document.ok() ? DescribePickleValue((*document)->root()) : std::string(document.status().message());
+}
+
+TEST(PickleReaderTest, WithoutAListEveryGlobalIsParsedOverAndNamed) {
+  EXPECT_EQ(Described("cos\nsystem\n(S'rm'\ntR."), "an object of os.system");
+  EXPECT_EQ(Described("cos\nsystem\n."), "the global os.system");
+  EXPECT_EQ(Described("ca\x1b[31m\nb\n)R."), "an object of a\\x1b[31m.b") << "safe to print";
+  EXPECT_EQ(Described("ca\nb\n)\x81."), "an object of a.b") << "NEWOBJ";
+  EXPECT_EQ(Described("ca\nb\n)}\x92."), "an object of a.b") << "NEWOBJ_EX";
+  EXPECT_EQ(Described("(K\1K\2ia\nb\n."), "an object of a.b") << "INST";
+  EXPECT_EQ(Described("(ca\nb\nK\1o."), "an object of a.b") << "OBJ";
+  EXPECT_EQ(Described("\x82\5)R."), "an object of copyreg.extension.5");
+  EXPECT_EQ(Described("\x83\5\1)R."), "an object of copyreg.extension.261");
+  EXPECT_EQ(Described("\x84\5\0\1\0)R."s), "an object of copyreg.extension.65541");
+  EXPECT_EQ(Described("ca\nb\n)R)R."), "an object") << "a call of what a call returned";
+  EXPECT_EQ(Described("ca\nb\nca\nb\n)RR."), "an object") << "a call with what a call returned";
+  EXPECT_EQ(Described("Pkey\n)R."), "an object") << "a call of what lies elsewhere";
+  EXPECT_EQ(Described("Pkey\n}b."), "a persistent id");
+  EXPECT_EQ(Described("ca\nb\n}b."), "the global a.b") << "a class with a state";
+  EXPECT_EQ(Described("ca\nb\n)R]a(K\1K\2eK\1K\2s}b(K\1\x90Nb."), "an object of a.b")
+      << "of a class that is a list, a dict and a set";
+  EXPECT_EQ(Described("\x97\x98."), "bytes outside the pickle");
+  EXPECT_EQ(Described("\x8f(K\1K\2\x90."), "a set");
+  EXPECT_EQ(Described("(K\1K\2\x91."), "a set");
+  EXPECT_EQ(Described("\x8a\x09\0\0\0\0\0\0\0\0\1."s), "an int of more than 64 bits");
+  EXPECT_EQ(Described("\x8b\x09\0\0\0\0\0\0\0\0\0\0\0\1."s), "an int of more than 64 bits");
+  EXPECT_EQ(Described("L-99999999999999999999L\n."), "an int of more than 64 bits");
+  EXPECT_EQ(Described("I99999999999999999999\n."), "an int of more than 64 bits");
+}
+
+TEST(PickleReaderTest, AGlobalThatIsCalledByANameAloneIsNoneOfThem) {
+  EXPECT_THAT(Refusal("S'module name'\n)R."), HasSubstr("calls bytes with a tuple"));
+}
+
+TEST(PickleReaderTest, NumbersThatAreWholeAreIntegers) {
+  const auto integer = [](const std::string& bytes) {
+    const auto document = PickleDocument::Parse(bytes, std::nullopt);
+    EXPECT_TRUE(document.ok()) << document.status();
+    return PickleInteger((*document)->root());
+  };
+  const auto scalar = [&](const std::string& type, const std::string& bytes, const std::string& order = "<") {
+    return integer(absl::StrCat("cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(U", std::string(1, '\2'), type,
+                                "tR(K\3U\1", order, "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff", "K", std::string(1, '\0'),
+                                "tbU", std::string(1, static_cast<char>(bytes.size())), bytes, "tR."));
+  };
+  EXPECT_EQ(integer("K\7."), 7);
+  EXPECT_EQ(integer("F7.0\n."), 7);
+  EXPECT_EQ(integer("F7.5\n."), std::nullopt);
+  EXPECT_EQ(integer("F1e300\n."), std::nullopt);
+  EXPECT_EQ(integer("Fnan\n."), std::nullopt);
+  EXPECT_EQ(integer("N."), std::nullopt);
+  EXPECT_EQ(scalar("i8", "\7\0\0\0\0\0\1\0"s), 7 + (int64_t{1} << 48));
+  EXPECT_EQ(scalar("i4", "\xff\xff\xff\xff"), -1);
+  EXPECT_EQ(scalar("u8", "\xff\xff\xff\xff\xff\xff\xff\xff"), std::nullopt) << "it does not fit";
+  EXPECT_EQ(scalar("f4", "\0\0\xe0\x40"s), 7);
+  EXPECT_EQ(scalar("i8", "\7\0\0\0"s), std::nullopt) << "too few bytes";
+  EXPECT_EQ(scalar("i4", "\0\0\0\7"s, ">"), std::nullopt) << "of another byte order";
+  EXPECT_EQ(scalar("M8", "\7\0\0\0\0\0\0\0"s), std::nullopt) << "a date";
+}
+
 TEST(PickleReaderTest, WhatTheStackCannotServeIsRefused) {
-  for (const std::string& bytes : {"."s,     "0."s,
-                                   "2."s,    "1."s,
-                                   "e."s,    "t."s,
-                                   "l."s,    "a."s,
-                                   "R."s,    "b."s,
-                                   "\x85."s, "N\x86."s,
-                                   "q\0."s,  "h\0."s,
-                                   "g7\n."s, "NNa."s,
-                                   "N(Ne."s, "NN."s,
-                                   "(N."s,   "N(."s,
-                                   "N)R."s,  "cmodule\nname\nNR."s,
-                                   "NNb."s,  "cmodule\nname\n)RNbNb."s,
-                                   "\x93."s, "NN\x93."s,
-                                   "N(a."s,  "s."s,
-                                   "}Ns."s,  "NNNs."s,
-                                   "(u."s,   "}(Nu."s,
-                                   "(Nd."s,  "Q."s,
+  for (const std::string& bytes : {"."s,          "0."s,
+                                   "2."s,         "1."s,
+                                   "e."s,         "t."s,
+                                   "l."s,         "a."s,
+                                   "R."s,         "b."s,
+                                   "\x85."s,      "N\x86."s,
+                                   "q\0."s,       "h\0."s,
+                                   "g7\n."s,      "NNa."s,
+                                   "N(Ne."s,      "NN."s,
+                                   "(N."s,        "N(."s,
+                                   "N)R."s,       "cmodule\nname\nNR."s,
+                                   "NNb."s,       "(o."s,
+                                   "N)\x81."s,    "\x92."s,
+                                   "(ia\nb"s,     "\x98."s,
+                                   "](K\1\x90."s, "\x91."s,
+                                   "\x93."s,      "NN\x93."s,
+                                   "N(a."s,       "s."s,
+                                   "}Ns."s,       "NNNs."s,
+                                   "(u."s,        "}(Nu."s,
+                                   "(Nd."s,       "Q."s,
                                    "d."s}) {
     EXPECT_THAT(Refusal(bytes), HasSubstr("opcode ")) << bytes;
   }
@@ -198,13 +250,11 @@ TEST(PickleReaderTest, WhatIsMisspeltIsRefused) {
                                    "V\\\n."s,
                                    "I\n."s,
                                    "I1x\n."s,
-                                   "I99999999999999999999\n."s,
+                                   "I9999999999999999999x\n."s,
                                    "L1LL\n."s,
                                    "pq\n."s,
                                    "Np-1\n."s,
                                    "\x80\6."s,
-                                   "\x8a\x09\0\0\0\0\0\0\0\0\0."s,
-                                   "\x8b\xff\xff\xff\xffN."s,
                                    "\x95\xff\0\0\0\0\0\0\0N."s,
                                    "Fx\n."s,
                                    "F\n."s,
@@ -216,7 +266,8 @@ TEST(PickleReaderTest, WhatIsMisspeltIsRefused) {
 TEST(PickleReaderTest, LengthsBeyondTheEndAreRefusedAndTakeNoMemory) {
   for (const std::string& bytes :
        {"T\xff\xff\xff\xff"s, "B\xff\xff\xff\x7f."s, "U\2a"s, "C\2a"s, "\x8e\xff\xff\xff\xff\xff\xff\xff\xff."s,
-        "\x96\0\0\0\0\0\0\0\x80."s, "\x8d\xff\xff\xff\xff\xff\xff\xff\x7f"s, "X\1\0"s, "J\1"s, ""s, "N"s}) {
+        "\x96\0\0\0\0\0\0\0\x80."s, "\x8d\xff\xff\xff\xff\xff\xff\xff\x7f"s, "X\1\0"s, "J\1"s,
+        "\x8a\x09\0\0\0\0\0\0\0\0"s, "\x8b\xff\xff\xff\xffN."s, ""s, "N"s}) {
     EXPECT_THAT(Refusal(bytes), HasSubstr("cut off")) << bytes;
   }
 }

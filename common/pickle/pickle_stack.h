@@ -98,10 +98,12 @@ class PickleStack {
     value->items = std::move(items);
     return Push(value);
   }
-  absl::Status AppendTo(const std::vector<const PickleValue*>& items) {
-    ASSIGN_OR_RETURN(PickleValue * list, Top());
-    if (list->kind != Kind::kList) return Refuse("appends to ", PickleKindName(list->kind));
-    list->items.insert(list->items.end(), items.begin(), items.end());
+  // Appends to a list, or adds to a set. An object may be either too (collections.deque); what it holds is not kept.
+  absl::Status AppendTo(Kind kind, const std::vector<const PickleValue*>& items) {
+    ASSIGN_OR_RETURN(PickleValue * into, Top());
+    if (into->kind == Kind::kObject) return absl::OkStatus();
+    if (into->kind != kind) return Refuse("appends to ", PickleKindName(into->kind));
+    into->items.insert(into->items.end(), items.begin(), items.end());
     return absl::OkStatus();
   }
 
@@ -131,20 +133,37 @@ class PickleStack {
     return Push(found->second);
   }
 
-  absl::Status Reduce() {
+  // Calls what lies below a tuple of arguments; nothing is executed.
+  absl::Status Call() {
     ASSIGN_OR_RETURN(const PickleValue* arguments, Pop());
     ASSIGN_OR_RETURN(const PickleValue* callee, Pop());
-    if (callee->kind != Kind::kGlobal || arguments->kind != Kind::kTuple) {
+    return PushCall(callee, arguments);
+  }
+  // OBJ: a class and its arguments lie above a mark.
+  absl::Status CallMarked() {
+    ASSIGN_OR_RETURN(std::vector<const PickleValue*> items, PopToMark());
+    if (items.empty()) return Refuse("finds no class above the mark");
+    PickleValue* arguments = Make(Kind::kTuple);
+    arguments->items.assign(items.begin() + 1, items.end());
+    return PushCall(items[0], arguments);
+  }
+  absl::Status PushCall(const PickleValue* callee, const PickleValue* arguments) {
+    static const PickleValue kNothing = PickleValue::Of(Kind::kNone), kNoArguments = PickleValue::Of(Kind::kTuple);
+    if (!IsForeign(*callee) || (arguments->kind != Kind::kTuple && !IsForeign(*arguments))) {
       return Refuse("calls ", PickleKindName(callee->kind), " with ", PickleKindName(arguments->kind));
     }
+    const bool known = callee->kind == Kind::kGlobal && arguments->kind == Kind::kTuple;
     PickleValue* object = Make(Kind::kObject);
-    object->items = {callee, arguments};
+    object->items = {known ? callee : &kNothing, known ? arguments : &kNoArguments};
     return Push(object);
   }
+  // Gives an object its state. What was not made here (a class, an object outside the pickle) keeps none.
   absl::Status Build() {
     ASSIGN_OR_RETURN(const PickleValue* state, Pop());
     ASSIGN_OR_RETURN(PickleValue * object, Top());
-    if (object->kind != Kind::kObject || object->items.size() != 2) return Refuse("needs an object without a state");
+    if (!IsForeign(*object)) return Refuse("gives a state to ", PickleKindName(object->kind));
+    if (object->kind != Kind::kObject) return absl::OkStatus();
+    object->items.resize(2);
     object->items.push_back(state);
     return absl::OkStatus();
   }
@@ -155,6 +174,11 @@ class PickleStack {
   size_t memo_size() const { return memo_.size(); }
 
  private:
+  // Whether Python would have this value from elsewhere than the pickle, so that it may be anything.
+  static bool IsForeign(const PickleValue& value) {
+    return value.kind == Kind::kGlobal || value.kind == Kind::kObject || value.kind == Kind::kPersistent ||
+           value.kind == Kind::kOutside;
+  }
   // Values below this height must not be popped: the height at the last mark.
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
 

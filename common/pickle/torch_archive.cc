@@ -35,7 +35,9 @@ absl::StatusOr<zip_stat_t> StatStored(zip_t* archive, const std::string& path, c
   constexpr zip_uint64_t kNeeded = ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_METHOD;
   if ((info.valid & kNeeded) != kNeeded || info.comp_method != ZIP_CM_STORE || info.size > file_bytes) {
     return absl::DataLossError(
-        absl::StrCat(path, ": \"", name, "\" is compressed or larger than the file, which PyTorch never writes"));
+        absl::StrCat(path, ": \"", name,
+                     "\" is compressed or larger than the file, which PyTorch never writes; unpack the archive and "
+                     "pack it without compression (zip -0 -r)"));
   }
   return info;
 }
@@ -150,10 +152,15 @@ absl::StatusOr<TorchContents> OpenTorchArchive(const std::string& path) {
   }
   if (folder.empty()) return absl::DataLossError(absl::StrCat(path, ": a zip archive without a data.pkl of PyTorch"));
 
+  if (zip_name_locate(archive.get(), absl::StrCat(folder, "constants.pkl").c_str(), 0) >= 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is TorchScript (torch.jit.save), a program; save the state_dict with torch.save"));
+  }
+
   auto storages = std::make_unique<ZipStorages>(path, file.size(), std::move(archive), std::move(folder));
   RETURN_IF_ERROR(storages->CheckByteOrder());
   ASSIGN_OR_RETURN(std::string pickle, storages->ReadPickle());
-  absl::StatusOr<std::unique_ptr<PickleDocument>> document = PickleDocument::Parse(std::move(pickle), TorchGlobals());
+  absl::StatusOr<std::unique_ptr<PickleDocument>> document = PickleDocument::Parse(std::move(pickle), std::nullopt);
   if (!document.ok()) return Annotate(document.status(), path);
   return TorchContents{*std::move(document), std::move(storages)};
 }

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/pickle/pickle_number.h"
 
 namespace arcshard {
 namespace {
@@ -19,6 +23,9 @@ constexpr int64_t kBlock = 4096;  // values that are converted together
 constexpr size_t kMaxDims = 64;   // PyTorch's limit
 
 absl::string_view Callee(const PickleValue& object) { return object.items[0]->text; }
+
+// Dicts of Python's own library. Those of other classes are known by their entries.
+constexpr absl::string_view kDicts[] = {"collections OrderedDict", "collections defaultdict", "collections Counter"};
 
 std::optional<std::vector<int64_t>> Integers(const PickleValue& value) {
   const PickleValue* tuple = &value;
@@ -51,9 +58,27 @@ T Load(const std::byte* bytes) {
   return value;
 }
 
+// 4 bits of exponent, 3 of fraction, no infinity.
+float Float8E4M3ToFloat(uint8_t bits) {
+  const float sign = (bits & 0x80) != 0 ? -1.0f : 1.0f;
+  const int exponent = bits >> 3 & 0xf, fraction = bits & 7;
+  if (exponent == 0xf && fraction == 7) return std::numeric_limits<float>::quiet_NaN();
+  return sign * (exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                               : std::ldexp(static_cast<float>(8 + fraction), exponent - 10));
+}
+
 bool IsFloating(TensorDtype dtype) {
-  return dtype == TensorDtype::kF32 || dtype == TensorDtype::kF64 || dtype == TensorDtype::kF16 ||
-         dtype == TensorDtype::kBF16;
+  switch (dtype) {
+    case TensorDtype::kF32:
+    case TensorDtype::kF64:
+    case TensorDtype::kF16:
+    case TensorDtype::kBF16:
+    case TensorDtype::kF8E4M3:
+    case TensorDtype::kF8E5M2:
+      return true;
+    default:
+      return false;
+  }
 }
 
 float ToFloat(TensorDtype dtype, const std::byte* bytes) {
@@ -64,9 +89,42 @@ float ToFloat(TensorDtype dtype, const std::byte* bytes) {
       return HalfToFloat(Load<uint16_t>(bytes));
     case TensorDtype::kBF16:
       return std::bit_cast<float>(static_cast<uint32_t>(Load<uint16_t>(bytes)) << 16);
+    case TensorDtype::kF8E4M3:
+      return Float8E4M3ToFloat(Load<uint8_t>(bytes));
+    case TensorDtype::kF8E5M2:
+      return HalfToFloat(static_cast<uint16_t>(Load<uint8_t>(bytes) << 8));
     default:
       return Load<float>(bytes);
   }
+}
+
+// nullopt: it has a fraction, or does not fit.
+std::optional<int64_t> ToInteger(TensorDtype dtype, const std::byte* bytes) {
+  switch (dtype) {
+    case TensorDtype::kI64:
+    case TensorDtype::kU64: {
+      const int64_t integer = Load<int64_t>(bytes);
+      return dtype == TensorDtype::kU64 && integer < 0 ? std::nullopt : std::optional(integer);
+    }
+    case TensorDtype::kI32:
+      return Load<int32_t>(bytes);
+    case TensorDtype::kU32:
+      return Load<uint32_t>(bytes);
+    case TensorDtype::kI16:
+      return Load<int16_t>(bytes);
+    case TensorDtype::kU16:
+      return Load<uint16_t>(bytes);
+    case TensorDtype::kI8:
+      return Load<int8_t>(bytes);
+    case TensorDtype::kU8:
+    case TensorDtype::kBool:
+      return Load<uint8_t>(bytes);
+    default:
+      break;
+  }
+  const double real = dtype == TensorDtype::kF64 ? Load<double>(bytes) : ToFloat(dtype, bytes);
+  if (!(std::abs(real) <= 0x1p53) || real != std::trunc(real)) return std::nullopt;
+  return static_cast<int64_t>(real);
 }
 
 }  // namespace
@@ -100,47 +158,71 @@ absl::StatusOr<std::unique_ptr<TorchFile>> TorchFile::Open(const std::string& pa
   return std::unique_ptr<TorchFile>(new TorchFile(path, std::move(contents->document), std::move(contents->storages)));
 }
 
+std::vector<TorchFile::Entry> TorchFile::Entries(const PickleValue& dict) {
+  if (!dict.entries.empty() || dict.kind != Kind::kObject || Callee(dict) != kDicts[0]) return dict.entries;
+  // Python 2 gives an OrderedDict its entries as a list of [key, value].
+  const std::vector<const PickleValue*>& arguments = dict.items[1]->items;
+  std::vector<Entry> entries;
+  if (arguments.size() != 1 || arguments[0]->kind != Kind::kList) return entries;
+  for (const PickleValue* pair : arguments[0]->items) {
+    const bool is_pair = (pair->kind == Kind::kList || pair->kind == Kind::kTuple) && pair->items.size() == 2;
+    if (is_pair) entries.emplace_back(pair->items[0], pair->items[1]);
+  }
+  return entries;
+}
+
 const PickleValue* TorchFile::Find(const PickleValue& dict, absl::string_view key) {
-  for (auto entry = dict.entries.rbegin(); entry != dict.entries.rend(); ++entry) {
-    if (entry->first->kind == Kind::kText && entry->first->text == key) return entry->second;
+  std::vector<Entry> of_python2;
+  if (dict.entries.empty()) of_python2 = Entries(dict);
+  const std::vector<Entry>& entries = dict.entries.empty() ? of_python2 : dict.entries;
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    if (IsText(*entry->first) && entry->first->text == key) return entry->second;
   }
   return nullptr;
 }
 
+bool TorchFile::IsText(const PickleValue& value) { return value.kind == Kind::kText || value.kind == Kind::kBytes; }
+
 bool TorchFile::IsDict(const PickleValue& value) {
-  return value.kind == Kind::kDict || (value.kind == Kind::kObject && Callee(value) == "collections OrderedDict");
+  if (value.kind != Kind::kObject) return value.kind == Kind::kDict;
+  return !value.entries.empty() || std::find(std::begin(kDicts), std::end(kDicts), Callee(value)) != std::end(kDicts);
 }
 
-bool TorchFile::IsTensor(const PickleValue& value) {
-  return value.kind == Kind::kObject &&
-         (Callee(value) == "torch._utils _rebuild_tensor" || Callee(value) == "torch._utils _rebuild_tensor_v2" ||
-          Callee(value) == "torch._utils _rebuild_parameter");
+bool TorchFile::IsTensor(const PickleValue& value) { return FindTorchTensorCall(value).has_value(); }
+
+absl::StatusOr<int64_t> TorchFile::Integer(const PickleValue& value, absl::string_view what) const {
+  if (const std::optional<int64_t> integer = PickleInteger(value)) return *integer;
+  if (!IsTensor(value)) return Refuse(what, " is ", DescribePickleValue(value), ", not a number without a fraction");
+  ASSIGN_OR_RETURN(const TorchTensor tensor, Tensor(value, what));
+  if (tensor.elements() != 1) return Refuse(what, " is a tensor of ", tensor.elements(), " values, not a number");
+  int64_t integer = 0;
+  RETURN_IF_ERROR(ReadIntegers(tensor, 0, absl::MakeSpan(&integer, 1)));
+  return integer;
 }
 
 absl::StatusOr<TorchTensor> TorchFile::Tensor(const PickleValue& value, absl::string_view what) const {
-  const PickleValue* tensor = &value;
-  if (IsTensor(*tensor) && Callee(*tensor) == "torch._utils _rebuild_parameter") {
-    if (tensor->items[1]->items.empty()) return Refuse(what, " is a parameter without a tensor");
-    tensor = tensor->items[1]->items[0];
-  }
-  if (!IsTensor(*tensor)) return Refuse(what, " is ", PickleKindName(tensor->kind), ", not a tensor");
-  return Rebuild(*tensor, what);
-}
-
-absl::StatusOr<TorchTensor> TorchFile::Rebuild(const PickleValue& object, absl::string_view what) const {
-  // The arguments are (storage, offset, shape, strides, ...); the others do not matter here.
-  const std::vector<const PickleValue*>& arguments = object.items[1]->items;
+  const std::optional<TorchTensorCall> call = FindTorchTensorCall(value);
+  if (!call.has_value()) return Refuse(what, " is ", DescribePickleValue(value), ", not a tensor");
+  // The arguments are (storage, offset, shape, strides, ...).
+  const std::vector<const PickleValue*>& arguments = call->arguments;
   if (arguments.size() < 4 || arguments[1]->kind != Kind::kInt || arguments[1]->integer < 0) {
     return Refuse(what, " is no tensor such as PyTorch writes");
   }
   const absl::StatusOr<TorchStorageId> storage = ParseTorchStorageId(*arguments[0]);
   if (!storage.ok()) return Refuse("what ", what, " lies in is ", storage.status().message());
+  if (storage->is_view) return Refuse(what, " lies in a view of another storage, as PyTorch wrote before 0.4");
+  const bool names_dtype = call->dtype().has_value() && storage->element_bytes == 1;
+  const std::optional<TensorDtype> dtype = names_dtype ? call->dtype() : storage->dtype;
+  if (!dtype.has_value()) {
+    return Refuse(what, " is of a type that is not read here, in a storage of ", absl::CHexEscape(storage->type));
+  }
   const auto shape = Integers(*arguments[2]), strides = Integers(*arguments[3]);
   if (!shape || !strides || shape->size() != strides->size()) {
     return Refuse(what, " has no shape and strides such as PyTorch writes");
   }
-  TorchTensor tensor{storage->dtype, *shape, *strides, storage->key, arguments[1]->integer};
-  RETURN_IF_ERROR(CheckBounds(tensor, storage->elements, what));
+  TorchTensor tensor{*dtype, *shape, *strides, storage->key, arguments[1]->integer};
+  RETURN_IF_ERROR(CheckBounds(
+      tensor, names_dtype ? storage->elements / static_cast<int64_t>(DtypeSize(*dtype)) : storage->elements, what));
   return tensor;
 }
 
@@ -191,21 +273,42 @@ absl::Status TorchFile::Gather(const TorchTensor& tensor, int64_t begin, absl::S
   return absl::OkStatus();
 }
 
+template <typename Convert>
+absl::Status TorchFile::ReadBlocks(const TorchTensor& tensor, int64_t begin, size_t count,
+                                   const Convert& convert) const {
+  const size_t width = DtypeSize(tensor.dtype);
+  std::vector<std::byte> block(kBlock * width);
+  for (size_t done = 0; done < count;) {
+    const size_t size = std::min<size_t>(kBlock, count - done);
+    RETURN_IF_ERROR(ReadBytes(tensor, begin + static_cast<int64_t>(done), absl::MakeSpan(block).first(size * width)));
+    for (size_t i = 0; i < size; ++i) {
+      if (!convert(block.data() + i * width, done + i)) {
+        return Refuse("a tensor of ", DtypeName(tensor.dtype), " has values that are no integers of 64 bits");
+      }
+    }
+    done += size;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TorchFile::ReadFloats(const TorchTensor& tensor, int64_t begin, absl::Span<float> out) const {
   if (!IsFloating(tensor.dtype)) return Refuse("a tensor of ", DtypeName(tensor.dtype), " where floats are expected");
   if (tensor.dtype == TensorDtype::kF32) {
     return ReadBytes(tensor, begin,
                      absl::MakeSpan(reinterpret_cast<std::byte*>(out.data()), out.size() * sizeof(float)));
   }
-  const size_t width = DtypeSize(tensor.dtype);
-  std::vector<std::byte> block(kBlock * width);
-  for (size_t done = 0; done < out.size();) {
-    const size_t count = std::min<size_t>(kBlock, out.size() - done);
-    RETURN_IF_ERROR(ReadBytes(tensor, begin + static_cast<int64_t>(done), absl::MakeSpan(block).first(count * width)));
-    for (size_t i = 0; i < count; ++i) out[done + i] = ToFloat(tensor.dtype, block.data() + i * width);
-    done += count;
-  }
-  return absl::OkStatus();
+  return ReadBlocks(tensor, begin, out.size(), [&](const std::byte* bytes, size_t i) {
+    out[i] = ToFloat(tensor.dtype, bytes);
+    return true;
+  });
+}
+
+absl::Status TorchFile::ReadIntegers(const TorchTensor& tensor, int64_t begin, absl::Span<int64_t> out) const {
+  return ReadBlocks(tensor, begin, out.size(), [&](const std::byte* bytes, size_t i) {
+    const std::optional<int64_t> integer = ToInteger(tensor.dtype, bytes);
+    out[i] = integer.value_or(0);
+    return integer.has_value();
+  });
 }
 
 }  // namespace arcshard

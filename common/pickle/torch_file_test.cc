@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/io/file.h"
 #include "common/io/safetensors.h"
 #include "gmock/gmock.h"
@@ -157,11 +158,88 @@ TEST_F(TorchFileTest, WhatIsNoFileOfPyTorchIsRefused) {
   EXPECT_EQ(TorchFile::Open("/none.pt").status().code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(TorchFileTest, ACallOfAnythingElseIsRefusedAndNotMade) {
+TEST_F(TorchFileTest, ACallOfAnythingElseIsNeverMadeAndRefusedWhereATensorIsAskedForOfIt) {
   const std::string marker = TemporaryPath("_was_here");
-  const absl::Status status = Open(Stream("cposix\nsystem\n(S'touch " + marker + "'\ntR.]."));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("names posix.system, which is not allowed here"));
+  ASSERT_TRUE(WriteFileAtomically(path_, Stream("cposix\nsystem\n(S'touch " + marker + "'\ntR.].")).ok());
+  const auto file = TorchFile::Open(path_);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->Tensor((*file)->root(), "it").status().message(),
+            path_ + ": it is an object of posix.system, not a tensor");
   EXPECT_FALSE(std::filesystem::exists(marker));
+}
+
+TEST_F(TorchFileTest, AStorageOfUnknownTypeHidesOnlyThoseBehindIt) {
+  const auto id = [](absl::string_view type, absl::string_view key) {
+    return absl::StrCat("((U\7storagec", type, "\nU\1", key, "U\3cpuK\4tQ");
+  };
+  const auto tensor = [&](absl::string_view type, absl::string_view key) {
+    return absl::StrCat("U\1", key, "ctorch._utils\n_rebuild_tensor\n", id(type, key), "K", std::string(1, '\0'),
+                        "(K\4t(K\1ttRs");
+  };
+  const std::string storage = "\4\0\0\0\0\0\0\0"s + std::string(16, '\1');
+  ASSERT_TRUE(
+      WriteFileAtomically(
+          path_, Stream(absl::StrCat("}", tensor("torch\nFloatStorage", "a"), tensor("some\nStorage", "b"),
+                                     tensor("torch\nIntStorage", "c"), ".](U\1aU\1bU\1ce.", storage, storage, storage)))
+          .ok());
+  const auto file = TorchFile::Open(path_);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto of = [&](absl::string_view name) {
+    return (*file)->Tensor(*TorchFile::Find((*file)->root(), name), name).status();
+  };
+  EXPECT_TRUE(of("a").ok()) << of("a");
+  EXPECT_EQ(of("b").message(), path_ + ": b is of a type that is not read here, in a storage of some Storage");
+  EXPECT_EQ(of("c").message(),
+            path_ + ": storage c lies behind one of type some Storage, whose size is not known here");
+}
+
+TEST_F(TorchFileTest, Protocol0HasNoStoragesAndSaysSo) {
+  EXPECT_EQ(
+      Open(Stream("P('storage', <class>, '0')\n.](U\1ae.") + std::string(24, '\1')).message(),
+      path_ + ": was written with pickle_protocol=0, which loses where tensors lie; PyTorch cannot read it either");
+}
+
+TEST_F(TorchFileTest, AnOrderedDictOfPython2HasItsEntries) {
+  ASSERT_TRUE(WriteFileAtomically(path_, Stream("ccollections\nOrderedDict\n(](](U\1aK\1e](U\1bK\2eetR.].")).ok());
+  const auto file = TorchFile::Open(path_);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_TRUE(TorchFile::IsDict((*file)->root()));
+  EXPECT_EQ(TorchFile::Entries((*file)->root()).size(), 2u);
+  ASSERT_NE(TorchFile::Find((*file)->root(), "b"), nullptr);
+  EXPECT_EQ(TorchFile::Find((*file)->root(), "b")->integer, 2);
+}
+
+// Files in which PyTorch kept tensors beside objects of many classes (tests/reference/make_insightface_case.py).
+class TorchCompanyTest : public TorchFormatTest {};
+INSTANTIATE_TEST_SUITE_P(All, TorchCompanyTest,
+                         ::testing::Values("company_2.pt", "company_5.pt", "company_stream_1.pt", "company_stream_2.pt",
+                                           "company_stream_5.pt"),
+                         [](const auto& format) { return std::string(absl::StripSuffix(format.param, ".pt")); });
+
+TEST_P(TorchCompanyTest, WhatElseAFileHoldsDoesNotStandInTheWayOfItsTensors) {
+  const std::vector<float> expected = {0, 0.25, 0.5, 0.75, 1, 1.25};
+  for (const char* name : {"plain", "parameter", "attributed", "subclass"}) {
+    EXPECT_EQ(Floats(*file_, Value(name), name), expected) << name;
+  }
+  EXPECT_EQ(*file_->Integer(Value("number"), "number"), 7);
+  if (TorchFile::Find(file_->root(), "float8") == nullptr) return;  // the older format has no such types
+  EXPECT_EQ(Floats(*file_, Value("float8"), "float8"), expected);
+  const auto numbers = file_->Tensor(Value("uint16"), "uint16");
+  ASSERT_TRUE(numbers.ok()) << numbers.status();
+  std::vector<int64_t> values(2);
+  ASSERT_TRUE(file_->ReadIntegers(*numbers, 0, absl::MakeSpan(values)).ok());
+  EXPECT_EQ(values, (std::vector<int64_t>{1, 65535}));
+}
+
+TEST_P(TorchCompanyTest, WhatIsNoTensorIsNamedWhereOneIsAskedFor) {
+  const auto refusal = [&](const PickleValue& value) {
+    return std::string(file_->Tensor(value, "it").status().message());
+  };
+  EXPECT_EQ(refusal(Value("arguments")), path_ + ": it is an object of argparse.Namespace, not a tensor");
+  EXPECT_THAT(refusal(*Value("others").items[0]), HasSubstr("it is of a type that is not read here, in a storage of"));
+  EXPECT_THAT(refusal(*Value("others").items[1]), HasSubstr("it is an object of torch._utils._rebuild_sparse_tensor"));
+  EXPECT_THAT(std::string(file_->Integer(Value("arguments"), "step").status().message()),
+              HasSubstr("step is an object of argparse.Namespace, not a number"));
 }
 
 // A tensor in the storage "a" of four elements; shape and strides as opcodes that push integers.

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -43,16 +45,32 @@ absl::StatusOr<TorchContents> OpenTorchArchive(const std::string& path);
 // that. Other errors are those of OpenTorchArchive.
 absl::StatusOr<TorchContents> OpenTorchStream(const std::string& path);
 
-// The globals that pickles of both formats may name.
-absl::Span<const absl::string_view> TorchGlobals();
-
 // A storage as a persistent id in those pickles describes it.
 struct TorchStorageId {
-  TensorDtype dtype = TensorDtype::kF32;
+  absl::string_view type;            // its class, as "module name"
+  std::optional<TensorDtype> dtype;  // of its elements; nullopt: not one that is read here
+  size_t element_bytes = 0;          // 0: unknown
   std::string key;
   int64_t elements = 0;
+  bool is_view = false;  // of another storage, as PyTorch wrote before 0.4
 };
-// InvalidArgument: PyTorch does not write such an id. The message lacks its subject: it continues "... is ".
+// InvalidArgument: PyTorch does not write such an id of a storage. The message lacks its subject: it continues "... is
+// ".
 absl::StatusOr<TorchStorageId> ParseTorchStorageId(const PickleValue& value);
+
+// The class of storages of this type, as "module name"; empty: none.
+absl::string_view TorchStorageTypeOf(TensorDtype dtype);
+
+// A call that makes a tensor, as PyTorch writes it. The calls around it, which make the tensor a parameter or give it
+// attributes, do not change its values.
+struct TorchTensorCall {
+  absl::string_view function;  // "module name"
+  const std::vector<const PickleValue*>& arguments;
+
+  // The dtype that the call names; nullopt: it has that of its storage, or one that is not read here.
+  std::optional<TensorDtype> dtype() const;
+};
+// nullopt: `value` is not a tensor that is read here.
+std::optional<TorchTensorCall> FindTorchTensorCall(const PickleValue& value);
 
 }  // namespace arcshard

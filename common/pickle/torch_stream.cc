@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
@@ -14,14 +14,13 @@ namespace arcshard {
 namespace {
 
 using Kind = PickleValue::Kind;
-using std::string_literals::operator""s;
 
-// The first two pickles: a magic number and the format's version.
-const std::string& Preamble() {
-  static const std::string preamble = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03."s;
-  return preamble;
-}
+// The first pickle: a number, in binary or, in protocols 0 and 1, in decimal.
+constexpr absl::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+constexpr absl::string_view kMagicInDecimal = "119547037146038801333356";
+constexpr int64_t kVersion = 1001;  // the second one
 
+constexpr uint64_t kPreambleWindow = 64;  // bytes in which each of these two ends
 constexpr uint64_t kFirstWindow = uint64_t{1} << 20, kLargestWindow = uint64_t{256} << 20;
 
 class StreamStorages final : public TorchStorages {
@@ -29,13 +28,18 @@ class StreamStorages final : public TorchStorages {
   struct Place {
     uint64_t offset = 0, bytes = 0;
   };
-  StreamStorages(ReadableFile file, std::map<std::string, Place> places)
-      : file_(std::move(file)), places_(std::move(places)) {}
+  struct Places {
+    std::map<std::string, Place> by_key;
+    std::string ends_at;  // the type of a storage that hides those behind it; empty: all are known
+  };
+  StreamStorages(ReadableFile file, Places places) : file_(std::move(file)), places_(std::move(places)) {}
 
   absl::StatusOr<uint64_t> Size(const std::string& key) override {
-    const auto found = places_.find(key);
-    if (found == places_.end()) return absl::DataLossError(absl::StrCat(file_.path(), ": has no storage ", key));
-    return found->second.bytes;
+    const auto found = places_.by_key.find(key);
+    if (found != places_.by_key.end()) return found->second.bytes;
+    if (places_.ends_at.empty()) return absl::DataLossError(absl::StrCat(file_.path(), ": has no storage ", key));
+    return absl::InvalidArgumentError(absl::StrCat(file_.path(), ": storage ", key, " lies behind one of type ",
+                                                   places_.ends_at, ", whose size is not known here"));
   }
 
   absl::Status Read(const std::string& key, uint64_t offset, absl::Span<std::byte> out) override {
@@ -44,12 +48,12 @@ class StreamStorages final : public TorchStorages {
       return absl::DataLossError(
           absl::StrCat(file_.path(), ": storage ", key, " ends at byte ", bytes, ", not at ", offset + out.size()));
     }
-    return file_.ReadAt(places_.at(key).offset + offset, out);
+    return file_.ReadAt(places_.by_key.at(key).offset + offset, out);
   }
 
  private:
   const ReadableFile file_;
-  const std::map<std::string, Place> places_;
+  const Places places_;
 };
 
 // Reads the parts of a file in their order.
@@ -58,55 +62,70 @@ class StreamReader {
   explicit StreamReader(ReadableFile file) : file_(std::move(file)) {}
 
   absl::Status SkipPreamble() {
-    absl::StatusOr<std::string> preamble = Take(std::min<uint64_t>(Preamble().size(), Rest()));
-    if (!preamble.ok()) return preamble.status();
-    if (*preamble == Preamble()) return absl::OkStatus();
+    absl::StatusOr<std::unique_ptr<PickleDocument>> pickle = TakePickle(kPreambleWindow, kPreambleWindow);
+    bool begins = pickle.ok() && (*pickle)->root().kind == Kind::kLongInt &&
+                  ((*pickle)->root().text == kMagic || (*pickle)->root().text == kMagicInDecimal);
+    if (begins) {
+      pickle = TakePickle(kPreambleWindow, kPreambleWindow);
+      begins = pickle.ok() && (*pickle)->root().kind == Kind::kInt && (*pickle)->root().integer == kVersion;
+    }
+    if (begins) return absl::OkStatus();
     return absl::FailedPreconditionError(absl::StrCat(file_.path(), ": is no file of PyTorch's torch.save"));
   }
 
   // A pickle does not contain its length, so read more and more bytes until they contain all of it.
-  absl::StatusOr<std::unique_ptr<PickleDocument>> TakePickle() {
+  absl::StatusOr<std::unique_ptr<PickleDocument>> TakePickle(uint64_t first_window = kFirstWindow,
+                                                             uint64_t largest_window = kLargestWindow) {
     const uint64_t begin = at_;
-    for (uint64_t window = kFirstWindow;; window *= 16) {
+    for (uint64_t window = first_window;; window *= 16) {
       at_ = begin;
       const uint64_t bytes = std::min(window, Rest());
       ASSIGN_OR_RETURN(std::string text, Take(bytes));
       absl::StatusOr<std::unique_ptr<PickleDocument>> document =
-          PickleDocument::ParsePrefix(std::move(text), TorchGlobals());
+          PickleDocument::ParsePrefix(std::move(text), std::nullopt);
       if (document.ok()) {
         at_ = begin + (*document)->length();
         return document;
       }
-      if (bytes < window || window == kLargestWindow) {
+      if (bytes < window || window >= largest_window) {
         return Annotate(document.status(), absl::StrCat(file_.path(), ": the pickle at ", begin));
       }
     }
   }
 
-  // The places of the storages that `objects` names; they are stored in the order of `keys`.
-  absl::StatusOr<std::map<std::string, StreamStorages::Place>> TakePlaces(const PickleDocument& objects,
-                                                                          const PickleDocument& keys) {
-    std::map<std::string, size_t> element_bytes;
+  // The places of the storages that `objects` names; they are stored in the order of `keys`. Behind one whose elements
+  // have an unknown size no other can be found.
+  absl::StatusOr<StreamStorages::Places> TakePlaces(const PickleDocument& objects, const PickleDocument& keys) {
+    std::map<std::string, TorchStorageId> ids;
     for (const PickleValue& value : objects.values()) {
       if (value.kind != Kind::kPersistent) continue;
+      if (value.items[0]->kind == Kind::kText) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            file_.path(),
+            ": was written with pickle_protocol=0, which loses where tensors lie; PyTorch cannot read it either"));
+      }
       absl::StatusOr<TorchStorageId> id = ParseTorchStorageId(value);
-      if (!id.ok()) return Annotate(id.status(), absl::StrCat(file_.path(), ": a persistent id is"));
-      element_bytes[id->key] = DtypeSize(id->dtype);
+      if (id.ok()) ids[id->key] = *std::move(id);  // others are classes with their source text
     }
-    std::map<std::string, StreamStorages::Place> places;
+    StreamStorages::Places places;
     for (const PickleValue* key : keys.root().items) {
-      const auto found = element_bytes.find(std::string(key->text));
-      if (found == element_bytes.end()) {
+      const auto found = ids.find(std::string(key->text));
+      if (found == ids.end()) {
         return absl::DataLossError(absl::StrCat(file_.path(), ": has a storage that no tensor is in"));
+      }
+      const size_t element_bytes = found->second.element_bytes;
+      if (element_bytes == 0) {
+        places.ends_at = absl::CHexEscape(found->second.type);
+        break;
       }
       ASSIGN_OR_RETURN(const std::string length, Take(sizeof(uint64_t)));
       uint64_t elements = 0;
       std::memcpy(&elements, length.data(), sizeof elements);
-      if (elements > Rest() / found->second) {
+      if (elements > Rest() / element_bytes) {
         return absl::DataLossError(absl::StrCat(file_.path(), ": is cut off, or damaged, in storage ", found->first));
       }
-      places[found->first] = {at_, elements * found->second};
-      at_ += elements * found->second;
+      places.by_key[found->first] = {at_, elements * element_bytes};
+      at_ += elements * element_bytes;
     }
     return places;
   }

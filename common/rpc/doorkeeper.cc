@@ -14,7 +14,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/io/log.h"
 #include "common/net/descriptors.h"
 #include "common/rpc/security/repeat_filter.h"

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/config/load_config.h"
+#include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "test_paths.h"
 #include "tests/process/testing/process_kit.h"
@@ -207,6 +209,20 @@ TEST_F(WrongInputTest, ADryRunPrintsWhatItReadAndStartsNothing) {
   EXPECT_EQ(config->cluster.shards, 3u);
   EXPECT_EQ(config->cluster.workers, 2u);
   EXPECT_FALSE(std::filesystem::exists(Path("run")));
+}
+
+TEST_F(WrongInputTest, AFullDiskBehindStdoutIsToldByTheStatus) {
+  Write("run.yaml", "data: {format: synthetic}\nhead: {classes: 10}\n");
+  for (const char* command :
+       {"config", "--help", "--version", "train --help", "plan run.yaml", "train run.yaml --dry-run"}) {
+    const int status = std::system(
+        absl::StrCat("cd ", folder(), " && ", ARCSHARD_BIN_DIR, "/arcshard ", command, " >/dev/full 2>", Path("errors"))
+            .c_str());
+    EXPECT_EQ(WEXITSTATUS(status), kFailed) << command;
+    EXPECT_EQ(*ReadFile(Path("errors")),
+              "arcshard: error: stdout: what was printed could not be written: No space left on device\n")
+        << command;
+  }
 }
 
 TEST_F(WrongInputTest, AllKeysAndTheVersionAreTold) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records tests/data/insightface: files as InsightFace's arcface_torch leaves them, written by PyTorch.
 
-    python make_insightface_case.py ../data/insightface     (needs torch, safetensors, pillow)
+    python make_insightface_case.py ../data/insightface     (needs torch, numpy, safetensors, pillow)
 
 The state is a backbone (iresnet18 with width 1 for 16×16 pixels) and a classifier of 11 classes on 3 ranks (4, 4 and 3 rows,
 by arcface_torch's rule) after two steps of SGD with momentum. The script writes
@@ -13,16 +13,23 @@ by arcface_torch's rule) after two steps of SGD with momentum. The script writes
     softmax/backbone.pth                     likewise, saved inside DistributedDataParallel, which prefixes names by "module."
     adamw/checkpoint_gpu_<r>.pt              as checkpoint/, for 2 ranks with AdamW and a network that is unknown to arcshard
     odd.pt, odd_stream.pt                    tensors of other types and strides, and views, in both formats
+    company/checkpoint_gpu_0.pt              weights among objects of many classes, under the names that PyTorch's wrappers give
+    company_<protocol>.pt, company_stream_<protocol>.pt   the same objects beside a tensor, in both formats
     images/<i>.png                           random pixels
 
 and expected.safetensors with centers, momentum, backbone.<key>, backbone_momentum.<parameter>, odd.<name>, adamw.<centers,
 first_moment or second_moment>, adamw.backbone.<first_moment or second_moment>.<parameter>, and embeddings, which are those
 of the images, (pixel - 127.5) / 127.5, in order, by the backbone in evaluation mode.
 """
+import argparse
 import collections
+import datetime
+import fractions
 import pathlib
 import sys
+import types
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -107,6 +114,61 @@ def odd_tensors():
             [6e-8, -6e-8, 6e-5, 65504.0, float("inf"), -0.0]).half()}
 
 
+class Counted(torch.Tensor):
+    pass
+
+
+def company():
+    """What trainings keep beside weights: nothing of it is needed to read them."""
+    parameter = nn.Parameter(torch.zeros(3))
+    optimizer = torch.optim.SGD([parameter], 0.1, momentum=0.9)
+    schedule = torch.optim.lr_scheduler
+    return {
+        "multi_step": schedule.MultiStepLR(optimizer, [10, 20]).state_dict(),  # a collections.Counter
+        "one_cycle": schedule.OneCycleLR(optimizer, 0.1, total_steps=9).state_dict(),
+        "numpy": [np.float64(0.1), np.int64(7), np.zeros(3), np.array("a"), np.random.get_state()],
+        "arguments": argparse.Namespace(lr=0.1, out=pathlib.PosixPath("/x"), when=datetime.date(2026, 11, 29)),
+        "torch": [torch.device("cuda:0"), torch.float16, torch.Size([1, 2]), torch.get_rng_state(), torch.strided],
+        "python": [{1, 2}, frozenset("a"), b"x", bytearray(b"y"), 1 + 2j, 10 ** 40, -10 ** 40, None, True, 1.5, ..., range(3),
+                   collections.defaultdict(list, a=[1]), collections.deque([1, 2]), fractions.Fraction(1, 3), print],
+        "modules": nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)),
+        "others": [torch.tensor([1 + 2j]), torch.eye(2).to_sparse()],
+    }
+
+
+def attributed(tensor):
+    tensor.is_sharded = True
+    return tensor
+
+
+def tensors_in_company():
+    values = torch.arange(6, dtype=torch.float32).reshape(2, 3) / 4
+    return {"plain": values, "parameter": attributed(nn.Parameter(values.clone())), "attributed": attributed(values.clone()),
+            "subclass": values.as_subclass(Counted), "number": torch.tensor(7, dtype=torch.int16),
+            "float8": values.to(torch.float8_e4m3fn), "uint16": torch.tensor([1, 65535], dtype=torch.uint16)}
+
+
+def save_company(folder):
+    Counted.__module__ = "somebody.elses"
+    sys.modules |= {"somebody": types.ModuleType("somebody"), "somebody.elses": types.ModuleType("somebody.elses")}
+    sys.modules["somebody.elses"].Counted = Counted
+    for protocol in (2, 5):
+        torch.save(company() | tensors_in_company(), folder / f"company_{protocol}.pt", pickle_protocol=protocol)
+    streamed = {key: value for key, value in tensors_in_company().items() if key not in ("float8", "uint16")}
+    for protocol in (1, 2, 5):  # not 0, which PyTorch writes but cannot read
+        torch.save(company() | streamed, folder / f"company_stream_{protocol}.pt", pickle_protocol=protocol,
+                   _use_new_zipfile_serialization=False)
+    (folder / "company").mkdir(exist_ok=True)
+    values = tensors_in_company()["plain"]
+    backbone = collections.OrderedDict({
+        "module._orig_mod.module.0._orig_mod.weight": nn.Parameter(values.half()),
+        "module._orig_mod.module.1.module.bias": attributed(nn.Parameter(values[0].double())),
+        "module._orig_mod.module.1.num_batches_tracked": torch.tensor(7).half()})
+    torch.save(company() | {"epoch": np.float64(3), "global_step": np.int64(2 ** 40), "state_dict_backbone": backbone,
+                            "state_dict_softmax_fc": {"module.weight": nn.Parameter(values)}},
+               folder / "company/checkpoint_gpu_0.pt")
+
+
 def main(folder):
     folder = pathlib.Path(folder)
     for name in ("checkpoint", "softmax", "adamw", "images"):
@@ -126,6 +188,7 @@ def main(folder):
     odd = odd_tensors()
     torch.save(odd, folder / "odd.pt")
     torch.save(odd, folder / "odd_stream.pt", **stream)
+    save_company(folder)
 
     expected = {"centers": torch.cat([head.weight.data for head in heads]),
                 "momentum": torch.cat([momentum_of(o, h.weight) for o, h in zip(optimizers, heads)])}

@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "common/io/output_file.h"
+#include "worker/data/dataset_files.h"
 #include "worker/data/formats/image_files_dataset.h"
 #include "worker/data/formats/image_folder.h"
 #include "worker/data/open_dataset.h"
@@ -26,6 +28,7 @@ class ImagesOfSet final : public NamedImages {
   int64_t images() const override { return set_->images(); }
   std::string path() const override { return set_->path(); }
   std::string NameOf(int64_t image) const override { return absl::StrCat("image ", image); }
+  bool ReadsFile(const std::string& file) const override { return IsSameFile(file, set_->path()); }
   absl::StatusOr<LabeledImage> Read(int64_t image, int side, SampleBuffers* buffers) const override {
     LabeledImage read{.label = kNoLabel, .image = nullptr};
     if (absl::Status status = buffers->reader.Read(set_->image(image), side, &read.image); !status.ok()) {
@@ -53,6 +56,7 @@ class ImagesOfDataset final : public NamedImages {
     const std::string name = dataset_->NameOf(image);
     return std::string(absl::StripSuffix(absl::StripPrefix(name, prefix_), suffix_));
   }
+  bool ReadsFile(const std::string& file) const override { return DatasetReadsFile(*dataset_, file); }
   absl::StatusOr<LabeledImage> Read(int64_t image, int side, SampleBuffers* buffers) const override {
     return dataset_->Read(image, side, buffers);
   }

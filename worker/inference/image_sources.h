@@ -15,6 +15,8 @@ class NamedImages : public ImageSource {
   virtual std::string path() const = 0;
   // The path below path(), "record 17", or "image 3" of a verification set.
   virtual std::string NameOf(int64_t image) const = 0;
+  // Whether `file` is one of the files that are read. May look at the name of every image.
+  virtual bool ReadsFile(const std::string& file) const = 0;
 };
 
 // The images of a verification set, which outlives the result. They have no labels.

@@ -22,7 +22,7 @@ namespace arcshard::worker {
 //
 // BN and PReLU follow each convolution above, but only BN follows the last one of a bottleneck. A bottleneck is conv1x1
 // to the inner width, depthwise conv3x3 with the stride, conv1x1. BN's eps is 1e-5. As in InsightFace, `layers` run in
-// the compute type and the rest in float32.
+// the compute type and the rest in float32. cli/export/export_onnx.cc has the same layers for ONNX.
 class MobileFaceNet final : public Network {
  public:
   // CreateBackbone has checked `options`.

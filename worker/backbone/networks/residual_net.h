@@ -31,7 +31,8 @@ std::vector<std::string> ResidualNames();
 //     BN, flatten, dropout, linear (8w·(S/16)² -> D), [BN over D]                   bn2, fc, features
 //
 // A block is BN, conv3x3, BN, PReLU, conv3x3 (with the stride), BN, plus x, or plus BN(conv1x1(x)) where the shape
-// changes. In the last line, everything after "flatten" runs in float32, whatever the compute type is.
+// changes. cli/export/export_onnx.cc has the same layers for ONNX. In the last line, everything after "flatten" runs in
+// float32, whatever the compute type is.
 class ResidualNet final : public Network {
  public:
   // CreateBackbone has checked `options`.

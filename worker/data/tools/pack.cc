@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "worker/data/dataset_files.h"
 #include "worker/data/formats/property.h"
 #include "worker/data/images/image_decode.h"
 #include "worker/data/images/image_encode.h"
@@ -115,8 +116,10 @@ absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std:
                     property = absl::StrCat(out, "/property");
   std::error_code error;
   for (const std::string& path : {rec, idx, property}) {
-    if (!options.force && std::filesystem::exists(path, error)) {
-      return absl::AlreadyExistsError(absl::StrCat(path, " already exists; --force replaces it"));
+    if (!std::filesystem::exists(path, error)) continue;
+    if (!options.force) return absl::AlreadyExistsError(absl::StrCat(path, " already exists; --force replaces it"));
+    if (DatasetReadsFile(dataset, path)) {
+      return absl::FailedPreconditionError(absl::StrCat(path, " is what is packed: it is not replaced"));
     }
   }
   if (dataset.classes() > kMostClasses) {

@@ -45,6 +45,7 @@ struct PackReport {
 // JPEG and PNG as PNG.
 //
 // train.rec is written last, so if it exists the data set is complete. AlreadyExists: OUT has such files.
+// FailedPrecondition: they are those of `dataset`.
 // InvalidArgument: more classes than a record's float32 label can represent. Damaged images: see CheckSound. Other
 // errors are those of reading samples and of common/io.
 absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std::string& out,
