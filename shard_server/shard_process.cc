@@ -8,6 +8,7 @@
 #include "common/config/load_config.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
+#include "common/protocol/sample_plan.h"
 #include "common/rpc/host_address.h"
 #include "shard_server/checkpoint/class_centers.h"
 
@@ -102,7 +103,7 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
   ShardState::Options options;
   options.id = id_;
   options.dim = config_.backbone.embedding_size;
-  options.batch_size = config_.data.batch_size;
+  options.batch_size = MostSamplesOfAStep(config_);
   options.max_in_flight = config_.cluster.max_in_flight;
   options.deterministic = config_.run.deterministic;
   metrics_->WatchDisk(config_.run.folder);

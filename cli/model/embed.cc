@@ -96,6 +96,7 @@ class EmbedRun {
 absl::Status EmbedImages(const EmbedCommandOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::Backbone> backbone, worker::OpenBackbone(options.backbone));
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::NamedImages> images, worker::OpenImages(options.input));
+  for (const std::string& warning : images->Warnings()) absl::FPrintF(stderr, "arcshard: warning: %s\n", warning);
   const int64_t dim = backbone->options().embedding_size;
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::EmbeddingsWriter> writer,
                    worker::EmbeddingsWriter::Create(options.output, dim));
