@@ -9,6 +9,7 @@
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "common/net/host_address.h"
+#include "common/protocol/sample_plan.h"
 #include "shard_server/checkpoint/class_centers.h"
 
 namespace arcshard::shard {
@@ -104,7 +105,7 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
   ShardState::Options options;
   options.id = id_;
   options.dim = config_.backbone.embedding_size;
-  options.batch_size = config_.data.batch_size;
+  options.batch_size = MostSamplesOfAStep(config_);
   options.max_in_flight = config_.cluster.max_in_flight;
   options.deterministic = config_.run.deterministic;
   metrics_->WatchDisk(config_.run.folder);

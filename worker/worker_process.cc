@@ -130,6 +130,7 @@ class WorkerProcess {
     ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config_)));
     ASSIGN_OR_RETURN(sets_, LoadVerificationSets(config_.verification.sets));
     LogInfo(absl::StrCat(dataset_->path(), ": ", dataset_->samples(), " samples of ", dataset_->classes(), " classes"));
+    for (const std::string& warning : dataset_->Warnings()) LogInfo(absl::StrCat("warning: ", warning));
     models_.emplace(
         ModelKeeper::Options{.run_folder = config_.run.folder, .keep_best = config_.verification.keep_best});
     protocol_.OnDataOpened({.samples = static_cast<uint64_t>(dataset_->samples()),

@@ -11,9 +11,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/data/task_progress.h"
 #include "common/base/status_macros.h"
 #include "common/io/output_file.h"
 #include "worker/data/dataset_files.h"
+#include "worker/data/formats/verification_list.h"
 #include "worker/data/formats/verification_set.h"
 #include "worker/data/open_dataset.h"
 #include "worker/data/tools/pack.h"
@@ -40,6 +42,17 @@ absl::StatusOr<std::unique_ptr<worker::EncodedDataset>> OpenSource(const DataArg
   return worker::OpenEncodedDataset({.path = arguments.source, .format = arguments.format, .root = arguments.root});
 }
 
+worker::ProgressFunction ShowIn(TaskProgress* progress) {
+  return [progress](absl::string_view verb, int64_t done, int64_t all) { progress->Show(verb, done, all); };
+}
+
+// What a data set's folders hold besides it, a line each.
+std::string Warnings(const worker::EncodedDataset& dataset) {
+  std::string text;
+  for (const std::string& warning : dataset.Warnings()) absl::StrAppend(&text, "warning: ", warning, "\n");
+  return text;
+}
+
 // "left out: ..." for each damaged image, and the size that property names if the images differ in size.
 std::string Details(const worker::PackReport& report) {
   std::string text;
@@ -61,11 +74,15 @@ std::string Summary(const std::string& out, const worker::PackReport& report) {
 
 absl::Status Pack(const DataArguments& arguments) {
   ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
+  TaskProgress progress(TaskProgress::OfThisProcess());
   ASSIGN_OR_RETURN(const worker::PackReport report, worker::PackDataset(*dataset, arguments.out,
                                                                         {.resize = arguments.resize,
                                                                          .skip_damaged = arguments.skip_damaged,
                                                                          .force = arguments.force,
-                                                                         .threads = Threads(arguments)}));
+                                                                         .threads = Threads(arguments),
+                                                                         .progress = ShowIn(&progress)}));
+  progress.Clear();
+  Print(Warnings(*dataset));
   Print(Details(report));
   if (!report.ordered) {
     Print(
@@ -77,9 +94,13 @@ absl::Status Pack(const DataArguments& arguments) {
 
 absl::Status Unpack(const DataArguments& arguments) {
   ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
-  ASSIGN_OR_RETURN(const worker::PackReport report,
-                   worker::UnpackDataset(*dataset, arguments.out,
-                                         {.skip_damaged = arguments.skip_damaged, .threads = Threads(arguments)}));
+  TaskProgress progress(TaskProgress::OfThisProcess());
+  ASSIGN_OR_RETURN(const worker::PackReport report, worker::UnpackDataset(*dataset, arguments.out,
+                                                                          {.skip_damaged = arguments.skip_damaged,
+                                                                           .threads = Threads(arguments),
+                                                                           .progress = ShowIn(&progress)}));
+  progress.Clear();
+  Print(Warnings(*dataset));
   Print(Details(report));
   Print(Summary(arguments.out, report));
   return absl::OkStatus();
@@ -92,29 +113,44 @@ absl::Status Pairs(const DataArguments& arguments) {
     return absl::FailedPreconditionError(
         absl::StrCat(arguments.out, " is one of the images or their list: it is not replaced"));
   }
-  const worker::Survey survey = worker::SurveyDataset(*dataset, Threads(arguments));
+  TaskProgress progress(TaskProgress::OfThisProcess());
+  const worker::Survey survey = worker::SurveyDataset(*dataset, Threads(arguments), ShowIn(&progress));
   RETURN_IF_ERROR(worker::CheckSound(survey, dataset->path(), "paired", arguments.skip_damaged));
   const absl::StatusOr<std::vector<worker::ImagePair>> pairs =
       worker::DrawPairs(survey.labels, {.pairs = arguments.pairs, .folds = arguments.folds, .seed = arguments.seed});
   if (!pairs.ok()) return Annotate(pairs.status(), dataset->path());
-  RETURN_IF_ERROR(worker::WritePairs(*dataset, *pairs, arguments.out));
+  RETURN_IF_ERROR(worker::WritePairs(*dataset, *pairs, arguments.out, ShowIn(&progress)));
+  progress.Clear();
+  Print(Warnings(*dataset));
   Print(absl::StrFormat("%s: %d pairs, half of them of the same class, in %d folds; drawn from %d images\n",
                         arguments.out, pairs->size(), arguments.folds, survey.images));
   return absl::OkStatus();
 }
 
+bool IsVerificationSet(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return false;
+  return absl::EndsWith(path, ".bin") || worker::IsPairListWithTabs(path);
+}
+
 absl::StatusOr<int> CheckSource(const DataArguments& arguments) {
   worker::Survey survey;
-  std::error_code error;
-  if (absl::EndsWith(arguments.source, ".bin") && std::filesystem::is_regular_file(arguments.source, error)) {
+  TaskProgress progress(TaskProgress::OfThisProcess());
+  if (IsVerificationSet(arguments.source)) {
     ASSIGN_OR_RETURN(const auto set, worker::VerificationSet::Load(arguments.source));
-    survey = worker::SurveySet(*set, Threads(arguments));
+    survey = worker::SurveySet(*set, Threads(arguments), ShowIn(&progress));
+    progress.Clear();
     Print(absl::StrFormat("%s: a verification set of %d pairs, %d of the same class\n", set->path(), set->pairs(),
                           std::count(set->same().begin(), set->same().end(), true)));
   } else {
     ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
-    survey = worker::SurveyDataset(*dataset, Threads(arguments));
+    survey = worker::SurveyDataset(*dataset, Threads(arguments), ShowIn(&progress));
+    progress.Clear();
     Print(absl::StrFormat("%s: a training set of %d samples\n", dataset->path(), dataset->samples()));
+    if (const std::string suffixes = dataset->Suffixes(); !suffixes.empty()) {
+      Print(absl::StrCat("files: ", suffixes, "\n"));
+    }
+    Print(Warnings(*dataset));
   }
   Print(worker::SurveyText(survey, arguments.damaged_lines));
   return survey.damaged.empty() ? 0 : 1;
@@ -129,7 +165,7 @@ DataCommands::DataCommands(CommandLine program)
                   kSourceHelp)),
       pairs_(Add("pairs", "Draw pairs of images for verification and write them as InsightFace's .bin", kSourceHelp)),
       check_(Add("check", "Read and decode every image; count, measure, and name what is damaged (exit status 1)",
-                 "A training set, as data.train of a run, or a .bin set")) {
+                 "A training set, as data.train of a run, or a verification set")) {
   pack_.Add("out", &arguments_.out, "The folder that gets the three files").ValueName("FOLDER").Required();
   pack_.Add("--resize", &arguments_.resize, "Resize images to this width and height; default: unchanged")
       .ValueName("PIXELS")

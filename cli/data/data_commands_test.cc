@@ -123,6 +123,35 @@ TEST_F(DataCommandsTest, WhatIsDamagedMakesCheckEndWith1AndPackRefuse) {
   EXPECT_EQ(*Run({"pairs", Path("in"), Path("s.bin"), "--pairs", "2", "--folds", "1", "--skip-damaged"}), 0);
 }
 
+TEST_F(DataCommandsTest, CheckTellsWhatIsNotRead) {
+  WriteImages();
+  for (int i = 0; i < 50; ++i) folder_.Write(absl::StrCat("in/b/", i, ".webp"), "");
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(*Run({"check", Path("in")}), 0);
+  EXPECT_THAT(::testing::internal::GetCapturedStdout(),
+              AllOf(HasSubstr("\nfiles: 4 .jpg\nwarning: 50 files are not read: pictures .webp, such as "),
+                    HasSubstr("images: 4, ")));
+}
+
+TEST_F(DataCommandsTest, CheckReadsAListOfPairsAsAVerificationSet) {
+  WriteImages();
+  folder_.Write("in/label.txt", "a/1.jpg\ta/2.jpg\t1\na/1.jpg\tb/1.jpg\t0\n");
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(*Run({"check", Path("in/label.txt")}), 0);
+  EXPECT_THAT(::testing::internal::GetCapturedStdout(),
+              HasSubstr("a verification set of 2 pairs, 1 of the same class"));
+}
+
+TEST_F(DataCommandsTest, ALabelOfNineDigitsIsCheckedUnpackedAndPaired) {
+  WriteImages();
+  folder_.Write("list.txt", "in/a/1.jpg 0\nin/a/2.jpg 0\nin/b/1.jpg 999999999\nin/b/2.jpg 999999999\n");
+  EXPECT_EQ(*Run({"check", Path("list.txt")}), 0);
+  EXPECT_EQ(*Run({"unpack", Path("list.txt"), Path("unpacked")}), 0);
+  EXPECT_TRUE(Exists("unpacked/999999999/00000003.jpg"));
+  EXPECT_EQ(*Run({"pairs", Path("list.txt"), Path("s.bin"), "--pairs", "2", "--folds", "1"}), 0);
+  EXPECT_THAT(ErrorOf({"pack", Path("list.txt"), Path("packed")}), HasSubstr("float32 label"));
+}
+
 TEST_F(DataCommandsTest, WhatIsNoDataIsRefusedWithASentence) {
   std::filesystem::create_directories(Path("empty"));
   folder_.Write("file", "a.jpg -3\n");

@@ -103,6 +103,7 @@ absl::Status EmbedImages(const EmbedCommandOptions& options) {
     return absl::FailedPreconditionError(
         absl::StrCat(options.output, " is one of the images or their list: it is not replaced"));
   }
+  for (const std::string& warning : images->Warnings()) absl::FPrintF(stderr, "arcshard: warning: %s\n", warning);
   const int64_t dim = backbone->options().embedding_size;
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::EmbeddingsWriter> writer,
                    worker::EmbeddingsWriter::Create(options.output, dim));

@@ -29,7 +29,10 @@ VerifyCommand::VerifyCommand(CommandLine program)
       .Add("backbone", &options_.backbone, "The backbone, as a run writes it")
       .ValueName("backbone.safetensors")
       .Required();
-  line().Add("sets", &options_.sets, "InsightFace's .bin files of pairs").ValueName("set.bin").Required();
+  line()
+      .Add("sets", &options_.sets, "InsightFace's .bin files or PLSC's lists of pairs")
+      .ValueName("set.bin")
+      .Required();
   options_.forward.AddTo(&line());
 }
 

@@ -4,12 +4,15 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "cli/supervision/run_folder.h"
 #include "cli/train/input_check.h"
+#include "cli/train/input_contents.h"
 #include "cli/train/train_run.h"
 #include "common/base/device_name.h"
 #include "common/base/status_macros.h"
@@ -52,7 +55,9 @@ std::string FolderOfThisProgram() {
 absl::Status DryRun(const TrainOptions& given) {
   ASSIGN_OR_RETURN(const TrainOptions options, Resolved(given));
   ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
+  ASSIGN_OR_RETURN(const std::vector<std::string> found, InspectInputs(config, !options.resume.empty()));
   std::fputs(ToYaml(config).c_str(), stdout);
+  for (const std::string& sentence : found) std::fputs(absl::StrCat("# ", sentence, "\n").c_str(), stdout);
   std::fflush(stdout);
   return absl::OkStatus();
 }
@@ -94,7 +99,8 @@ TrainCommand::TrainCommand(CommandLine program)
       .Add("--worker-device", &options_.worker_devices, "Where workers compute; likewise")
       .SeparatedByCommas()
       .OneValueEach();
-  line().AddFlag("--dry-run", &dry_run_, "Check the configuration and the files it names, print it, and exit");
+  line().AddFlag("--dry-run", &dry_run_,
+                 "Check the configuration, look inside the files it names, print both, and exit");
 }
 
 absl::Status TrainCommand::Check() const {

@@ -22,7 +22,7 @@ struct TrainOptions {
   std::string bin_folder;                        // with arcshard-coordinator, arcshard-shard and arcshard-worker
 };
 
-// Reads the configuration, checks that the files it names exist, and prints it.
+// Reads the configuration, looks inside the files it names, and prints both.
 absl::Status DryRun(const TrainOptions& options);
 
 // Runs a run's coordinator, shards and workers as processes of this machine until they end (DESIGN §6). Progress goes

@@ -61,7 +61,7 @@ void AddData(RunConfig::Data& data, Keys& keys) {
            "in one forward pass: the unit of BatchNorm statistics, messages and assignment to workers")
       .on_resume = OnResume::kFixed;
   keys.Add("data.last_batch", &data.last_batch, OneOf{{"drop", "keep"}}, "",
-           "whether an epoch's incomplete last batch is dropped or kept")
+           "whether an epoch's incomplete last batch is dropped or kept; a single sample then joins the batch before")
       .on_resume = OnResume::kFixed;
   keys.Add("data.flip", &data.flip, {}, "", "mirror a training image left to right with probability 1/2");
   keys.Add("data.rotate_degrees", &data.rotate_degrees, FromTo(0, 180), "degrees",
@@ -195,7 +195,8 @@ void AddSchedule(RunConfig::Schedule& schedule, Keys& keys) {
 }
 
 void AddVerification(RunConfig::Verification& verification, Keys& keys) {
-  keys.Add("verification.sets", &verification.sets, {}, "", "InsightFace's .bin files of pairs", PathBase::kConfigFile);
+  keys.Add("verification.sets", &verification.sets, {}, "", "InsightFace's .bin files or PLSC's lists of pairs",
+           PathBase::kConfigFile);
   keys.Add("verification.every_epochs", &verification.every_epochs, FromTo(0, kLargestCount), "epochs",
            "between verifications; 0: only at the end");
   keys.Add("verification.keep_best", &verification.keep_best, {}, "",

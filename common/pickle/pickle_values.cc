@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/pickle/pickle_text.h"
@@ -31,8 +34,10 @@ constexpr std::array<absl::string_view, 13> kGlobals = {
     "numpy._core.numeric _frombuffer",
 };
 
-constexpr absl::string_view kByteTypes[] = {"u1"};
-constexpr absl::string_view kBoolTypes[] = {"b1", "u1"};
+// Kinds of NumPy's types, as ElementsOf takes them.
+constexpr absl::string_view kBytes = "uiSV";
+constexpr absl::string_view kNumbers = "biuf";
+constexpr absl::string_view kObjects = "O";
 
 absl::string_view Callee(const PickleValue& object) { return object.items[0]->text; }
 const std::vector<const PickleValue*>& Arguments(const PickleValue& object) { return object.items[1]->items; }
@@ -44,6 +49,25 @@ absl::Status NotA(absl::string_view expected, const PickleValue& value) {
 bool IsLatin1(const PickleValue& value) {
   return (value.kind == Kind::kText || value.kind == Kind::kBytes) &&
          (value.text == "latin1" || value.text == "latin-1");
+}
+
+// Checks that an array of `size` elements is a row or a column. shape: null for a scalar.
+absl::Status CheckShape(const PickleValue* shape, size_t size) {
+  if (shape == nullptr) {
+    return size == 1 ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat("a scalar of ", size, " values"));
+  }
+  const auto is_one = [](const PickleValue* length) { return length->kind == Kind::kInt && length->integer == 1; };
+  const auto is_size = [size](const PickleValue* length) {
+    return length->kind == Kind::kInt && length->integer == static_cast<int64_t>(size);
+  };
+  const auto ones = std::count_if(shape->items.begin(), shape->items.end(), is_one);
+  const auto dimensions = static_cast<std::ptrdiff_t>(shape->items.size());
+  const bool fits =
+      shape->kind == Kind::kTuple &&
+      (size == 1 ? ones == dimensions
+                 : ones == dimensions - 1 && std::any_of(shape->items.begin(), shape->items.end(), is_size));
+  if (fits) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("an array of ", size, " values and another shape than a row's"));
 }
 
 }  // namespace
@@ -77,15 +101,30 @@ absl::StatusOr<absl::string_view> PickleInterpreter::PlainBytes(const PickleValu
   return NotA("bytes", value);
 }
 
-absl::StatusOr<absl::string_view> PickleInterpreter::Elements(const PickleValue& value,
-                                                              absl::Span<const absl::string_view> types) {
+absl::Status PickleInterpreter::ReadType(const PickleValue& type, absl::string_view kinds, Elements* elements) const {
+  const absl::Status other = absl::InvalidArgumentError("an array of another type");
+  if (type.kind != Kind::kObject || Callee(type) != "numpy dtype" || Arguments(type).empty()) return other;
+  const absl::string_view name = Arguments(type)[0]->text;  // the kind and the bytes of an element, such as "f8"
+  if (name.empty() || !absl::StrContains(kinds, name[0]) || !absl::SimpleAtoi(name.substr(1), &elements->width)) {
+    return other;
+  }
+  elements->kind = name[0];
+  // The state, if there is one, begins with a version and the order of the bytes.
+  const PickleValue* state = type.items.size() == 3 ? type.items[2] : nullptr;
+  elements->big_endian =
+      state != nullptr && state->kind == Kind::kTuple && state->items.size() >= 2 && state->items[1]->text == ">";
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PickleInterpreter::Elements> PickleInterpreter::ElementsOf(const PickleValue& value,
+                                                                          absl::string_view kinds) {
   if (value.kind != Kind::kObject) return NotA("an array", value);
   const auto& arguments = Arguments(value);
   const PickleValue* type = nullptr;
   const PickleValue* data = nullptr;
   const PickleValue* shape = nullptr;
   if (absl::EndsWith(Callee(value), " _reconstruct")) {
-    // The state: version, shape, type, whether the order is Fortran's, bytes.
+    // The state: version, shape, type, whether the order is Fortran's, bytes or the list of objects.
     if (value.items.size() != 3 || value.items[2]->kind != Kind::kTuple || value.items[2]->items.size() != 5) {
       return absl::InvalidArgumentError("an array without its state");
     }
@@ -104,45 +143,84 @@ absl::StatusOr<absl::string_view> PickleInterpreter::Elements(const PickleValue&
     return absl::InvalidArgumentError("an object, neither bytes nor an array");
   }
 
-  if (type->kind != Kind::kObject || Callee(*type) != "numpy dtype" || Arguments(*type).empty() ||
-      std::find(types.begin(), types.end(), Arguments(*type)[0]->text) == types.end()) {
-    return absl::InvalidArgumentError("an array of another type");
+  Elements elements;
+  RETURN_IF_ERROR(ReadType(*type, kinds, &elements));
+  if (elements.kind == 'O') {
+    if (data->kind != Kind::kList) return NotA("a list of objects", *data);
+    elements.objects = data->items;
+    elements.size = data->items.size();
+  } else {
+    ASSIGN_OR_RETURN(elements.bytes, PlainBytes(*data));
+    const size_t width = std::max<size_t>(1, elements.width);  // 0: an empty text
+    if (elements.bytes.size() % width != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("an array of ", elements.bytes.size(), " bytes of ", width, " each"));
+    }
+    elements.size = elements.width == 0 ? 1 : elements.bytes.size() / width;
   }
-  ASSIGN_OR_RETURN(const absl::string_view elements, PlainBytes(*data));
-  const int64_t size = static_cast<int64_t>(elements.size());
-  const bool fits = shape == nullptr ? size == 1
-                                     : shape->kind == Kind::kTuple && shape->items.size() == 1 &&
-                                           shape->items[0]->kind == Kind::kInt && shape->items[0]->integer == size;
-  if (!fits) return absl::InvalidArgumentError(absl::StrCat("an array of ", size, " bytes and another shape"));
+  RETURN_IF_ERROR(CheckShape(shape, elements.size));
   return elements;
+}
+
+absl::StatusOr<bool> PickleInterpreter::Elements::BoolAt(size_t i) const {
+  // 1.0 of 2, 4 and 8 bytes, little-endian.
+  constexpr std::array<absl::string_view, 3> kOnes = {absl::string_view("\0\x3c", 2),
+                                                      absl::string_view("\0\0\x80\x3f", 4),
+                                                      absl::string_view("\0\0\0\0\0\0\xf0\x3f", 8)};
+  std::string element(bytes.substr(i * width, width));
+  if (element.empty()) return absl::InvalidArgumentError("an array of empty values");
+  if (big_endian) std::reverse(element.begin(), element.end());
+  if (std::all_of(element.begin(), element.end(), [](char byte) { return byte == 0; })) return false;
+  const bool is_one = kind == 'f' ? std::find(kOnes.begin(), kOnes.end(), element) != kOnes.end()
+                                  : element[0] == 1 && std::all_of(element.begin() + 1, element.end(),
+                                                                   [](char byte) { return byte == 0; });
+  if (is_one) return true;
+  return absl::InvalidArgumentError(absl::StrCat("an array whose value ", i, " is neither 0 nor 1"));
 }
 
 absl::StatusOr<absl::string_view> PickleInterpreter::Bytes(const PickleValue& value) {
   if (absl::StatusOr<absl::string_view> plain = PlainBytes(value); plain.ok() || value.kind != Kind::kObject)
     return plain;
-  return Elements(value, kByteTypes);
+  ASSIGN_OR_RETURN(const Elements elements, ElementsOf(value, kBytes));
+  const bool is_text = elements.kind == 'S' || elements.kind == 'V';
+  if (is_text ? elements.size != 1 : elements.width != 1) {
+    return absl::InvalidArgumentError("an array of another type");
+  }
+  return elements.bytes;
 }
 
 absl::StatusOr<bool> PickleInterpreter::Bool(const PickleValue& value) {
   if (value.kind == Kind::kBool || (value.kind == Kind::kInt && (value.integer == 0 || value.integer == 1))) {
     return value.integer == 1;
   }
+  if (value.kind == Kind::kFloat && (value.real == 0.0 || value.real == 1.0)) return value.real == 1.0;
   if (value.kind != Kind::kObject) return NotA("a bool", value);
-  ASSIGN_OR_RETURN(const absl::string_view element, Elements(value, kBoolTypes));
-  if (element.size() != 1) return absl::InvalidArgumentError(absl::StrCat("an array of ", element.size(), " values"));
-  return element[0] != 0;
+  ASSIGN_OR_RETURN(const Elements elements, ElementsOf(value, kNumbers));
+  if (elements.size != 1) return absl::InvalidArgumentError(absl::StrCat("an array of ", elements.size, " values"));
+  return elements.BoolAt(0);
+}
+
+absl::StatusOr<absl::Span<const PickleValue* const>> PickleInterpreter::Items(const PickleValue& value) {
+  if (value.kind == Kind::kList || value.kind == Kind::kTuple) return absl::MakeConstSpan(value.items);
+  if (value.kind != Kind::kObject) return NotA("a list", value);
+  ASSIGN_OR_RETURN(const Elements elements, ElementsOf(value, kObjects));
+  return elements.objects;
 }
 
 absl::StatusOr<std::vector<bool>> PickleInterpreter::Bools(const PickleValue& value) {
   std::vector<bool> flags;
   if (value.kind == Kind::kObject) {
-    ASSIGN_OR_RETURN(const absl::string_view elements, Elements(value, kBoolTypes));
-    for (const char element : elements) flags.push_back(element != 0);
-    return flags;
+    const absl::StatusOr<Elements> numbers = ElementsOf(value, kNumbers);
+    if (!numbers.ok() && !Items(value).ok()) return numbers.status();
+    for (size_t i = 0; numbers.ok() && i < numbers->size; ++i) {
+      ASSIGN_OR_RETURN(const bool flag, numbers->BoolAt(i));
+      flags.push_back(flag);
+    }
+    if (numbers.ok()) return flags;
   }
-  if (value.kind != Kind::kList && value.kind != Kind::kTuple) return NotA("a list", value);
-  for (size_t i = 0; i < value.items.size(); ++i) {
-    const absl::StatusOr<bool> flag = Bool(*value.items[i]);
+  ASSIGN_OR_RETURN(const auto items, Items(value));
+  for (size_t i = 0; i < items.size(); ++i) {
+    const absl::StatusOr<bool> flag = Bool(*items[i]);
     if (!flag.ok())
       return absl::InvalidArgumentError(absl::StrCat("a list whose value ", i, " is ", flag.status().message()));
     flags.push_back(*flag);

@@ -52,7 +52,9 @@ StepPlan SamplePlan::PlanOf(uint64_t step) const {
   plan.step = step;
   plan.epoch = (step - 1) / steps_per_epoch_;
   plan.first_sample = (step - 1) % steps_per_epoch_ * options_.batch_size;
-  uint64_t left = std::min<uint64_t>(options_.batch_size, options_.samples - plan.first_sample);
+  const uint64_t rest = options_.samples - plan.first_sample;
+  uint64_t left = std::min<uint64_t>(options_.batch_size, rest);
+  if (options_.keep_last_batch && rest == left + 1) ++left;  // a sample that is left over alone
   while (left > 0) {
     const uint32_t size = static_cast<uint32_t>(std::min<uint64_t>(left, options_.micro_batch_size));
     if (size == 1 && !plan.micro_batch_sizes.empty()) {
@@ -83,6 +85,10 @@ absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t sample
                              .keep_last_batch = config.data.last_batch == "keep",
                              .epochs = config.schedule.epochs,
                              .evaluate_every_epochs = config.verification.every_epochs});
+}
+
+uint32_t MostSamplesOfAStep(const RunConfig& config) {
+  return config.data.batch_size + (config.data.last_batch == "keep" ? 1 : 0);
 }
 
 }  // namespace arcshard

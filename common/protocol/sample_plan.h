@@ -24,9 +24,9 @@ class SamplePlan {
   // InvalidArgument: an option is out of range, or the batch is larger than the training set.
   static absl::StatusOr<SamplePlan> Create(const Options& options);
 
-  // The step's slice of its epoch's permutation, cut into micro-batches of micro_batch_size. A last micro-batch of a
-  // single sample, which has no variance, is joined to the one before; for the same reason an epoch's last batch is
-  // dropped if it is a single sample. Requires step >= 1.
+  // The step's slice of its epoch's permutation, cut into micro-batches of micro_batch_size. A single sample has no
+  // variance, so a last micro-batch of one joins the one before, and if batches are kept, so does an epoch's last batch
+  // of one: the batch before has one sample more. Requires step >= 1.
   StepPlan PlanOf(uint64_t step) const;
 
   uint64_t steps_per_epoch() const { return steps_per_epoch_; }
@@ -46,5 +46,8 @@ class SamplePlan {
 // The plan of the run that `config` describes, over a training set of `samples` samples. The coordinator and the
 // workers, which load ahead, use the same plan. Errors are those of SamplePlan::Create.
 absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t samples);
+
+// The most samples that a step of the run may have.
+uint32_t MostSamplesOfAStep(const RunConfig& config);
 
 }  // namespace arcshard

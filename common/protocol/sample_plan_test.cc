@@ -61,10 +61,25 @@ TEST(SamplePlan, JoinsAMicroBatchOfASingleSampleToItsPredecessor) {
   EXPECT_THAT(plan.PlanOf(1).micro_batch_sizes, ElementsAre(4, 5));
 }
 
-TEST(SamplePlan, DropsALastBatchOfASingleSample) {
-  const SamplePlan plan =
-      MakePlan({.samples = 17, .batch_size = 8, .micro_batch_size = 4, .keep_last_batch = true, .epochs = 1});
-  EXPECT_EQ(plan.steps_per_epoch(), 2u);
+TEST(SamplePlan, JoinsALastBatchOfASingleSampleToItsPredecessorIfBatchesAreKept) {
+  SamplePlan::Options options{
+      .samples = 17, .batch_size = 8, .micro_batch_size = 4, .keep_last_batch = true, .epochs = 2};
+  const SamplePlan kept = MakePlan(options);
+  EXPECT_EQ(kept.steps_per_epoch(), 2u);
+  EXPECT_EQ(kept.PlanOf(1), (StepPlan{1, 0, 0, {4, 4}}));
+  EXPECT_EQ(kept.PlanOf(2), (StepPlan{2, 0, 8, {4, 5}}));
+  EXPECT_EQ(kept.PlanOf(4), (StepPlan{4, 1, 8, {4, 5}}));
+  options.keep_last_batch = false;
+  EXPECT_EQ(MakePlan(options).PlanOf(2), (StepPlan{2, 0, 8, {4, 4}}));
+}
+
+TEST(SamplePlan, KnowsTheMostSamplesOfAStep) {
+  RunConfig config;
+  config.data.batch_size = 8;
+  config.data.last_batch = "drop";
+  EXPECT_EQ(MostSamplesOfAStep(config), 8u);
+  config.data.last_batch = "keep";
+  EXPECT_EQ(MostSamplesOfAStep(config), 9u);
 }
 
 TEST(SamplePlan, OfAnyShapeTakesEachSampleAtMostOnceAndNoMicroBatchOfOne) {
@@ -81,6 +96,7 @@ TEST(SamplePlan, OfAnyShapeTakesEachSampleAtMostOnceAndNoMicroBatchOfOne) {
           for (uint64_t step = 1; step <= plan.steps_per_epoch(); ++step) {
             const StepPlan one = plan.PlanOf(step);
             ASSERT_EQ(one.first_sample, next);
+            ASSERT_LE(one.batch_size(), batch + (keep ? 1 : 0));
             for (const uint32_t size : one.micro_batch_sizes) {
               ASSERT_GE(size, 2u);
               ASSERT_LE(size, micro + 1);
@@ -89,7 +105,7 @@ TEST(SamplePlan, OfAnyShapeTakesEachSampleAtMostOnceAndNoMicroBatchOfOne) {
           }
           const uint64_t left = samples - next;
           ASSERT_LE(next, samples);
-          ASSERT_EQ(left, keep ? (samples % batch == 1 ? 1 : 0) : samples % batch);
+          ASSERT_EQ(left, keep ? 0 : samples % batch);
         }
       }
     }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,11 +16,12 @@ namespace arcshard::worker {
 struct EncodedSample {
   int64_t label = 0;
   std::string payload;
-
-  // The JPEG or PNG: the part of a record after its header, or a whole file.
-  absl::string_view image() const { return absl::string_view(payload).substr(image_begin); }
-
   size_t image_begin = 0;
+
+  // The JPEG or PNG: the part of a record after its header, or a whole file. Empty after a read that failed.
+  absl::string_view image() const {
+    return absl::string_view(payload).substr(image_begin < payload.size() ? image_begin : payload.size());
+  }
 };
 
 struct LabeledImage {
@@ -53,13 +55,22 @@ class Dataset {
   // For messages: the data set ("/data/train.rec"), and a sample in it ("record 3 of /data/train.rec").
   virtual std::string path() const = 0;
   virtual std::string NameOf(int64_t sample) const = 0;
+  // Sentences on what the user may expect to be part of the data set and is not, such as pictures of other formats in
+  // its folders. For the log.
+  virtual std::vector<std::string> Warnings() const { return {}; }
 };
 
 // A data set of JPEG and PNG files or records.
 class EncodedDataset : public Dataset {
  public:
-  // Reads a sample without decoding its image. Errors are those of Read, except for those of decoding.
+  // Reads a sample without decoding its image. Errors are those of Read, except for those of decoding; after one,
+  // `encoded` has no image.
   virtual absl::Status ReadEncoded(int64_t sample, EncodedSample* encoded) const = 0;
+
+  // DataLoss: a part of the data set that is no sample is damaged. What it said is known from elsewhere.
+  virtual absl::Status Damage() const { return absl::OkStatus(); }
+  // How many files have which suffix: "3 .jpg, 50 .jfif". Empty: the samples are not files.
+  virtual std::string Suffixes() const { return ""; }
 
   absl::StatusOr<LabeledImage> Read(int64_t sample, int side, SampleBuffers* buffers) const final;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -21,6 +22,8 @@ namespace {
 
 using Format = DatasetFormat;
 
+constexpr size_t kFoldersToSuggest = 100;  // so many are searched for what the user may have meant
+
 struct NamedFormat {
   Format format;
   absl::string_view name;
@@ -32,6 +35,23 @@ constexpr NamedFormat kFormats[] = {{Format::kAuto, "auto"}, {Format::kRecordIo,
 bool IsFile(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::is_regular_file(path, ignored);
+}
+
+// The format of the training set that a folder is. `unread`: the pictures that were found where it is none.
+absl::StatusOr<std::optional<Format>> FormatOfFolder(const std::string& path, UnreadPictures* unread) {
+  if (IsFile(absl::StrCat(path, "/train.rec"))) return Format::kRecordIo;
+  ASSIGN_OR_RETURN(const std::vector<std::string> folders, FoldersIn(path));
+  if (IsFile(absl::StrCat(path, "/property")) &&
+      std::any_of(folders.begin(), folders.end(), [](const std::string& name) { return SeedFolderLabel(name) >= 0; })) {
+    return Format::kSeed;
+  }
+  for (const std::string& folder : folders) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(absl::StrCat(path, "/", folder), unread));
+    if (!images.empty()) return Format::kFolders;
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> beside, ImagesIn(path));
+  for (const std::string& image : beside) unread->beside.Add(absl::StrCat(path, "/", image));
+  return std::nullopt;
 }
 
 absl::StatusOr<std::unique_ptr<EncodedDataset>> Open(absl::StatusOr<ImageFiles> files) {
@@ -57,19 +77,21 @@ absl::string_view ToString(DatasetFormat format) {
 
 absl::StatusOr<DatasetFormat> DetectFormat(const std::string& path) {
   if (IsFile(path)) return Format::kList;
-  if (IsFile(absl::StrCat(path, "/train.rec"))) return Format::kRecordIo;
+  UnreadPictures unread;
+  ASSIGN_OR_RETURN(const std::optional<Format> format, FormatOfFolder(path, &unread));
+  if (format.has_value()) return *format;
+  std::string inside;  // a folder within it that is a training set
   ASSIGN_OR_RETURN(const std::vector<std::string> folders, FoldersIn(path));
-  if (IsFile(absl::StrCat(path, "/property")) &&
-      std::any_of(folders.begin(), folders.end(), [](const std::string& name) { return SeedFolderLabel(name) >= 0; })) {
-    return Format::kSeed;
+  for (size_t i = 0; i < std::min(folders.size(), kFoldersToSuggest) && inside.empty(); ++i) {
+    UnreadPictures ignored;
+    const std::string folder = absl::StrCat(path, "/", folders[i]);
+    const absl::StatusOr<std::optional<Format>> its = FormatOfFolder(folder, &ignored);
+    if (its.ok() && its->has_value()) inside = absl::StrCat("; did you mean ", folder, "?");
   }
-  for (const std::string& folder : folders) {
-    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(absl::StrCat(path, "/", folder)));
-    if (!images.empty()) return Format::kFolders;
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      path, " holds no training set: neither train.rec (recordio), nor property and folders such as ",
-      SeedFolderName(0), " (seed), nor a folder with .jpg, .jpeg or .png images for each class (folders)"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " holds no training set: neither train.rec (recordio), nor property and folders such as ",
+                   SeedFolderName(0), " (seed), nor a folder with .jpg, .jpeg or .png images for each class (folders)",
+                   inside.empty() ? unread.Hint() : inside));
 }
 
 DatasetOptions DatasetOptionsOf(const RunConfig& config) {

@@ -15,8 +15,10 @@
 namespace arcshard::worker {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class OpenDatasetTest : public ::testing::Test {
  protected:
@@ -150,6 +152,55 @@ TEST_F(OpenDatasetTest, TheFormatIsToldByWhatLiesThere) {
   EXPECT_EQ(*DetectFormat(property), DatasetFormat::kList) << "any file";
   folder_.Write("train.rec", "");
   EXPECT_EQ(*DetectFormat(folder_.path()), DatasetFormat::kRecordIo);
+}
+
+TEST_F(OpenDatasetTest, EverySuffixOfJpegAndPngIsRead) {
+  for (const char* name : {"a/1.jpg", "a/2.JPEG", "a/3.jfif", "a/4.Jpe", "a/5.png", "a/6 .jpg"}) Image(name);
+  folder_.Write("a/.jpg", "hidden");
+  const auto dataset = *Open();
+  EXPECT_EQ(dataset->samples(), 6);
+  EXPECT_EQ(dataset->Suffixes(), "1 .jfif, 1 .jpe, 1 .jpeg, 2 .jpg, 1 .png");
+  EXPECT_THAT(dataset->Warnings(), ::testing::IsEmpty());
+}
+
+TEST_F(OpenDatasetTest, PicturesThatAreNotReadAreNamedWithNumberFormatAndPlace) {
+  for (const char* name : {"a/1.jpg", "b/1.jpg", "b/deeper/2.jpg", "b/deeper/still/3.jpg", "top.jpg"}) Image(name);
+  for (const char* name : {"a/1.webp", "a/2.WEBP", "b/3.tif", "b/deeper/4.tif"}) folder_.Write(name, "");
+  for (const char* name : {"a/Thumbs.db", "a/.5.webp", "b/.git/6.jpg"}) folder_.Write(name, "");
+  const auto path = [&](absl::string_view name) { return HasSubstr(folder_.Path(name)); };
+  EXPECT_THAT((*Open())->Warnings(),
+              ElementsAre(AllOf(StartsWith("2 files are not read: pictures .tif, such as "), HasSubstr("/b/")),
+                          AllOf(StartsWith("2 files are not read: pictures .webp, such as "), HasSubstr("/a/")),
+                          AllOf(StartsWith("2 files are not read: images in folders within a class's folder"),
+                                path("b/deeper/")),
+                          AllOf(StartsWith("1 file is not read: images beside the folders of"), path("top.jpg"))));
+
+  folder_.Write("property", "18,8,8");
+  Image("00000017/1.jpg");
+  folder_.Write("00000017/2.gif", "");
+  EXPECT_THAT((*Open())->Warnings(),
+              ElementsAre(StartsWith("1 file is not read: pictures .gif"),
+                          StartsWith("2 files are not read: images in folders that are no class, such as ")));
+}
+
+TEST_F(OpenDatasetTest, WhatWasPerhapsMeantIsSaidWhereThereIsNoTrainingSet) {
+  for (int i = 0; i < 3; ++i) folder_.Write(absl::StrCat("faces/s1/", i, ".pgm"), "P5");
+  EXPECT_THAT(MessageOf({.path = folder_.Path("faces")}),
+              AllOf(HasSubstr("holds no training set"), HasSubstr("; 3 files are not read: pictures .pgm, such as ")));
+  Image("set/train/a/1.jpg");
+  EXPECT_THAT(MessageOf({.path = folder_.Path("set")}), HasSubstr("did you mean " + folder_.Path("set/train") + "?"));
+  Image("flat/1.jpg");
+  EXPECT_THAT(MessageOf({.path = folder_.Path("flat")}), HasSubstr("1 file is not read: images beside the folders"));
+}
+
+TEST_F(OpenDatasetTest, ListsWithCommasAndListsOfPairsAreTold) {
+  const auto message = [&](absl::string_view lines) { return MessageOf({.path = folder_.Write("list.txt", lines)}); };
+  for (const char* line : {"a.jpg,0\n", "my a.jpg,0\n", "a.jpg, 0\n", "path,label\n"}) {
+    EXPECT_THAT(message(line), AllOf(HasSubstr("line 1 of "), HasSubstr("did you mean a comma-separated list?")))
+        << line;
+  }
+  EXPECT_TRUE(Open({.path = folder_.Write("list.txt", "Smith, John.jpg 0\n")}).ok()) << "a comma within a name";
+  EXPECT_THAT(message("a.jpg\tb.jpg\t1\n"), HasSubstr("belongs to verification.sets"));
 }
 
 TEST_F(OpenDatasetTest, WhatIsNoDataOfTheFormatIsRefusedWithASentence) {

@@ -13,6 +13,7 @@
 #include "worker/data/dataset_files.h"
 #include "worker/data/formats/image_files_dataset.h"
 #include "worker/data/formats/image_folder.h"
+#include "worker/data/formats/verification_list.h"
 #include "worker/data/open_dataset.h"
 
 namespace arcshard::worker {
@@ -60,6 +61,7 @@ class ImagesOfDataset final : public NamedImages {
   absl::StatusOr<LabeledImage> Read(int64_t image, int side, SampleBuffers* buffers) const override {
     return dataset_->Read(image, side, buffers);
   }
+  std::vector<std::string> Warnings() const override { return dataset_->Warnings(); }
 
  private:
   const std::unique_ptr<Dataset> dataset_;
@@ -72,8 +74,10 @@ std::string FolderOf(const std::string& file) {
 }
 
 std::unique_ptr<NamedImages> Unlabeled(const std::string& path, const std::string& folder,
-                                       const std::vector<std::string>& names) {
+                                       const std::vector<std::string>& names,
+                                       const UnreadPictures& unread = UnreadPictures()) {
   ImageFiles files(path, folder);
+  files.set_warnings(unread.Sentences());
   for (const std::string& name : names) files.Add(name, kNoLabel);
   return std::make_unique<ImagesOfDataset>(std::make_unique<ImageFilesDataset>(std::move(files)), folder);
 }
@@ -93,12 +97,13 @@ absl::StatusOr<std::unique_ptr<NamedImages>> OpenImages(const std::string& path)
   if (std::filesystem::is_directory(path, error)) {
     const absl::StatusOr<DatasetFormat> format = DetectFormat(path);
     if (!absl::IsInvalidArgument(format.status())) return OpenTrainingSet(path, path);
-    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(path));
-    if (!images.empty()) return Unlabeled(path, path, images);
+    UnreadPictures unread;
+    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(path, &unread));
+    if (!images.empty()) return Unlabeled(path, path, images, unread);
     return Annotate(format.status(), "nor are there images in it");
   }
   const std::string folder = FolderOf(path);
-  if (absl::EndsWith(path, ".bin")) {
+  if (absl::EndsWith(path, ".bin") || IsPairListWithTabs(path)) {
     ASSIGN_OR_RETURN(std::unique_ptr<VerificationSet> set, VerificationSet::Load(path));
     const VerificationSet* const images = set.get();
     return std::make_unique<ImagesOfSet>(images, std::move(set));

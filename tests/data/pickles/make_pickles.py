@@ -8,6 +8,13 @@ python2_protocolP        str and bool, as Python 2 writes them, with its three o
 bytearray_protocolP      images as bytearray
 numpy_protocolP          images as uint8 arrays, flags as a bool array
 numpy_scalars_protocolP  flags as a list of numpy.bool_
+numpy_columns_protocolP  images as uint8 arrays of N × 1, as OpenCV's imencode returned them, flags as a column
+numpy_rows_protocolP     images as uint8 arrays of 1 × N, flags as an int64 array of 1 × P
+numpy_fortran_protocolP  images as int8 arrays of N × 1 in Fortran's order, flags as a float64 array
+numpy_values_protocolP   images as numpy.void and numpy.bytes_, flags as a list of numpy.int64
+numpy_objects_protocolP  images and flags as arrays of objects
+big_endian_protocolP     flags as an array of big-endian float32
+floats_protocolP         flags as a list of float
 """
 import pathlib
 import pickle
@@ -44,6 +51,19 @@ def main():
         "bytearray": ([bytearray(image) for image in IMAGES], SAME),
         "numpy": (arrays, np.array(SAME)),
         "numpy_scalars": (IMAGES, [np.bool_(same) for same in SAME]),
+        "numpy_columns": ([array.reshape(-1, 1) for array in arrays], np.array(SAME).reshape(-1, 1)),
+        "numpy_rows": ([array.reshape(1, -1) for array in arrays], np.array([SAME], np.int64)),
+        "numpy_fortran": (
+            [np.asfortranarray(array.view(np.int8).reshape(-1, 1)) for array in arrays],
+            np.array(SAME, np.float64),
+        ),
+        "numpy_values": (
+            [np.void(image) if image else np.bytes_(image) for image in IMAGES],
+            list(np.array(SAME, np.int64)),
+        ),
+        "numpy_objects": (np.array(IMAGES, object), np.array(SAME, object)),
+        "big_endian": (IMAGES, np.array(SAME, ">f4")),
+        "floats": (IMAGES, [float(same) for same in SAME]),
     }
     for name, content in contents.items():
         for protocol in range(6):

@@ -14,17 +14,21 @@ absl::StatusOr<ImageFiles> FindClassFolders(const std::string& folder, int64_t c
   if (classes != 0 && found > classes) {
     return absl::InvalidArgumentError(absl::StrCat(folder, " has ", found, " class folders, more than N = ", classes));
   }
+  UnreadPictures unread;
+  ASSIGN_OR_RETURN(const std::vector<std::string> beside, ImagesIn(folder));
+  for (const std::string& image : beside) unread.beside.Add(absl::StrCat(folder, "/", image));
   ImageFiles files(folder, folder);
   files.set_classes(classes != 0 ? classes : found);
   for (int64_t label = 0; label < found; ++label) {
-    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(absl::StrCat(folder, "/", names[label])));
+    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(absl::StrCat(folder, "/", names[label]), &unread));
     for (const std::string& image : images) files.Add(absl::StrCat(names[label], "/", image), label);
   }
   if (files.size() == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(folder, found == 0 ? " has no folders" : " has no folder",
-                     " with images (.jpg, .jpeg, .png): one folder per class is expected"));
+    return absl::InvalidArgumentError(absl::StrCat(folder, found == 0 ? " has no folders" : " has no folder",
+                                                   " with images (.jpg, .jpeg, .png): one folder per class is expected",
+                                                   unread.Hint()));
   }
+  files.set_warnings(unread.Sentences());
   return files;
 }
 

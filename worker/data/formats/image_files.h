@@ -23,10 +23,12 @@ class ImageFiles {
     labels_.push_back(label);
   }
   void set_classes(int64_t classes) { classes_ = classes; }
+  void set_warnings(std::vector<std::string> warnings) { warnings_ = std::move(warnings); }
 
   const std::string& path() const { return path_; }
   int64_t size() const { return static_cast<int64_t>(labels_.size()); }
   int64_t classes() const { return classes_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }  // on pictures that are not among the files
   int64_t label(int64_t i) const { return labels_[i]; }
   absl::string_view relative_path(int64_t i) const {
     const size_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -43,6 +45,7 @@ class ImageFiles {
   std::string paths_;
   std::vector<size_t> ends_;  // where each path ends in paths_
   std::vector<int64_t> labels_;
+  std::vector<std::string> warnings_;
   int64_t classes_ = 0;  // N; every label is below it
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "worker/data/dataset.h"
@@ -22,6 +23,8 @@ class ImageFilesDataset final : public EncodedDataset {
   uint64_t fingerprint() const override { return fingerprint_; }  // covers paths below the root, labels and N
   std::string path() const override { return files_.path(); }
   std::string NameOf(int64_t sample) const override { return files_.full_path(sample); }
+  std::vector<std::string> Warnings() const override { return files_.warnings(); }
+  std::string Suffixes() const override;
 
  private:
   const ImageFiles files_;

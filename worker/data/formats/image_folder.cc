@@ -5,8 +5,9 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/match.h"
+#include "absl/strings/ascii.h"
 #include "common/io/file.h"
+#include "worker/data/images/image_format.h"
 
 namespace arcshard::worker {
 namespace {
@@ -25,12 +26,31 @@ absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& folder, cons
   return names;
 }
 
+// Adds the pictures in `folder` and in the folders below it. What can't be listed is left out: nothing of it is used.
+void AddPicturesBelow(const std::string& folder, UnreadPictures* unread) {
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.front() == '.') {
+      entry.disable_recursion_pending();
+    } else if (const std::string suffix = SuffixOf(name); IsImageSuffix(suffix)) {
+      unread->deeper.Add(entry->path().string());
+    } else if (IsOtherImageSuffix(suffix)) {
+      unread->formats[suffix].Add(entry->path().string());
+    }
+  }
+}
+
 }  // namespace
 
-bool HasImageName(absl::string_view name) {
-  return absl::EndsWithIgnoreCase(name, ".jpg") || absl::EndsWithIgnoreCase(name, ".jpeg") ||
-         absl::EndsWithIgnoreCase(name, ".png");
+std::string SuffixOf(absl::string_view path) {
+  path.remove_prefix(path.rfind('/') + 1);  // npos + 1 is 0
+  const size_t dot = path.rfind('.');
+  return dot == absl::string_view::npos ? "" : absl::AsciiStrToLower(path.substr(dot + 1));
 }
+
+bool HasImageName(absl::string_view name) { return IsImageSuffix(SuffixOf(name)); }
 
 absl::StatusOr<std::vector<std::string>> FoldersIn(const std::string& folder) {
   return NamesIn(folder, [](const std::filesystem::directory_entry& entry, const std::string&) {
@@ -39,10 +59,20 @@ absl::StatusOr<std::vector<std::string>> FoldersIn(const std::string& folder) {
   });
 }
 
-absl::StatusOr<std::vector<std::string>> ImagesIn(const std::string& folder) {
-  // The type of the file is not checked: where a folder has such a name, reading it fails with an error that says so.
-  return NamesIn(folder,
-                 [](const std::filesystem::directory_entry&, const std::string& name) { return HasImageName(name); });
+absl::StatusOr<std::vector<std::string>> ImagesIn(const std::string& folder, UnreadPictures* unread) {
+  return NamesIn(folder, [&](const std::filesystem::directory_entry& entry, const std::string& name) {
+    // The type of the file is not checked: where a folder has such a name, reading it fails with an error that says so.
+    const std::string suffix = SuffixOf(name);
+    if (IsImageSuffix(suffix)) return true;
+    if (unread == nullptr) return false;
+    std::error_code ignored;
+    if (IsOtherImageSuffix(suffix)) {
+      unread->formats[suffix].Add(entry.path().string());
+    } else if (entry.is_directory(ignored)) {
+      AddPicturesBelow(entry.path().string(), unread);
+    }
+    return false;
+  });
 }
 
 }  // namespace arcshard::worker

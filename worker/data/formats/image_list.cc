@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -19,6 +20,13 @@ constexpr int64_t kMaxLabel = 1'000'000'000 - 1;
 std::string FolderOf(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
+}
+
+// The end of a message on a line that has a comma.
+absl::string_view CommaHint(absl::string_view line) {
+  return absl::StrContains(line, ',')
+             ? "; did you mean a comma-separated list? Separate path and label by a blank or a tab instead"
+             : "";
 }
 
 }  // namespace
@@ -37,16 +45,22 @@ absl::StatusOr<ImageFiles> ReadImageList(const std::string& path, const std::str
       return absl::InvalidArgumentError(absl::StrCat("line ", number, " of ", path, " ", what...));
     };
     const size_t blank = line.find_last_of(" \t");
-    if (blank == absl::string_view::npos) return refuse("is not \"path label\"");
+    if (blank == absl::string_view::npos) return refuse("is not \"path label\"", CommaHint(line));
     const absl::string_view text_of_label = line.substr(blank + 1);
+    const absl::string_view image = absl::StripAsciiWhitespace(line.substr(0, blank));
     int64_t label;
     if (!absl::SimpleAtoi(text_of_label, &label) || label < 0 || label > kMaxLabel) {
-      return refuse("has the label '", text_of_label, "'; a label is a whole number from 0 to ", kMaxLabel);
+      return refuse("has the label '", text_of_label, "'; a label is a whole number from 0 to ", kMaxLabel,
+                    CommaHint(line));
+    }
+    if (absl::EndsWith(image, ",")) return refuse("has the path '", image, "'", CommaHint(line));
+    if (absl::StrContains(image, '\t')) {
+      return refuse("has two paths, as the list of a verification set; such a list belongs to verification.sets");
     }
     if (classes != 0 && label >= classes) {
       return refuse("has label ", label, ", but with N = ", classes, " classes labels are 0 to ", classes - 1);
     }
-    files.Add(absl::StripAsciiWhitespace(line.substr(0, blank)), label);
+    files.Add(image, label);
     largest = std::max(largest, label);
   }
   if (files.size() == 0) return absl::InvalidArgumentError(absl::StrCat(path, " lists no images"));

@@ -27,9 +27,15 @@ absl::StatusOr<ImageFiles> FindSeedFolders(const std::string& folder, int64_t cl
   if (classes == 0) {
     ASSIGN_OR_RETURN(classes, ReadProperty(absl::StrCat(folder, "/property")));
   }
+  UnreadPictures unread;
   std::vector<std::pair<int64_t, absl::string_view>> labels;
   for (const std::string& name : names) {
-    if (const int64_t label = SeedFolderLabel(name); label >= 0) labels.emplace_back(label, name);
+    if (const int64_t label = SeedFolderLabel(name); label >= 0) {
+      labels.emplace_back(label, name);
+      continue;
+    }
+    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(absl::StrCat(folder, "/", name)));
+    for (const std::string& image : images) unread.elsewhere.Add(absl::StrCat(folder, "/", name, "/", image));
   }
   std::sort(labels.begin(),
             labels.end());  // names of labels from 10^8 on are longer, so the names are not in this order
@@ -41,13 +47,14 @@ absl::StatusOr<ImageFiles> FindSeedFolders(const std::string& folder, int64_t cl
                                                      " classes: folders are ", SeedFolderName(0), " to ",
                                                      SeedFolderName(classes - 1)));
     }
-    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(absl::StrCat(folder, "/", name)));
+    ASSIGN_OR_RETURN(const std::vector<std::string> images, ImagesIn(absl::StrCat(folder, "/", name), &unread));
     for (const std::string& image : images) files.Add(absl::StrCat(name, "/", image), label);
   }
   if (files.size() == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(folder, " has no folders such as ", SeedFolderName(0), " with images (.jpg, .jpeg, .png)"));
+    return absl::InvalidArgumentError(absl::StrCat(folder, " has no folders such as ", SeedFolderName(0),
+                                                   " with images (.jpg, .jpeg, .png)", unread.Hint()));
   }
+  files.set_warnings(unread.Sentences());
   return files;
 }
 

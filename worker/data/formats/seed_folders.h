@@ -11,7 +11,8 @@ namespace arcshard::worker {
 
 // Reads the layout of the seed, the d2l chapter on model-parallel ArcFace: a folder with `property`
 // ("classes,height,width") and the folders 00000000, 00000001, ..., each with the images of the class of that number. A
-// missing number is a class without images. Samples are ordered by label and then by name; other folders are ignored.
+// missing number is a class without images. Samples are ordered by label and then by name; other folders are ignored;
+// warnings name the pictures that are not read.
 //
 // `classes`: N as configured; 0: the number in property. NotFound: there is no such folder or no property.
 // FailedPrecondition: `folder` is not a folder. InvalidArgument: property is invalid, a folder's number is not below N,

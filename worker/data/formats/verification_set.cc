@@ -2,10 +2,12 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "worker/data/formats/verification_list.h"
 
 namespace arcshard::worker {
 
@@ -13,7 +15,35 @@ using Kind = PickleValue::Kind;
 
 absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Load(const std::string& path) {
   ASSIGN_OR_RETURN(std::string bytes, ReadFile(path));
-  return Parse(path, std::move(bytes));
+  return IsPairList(path, bytes) ? FromList(path, bytes) : Parse(path, std::move(bytes));
+}
+
+absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::FromList(const std::string& path,
+                                                                           absl::string_view text) {
+  ASSIGN_OR_RETURN(PairList list, ParsePairList(path, text));
+  auto set = std::unique_ptr<VerificationSet>(new VerificationSet);
+  set->path_ = path;
+  set->name_ = NameOfPairList(path);
+  set->same_ = std::move(list.same);
+  absl::flat_hash_map<absl::string_view, absl::string_view>
+      read;  // path -> its bytes: an image may be in several pairs
+  for (const std::string& file : list.paths) {
+    const auto [known, is_new] = read.try_emplace(file);
+    if (is_new) {
+      absl::StatusOr<std::string> bytes = ReadFile(file);
+      if (!bytes.ok()) return Annotate(bytes.status(), path);
+      known->second = set->files_.emplace_back(*std::move(bytes));
+    }
+    set->images_.push_back(known->second);
+  }
+  RETURN_IF_ERROR(set->CheckCounts());
+  return set;
+}
+
+absl::Status VerificationSet::CheckCounts() const {
+  if (!same_.empty() && images_.size() == 2 * same_.size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(path_, ": ", images_.size(), " images and ", same_.size(),
+                                                 " flags; there must be two images for each flag"));
 }
 
 absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Parse(const std::string& path, std::string bytes) {
@@ -36,22 +66,17 @@ absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Parse(const st
     return refuse("the pickle is ", PickleKindName(root.kind), " of ", root.items.size(),
                   " values, not (images, flags)");
   }
-  const PickleValue& images = *root.items[0];
-  if (images.kind != Kind::kList && images.kind != Kind::kTuple) {
-    return refuse("the images are ", PickleKindName(images.kind), ", not a list");
-  }
-  for (size_t i = 0; i < images.items.size(); ++i) {
-    const absl::StatusOr<absl::string_view> image = set->interpreter_.Bytes(*images.items[i]);
+  const auto images = set->interpreter_.Items(*root.items[0]);
+  if (!images.ok()) return refuse("the images are ", images.status().message());
+  for (size_t i = 0; i < images->size(); ++i) {
+    const absl::StatusOr<absl::string_view> image = set->interpreter_.Bytes(*(*images)[i]);
     if (!image.ok()) return refuse("image ", i, " is ", image.status().message());
     set->images_.push_back(*image);
   }
   absl::StatusOr<std::vector<bool>> same = set->interpreter_.Bools(*root.items[1]);
   if (!same.ok()) return refuse("the flags are ", same.status().message());
   set->same_ = *std::move(same);
-  if (set->same_.empty() || set->images_.size() != 2 * set->same_.size()) {
-    return refuse(set->images_.size(), " images and ", set->same_.size(),
-                  " flags; there must be two images for each flag");
-  }
+  RETURN_IF_ERROR(set->CheckCounts());
   return set;
 }
 

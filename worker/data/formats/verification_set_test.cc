@@ -44,7 +44,7 @@ std::vector<std::string> Images(const VerificationSet& set) {
 
 TEST(VerificationSetTest, EveryProtocolOfPython2And3AndNumpyHasTheSameContent) {
   const std::vector<std::string> paths = PickleFiles();
-  EXPECT_THAT(paths, SizeIs(27));
+  EXPECT_THAT(paths, SizeIs(69));
   for (const std::string& path : paths) {
     auto set = VerificationSet::Load(path);
     ASSERT_TRUE(set.ok()) << set.status();
@@ -128,7 +128,23 @@ TEST(RefusedSetTest, CallsThatPythonWouldNotHaveWrittenAreRefused) {
   EXPECT_EQ(image("cnumpy.core.numeric\n_frombuffer\n(C\1acnumpy\ndtype\nX\2\0\0\0f8\x85RK\1\x85X\1\0\0\0CtR"s),
             "image 0 is an array of another type");
   EXPECT_EQ(image("cnumpy.core.numeric\n_frombuffer\n(C\1acnumpy\ndtype\nX\2\0\0\0u1\x85RK\2\x85X\1\0\0\0CtR"s),
-            "image 0 is an array of 1 bytes and another shape");
+            "image 0 is an array of 1 values and another shape than a row's");
+}
+
+TEST(RefusedSetTest, FlagsThatAreNeither0Nor1AreRefused) {
+  const auto flags = [&](const std::string& value) { return Refusal(absl::StrCat("](C\1aC\1be", value, "\x86.")); };
+  EXPECT_EQ(flags("](G\x40\0\0\0\0\0\0\0e"s), "the flags are a list whose value 0 is a float, not a bool");
+  EXPECT_EQ(flags("](](\x88\x65\x65"), "the flags are a list whose value 0 is a list, not a bool");
+  const auto array = [&](const std::string& type, const std::string& bytes, const std::string& shape) {
+    return flags(absl::StrCat("cnumpy.core.numeric\n_frombuffer\n(C", std::string(1, static_cast<char>(bytes.size())),
+                              bytes, "cnumpy\ndtype\nX\2\0\0\0"s, type, "\x85R", shape, "X\1\0\0\0CtR"s));
+  };
+  EXPECT_EQ(array("u1", "\2", "K\1\x85"), "the flags are an array whose value 0 is neither 0 nor 1");
+  EXPECT_EQ(array("i2", "\1\1"s, "K\1\x85"), "the flags are an array whose value 0 is neither 0 nor 1");
+  EXPECT_EQ(array("f4", "\0\0\0\x40"s, "K\1\x85"), "the flags are an array whose value 0 is neither 0 nor 1");
+  EXPECT_EQ(array("f4", "\0\0\0"s, "K\1\x85"), "the flags are an array of 3 bytes of 4 each");
+  EXPECT_EQ(array("u1", "\1\0\0\1"s, "K\2K\2\x86"),
+            "the flags are an array of 4 values and another shape than a row's");
 }
 
 TEST(RefusedSetTest, CallsNestedWithoutEndAreRefused) {

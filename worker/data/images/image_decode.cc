@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "worker/data/images/image_format.h"
 
 namespace arcshard::worker {
 
@@ -15,10 +16,13 @@ absl::Status CheckImageSize(int64_t width, int64_t height) {
 
 bool IsPng(absl::string_view encoded) { return absl::StartsWith(encoded, "\x89PNG\r\n\x1a\n"); }
 
-absl::Status DecodeImage(absl::string_view encoded, Image* image) {
-  if (absl::StartsWith(encoded, "\xff\xd8\xff")) return DecodeJpeg(encoded, image);
+absl::Status DecodeImage(absl::string_view encoded, Image* image, DecodeNotes* notes) {
+  if (notes != nullptr) *notes = {};
+  if (absl::StartsWith(encoded, "\xff\xd8\xff")) return DecodeJpeg(encoded, image, notes);
   if (IsPng(encoded)) return DecodePng(encoded, image);
-  return absl::DataLossError(absl::StrCat("neither JPEG nor PNG (", encoded.size(), " bytes)"));
+  const absl::string_view other = NameOfOtherFormat(encoded);
+  return absl::DataLossError(
+      absl::StrCat("neither JPEG nor PNG", other.empty() ? "" : " but ", other, " (", encoded.size(), " bytes)"));
 }
 
 }  // namespace arcshard::worker

@@ -2,7 +2,9 @@
 
 #include <png.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -84,15 +86,92 @@ TEST(DecodeImageTest, GreyJpegBecomesRgb) {
   }
 }
 
-TEST(DecodeImageTest, AnImageCutOffAtAnyLengthIsDataLoss) {
+TEST(DecodeImageTest, AnImageCutOffAtAnyLengthIsDataLossUnlessOnlyTheEndMarkerIsMissing) {
   const Image image = PatternImage(24, 24, 3);
   for (const std::string& whole : {EncodePng(image), EncodeJpeg(image, {}), EncodeJpeg(image, {.progressive = true})}) {
+    Image decoded, again;
+    DecodeNotes notes;
+    ASSERT_TRUE(DecodeImage(whole, &decoded, &notes).ok());
+    EXPECT_FALSE(notes.no_end_marker);
+    const size_t needed = whole.size() - (IsPng(whole) ? 0 : 2);
+    for (size_t length = 0; length < whole.size(); ++length) {
+      const absl::Status status = DecodeImage(whole.substr(0, length), &again, &notes);
+      if (length < needed) {
+        EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << length << " of " << whole.size();
+        continue;
+      }
+      EXPECT_EQ(status, absl::OkStatus()) << length << " of " << whole.size();
+      EXPECT_TRUE(notes.no_end_marker);
+      EXPECT_EQ(again.pixels, decoded.pixels);
+    }
+  }
+}
+
+TEST(DecodeImageTest, BytesAroundTheEndMarkerAreNoDamage) {
+  const Image image = PatternImage(24, 24, 3);
+  const std::string whole = EncodeJpeg(image, {});
+  const absl::string_view pixels = absl::string_view(whole).substr(0, whole.size() - 2), end = "\xff\xd9";
+  Image decoded;
+  for (const std::string& file : {absl::StrCat(pixels, "\x7f", end), absl::StrCat(pixels, std::string(300, '\0'), end),
+                                  absl::StrCat(whole, std::string(600, '\0')), absl::StrCat(whole, whole)}) {
+    EXPECT_EQ(DecodeImage(file, &decoded), absl::OkStatus());
+  }
+}
+
+// The offset of the data of the only scan, and what they are with `count` zeros in their middle.
+size_t DataOf(const std::string& jpeg) {
+  return jpeg.find("\xff\xda") + 2 + static_cast<uint8_t>(jpeg[jpeg.find("\xff\xda") + 3]);
+}
+std::string WithZeros(std::string jpeg, size_t count) {
+  const size_t begin = DataOf(jpeg);
+  return jpeg.replace(begin + (jpeg.size() - begin - count) / 2, count, std::string(count, '\0'));
+}
+
+TEST(DecodeImageTest, ZerosInTheMiddleOfTheDataAreDataLoss) {
+  const Image image = PatternImage(112, 112, 1);
+  for (const JpegKind& kind :
+       {JpegKind{}, JpegKind{.grey = true}, JpegKind{.progressive = true}, JpegKind{.cmyk = true}}) {
+    const std::string whole = EncodeJpeg(image, kind);
     Image decoded;
     ASSERT_TRUE(DecodeImage(whole, &decoded).ok());
-    for (size_t length = 0; length < whole.size(); ++length) {
-      const absl::Status status = DecodeImage(whole.substr(0, length), &decoded);
-      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << length << " of " << whole.size();
+    for (const size_t count : {40, 100, 512}) {
+      EXPECT_EQ(DecodeImage(WithZeros(whole, count), &decoded).code(), absl::StatusCode::kDataLoss) << count;
     }
+  }
+  Image decoded;
+  EXPECT_EQ(DecodeImage(WithZeros(EncodeJpeg(image, {}), 100), &decoded).message(),
+            "not a whole JPEG image: 100 bytes in the middle of its pixels are 0");
+  std::string half = EncodeJpeg(image, {});
+  std::fill(half.begin() + static_cast<std::ptrdiff_t>(half.size() / 2), half.end(), '\0');
+  EXPECT_EQ(DecodeImage(half, &decoded).code(), absl::StatusCode::kDataLoss) << "a download that reserved its space";
+}
+
+TEST(DecodeImageTest, AFlatPictureWhoseDataAreZerosIsNoDamage) {
+  Image white;
+  white.Resize(200, 200);
+  std::fill(white.pixels.begin(), white.pixels.end(), uint8_t{255});
+  const std::string jpeg = EncodeJpeg(white);  // with the Huffman table that makes it smallest
+  ASSERT_NE(jpeg.find(std::string(20, '\0'), DataOf(jpeg)), std::string::npos);
+  Image decoded;
+  EXPECT_EQ(DecodeImage(jpeg, &decoded), absl::OkStatus());
+  EXPECT_EQ(decoded.pixels, white.pixels);
+}
+
+TEST(DecodeImageTest, CmykAndYcckBecomeRgbAsAdobeInvertsThem) {
+  // The encoder stores the channels R, G, B and R again: an inverted CMYK whose black is R.
+  Image image;
+  image.Resize(16, 16);
+  for (size_t i = 0; i < image.pixels.size(); i += 3) {
+    image.pixels[i] = 200;
+    image.pixels[i + 1] = 100;
+    image.pixels[i + 2] = 50;
+  }
+  Image decoded;
+  for (const JpegKind& kind : {JpegKind{.cmyk = true}, JpegKind{.ycck = true}}) {
+    ASSERT_EQ(DecodeImage(EncodeJpeg(image, kind), &decoded), absl::OkStatus());
+    EXPECT_NEAR(decoded.pixels[0], 200 * 200 / 255, 3) << kind.ycck;
+    EXPECT_NEAR(decoded.pixels[1], 100 * 200 / 255, 3) << kind.ycck;
+    EXPECT_NEAR(decoded.pixels[2], 50 * 200 / 255, 3) << kind.ycck;
   }
 }
 
@@ -112,12 +191,24 @@ TEST(DecodeImageTest, AnyDamagedByteIsRefusedOrDecodedButNeverMore) {
   EXPECT_GT(refused, 300);
 }
 
-TEST(DecodeImageTest, OtherBytesAndColourSpacesAreDataLoss) {
+TEST(DecodeImageTest, OtherBytesAreDataLossAndSayWhatTheyAre) {
   Image decoded;
-  EXPECT_EQ(DecodeImage("", &decoded).code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(DecodeImage("GIF89a", &decoded).message(), "neither JPEG nor PNG (6 bytes)");
-  EXPECT_EQ(DecodeImage(EncodeJpeg(PatternImage(8, 8, 0), {.cmyk = true}), &decoded).code(),
-            absl::StatusCode::kDataLoss);
+  const auto message = [&](const std::string& bytes) {
+    const absl::Status status = DecodeImage(bytes, &decoded);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    return std::string(status.message());
+  };
+  EXPECT_EQ(message(""), "neither JPEG nor PNG (0 bytes)");
+  EXPECT_EQ(message("GIF89a"), "neither JPEG nor PNG but GIF (6 bytes)");
+  EXPECT_THAT(message("RIFF....WEBPVP8 "), HasSubstr(" but WebP ("));
+  EXPECT_THAT(message(absl::StrCat("BM....", std::string(30, '\0'))), HasSubstr(" but BMP ("));
+  EXPECT_THAT(message(std::string("II*\0....", 8)), HasSubstr(" but TIFF ("));
+  EXPECT_THAT(message("P5\n8 8\n255\n"), HasSubstr(" but PGM ("));
+  EXPECT_THAT(message(std::string("\0\0\0 ftypavif", 12)), HasSubstr(" but AVIF ("));
+  EXPECT_THAT(message("<!DOCTYPE html>"), HasSubstr(" but an HTML page ("));
+  EXPECT_THAT(message(std::string(100, '\0')), HasSubstr(" but nothing but zeros ("));
+  EXPECT_EQ(message("P5 is a motorway"), "neither JPEG nor PNG but PGM (16 bytes)");
+  EXPECT_EQ(message("PIG"), "neither JPEG nor PNG (3 bytes)");
 }
 
 TEST(DecodeImageTest, AnImageAboveTheLimitsIsRefusedBeforeItsMemoryIsTaken) {

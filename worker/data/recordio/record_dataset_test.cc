@@ -147,6 +147,58 @@ TEST_F(RecordDatasetTest, ARecordShorterThanItsHeaderIsDataLoss) {
   EXPECT_EQ((*dataset)->ReadEncoded(2, &sample).code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(RecordDatasetTest, ADamagedHeaderIsToldAndTheIdentitiesSayWhereTheImagesEnd) {
+  writer_.Add(0, RecordWithLabels({4, 6}, ""));
+  for (int64_t i = 1; i <= 3; ++i) writer_.Add(i, ImageRecord(static_cast<float>(i - 1), absl::StrCat("image ", i)));
+  writer_.Add(4, RecordWithLabels({1, 3}, ""));
+  writer_.Add(5, RecordWithLabels({3, 4}, ""));
+  const std::string whole = writer_.rec;
+  for (const size_t byte : {0, 7, 8}) {  // the magic number, the part's flag, the number of labels
+    writer_.rec = whole;
+    writer_.rec[byte] = static_cast<char>(writer_.rec[byte] ^ 0x7f);
+    const auto dataset = Open();
+    ASSERT_TRUE(dataset.ok()) << dataset.status();
+    EXPECT_EQ((*dataset)->samples(), 3) << byte;
+    EXPECT_EQ((*dataset)->Damage().code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT((*dataset)->Warnings(), ::testing::ElementsAre(HasSubstr("the header: record 0 of ")));
+    EncodedSample sample;
+    EXPECT_EQ((*dataset)->ReadEncoded(0, &sample), absl::OkStatus());
+    EXPECT_EQ(sample.image(), "image 1");
+  }
+}
+
+TEST_F(RecordDatasetTest, ADamagedFirstOrLastImageIsOneSampleThatIsDamaged) {
+  for (const int64_t damaged : {0, 2}) {
+    writer_ = TestRecords();
+    for (int64_t i = 0; i < 3; ++i) {
+      if (i == damaged) writer_.AddIndexLine(i, static_cast<int64_t>(writer_.rec.size()));
+      if (i == damaged) writer_.rec.append(32, '\0');
+      if (i != damaged) writer_.Add(i, ImageRecord(1, "image"));
+    }
+    const auto dataset = Open();
+    ASSERT_TRUE(dataset.ok()) << dataset.status();
+    EXPECT_EQ((*dataset)->samples(), 3);
+    EXPECT_EQ((*dataset)->Damage(), absl::OkStatus());
+    EncodedSample sample;
+    for (int64_t i = 0; i < 3; ++i) EXPECT_EQ((*dataset)->ReadEncoded(i, &sample).ok(), i != damaged) << i;
+  }
+}
+
+TEST_F(RecordDatasetTest, AfterAReadThatFailedThereIsNoImage) {
+  writer_.Add(0, RecordWithLabels({1, 2, 3, 4, 5, 6, 7, 8}, "image"));
+  writer_.Add(1, "short");
+  writer_.AddIndexLine(2, 1);
+  const auto dataset = Open();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EncodedSample sample;
+  for (const int64_t bad : {1, 2}) {
+    ASSERT_TRUE((*dataset)->ReadEncoded(0, &sample).ok());
+    EXPECT_EQ(sample.image(), "image");
+    EXPECT_EQ((*dataset)->ReadEncoded(bad, &sample).code(), absl::StatusCode::kDataLoss);
+    EXPECT_EQ(sample.image(), "") << bad;
+  }
+}
+
 // The two sets in examples/: 12 kinds of groceries as JPEG, 964 characters as PNG.
 TEST(CheckedInRecordsTest, GroceryAndOmniglotAreReadWhole) {
   struct Case {

@@ -43,9 +43,6 @@ absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& 
   ASSIGN_OR_RETURN(ReadableFile rec, ReadableFile::Open(rec_path));
   auto file = std::unique_ptr<RecordFile>(new RecordFile(std::move(rec)));
   RETURN_IF_ERROR(file->LoadIndex(idx_path));
-  const int64_t last = std::max_element(file->offsets_.begin(), file->offsets_.end()) - file->offsets_.begin();
-  std::string payload;
-  RETURN_IF_ERROR(file->Read(file->number(last), &payload));
   return file;
 }
 
@@ -87,6 +84,10 @@ absl::Status RecordFile::LoadIndex(const std::string& idx_path) {
     fingerprint_.Add(line.number);
     fingerprint_.Add(line.offset);
   }
+  if (!std::is_sorted(offsets_.begin(), offsets_.end())) {
+    sorted_ = offsets_;
+    std::sort(sorted_.begin(), sorted_.end());
+  }
   return absl::OkStatus();
 }
 
@@ -96,11 +97,30 @@ int64_t RecordFile::Find(int64_t number) const {
   return found != numbers_.end() && *found == number ? found - numbers_.begin() : -1;
 }
 
+int64_t RecordFile::NextOffset(int64_t offset) const {
+  const std::vector<int64_t>& ascending = sorted_.empty() ? offsets_ : sorted_;
+  const auto next = std::upper_bound(ascending.begin(), ascending.end(), offset);
+  return next == ascending.end() ? file_size() : *next;
+}
+
+absl::StatusOr<bool> RecordFile::BeginsAt(int64_t offset) const {
+  if (offset > file_size() - kHeaderBytes) return false;
+  uint32_t magic = 0;
+  RETURN_IF_ERROR(file_.ReadAt(offset, absl::MakeSpan(reinterpret_cast<std::byte*>(&magic), sizeof(magic))));
+  return magic == kRecordMagic;
+}
+
 absl::Status RecordFile::Read(int64_t number, std::string* payload) const {
   payload->clear();
   const int64_t at = Find(number);
   if (at < 0) return absl::NotFoundError(absl::StrCat("the index of ", path(), " has no record ", number));
-  int64_t offset = offsets_[at];
+  absl::Status status = ReadParts(number, offsets_[at], payload);
+  if (!status.ok()) payload->clear();
+  return status;
+}
+
+absl::Status RecordFile::ReadParts(int64_t number, int64_t offset, std::string* payload) const {
+  const int64_t next = NextOffset(offset);
   const auto loss = [&](const auto&... what) {
     return absl::DataLossError(absl::StrCat("record ", number, " of ", path(), ": ", what...));
   };
@@ -118,8 +138,13 @@ absl::Status RecordFile::Read(int64_t number, std::string* payload) const {
                   first ? "begin a record" : "follow another part");
     }
     const int64_t padded = (length + 3) / 4 * 4;
-    if (padded > file_size() - offset - kHeaderBytes) {
+    const int64_t end = offset + kHeaderBytes + padded;
+    if (end > file_size()) {
       return loss("cut off: ", length, " bytes at offset ", offset + kHeaderBytes, " pass the end at ", file_size());
+    }
+    if (end > next) {  // then this length is wrong, or else the index
+      ASSIGN_OR_RETURN(const bool begins, BeginsAt(next));
+      if (begins) return loss(length, " bytes at offset ", offset + kHeaderBytes, " pass the next record at ", next);
     }
     if (!first) payload->append(reinterpret_cast<const char*>(&kRecordMagic), sizeof(kRecordMagic));
     const size_t before = payload->size();
@@ -127,7 +152,7 @@ absl::Status RecordFile::Read(int64_t number, std::string* payload) const {
     RETURN_IF_ERROR(file_.ReadAt(offset + kHeaderBytes,
                                  absl::MakeSpan(reinterpret_cast<std::byte*>(payload->data()) + before, length)));
     if (flag == Flag::kWhole || flag == Flag::kLast) return absl::OkStatus();
-    offset += kHeaderBytes + padded;
+    offset = end;
   }
 }
 

@@ -25,15 +25,15 @@ namespace arcshard::worker {
 // Thread-safe.
 class RecordFile {
  public:
-  // Checks every offset of the index and reads the record with the largest one, so that a .rec file that was truncated
-  // at any length is refused. NotFound: one of the files is missing. FailedPrecondition: one is not a file.
-  // InvalidArgument: a line of the index is not a pair of numbers, a number occurs twice, or the index is empty.
-  // OutOfRange: an offset is past the end of the .rec file. DataLoss: the last record is truncated.
+  // Checks every offset of the index, so that a .rec file that lacks whole records is refused; one that was cut off
+  // within its last record has one damaged record. NotFound: one of the files is missing. FailedPrecondition: one is
+  // not a file. InvalidArgument: a line of the index is not a pair of numbers, a number occurs twice, or the index is
+  // empty. OutOfRange: an offset is past the end of the .rec file.
   static absl::StatusOr<std::unique_ptr<RecordFile>> Open(const std::string& rec_path, const std::string& idx_path);
 
-  // Reads the record's payload, all parts joined, into `payload`, whose memory is reused. NotFound: the index has no
-  // such number. DataLoss: the bytes are not a record (the message names file, record and offset). Unavailable: the
-  // device failed, or the file was truncated after Open.
+  // Reads the record's payload, all parts joined, into `payload`, whose memory is reused; after an error it is empty.
+  // NotFound: the index has no such number. DataLoss: the bytes are not a record (the message names file, record and
+  // offset). Unavailable: the device failed, or the file was truncated after Open.
   absl::Status Read(int64_t number, std::string* payload) const;
 
   const std::string& path() const { return file_.path(); }
@@ -49,10 +49,17 @@ class RecordFile {
   absl::Status LoadIndex(const std::string& idx_path);
   // The index of record `number` in offsets_, or -1.
   int64_t Find(int64_t number) const;
+  absl::Status ReadParts(int64_t number, int64_t offset, std::string* payload) const;
+  // The offset of the next record in the file; the file's size if there is none.
+  int64_t NextOffset(int64_t offset) const;
+  // Whether a record begins at `offset`. Errors are those of the device.
+  absl::StatusOr<bool> BeginsAt(int64_t offset) const;
   int64_t file_size() const { return static_cast<int64_t>(file_.size()); }
 
   const ReadableFile file_;
   std::vector<int64_t> offsets_;  // in the order of the record numbers
+  std::vector<int64_t>
+      sorted_;  // the offsets in ascending order; empty if offsets_ is, as usual, which halves the memory
   std::vector<int64_t> numbers_;  // ascending; empty if they are 0, 1, 2, ..., as usual, which halves the memory
   Fingerprint fingerprint_;
 };

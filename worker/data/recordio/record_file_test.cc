@@ -65,16 +65,39 @@ TEST_F(RecordFileTest, AnIndexWithGapsAndOutOfOrderFindsItsRecords) {
   EXPECT_EQ((*file)->Read(6, &payload).code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(RecordFileTest, AFileCutOffAtAnyLengthIsRefused) {
+TEST_F(RecordFileTest, AFileThatLacksRecordsIsRefusedAndOneCutOffWithinItsLastHasADamagedOne) {
   writer_.Add(0, "first record");
+  const size_t last = writer_.rec.size();
   writer_.Add(1, absl::StrCat("two ", kMagic, "parts"));
   const std::string whole = writer_.rec;
+  std::string payload;
   for (size_t length = 0; length < whole.size(); ++length) {
     writer_.rec = whole.substr(0, length);
-    const absl::Status status = Open().status();
-    EXPECT_TRUE(absl::IsOutOfRange(status) || absl::IsDataLoss(status)) << length << ": " << status;
+    const auto file = Open();
+    EXPECT_EQ(file.ok(), length >= last + 8) << length;
+    if (file.ok()) {
+      EXPECT_EQ((*file)->Read(0, &payload), absl::OkStatus());
+    }
+    const absl::Status status = file.ok() ? (*file)->Read(1, &payload) : file.status();
+    EXPECT_EQ(status.code(), file.ok() ? absl::StatusCode::kDataLoss : absl::StatusCode::kOutOfRange) << length;
     EXPECT_THAT(std::string(status.message()), HasSubstr("a.rec")) << length;
     EXPECT_THAT(std::string(status.message()), HasSubstr("cut off")) << length;
+  }
+}
+
+TEST_F(RecordFileTest, ALengthThatPassesTheNextRecordIsDataLossAndTheOthersAreRead) {
+  for (const std::vector<int64_t>& numbers : {std::vector<int64_t>{0, 1, 2}, {2, 0, 1}}) {
+    writer_ = TestRecords();
+    for (const int64_t number : numbers) writer_.Add(number, absl::StrCat("record ", number));
+    writer_.rec[4] = 40;  // the length of the first record in the file
+    const auto file = Open();
+    ASSERT_TRUE(file.ok()) << file.status();
+    std::string payload;
+    const absl::Status status = (*file)->Read(numbers[0], &payload);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("40 bytes at offset 8 pass the next record at 16"));
+    EXPECT_EQ(payload, "");
+    for (const int64_t number : {numbers[1], numbers[2]}) EXPECT_EQ((*file)->Read(number, &payload), absl::OkStatus());
   }
 }
 

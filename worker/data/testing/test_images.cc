@@ -57,12 +57,19 @@ std::string EncodeJpeg(const Image& image, const JpegKind& kind) {
   jpeg_mem_dest(&info, &buffer, &size);
   info.image_width = image.width;
   info.image_height = image.height;
-  info.input_components = kind.grey ? 1 : kind.cmyk ? 4 : 3;
-  info.in_color_space = kind.grey ? JCS_GRAYSCALE : kind.cmyk ? JCS_CMYK : JCS_RGB;
+  info.input_components = kind.grey ? 1 : kind.cmyk || kind.ycck ? 4 : 3;
+  info.in_color_space = kind.grey ? JCS_GRAYSCALE : kind.cmyk || kind.ycck ? JCS_CMYK : JCS_RGB;
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, 95, TRUE);
+  if (kind.ycck) jpeg_set_colorspace(&info, JCS_YCCK);
   if (kind.progressive) jpeg_simple_progression(&info);
   jpeg_start_compress(&info, TRUE);
+  if (kind.orientation != 0) {
+    const JOCTET exif[] = {'E', 'x', 'i', 'f', 0,    0, 'M', 'M', 0, 42, 0, 0, 0,
+                           8,   0,   1,   1,   0x12, 0, 3,   0,   0, 0,  1, 0, static_cast<JOCTET>(kind.orientation),
+                           0,   0,   0,   0,   0,    0};
+    jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof(exif));
+  }
   std::string row(size_t(image.width) * info.input_components, '\0');
   for (int y = 0; y < image.height; ++y) {
     for (int x = 0; x < image.width; ++x) {

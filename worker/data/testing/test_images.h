@@ -23,7 +23,9 @@ std::string EncodePng(int width, int height, const PngKind& kind, const std::vec
 struct JpegKind {
   bool grey = false;
   bool progressive = false;
-  bool cmyk = false;
+  bool cmyk = false;    // as it is, R, G, B, R; with Adobe's marker
+  bool ycck = false;    // the same, converted
+  int orientation = 0;  // EXIF data with this orientation, unless it is 0
 };
 std::string EncodeJpeg(const Image& image, const JpegKind& kind);
 

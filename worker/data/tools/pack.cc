@@ -27,8 +27,9 @@ constexpr int64_t kBlock = 512;                     // number of samples that ar
 using Range = std::pair<int64_t, int64_t>;
 
 // The range of each class if record `first` is the first sample's. Empty: the samples of some class are not neighbours.
+// Requires: at most kMostClasses.
 std::vector<Range> ClassRanges(const Survey& survey, int64_t first) {
-  std::vector<Range> ranges(survey.of_class.size());
+  std::vector<Range> ranges(survey.classes);
   int64_t record = first;
   for (const int64_t label : survey.labels) {
     if (label < 0) continue;
@@ -75,6 +76,7 @@ class Packer {
             absl::StrCat(ImageRecordHeader(static_cast<float>(label), static_cast<uint64_t>(number)), images[i])));
         ++number;
       }
+      if (options_.progress != nullptr) options_.progress("packed", begin + count, dataset_.samples());
     }
     for (const Range& range : ranges) RETURN_IF_ERROR(AddLabels(number++, range, records));
     return absl::OkStatus();
@@ -127,7 +129,7 @@ absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std:
                                                    " classes; a record's float32 label can represent at most ",
                                                    kMostClasses));
   }
-  const Survey survey = SurveyDataset(dataset, options.threads);
+  const Survey survey = SurveyDataset(dataset, options.threads, options.progress);
   RETURN_IF_ERROR(CheckSound(survey, dataset.path(), "packed", options.skip_damaged));
   if (survey.images == 0) return absl::DataLossError(absl::StrCat(dataset.path(), " has no undamaged image"));
 

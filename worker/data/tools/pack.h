@@ -15,11 +15,13 @@ struct PackOptions {
   bool skip_damaged = false;  // leaves damaged images out; otherwise they are an error
   bool force = false;         // replaces existing files
   int threads = 1;
+  ProgressFunction progress = nullptr;
 };
 
 struct UnpackOptions {
   bool skip_damaged = false;
   int threads = 1;
+  ProgressFunction progress = nullptr;
 };
 
 struct PackReport {

@@ -124,12 +124,15 @@ absl::StatusOr<std::vector<ImagePair>> DrawPairs(absl::Span<const int64_t> label
   return pairs;
 }
 
-absl::Status WritePairs(const EncodedDataset& dataset, absl::Span<const ImagePair> pairs, const std::string& path) {
+absl::Status WritePairs(const EncodedDataset& dataset, absl::Span<const ImagePair> pairs, const std::string& path,
+                        const ProgressFunction& progress) {
   ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   PickleWriter pickle;
   pickle.BeginList();
   EncodedSample sample;
+  int64_t written = 0;
   for (const ImagePair& pair : pairs) {
+    if (progress != nullptr) progress("written", written++, static_cast<int64_t>(pairs.size()));
     for (const int64_t i : {pair.first, pair.second}) {
       RETURN_IF_ERROR(dataset.ReadEncoded(i, &sample));
       pickle.Bytes(sample.image());

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "worker/data/dataset.h"
+#include "worker/data/tools/progress_function.h"
 
 namespace arcshard::worker {
 
@@ -35,6 +36,7 @@ absl::StatusOr<std::vector<ImagePair>> DrawPairs(absl::Span<const int64_t> label
 
 // Writes InsightFace's .bin file, which verification_set.h reads: a pickle of (2·P images, P flags). Images keep their
 // bytes. The file appears when it is complete, or not at all. Errors are those of reading a sample and of common/io.
-absl::Status WritePairs(const EncodedDataset& dataset, absl::Span<const ImagePair> pairs, const std::string& path);
+absl::Status WritePairs(const EncodedDataset& dataset, absl::Span<const ImagePair> pairs, const std::string& path,
+                        const ProgressFunction& progress = nullptr);
 
 }  // namespace arcshard::worker

@@ -75,7 +75,7 @@ absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const st
       !(std::filesystem::is_directory(path, error) && std::filesystem::is_empty(path, error))) {
     return absl::AlreadyExistsError(absl::StrCat(path, " already exists and is not an empty folder"));
   }
-  const Survey survey = SurveyDataset(dataset, options.threads);
+  const Survey survey = SurveyDataset(dataset, options.threads, options.progress);
   RETURN_IF_ERROR(CheckSound(survey, dataset.path(), "unpacked", options.skip_damaged));
   if (survey.images == 0) return absl::DataLossError(absl::StrCat(dataset.path(), " has no undamaged image"));
 
@@ -85,12 +85,12 @@ absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const st
   report.mixed = survey.sizes.size() > 1;
   const AtomicFolder folder(path);
   RETURN_IF_ERROR(folder.Create());
-  for (int64_t label = 0; label < dataset.classes(); ++label) {
-    if (survey.of_class[label] == 0) continue;
-    RETURN_IF_ERROR(CreateFolders(absl::StrCat(folder.temporary(), "/", SeedFolderName(label))));
+  for (const ClassCount& of_class : survey.of_class) {
+    RETURN_IF_ERROR(CreateFolders(absl::StrCat(folder.temporary(), "/", SeedFolderName(of_class.label))));
   }
   EncodedSample sample;
   for (int64_t i = 0; i < dataset.samples(); ++i) {
+    if (options.progress != nullptr) options.progress("unpacked", i, dataset.samples());
     if (survey.labels[i] < 0) continue;
     RETURN_IF_ERROR(dataset.ReadEncoded(i, &sample));
     const char* suffix = IsPng(sample.image()) ? "png" : "jpg";
