@@ -31,7 +31,7 @@ class Prometheus:
     def ask(self, what, **parameters):
         data = urllib.parse.urlencode(parameters).encode()
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{what}", data, timeout=30) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{what}", data, timeout=300) as answer:
                 return json.load(answer)["data"]["result"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error).get("error", str(error))) from None

@@ -1,5 +1,7 @@
 #include "shard_server/head_from_config.h"
 
+#include "common/config/head_memory.h"
+
 namespace arcshard::shard {
 namespace {
 
@@ -33,7 +35,7 @@ head::HeadOptions HeadOptionsOf(const RunConfig& config, int64_t num_classes, Cl
   options.device = device.cuda ? head::Device::kCuda : head::Device::kCpu;
   options.device_index = device.index;
   options.threads = config.cluster.shard_threads;
-  options.exp_budget_bytes = config.head.exp_budget_mb << 20;
+  options.exp_budget_bytes = HeadBytesOfRange(config, range.size()).exponentials;
   return options;
 }
 

@@ -2,8 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "common/config/head_memory.h"
+#include "shard_server/head/cpu/block_plan.h"
+#include "shard_server/head/cpu/kept_exponentials.h"
+#include "shard_server/head/cpu/kernels/products.h"
 
 namespace arcshard::shard {
 namespace {
@@ -32,7 +39,7 @@ TEST(HeadFromConfigTest, ByDefaultARunIsFloat32SgdOnTheCpuOverAllClasses) {
   EXPECT_EQ(options.moments, head::DataType::kFloat32);
   EXPECT_EQ(options.device, head::Device::kCpu);
   EXPECT_EQ(options.threads, 1);
-  EXPECT_EQ(options.exp_budget_bytes, int64_t{256} << 20);
+  EXPECT_EQ(options.exp_budget_bytes, HeadBytesOfRange(RunConfig(), kRange.size()).exponentials);
 }
 
 TEST(HeadFromConfigTest, EveryKeyOfTheHeadReachesIt) {
@@ -54,7 +61,7 @@ TEST(HeadFromConfigTest, EveryKeyOfTheHeadReachesIt) {
   EXPECT_EQ(options.compute, head::DataType::kBfloat16);
   EXPECT_EQ(options.weights, head::DataType::kFloat32);
   EXPECT_EQ(options.moments, head::DataType::kFloat32);
-  EXPECT_EQ(options.exp_budget_bytes, int64_t{3} << 20);
+  EXPECT_EQ(options.exp_budget_bytes, HeadBytesOfRange(config, kRange.size()).exponentials);
   EXPECT_EQ(options.threads, 5);
   EXPECT_EQ(options.device, head::Device::kCuda);
   EXPECT_EQ(options.device_index, 2);
@@ -87,7 +94,7 @@ TEST(HeadFromConfigTest, TheOptimizerIsTheRunsWithItsOwnKeys) {
   EXPECT_EQ(std::get<head::SgdOptions>(Of(config).optimizer).weight_decay, 0.05f);
 }
 
-// The coordinator plans ranges by HeadBytesPerClass; the shard refuses a range that is too large by RequiredBytes.
+// The coordinator plans ranges by HeadBytesOfRange; the shard refuses a range that is too large by RequiredBytes.
 TEST(HeadFromConfigTest, TheCoordinatorCountsTheBytesThatTheHeadTakes) {
   RunConfig config;
   for (const char* optimizer : {"sgd", "adamw"}) {
@@ -98,10 +105,55 @@ TEST(HeadFromConfigTest, TheCoordinatorCountsTheBytesThatTheHeadTakes) {
           config.head.weights = weights;
           config.head.moments = moments;
           config.backbone.embedding_size = dim;
-          const head::HeadOptions options = Of(config);
-          EXPECT_EQ(head::Head::RequiredBytes(options) - options.exp_budget_bytes,
-                    kRange.size() * HeadBytesPerClass(config))
+          const HeadRangeBytes counted = HeadBytesOfRange(config, kRange.size());
+          EXPECT_EQ(head::Head::RequiredBytes(Of(config)), counted.rows + counted.exponentials)
               << optimizer << ", weights " << weights << ", moments " << moments << ", " << dim << " dimensions";
+        }
+      }
+    }
+  }
+}
+
+TEST(HeadFromConfigTest, FewClassesFitASmallCapacityWithTheDefaultBudget) {
+  const RunConfig config;
+  const head::HeadOptions options = HeadOptionsOf(config, 40, {0, 40}, DeviceName());
+  EXPECT_LT(head::Head::RequiredBytes(options), 1 << 20);
+  EXPECT_TRUE(head::Head::Create(options, 1 << 20).ok());
+}
+
+// Whether the bytes that are counted for a batch hold the exponentials of all its micro-batches.
+bool KeepsAll(const RunConfig& config, int64_t classes) {
+  const head::BlockPlan plan =
+      head::BlockPlan::Make(classes, config.backbone.embedding_size, config.cluster.shard_threads);
+  head::KeptExponentials kept;
+  EXPECT_TRUE(kept.Init(HeadExponentialBytes(config, classes)).ok());
+  bool all = true;
+  for (int64_t left = config.data.batch_size, group = 0; left > 0; ++group) {
+    const int64_t samples = std::min<int64_t>(left, config.data.micro_batch_size);
+    const int64_t bytes = config.head.compute == "bfloat16" ? 2 : 4;
+    kept.AddGroup(samples, plan, head::RoundedUp(samples, head::kRowUnit) * bytes);
+    for (size_t b = 0; b < plan.blocks.size(); ++b) {
+      all &= kept.Slot(group, static_cast<int64_t>(b), plan.blocks[b]) != nullptr;
+    }
+    left -= samples;
+  }
+  return all;
+}
+
+TEST(HeadFromConfigTest, WhatIsCountedForExponentialsHoldsThoseOfAWholeBatchHoweverItIsDivided) {
+  RunConfig config;
+  for (const int dim : {1, 64, 512, 4096}) {
+    for (const int threads : {1, 2, 3, 7}) {
+      for (const int64_t classes : {1, 15, 16, 17, 1000, 2064, 4099}) {
+        for (const auto& [batch, micro_batch] :
+             std::vector<std::pair<uint32_t, uint32_t>>{{2, 1}, {128, 64}, {33, 32}, {100, 7}}) {
+          config.backbone.embedding_size = dim;
+          config.cluster.shard_threads = threads;
+          config.data.batch_size = batch;
+          config.data.micro_batch_size = micro_batch;
+          config.head.compute = threads == 2 ? "bfloat16" : "float32";
+          EXPECT_TRUE(KeepsAll(config, classes)) << dim << " dimensions, " << threads << " threads, " << classes
+                                                 << " classes, " << batch << "/" << micro_batch;
         }
       }
     }

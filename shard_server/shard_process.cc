@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
+#include "common/config/compute_notes.h"
 #include "common/config/load_config.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
@@ -102,6 +103,8 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
   metrics_->SetMember(kShardRole, id_);
   ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
   RETURN_IF_ERROR(device_.Take(welcome.device));
+  const std::string note = NoteOnHeadCompute(config_, WhyBfloat16IsSlow());
+  if (!device_.device().cuda && !note.empty()) LogInfo(note);
   ShardState::Options options;
   options.id = id_;
   options.dim = config_.backbone.embedding_size;

@@ -178,7 +178,7 @@ TEST_P(ShardedGolden, EqualsTheUnshardedFloat64Reference) {
     const at::Tensor difference = after.to(at::kDouble) - before.to(at::kDouble);
     const double rounding = 6e-8 * golden_->Reals("W", step).abs().max().item<double>();
     EXPECT_LE((difference - reference).abs().max().item<double>(),
-              golden_->Tolerance() * reference.abs().max().item<double>() + rounding);
+              golden_->Tolerance(step) * reference.abs().max().item<double>() + rounding);
     before = after;
     momentum_before = momentum;
   }

@@ -30,7 +30,7 @@ class ViewConnectionsTest : public ::testing::Test {
     options.position = position;
     options.dim = 4;
     options.interface = "127.0.0.1";
-    options.connect_timeout = absl::Seconds(20);
+    options.connect_timeout = absl::Minutes(10);
     options.metrics = &metrics_;
     return options;
   }

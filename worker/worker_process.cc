@@ -15,6 +15,7 @@
 #include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
+#include "common/config/compute_notes.h"
 #include "common/config/load_config.h"
 #include "common/io/file.h"
 #include "common/io/file_system.h"
@@ -125,6 +126,8 @@ class WorkerProcess {
     ASSIGN_OR_RETURN(config_, ParseRunConfig(open.welcome.config_yaml, "the coordinator's configuration", {}));
     if (!options_.data.empty()) config_.data.train = options_.data;
     metrics_->WatchDisk(config_.run.folder);
+    const std::string note = NoteOnBackboneCompute(config_, WhyBfloat16IsSlow());
+    if (!options_.device.cuda && !note.empty()) LogInfo(note);
     at::globalContext().setDeterministicCuDNN(config_.run.deterministic);
     at::set_num_threads(config_.cluster.worker_threads);
     ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config_)));

@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
+#include "common/config/compute_notes.h"
 #include "common/config/load_config.h"
 #include "worker/data/open_dataset.h"
 
@@ -98,18 +100,30 @@ absl::StatusOr<int64_t> NumClasses(const RunConfig& config) {
                                    absl::string_view(dataset.status().message())));
 }
 
+std::vector<std::string> NotesOf(const RunConfig& config) {
+  const std::string why = WhyBfloat16IsSlow();
+  std::vector<std::string> notes;
+  for (std::string note : {NoteOnBackboneCompute(config, why), NoteOnHeadCompute(config, why)}) {
+    if (!note.empty()) notes.push_back(std::move(note));
+  }
+  return notes;
+}
+
 }  // namespace
 
-std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice) {
+std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice,
+                     const std::vector<std::string>& notes) {
   std::string text = absl::StrCat(plan.num_classes, " classes of ", config.backbone.embedding_size, " dimensions over ",
                                   Count(config.cluster.shards, "shard"), "; batches of ", config.data.batch_size,
                                   " from ", Count(config.cluster.workers, "worker"), "\n");
   absl::StrAppend(&text, ShardText(config, plan), StepText(plan));
   if (choice.has_value()) absl::StrAppend(&text, ChoiceText(plan, *choice));
+  for (const std::string& note : notes) absl::StrAppend(&text, "\nnote: ", note, "\n");
   return text;
 }
 
-std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice) {
+std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice,
+                     const std::vector<std::string>& notes) {
   const ShardBytes& shard = plan.shard;
   const StepTraffic& traffic = plan.traffic;
   nlohmann::ordered_json json = {{"classes", plan.num_classes},
@@ -144,6 +158,7 @@ std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::op
                       {"shards_needed", choice->shards},
                       {"classes_per_shard", choice->classes}};
   }
+  json["notes"] = notes;
   return json.dump(2) + "\n";
 }
 
@@ -157,7 +172,8 @@ absl::StatusOr<std::string> PlanOf(const PlanOptions& options) {
     const int64_t bytes = std::llround(options.shard_memory_gb * kGiB);
     choice = {bytes, ShardsNeeded(config, *num_classes, bytes), ClassesThatFit(config, bytes)};
   }
-  return options.json ? PlanJson(config, plan, choice) : PlanText(config, plan, choice);
+  const std::vector<std::string> notes = NotesOf(config);
+  return options.json ? PlanJson(config, plan, choice, notes) : PlanText(config, plan, choice, notes);
 }
 
 PlanCommand::PlanCommand(CommandLine program)

@@ -26,8 +26,11 @@ struct ShardChoice {
   int64_t classes = 0;  // that fit in one shard
 };
 
-std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice);
-std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice);
+// `notes`: sentences on what this machine computes slowly (compute_notes.h).
+std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice,
+                     const std::vector<std::string>& notes);
+std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::optional<ShardChoice>& choice,
+                     const std::vector<std::string>& notes);
 
 // What a run will take, as text. Opens the data only if head.classes does not give the number of classes.
 // InvalidArgument: the configuration is wrong. Other errors are those of the data.

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -79,6 +80,17 @@ TEST_F(PlanTest, JsonHasTheSameFiguresInBytes) {
   EXPECT_EQ(json["choice"]["shards_needed"], 3);
   EXPECT_EQ(json["step"]["shard_receives_bytes"], 64 * (512 * 4 + 16));
 }
+
+#ifdef __x86_64__
+TEST_F(PlanTest, ARunInBfloat16IsToldThatThisMachineHasNoInstructionsForIt) {
+  setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
+  EXPECT_THAT(Text({"backbone.compute=bfloat16"}), HasSubstr("note: backbone.compute is bfloat16, but "));
+  EXPECT_THAT(Text({"head.compute=bfloat16"}), HasSubstr("note: head.compute is bfloat16, but "));
+  EXPECT_EQ(nlohmann::json::parse(Text({"backbone.compute=bfloat16"}, 0, true))["notes"].size(), 1u);
+  EXPECT_THAT(Text(), Not(HasSubstr("note:")));
+  unsetenv("ONEDNN_MAX_CPU_ISA");
+}
+#endif
 
 TEST_F(PlanTest, WithoutANumberOfClassesTheDataAreAsked) {
   EXPECT_THAT(

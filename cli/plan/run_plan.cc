@@ -9,8 +9,6 @@ namespace arcshard {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-constexpr int64_t kSampleUnit =
-    16;  // blocks of exponentials round their samples up to this (head/products.h, kRowUnit)
 
 // Resident memory of a shard without classes, measured with LibTorch 2.15 and gRPC 1.51 of Debian 12 on x86-64 (a range
 // of 64 classes, batch 64): 79 MB are pages of the program and its libraries, 56 MB of them LibTorch's, which processes
@@ -43,13 +41,6 @@ int64_t ClassesInStep(const RunConfig& config, int64_t classes, int64_t num_clas
                   static_cast<int64_t>(std::llround(static_cast<double>(classes) * (1.0 - (1.0 - rate) * never))));
 }
 
-// One value per class and sample (DESIGN §1, "No B×N matrix"), each micro-batch's samples rounded up.
-int64_t ExponentialsWanted(const RunConfig& config, int64_t classes_in_step) {
-  const int64_t micro_batches = CeilOfQuotient(config.data.batch_size, config.data.micro_batch_size);
-  const int64_t samples = CeilOfQuotient(config.data.micro_batch_size, kSampleUnit) * kSampleUnit;
-  return classes_in_step * micro_batches * samples * HeadBytesPerExponential(config);
-}
-
 int64_t StepBuffers(const RunConfig& config) {
   const int64_t row = config.backbone.embedding_size * kFloat;
   const int64_t in_flight =
@@ -79,7 +70,7 @@ RunPlan PlanOf(const RunConfig& config, int64_t num_classes, int64_t shards, int
   plan.classes_of_shard = classes;
   plan.classes_in_step = ClassesInStep(config, classes, num_classes);
   plan.bytes_per_class = HeadBytesPerClass(config);
-  plan.exponentials_wanted = ExponentialsWanted(config, plan.classes_in_step);
+  plan.exponentials_wanted = HeadExponentialBytes(config, plan.classes_in_step);
   const HeadBytes each = HeadBytesOfAClass(config);
   plan.shard = {.weights = classes * each.weights,
                 .moments = classes * each.moments,

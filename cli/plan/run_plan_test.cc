@@ -81,14 +81,14 @@ TEST(RunPlanTest, MeasuredShardsAreMetWithinTwoPercent) {
 TEST(RunPlanTest, KeptExponentialsAreAValuePerClassAndSampleWithinTheBudget) {
   RunConfig config = Config(1, 64, 32);
   config.head.exp_budget_mb = 256;
-  EXPECT_EQ(PlanRun(config, 1000).shard.exponentials, 1000 * 64 * 4);
-  config.data.micro_batch_size = 24;  // 24, 24 and 16 samples, each rounded up to 32
-  EXPECT_EQ(PlanRun(config, 1000).shard.exponentials, 1000 * 96 * 4);
+  EXPECT_EQ(PlanRun(config, 1600).shard.exponentials, 1600 * 64 * 4);
+  config.data.micro_batch_size = 24;  // 24, 24 and 16 samples, each rounded up to a multiple of 16
+  EXPECT_EQ(PlanRun(config, 1600).shard.exponentials, 1600 * 80 * 4);
   config.head.compute = "bfloat16";
-  EXPECT_EQ(PlanRun(config, 1000).shard.exponentials, 1000 * 96 * 2);
+  EXPECT_EQ(PlanRun(config, 1600).shard.exponentials, 1600 * 80 * 2);
   config.head.exp_budget_mb = 0;
-  EXPECT_EQ(PlanRun(config, 1000).shard.exponentials, 0);
-  EXPECT_EQ(PlanRun(config, 1000).exponentials_wanted, 1000 * 96 * 2);
+  EXPECT_EQ(PlanRun(config, 1600).shard.exponentials, 0);
+  EXPECT_EQ(PlanRun(config, 1600).exponentials_wanted, 1600 * 80 * 2);
 }
 
 TEST(RunPlanTest, OfSampledClassesTheDrawnAndTheTargetsTakePart) {

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/display/terminal.h"
+#include "cli/train/machine_notes.h"
 #include "cli/train/run_processes.h"
 #include "cli/train/run_summary.h"
 #include "common/base/status_macros.h"
@@ -46,6 +47,7 @@ TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFold
 
 absl::StatusOr<int> TrainRun::Run() {
   printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
+  for (const std::string& note : NotesOnThisMachine(options_, config_)) printer_.Line(absl::StrCat("note: ", note));
   RETURN_IF_ERROR(StartCoordinator());
   while (!supervisor_.all_ended()) {
     AwaitEvent();

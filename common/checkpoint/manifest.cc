@@ -18,7 +18,8 @@
 namespace arcshard {
 namespace {
 
-using nlohmann::ordered_json;
+using nlohmann::json;
+using nlohmann::ordered_json;  // only to write: it finds a key by looking at all of them
 
 constexpr absl::string_view kFormat = "arcshard checkpoint 1";
 // The text of the last field, before and after its eight digits.
@@ -59,7 +60,7 @@ ordered_json FormatFile(const FileRecord& file) {
   return value;
 }
 
-absl::StatusOr<FileRecord> ParseFile(const ordered_json& value) {
+absl::StatusOr<FileRecord> ParseFile(const json& value) {
   FileRecord file;
   file.name = value.at("name").get<std::string>();
   file.bytes = value.at("bytes").get<uint64_t>();
@@ -78,20 +79,20 @@ absl::StatusOr<FileRecord> ParseFile(const ordered_json& value) {
   return file;
 }
 
-absl::StatusOr<Manifest> FromJson(const ordered_json& value) {
+absl::StatusOr<Manifest> FromJson(const json& value) {
   Manifest manifest;
-  const auto read = [](const ordered_json& object, const char* key, auto* out) { object.at(key).get_to(*out); };
+  const auto read = [](const json& object, const char* key, auto* out) { object.at(key).get_to(*out); };
   read(value, "step", &manifest.step);
   read(value, "incarnation", &manifest.incarnation);
   read(value, "num_classes", &manifest.num_classes);
   read(value, "embedding_size", &manifest.embedding_size);
-  const ordered_json& data = value.at("data");
+  const json& data = value.at("data");
   read(data, "samples", &manifest.data.samples);
   read(data, "classes", &manifest.data.classes);
   ASSIGN_OR_RETURN(manifest.data.fingerprint, FromHex<uint64_t>(data.at("fingerprint").get<std::string>()));
   read(value, "version", &manifest.version);
   read(value, "created", &manifest.created);
-  const ordered_json& progress = value.at("progress");
+  const json& progress = value.at("progress");
   read(progress, "epoch", &manifest.epoch);
   read(progress, "skipped", &manifest.skipped);
   read(progress, "skips_in_a_row", &manifest.skips_in_a_row);
@@ -101,7 +102,7 @@ absl::StatusOr<Manifest> FromJson(const ordered_json& value) {
   read(progress, "best_step", &manifest.best.step);
   if (progress.contains("best_sets")) read(progress, "best_sets", &manifest.best.sets);  // earlier ones lack it
   read(value, "config_yaml", &manifest.config_yaml);
-  for (const ordered_json& file : value.at("files")) {
+  for (const json& file : value.at("files")) {
     ASSIGN_OR_RETURN(FileRecord record, ParseFile(file));
     manifest.files.push_back(std::move(record));
   }
@@ -182,12 +183,12 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text, absl::string_view
   }
   absl::StatusOr<Manifest> manifest = absl::UnknownError("");
   try {
-    const ordered_json value = ordered_json::parse(text.begin(), text.end());
+    const json value = json::parse(text.begin(), text.end());
     if (const std::string format = value.at("format").get<std::string>(); format != kFormat) {
       return damaged("is of the format '", format, "', which this version does not know ('", kFormat, "')");
     }
     manifest = FromJson(value);
-  } catch (const ordered_json::exception& error) {
+  } catch (const json::exception& error) {
     return damaged("is no checkpoint's manifest: ", error.what());
   }
   if (!manifest.ok()) return Annotate(manifest.status(), path);

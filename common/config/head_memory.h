@@ -15,10 +15,23 @@ struct HeadBytes {
 };
 HeadBytes HeadBytesOfAClass(const RunConfig& config);
 
-// The sum of HeadBytesOfAClass. The coordinator plans class ranges with it.
+// The sum of HeadBytesOfAClass.
 int64_t HeadBytesPerClass(const RunConfig& config);
 
-// The bytes of one exponential that pass 1 keeps for pass 2. Exponentials have the type of the matrix products.
-int64_t HeadBytesPerExponential(const RunConfig& config);
+// The bytes of the exponentials of a whole batch, in the type of the matrix products, where so many of a shard's
+// classes take part in a step. The rows and columns of the products are counted as the head pads them.
+int64_t HeadExponentialBytes(const RunConfig& config, int64_t classes_in_step);
+
+// What a shard with `classes` classes occupies. At most 2^63 - 1 each.
+struct HeadRangeBytes {
+  int64_t rows = 0;  // what it holds of each class
+  // Exponentials that pass 1 keeps for pass 2: those of head.exp_budget_mb that its classes can use. With sampling, no
+  // step of a run of any length has more classes than are counted; if one had, some exponentials would be computed
+  // twice.
+  int64_t exponentials = 0;
+};
+
+// The coordinator plans class ranges with it, and a shard reserves and reports so much.
+HeadRangeBytes HeadBytesOfRange(const RunConfig& config, int64_t classes);
 
 }  // namespace arcshard

@@ -209,7 +209,7 @@ absl::StatusOr<RunConfig> ParseRunConfig(const std::string& yaml_text, const std
 }
 
 absl::StatusOr<RunConfig> LoadRunConfig(const std::string& path, const std::vector<std::string>& overrides) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kLargestYaml));
   return ParseRunConfig(text, path, overrides);
 }
 

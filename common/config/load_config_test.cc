@@ -342,6 +342,23 @@ TEST(LoadConfigTest, AFileOnDiskIsRead) {
   EXPECT_EQ(config->data.train, (std::filesystem::path(path).parent_path() / "t").string());
 }
 
+TEST(LoadConfigTest, ATextLongerThanAMebibyteIsRefusedBeforeItIsParsed) {
+  const auto refused = [](const std::string& text) {
+    EXPECT_THAT(ErrorOf(text), AllOf(StartsWith("/runs/run.yaml: has "), HasSubstr("at most 1048576")));
+    const std::string path = ::testing::TempDir() + "long.yaml";
+    std::ofstream(path) << text;
+    const absl::Status status = LoadRunConfig(path, {}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), AllOf(StartsWith(path), HasSubstr("at most 1048576")));
+  };
+  std::string list = "verification:\n  sets: [a";
+  while (list.size() <= (1 << 20)) list += ",a";
+  refused(list + "]\n");
+  refused("# " + std::string(1 << 20, 'x') + "\ndata: {train: t}\n");
+  const std::string comment = "# " + std::string((1 << 20) - 20, 'x');
+  EXPECT_TRUE(ParseRunConfig(comment + "\ndata: {train: t}", "run.yaml", {}).ok());
+}
+
 // Every key's value as ToYaml prints it.
 std::vector<std::string> Values(RunConfig config) {
   std::vector<std::string> values;

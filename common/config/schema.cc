@@ -95,8 +95,10 @@ void AddBackbone(RunConfig::Backbone& backbone, Keys& keys) {
   keys.Add("backbone.dropout", &backbone.dropout, FromBelow(0, 1), "probability",
            "dropout before the last linear layer; must be 0 with mobilefacenet; auto: 0.4 in a faceresnet for at most "
            "20,000 classes, else 0");
-  keys.Add("backbone.compute", &backbone.compute, OneOf{{"float32", "bfloat16"}}, "",
-           "type of convolutions and activations (autocast); weights, statistics and the last layers stay float32");
+  keys.Add(
+      "backbone.compute", &backbone.compute, OneOf{{"float32", "bfloat16"}}, "",
+      "type of convolutions and activations (autocast); weights, statistics and the last layers stay float32; on a "
+      "CPU without AVX512-BF16 or AMX bfloat16 is several times slower than float32");
   keys.Add("backbone.init", &backbone.init, {}, "",
            "safetensors file with all first weights, in the form of model/backbone.safetensors; each worker reads it; "
            "empty: drawn from the seed",
@@ -125,7 +127,8 @@ void AddHead(RunConfig::Head& head, Keys& keys) {
   keys.Add("head.filter", &head.filter, FromTo(-1, 1), "",
            "negatives with a larger cosine get logit 0 and no gradient (inter-class filter); 1: no filter");
   keys.Add("head.compute", &head.compute, OneOf{{"float32", "bfloat16"}}, "",
-           "type of the factors of the head's matrix products; sums stay float32");
+           "type of the factors of the head's matrix products; sums stay float32; on a CPU without AVX512-BF16 or AMX "
+           "bfloat16 is slower than float32");
   keys.Add("head.weights", &head.weights, OneOf{{"float32", "bfloat16"}}, "",
            "type in which class centers are stored; bfloat16 is rounded stochastically")
       .on_resume = OnResume::kFixed;

@@ -25,6 +25,10 @@ class IgnoreEvents final : public YAML::EventHandler {
 }  // namespace
 
 absl::StatusOr<YAML::Node> ParseYamlDocument(const std::string& text, const std::string& name) {
+  if (text.size() > kLargestYaml) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": has ", text.size(), " bytes; YAML of a run has at most ", kLargestYaml));
+  }
   try {
     // The documents are counted first: YAML::Load ignores everything after the first one, and YAML::LoadAll does not
     // terminate for a text that begins with ','.

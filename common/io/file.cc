@@ -185,8 +185,12 @@ absl::Status AtomicFile::Commit() {
   return files_->SyncFolder(FolderOf(path_));
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
+absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t largest) {
   ASSIGN_OR_RETURN(const ReadableFile file, ReadableFile::Open(path));
+  if (file.size() > largest) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": has ", file.size(), " bytes; such a file has at most ", largest));
+  }
   std::string contents(file.size(), '\0');
   RETURN_IF_ERROR(file.ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(contents.data()), contents.size())));
   return contents;

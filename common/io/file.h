@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -94,8 +95,8 @@ class AtomicFile {
   std::unique_ptr<WritableFile> file_;
 };
 
-// The contents of a regular file.
-absl::StatusOr<std::string> ReadFile(const std::string& path);
+// The contents of a regular file. InvalidArgument: it has more than `largest` bytes; none is read then.
+absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t largest = std::numeric_limits<uint64_t>::max());
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view contents);
 

@@ -5,7 +5,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -19,49 +18,13 @@ using nlohmann::json;
 using Entry = SafetensorsFile::Entry;
 
 constexpr uint64_t kLargestTensor = std::numeric_limits<int64_t>::max();
-constexpr int kDeepest = 3;  // {"name": {"shape": [0]}}
+constexpr size_t kDeepest = 3;  // {"name": {"shape": [0]}}
+constexpr absl::string_view kMetadata = "__metadata__";
 
 std::string Quoted(absl::string_view name) {
   constexpr size_t kLongest = 80;
   return absl::StrCat("'", absl::Utf8SafeCHexEscape(name.substr(0, kLongest)), name.size() > kLongest ? "..." : "",
                       "'");
-}
-
-// Parses JSON that is nested no deeper than a header can be and that repeats no key. nlohmann's parser keeps the last
-// value of a repeated key, so another reader could see a different file.
-absl::StatusOr<json> ParseStrictly(absl::string_view text) {
-  std::vector<std::set<std::string>> open_objects;
-  absl::Status status;
-  const auto check = [&](int depth, json::parse_event_t event, json& value) {
-    if (!status.ok()) return false;
-    if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
-      if (depth >= kDeepest) {
-        status = absl::DataLossError("the header is nested deeper than tensors are described");
-        return false;
-      }
-    }
-    if (event == json::parse_event_t::object_start) {
-      open_objects.emplace_back();
-    } else if (event == json::parse_event_t::object_end) {
-      open_objects.pop_back();
-    } else if (event == json::parse_event_t::key && !open_objects.back().insert(value.get<std::string>()).second) {
-      status = absl::DataLossError(absl::StrCat("the header names ", Quoted(value.get<std::string>()), " twice"));
-      return false;
-    }
-    return true;
-  };
-  json header;
-  try {
-    header = json::parse(text.begin(), text.end(), check);
-  } catch (const json::parse_error& error) {
-    RETURN_IF_ERROR(status);  // `check` found an error earlier in the text
-    return absl::DataLossError(absl::StrCat("the header is not valid JSON at its byte ", error.byte));
-  } catch (const json::out_of_range&) {  // a number such as 1e999
-    return absl::DataLossError("the header holds a number that is out of range");
-  }
-  RETURN_IF_ERROR(status);
-  if (!header.is_object()) return absl::DataLossError("the header is not a JSON object");
-  return header;
 }
 
 absl::StatusOr<SafetensorsMetadata> ParseMetadata(const json& value) {
@@ -113,6 +76,112 @@ absl::StatusOr<Entry> ParseEntry(const json& value) {
   return entry;
 }
 
+// Reads a header tensor by tensor: a tensor's description is kept only until its end, and each value is looked at once.
+// (nlohmann's parser with a callback looks at all tensors so far at the end of each.) Refuses JSON that is nested
+// deeper than a header can be or that repeats a key, of which another reader could see another value.
+class HeaderReader final : public nlohmann::json_sax<json> {
+ public:
+  absl::StatusOr<Header> Read(absl::string_view text) {
+    const bool whole = json::sax_parse(text.begin(), text.end(), this);
+    RETURN_IF_ERROR(status_);
+    if (!whole) return absl::DataLossError("the header is not valid JSON");
+    return std::move(header_);
+  }
+
+  bool null() override { return Add(nullptr); }
+  bool boolean(bool value) override { return Add(value); }
+  bool number_integer(int64_t value) override { return Add(value); }
+  bool number_unsigned(uint64_t value) override { return Add(value); }
+  bool number_float(double value, const std::string&) override { return Add(value); }
+  bool string(std::string& value) override { return Add(std::move(value)); }
+  bool binary(json::binary_t& value) override { return Add(std::move(value)); }  // not in JSON
+  bool start_object(size_t) override { return in_header_ ? Open(json::object()) : (in_header_ = true); }
+  bool end_object() override { return Close(); }
+  bool start_array(size_t) override { return Open(json::array()); }
+  bool end_array() override { return Close(); }
+  bool key(std::string& name) override;
+  bool parse_error(size_t byte, const std::string&, const json::exception& error) override {
+    constexpr int kNumberOutOfRange = 406;  // such as 1e999
+    return Refuse(error.id == kNumberOutOfRange ? "the header holds a number that is out of range"
+                                                : absl::StrCat("the header is not valid JSON at its byte ", byte));
+  }
+
+ private:
+  bool Refuse(absl::string_view why) {
+    if (status_.ok()) status_ = absl::DataLossError(why);
+    return false;
+  }
+  json* Place(json value);
+  bool Add(json value) { return Place(std::move(value)) != nullptr && (!open_.empty() || Finish()); }
+  bool Open(json value);
+  bool Close();
+  bool Finish();
+
+  Header header_;
+  absl::Status status_;
+  bool in_header_ = false;
+  bool has_metadata_ = false;
+  std::string name_;         // of the tensor, or __metadata__
+  json description_;         // its value
+  std::vector<json*> open_;  // the objects and lists in it that have not ended
+  std::string key_;          // the latest one in it
+};
+
+bool HeaderReader::key(std::string& name) {
+  ++header_.values;
+  const bool repeated = !open_.empty()      ? open_.back()->contains(name)
+                        : name == kMetadata ? std::exchange(has_metadata_, true)
+                                            : header_.entries.contains(name);
+  if (repeated) return Refuse(absl::StrCat("the header names ", Quoted(name), " twice"));
+  (open_.empty() ? name_ : key_) = std::move(name);
+  return true;
+}
+
+// Puts a value where the text has it; null: it cannot be there.
+json* HeaderReader::Place(json value) {
+  ++header_.values;
+  if (!in_header_) {
+    Refuse("the header is not a JSON object");
+    return nullptr;
+  }
+  json* place = &description_;
+  if (!open_.empty()) {
+    json& parent = *open_.back();
+    if (parent.is_array()) parent.push_back(nullptr);
+    place = parent.is_array() ? &parent.back() : &parent[key_];
+  }
+  *place = std::move(value);
+  return place;
+}
+
+bool HeaderReader::Open(json value) {
+  if (in_header_ && open_.size() + 1 >= kDeepest)
+    return Refuse("the header is nested deeper than tensors are described");
+  json* const place = Place(std::move(value));
+  if (place != nullptr) open_.push_back(place);
+  return place != nullptr;
+}
+
+bool HeaderReader::Close() {
+  if (open_.empty()) return true;  // the header itself
+  open_.pop_back();
+  return !open_.empty() || Finish();
+}
+
+// Keeps what name_ and description_ say.
+bool HeaderReader::Finish() {
+  if (name_ == kMetadata) {
+    absl::StatusOr<SafetensorsMetadata> metadata = ParseMetadata(description_);
+    if (!metadata.ok()) return Refuse(metadata.status().message());
+    header_.metadata = *std::move(metadata);
+    return true;
+  }
+  absl::StatusOr<Entry> entry = ParseEntry(description_);
+  if (!entry.ok()) return Refuse(absl::StrCat("tensor ", Quoted(name_), " ", entry.status().message()));
+  header_.entries.emplace(std::move(name_), *std::move(entry));
+  return true;
+}
+
 // Checks that every byte of the data belongs to exactly one tensor.
 absl::Status CheckLayout(const std::map<std::string, Entry>& entries, uint64_t data_bytes) {
   std::vector<std::pair<const std::string*, const Entry*>> order;
@@ -154,19 +223,7 @@ absl::StatusOr<uint64_t> TensorBytes(TensorDtype dtype, const std::vector<int64_
 absl::StatusOr<Header> ParseHeader(absl::string_view text, uint64_t data_bytes) {
   // The format requires '{' first: no byte order mark and no blanks.
   if (text.empty() || text.front() != '{') return absl::DataLossError("the header does not begin with '{'");
-  ASSIGN_OR_RETURN(const json value, ParseStrictly(text));
-  Header header;
-  for (const auto& [name, description] : value.items()) {
-    if (name == "__metadata__") {
-      ASSIGN_OR_RETURN(header.metadata, ParseMetadata(description));
-      continue;
-    }
-    absl::StatusOr<Entry> entry = ParseEntry(description);
-    if (!entry.ok()) {
-      return absl::Status(entry.status().code(), absl::StrCat("tensor ", Quoted(name), " ", entry.status().message()));
-    }
-    header.entries.emplace(name, *std::move(entry));
-  }
+  ASSIGN_OR_RETURN(Header header, HeaderReader().Read(text));
   RETURN_IF_ERROR(CheckLayout(header.entries, data_bytes));
   return header;
 }
@@ -174,7 +231,7 @@ absl::StatusOr<Header> ParseHeader(absl::string_view text, uint64_t data_bytes) 
 absl::StatusOr<std::string> FormatHeader(const std::vector<TensorSpec>& tensors, const std::vector<uint64_t>& bytes,
                                          const SafetensorsMetadata& metadata) {
   json header = json::object();  // sorted by name, not by position: data_offsets tell where a tensor is
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  if (!metadata.empty()) header[std::string(kMetadata)] = metadata;
   uint64_t offset = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
     header[tensors[i].name] = {{"dtype", std::string(DtypeName(tensors[i].dtype))},

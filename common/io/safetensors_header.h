@@ -16,6 +16,7 @@ namespace arcshard::safetensors_internal {
 struct Header {
   std::map<std::string, SafetensorsFile::Entry> entries;  // offsets count from the first byte after the header
   SafetensorsMetadata metadata;
+  uint64_t values = 0;  // keys and values of the JSON text that were looked at, each once
 };
 
 inline constexpr uint64_t kLargestHeader = 100'000'000;  // bytes; the limit of Python's safetensors
@@ -24,7 +25,8 @@ inline constexpr uint64_t kLargestHeader = 100'000'000;  // bytes; the limit of 
 // 2^63 - 1 bytes.
 absl::StatusOr<uint64_t> TensorBytes(TensorDtype dtype, const std::vector<int64_t>& shape);
 
-// Parses a header that `data_bytes` bytes follow, and checks it completely. DataLoss: something is wrong with it.
+// Parses a header that `data_bytes` bytes follow, and checks it completely, in a time that grows with its length.
+// DataLoss: something is wrong with it.
 absl::StatusOr<Header> ParseHeader(absl::string_view json, uint64_t data_bytes);
 
 // The header preceded by its length, padded so that the data begin at a multiple of 8. InvalidArgument: a name or the

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/io/file.h"
+#include "common/io/safetensors_header.h"
 #include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -99,6 +100,33 @@ TEST_F(SafetensorsTest, ScalarsEmptyTensorsAndFilesWithoutTensorsAreAllowed) {
   EXPECT_TRUE(file.ReadRows<float>("empty", 0, 0, {}).ok());
   ASSERT_TRUE(WriteSafetensors(path_, {}).ok());
   EXPECT_TRUE(SafetensorsFile::Open(path_)->entries().empty());
+}
+
+// A description of `tensors` bytes, each a tensor.
+std::string HeaderOf(int tensors) {
+  std::string header = "{";
+  for (int i = 0; i < tensors; ++i) {
+    absl::StrAppend(&header, i == 0 ? "" : ",", "\"layer", i, "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[",
+                    i, ",", i + 1, "]}");
+  }
+  return header + "}";
+}
+
+TEST_F(SafetensorsTest, AHeaderIsReadInASingleLookAtEachValueHoweverManyTensorsItHas) {
+  const auto values = [](int tensors) {
+    const auto header = safetensors_internal::ParseHeader(HeaderOf(tensors), static_cast<uint64_t>(tensors));
+    EXPECT_TRUE(header.ok()) << header.status();
+    return header.ok() ? header->values : 0;
+  };
+  EXPECT_EQ(values(1), 11u);
+  EXPECT_EQ(values(20'000), 20'000u * 11);
+}
+
+// What grows with the square of the tensors takes so long for these that the test is ended.
+TEST_F(SafetensorsTest, AFileOfManyTensorsIsOpened) {
+  constexpr int kTensors = 300'000;
+  EXPECT_TRUE(OpenWithHeader(HeaderOf(kTensors), kTensors).ok());
+  EXPECT_THAT(std::string(OpenWithHeader(HeaderOf(kTensors), kTensors + 1).message()), HasSubstr("1 bytes follow"));
 }
 
 TEST_F(SafetensorsTest, RowsAreReadByRange) {

@@ -37,7 +37,8 @@ absl::StatusOr<FormedView> FormView(const RunConfig& config, const ViewInputs& i
   std::vector<uint64_t> capacities;
   for (const ViewMember& shard : shards) capacities.push_back(shard.capacity_bytes);
   ASSIGN_OR_RETURN(const std::vector<ClassRange> ranges,
-                   AssignRanges(announcement.num_classes, capacities, FootprintOf(config)));
+                   AssignRanges(announcement.num_classes, capacities,
+                                [&](int64_t classes) { return HeadBytesOfRange(config, classes); }));
   for (size_t k = 0; k < shards.size(); ++k) {
     announcement.shards.push_back({.id = shards[k].id, .address = shards[k].address, .range = ranges[k]});
   }

@@ -7,7 +7,6 @@
 #include "absl/numeric/int128.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/config/head_memory.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -16,12 +15,6 @@ namespace {
 constexpr uint64_t kLargestWeight = uint64_t{1} << 50;
 constexpr size_t kMostShards = size_t{1} << 14;
 
-absl::uint128 BytesOf(int64_t classes, const Footprint& footprint) {
-  const absl::uint128 n = static_cast<uint64_t>(classes);
-  return n * footprint.bytes_per_class +
-         std::min<absl::uint128>(n * footprint.kept_bytes_per_class, footprint.kept_bytes_limit);
-}
-
 std::string Figure(absl::uint128 bytes) {
   const uint64_t shown = static_cast<uint64_t>(std::min<absl::uint128>(bytes, std::numeric_limits<uint64_t>::max()));
   return absl::StrFormat("%d bytes (%.1f MiB)", shown, static_cast<double>(bytes) / (1 << 20));
@@ -29,14 +22,8 @@ std::string Figure(absl::uint128 bytes) {
 
 }  // namespace
 
-Footprint FootprintOf(const RunConfig& config) {
-  return {.bytes_per_class = static_cast<uint64_t>(HeadBytesPerClass(config)),
-          .kept_bytes_per_class = static_cast<uint64_t>(HeadBytesPerExponential(config)) * config.data.batch_size,
-          .kept_bytes_limit = static_cast<uint64_t>(config.head.exp_budget_mb) << 20};
-}
-
 absl::StatusOr<std::vector<ClassRange>> AssignRanges(int64_t num_classes, absl::Span<const uint64_t> capacities,
-                                                     const Footprint& footprint) {
+                                                     BytesOfRange bytes_of) {
   if (num_classes < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("there are ", num_classes, " classes to assign; at least 1 is needed"));
@@ -57,11 +44,14 @@ absl::StatusOr<std::vector<ClassRange>> AssignRanges(int64_t num_classes, absl::
     before += std::min(capacities[k], kLargestWeight);
     const int64_t end = static_cast<int64_t>(absl::uint128(static_cast<uint64_t>(num_classes)) * before / total);
     ranges.push_back({begin, end});
-    const absl::uint128 needed = BytesOf(end - begin, footprint);
-    if (needed > capacities[k]) {
+    const HeadRangeBytes needed = bytes_of(end - begin);
+    const absl::uint128 sum =
+        absl::uint128(static_cast<uint64_t>(needed.rows)) + static_cast<uint64_t>(needed.exponentials);
+    if (sum > capacities[k]) {
       return absl::ResourceExhaustedError(absl::StrCat(
-          "shard ", k, " would hold classes [", begin, ", ", end, "), which take ", Figure(needed), ": ",
-          footprint.bytes_per_class, " bytes each, and kept exponentials; but its capacity is ", Figure(capacities[k]),
+          "shard ", k, " would hold classes [", begin, ", ", end, "), which take ", Figure(sum), ": ", needed.rows,
+          " bytes of class centers and moments and ", needed.exponentials,
+          " of kept exponentials; but its capacity is ", Figure(capacities[k]),
           "; start more shards, give them more memory, lower head.exp_budget_mb, or hold head.weights or head.moments "
           "in bfloat16"));
     }

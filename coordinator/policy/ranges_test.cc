@@ -16,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr uint64_t kGib = uint64_t{1} << 30;
-constexpr Footprint kTiny{.bytes_per_class = 1};
+constexpr auto kTiny = [](int64_t classes) { return HeadRangeBytes{.rows = classes, .exponentials = 0}; };
 
 struct Case {
   int64_t num_classes;
@@ -56,7 +56,7 @@ TEST(Ranges, OfAnyNumberOfClassesOverAnyShardsCoverAllClassesInProportionWithinO
     capacities[random() % capacities.size()] = kGib;
     const double total = std::accumulate(capacities.begin(), capacities.end(), 0.0);
 
-    const auto ranges = AssignRanges(n, capacities, Footprint{});
+    const auto ranges = AssignRanges(n, capacities, [](int64_t) { return HeadRangeBytes{}; });
     ASSERT_TRUE(ranges.ok()) << ranges.status();
     ASSERT_EQ(ranges->size(), capacities.size());
     int64_t expected_begin = 0;
@@ -74,46 +74,44 @@ TEST(Ranges, OfAnyNumberOfClassesOverAnyShardsCoverAllClassesInProportionWithinO
   }
 }
 
+absl::StatusOr<std::vector<ClassRange>> Assign(const RunConfig& config, int64_t classes,
+                                               const std::vector<uint64_t>& capacities) {
+  return AssignRanges(classes, capacities, [&](int64_t of_shard) { return HeadBytesOfRange(config, of_shard); });
+}
+
 RunConfig Config(int64_t exp_budget_mb) {
-  RunConfig config;  // D = 512, batches of 128
+  RunConfig config;  // D = 512, batches of 128 in micro-batches of 32
+  config.data.batch_size = 128;
+  config.data.micro_batch_size = 32;
   config.head.exp_budget_mb = exp_budget_mb;
   return config;
 }
 
 TEST(Ranges, ThatDoNotFitAreRefusedWithTheFigures) {
   // 1 GiB holds 261,888 classes of 4100 bytes.
-  const Footprint footprint = FootprintOf(Config(0));
-  EXPECT_EQ(footprint.bytes_per_class, 4100u);
-  EXPECT_TRUE(AssignRanges(2 * 261'888, std::vector<uint64_t>{kGib, kGib}, footprint).ok());
-  const auto ranges = AssignRanges(2 * 261'890, std::vector<uint64_t>{kGib, kGib}, footprint);
+  const RunConfig config = Config(0);
+  EXPECT_TRUE(Assign(config, 2 * 261'888, {kGib, kGib}).ok());
+  const auto ranges = Assign(config, 2 * 261'890, {kGib, kGib});
   EXPECT_EQ(ranges.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(ranges.status().message()),
-              HasSubstr("shard 0 would hold classes [0, 261890), which take 1073749000 bytes (1024.0 MiB)"));
+              HasSubstr("shard 0 would hold classes [0, 261890), which take 1073749000 bytes (1024.0 MiB): 1073749000 "
+                        "bytes of class centers and moments and 0 of kept exponentials"));
   EXPECT_THAT(std::string(ranges.status().message()), HasSubstr("its capacity is 1073741824 bytes (1024.0 MiB)"));
 }
 
-TEST(Ranges, CountKeptExponentialsUpToTheirBudget) {
-  const Footprint footprint = FootprintOf(Config(1));
-  // 1000 classes: 4,100,000 bytes of rows and 512,000 of exponentials (below the budget of 1 MiB).
-  EXPECT_TRUE(AssignRanges(1000, std::vector<uint64_t>{4'612'000}, footprint).ok());
-  EXPECT_EQ(AssignRanges(1000, std::vector<uint64_t>{4'611'999}, footprint).status().code(),
-            absl::StatusCode::kResourceExhausted);
+TEST(Ranges, CountKeptExponentialsThatCanBeUsedUpToTheirBudget) {
+  const RunConfig config = Config(1);
+  // 1000 classes: 4,100,000 bytes of rows, and exponentials of 1008 rows (below the budget of 1 MiB).
+  EXPECT_TRUE(Assign(config, 1000, {4'616'096}).ok());
+  EXPECT_EQ(Assign(config, 1000, {4'616'095}).status().code(), absl::StatusCode::kResourceExhausted);
   // 10,000 classes: 41,000,000 bytes of rows and the whole budget.
-  EXPECT_TRUE(AssignRanges(10'000, std::vector<uint64_t>{42'048'576}, footprint).ok());
-  EXPECT_FALSE(AssignRanges(10'000, std::vector<uint64_t>{42'048'575}, footprint).ok());
+  EXPECT_TRUE(Assign(config, 10'000, {42'048'576}).ok());
+  EXPECT_FALSE(Assign(config, 10'000, {42'048'575}).ok());
 }
 
-TEST(Ranges, CountWhatTheOptimizerAndTheTypesTake) {
-  RunConfig config = Config(1);
-  config.head.moments = "bfloat16";
-  EXPECT_EQ(FootprintOf(config).bytes_per_class, 3076u);
-  config.head.weights = "bfloat16";
-  EXPECT_EQ(FootprintOf(config).bytes_per_class, 2052u);
-  config.optimizer.kind = "adamw";
-  EXPECT_EQ(FootprintOf(config).bytes_per_class, 3080u);
-  EXPECT_EQ(FootprintOf(config).kept_bytes_per_class, 512u);
-  config.head.compute = "bfloat16";
-  EXPECT_EQ(FootprintOf(config).kept_bytes_per_class, 256u);
+TEST(Ranges, FitASmallCapacityWhateverTheBudgetIfTheirClassesAreFew) {
+  const RunConfig config = Config(1 << 20);  // a TiB
+  EXPECT_TRUE(Assign(config, 40, {1 << 20}).ok());
 }
 
 TEST(Ranges, OfShardsWithoutCapacityAreRefused) {

@@ -177,7 +177,7 @@ def shards():
     board.row("Now")
     board.stat("Shards", "Shards that answer.", query("count(arcshard_shard_classes{SELECT})", "shards"))
     board.stat("Classes", "Classes of all shards together.", query("sum(arcshard_shard_classes{SELECT})", "classes"), unit="short")
-    board.stat("Class centers", "Memory of class centers, optimizer state and buffers of all shards.",
+    board.stat("Memory of the classes", "Class centers, optimizer state and kept exponentials of all shards.",
                query("sum(arcshard_shard_bytes{SELECT})", "bytes"), unit="bytes")
     board.stat("Steps per second", "Steps that every shard carries out.",
                query("max(sum by (instance) (rate(arcshard_steps_total{SELECT}[WINDOW])) and on (instance) "
@@ -215,7 +215,7 @@ def shards():
     board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
                 query("sum by (instance, device) (arcshard_device_memory_bytes{SELECT} and on (instance) "
                       "arcshard_shard_classes{SELECT})", "{{member}} {{device}}"), unit="bytes")
-    board.graph("Class centers", "Memory of class centers, optimizer state and buffers.",
+    board.graph("Memory of the classes", "Class centers, optimizer state and the exponentials that pass 1 keeps for pass 2.",
                 query("arcshard_shard_bytes{SELECT}", "{{member}}"), unit="bytes")
     board.graph("Replay log", "Inputs kept for the steps that a shard could recompute.",
                 query("arcshard_replay_log_bytes{SELECT}", "{{member}}"), unit="bytes")

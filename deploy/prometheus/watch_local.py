@@ -55,9 +55,10 @@ def main():
     parser.add_argument("run", type=pathlib.Path)
     parser.add_argument("--listen", default="127.0.0.1:9090")
     parser.add_argument("--data", type=pathlib.Path)
+    parser.add_argument("--wait", type=int, default=60, help="seconds to wait for the run's processes")
     parser.add_argument("--targets", action="store_true", help="only print where the metrics are: role host:port")
     arguments = parser.parse_args()
-    found = await_targets(arguments.run, 60)
+    found = await_targets(arguments.run, arguments.wait)
     if arguments.targets:
         print("\n".join(f"{role} {address}" for role, addresses in found.items() for address in addresses))
         return

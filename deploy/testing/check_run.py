@@ -42,7 +42,7 @@ def step_at(points, time):
 def scraped(url, selector, begin, end):
     """The first and the last scraped (time, value) of a counter in [begin, end], by instance."""
     query = urllib.parse.urlencode({"query": f"{selector}[{int(end - begin)}s]", "time": end})
-    with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=300) as answer:
         found = json.load(answer)["data"]["result"]
     return [[(float(t), float(v)) for t, v in (one["values"][0], one["values"][-1])] for one in found if len(one["values"]) > 1]
 

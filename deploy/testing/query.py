@@ -5,6 +5,6 @@ import urllib.parse
 import urllib.request
 
 address = f"{sys.argv[1]}/api/v1/query?{urllib.parse.urlencode({'query': sys.argv[2]})}"
-with urllib.request.urlopen(address, timeout=30) as answer:
+with urllib.request.urlopen(address, timeout=300) as answer:
     result = json.load(answer)["data"]["result"]
 print(result[0]["value"][1] if result else "")

@@ -113,13 +113,13 @@ check_grpc() {
   done
   echo '  without a certificate, and in plaintext: refused by each'
 }
-grpcurl() { engine_inside .deps/deploy/venv/bin/grpcurl -max-time 10 "$@"; }
+grpcurl() { engine_inside .deps/deploy/venv/bin/grpcurl -connect-timeout 60 -max-time 120 "$@"; }
 
 query() { engine_inside python3 deploy/testing/query.py http://127.0.0.1:9090 "$1"; }
 
 check_scrape() {  # HOW-MANY
   local i up
-  for ((i = 0; i < 60; i++)); do
+  for ((i = 0; i < 600; i++)); do
     # A Prometheus that was stopped too reports earlier processes for five minutes, so only recent samples count.
     up=$(query 'count(up{job=~"arcshard-.*"} == 1 and time() - timestamp(up) < 15)')
     [ "$up" != "$1" ] || break
@@ -182,12 +182,12 @@ await_checkpoint() {  # INCARNATION STEPS
 }
 await_at_least() {  # METRIC INCARNATION LEAST
   local i
-  for ((i = 0; i < 120; i++)); do
+  for ((i = 0; i < 1200; i++)); do
     reached=$(query "max($1 and on (instance) arcshard_view_incarnation{job=\"arcshard-coordinator\"} == $2)")
     if [ "${reached:-0}" -ge "$3" ]; then return; fi
     sleep 1
   done
-  fail "start $2 of the run has $1 ${reached:-none} after two minutes, not $3"
+  fail "start $2 of the run has $1 ${reached:-none} after twenty minutes, not $3"
 }
 
 # Kills a shard as a crash would. `docker kill` would count as a manual stop, after which the container is not restarted.

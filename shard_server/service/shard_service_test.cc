@@ -27,7 +27,7 @@ class Client {
  public:
   explicit Client(int port) {
     const std::shared_ptr<grpc::Channel> channel = MakeChannel(absl::StrCat("127.0.0.1:", port));
-    EXPECT_TRUE(AwaitConnected(channel.get(), "the shard", absl::Seconds(60)).ok());
+    EXPECT_TRUE(AwaitConnected(channel.get(), "the shard", absl::Minutes(10)).ok());
     stub_ = v1::Shard::NewStub(channel);
     sender_ = ClientStream<v1::WorkerMessage, v1::ShardMessage>::Start(
         std::make_unique<Handler>(this),

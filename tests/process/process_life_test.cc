@@ -70,13 +70,13 @@ class ProcessLifeTest : public ProcessTestBase {
 
   // Expects that arcshard status shows the run, which is in progress.
   void ExpectStatus() {
-    Program text = Start("arcshard", {"status", Path("run"), "--timeout", "60"});
+    Program text = Start("arcshard", {"status", Path("run"), "--timeout", "600"});
     EXPECT_TRUE(text.AwaitEnd().ok()) << text.output();
     EXPECT_THAT(text.output(),
                 AllOf(HasSubstr(absl::StrCat("run ", Path("run"), ", coordinator ", listing_.coordinator)),
                       ContainsRegex("\nepoch .*step [0-9]+/.*loss"),
                       ContainsRegex("\nshard 1 +[0-9]+ .*\\[[0-9]+, 964\\)"), ContainsRegex("\nworker 1 +[0-9]+ ")));
-    Program json = Start("arcshard", {"status", "--coordinator", listing_.coordinator, "--json", "--timeout", "60"});
+    Program json = Start("arcshard", {"status", "--coordinator", listing_.coordinator, "--json", "--timeout", "600"});
     EXPECT_TRUE(json.AwaitEnd().ok()) << json.output();
     for (const char* role : {"shard", "worker"}) {
       EXPECT_THAT(json.output(), HasSubstr(absl::StrCat("\"pid\": ", listing_.Find(role, 0).pid))) << role;
@@ -114,7 +114,7 @@ TEST_F(ProcessLifeTest, ATestThatWaitsForStepsFailsOnceAProcessHasCrashed) {
 }
 
 TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilence) {
-  Program run = StartTraining({"cluster.heartbeat_interval=500ms", "cluster.heartbeat_timeout=5s"});
+  Program run = StartTraining({"cluster.heartbeat_interval=500ms", "cluster.heartbeat_timeout=10s"});
   const Listing::Entry victim = listing_.Find("shard", 0);
   const MonotonicTime death = SystemClock().Now();
   ASSERT_EQ(kill(victim.pid, SIGSTOP), 0);

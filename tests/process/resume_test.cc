@@ -114,7 +114,7 @@ TEST_F(ResumeTest, ACheckpointCanBeAskedFor) {
   ASSERT_TRUE(taken.ok()) << taken.status();
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(taken->step));
   EXPECT_EQ(taken->folder, CheckpointFolder(Path("run"), {taken->step, 1}));
-  Program status = Start("arcshard", {"status", Path("run"), "--timeout", "60"});
+  Program status = Start("arcshard", {"status", Path("run"), "--timeout", "600"});
   EXPECT_TRUE(status.AwaitEnd().ok());
   EXPECT_THAT(status.output(), HasSubstr(absl::StrCat("\nlast checkpoint: step ", taken->step, ", ")));
   Stop(&run);

@@ -20,7 +20,7 @@ AllReduceOptions OptionsOf(const Rendezvous& rendezvous, int rank, int size) {
   options.size = size;
   options.rendezvous = rendezvous.address();
   options.interface = "127.0.0.1";
-  options.timeout = absl::Seconds(20);
+  options.timeout = absl::Minutes(10);
   return options;
 }
 

@@ -186,7 +186,7 @@ class CoordinatorServiceTest : public ::testing::Test {
     return decision;
   }
   absl::Status AwaitEnd() {
-    return service_->session()->AwaitEnd(absl::Seconds(60)).value_or(absl::UnknownError("still running"));
+    return service_->session()->AwaitEnd(absl::Minutes(10)).value_or(absl::UnknownError("still running"));
   }
 
   FakeClock clock_;

@@ -92,9 +92,7 @@ absl::Status CpuHead<T>::DoForward(absl::Span<const ForwardInput> group, absl::S
     }
   }
   forward_.Finish();
-  const BlockPlan& blocks = active_.blocks();
-  kept_.AddGroup(samples, static_cast<int64_t>(blocks.blocks.size()),
-                 RoundedUp(blocks.max_rows, kRowUnit) * forward_.stride() * static_cast<int64_t>(sizeof(T)));
+  kept_.AddGroup(samples, active_.blocks(), forward_.stride() * static_cast<int64_t>(sizeof(T)));
   if (samples == 0) return absl::OkStatus();
   pool_.Run([this](int thread) { ForwardBlocks(thread); });
   pool_.Run([this](int thread) { AddUpOutputs(thread); });
@@ -155,7 +153,7 @@ void CpuHead<T>::ForwardBlocks(int thread) {
     const BlockRows rows = active_.RowsOf(block);
     const BlockShape shape = {RoundedUp(block.rows, kRowUnit), forward_.stride(), options().dim};
     const T* const centers = store_.Centers(rows, scratch.centers.data());
-    T* const slot = static_cast<T*>(kept_.Slot(kept_.groups() - 1, b));
+    T* const slot = static_cast<T*>(kept_.Slot(kept_.groups() - 1, b, block));
     T* const q = slot != nullptr ? slot : scratch.q.data();
     ComputeExponentials(block, centers, forward_, scratch, q);
     AddWidened(forward_.samples(), scratch.block_z.data(), scratch.z.data());
@@ -218,7 +216,7 @@ void CpuHead<T>::UpdateBlocks(int thread, absl::Span<const PreparedGroup<T>> gro
     for (size_t g = 0; g < groups.size(); ++g) {
       const PreparedGroup<T>& group = groups[g];
       if (group.samples() == 0) continue;
-      T* q = static_cast<T*>(kept_.Slot(static_cast<int64_t>(g), b));
+      T* q = static_cast<T*>(kept_.Slot(static_cast<int64_t>(g), b, block));
       if (q == nullptr) {
         if (centers == nullptr) centers = store_.Centers(rows, scratch.centers.data());
         ComputeExponentials(block, centers, group, scratch, q = scratch.q.data());

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "shard_server/head/cpu/kernels/products.h"
+
 namespace arcshard::head {
 
 absl::Status KeptExponentials::Init(int64_t budget_bytes) {
@@ -11,11 +13,23 @@ absl::Status KeptExponentials::Init(int64_t budget_bytes) {
   return memory_.Reserve(budget_, "kept exponentials (the exponentials' budget)");
 }
 
-void KeptExponentials::AddGroup(int64_t samples, int64_t blocks, int64_t bytes_per_block) {
-  assert(bytes_per_block % 64 == 0);
-  Group group = {samples, blocks, 0, bytes_per_block, used_};
-  if (bytes_per_block > 0) group.kept_blocks = std::min(blocks, (budget_ - used_) / bytes_per_block);
-  used_ += group.kept_blocks * bytes_per_block;
+void KeptExponentials::AddGroup(int64_t samples, const BlockPlan& plan, int64_t bytes_per_row) {
+  assert(kRowUnit * bytes_per_row % 64 == 0);
+  const int64_t blocks = static_cast<int64_t>(plan.blocks.size());
+  Group group = {.samples = samples,
+                 .blocks = blocks,
+                 .kept_blocks = 0,
+                 .bytes_per_row = bytes_per_row,
+                 .bytes_per_block = RoundedUp(plan.max_rows, kRowUnit) * bytes_per_row,
+                 .offset = used_};
+  const int64_t rows = blocks == 0 ? 0 : RoundedUp(plan.blocks.back().begin + plan.blocks.back().rows, kRowUnit);
+  if (rows * bytes_per_row <= budget_ - used_) {
+    group.kept_blocks = blocks;
+    used_ += rows * bytes_per_row;
+  } else {
+    group.kept_blocks = std::min(blocks, (budget_ - used_) / group.bytes_per_block);
+    used_ += group.kept_blocks * group.bytes_per_block;
+  }
   groups_.push_back(group);
 }
 
@@ -24,13 +38,14 @@ void KeptExponentials::Clear() {
   used_ = 0;
 }
 
-void* KeptExponentials::Slot(int64_t group, int64_t block) const {
-  assert(group < groups() && block < groups_[static_cast<size_t>(group)].blocks);
+void* KeptExponentials::Slot(int64_t group, int64_t number, const Block& block) const {
+  assert(group < groups() && number < groups_[static_cast<size_t>(group)].blocks);
   const Group& g = groups_[static_cast<size_t>(group)];
-  if (g.kept_blocks == 0) return nullptr;
-  // A block is kept if the integer block·kept_blocks/blocks increases after it.
-  const int64_t slot = block * g.kept_blocks / g.blocks;
-  if ((block + 1) * g.kept_blocks / g.blocks == slot) return nullptr;
+  if (g.kept_blocks == 0 || g.bytes_per_block == 0) return nullptr;
+  if (g.kept_blocks == g.blocks) return memory_.data() + g.offset + block.begin * g.bytes_per_row;
+  // A block is kept if the integer number·kept_blocks/blocks increases after it.
+  const int64_t slot = number * g.kept_blocks / g.blocks;
+  if ((number + 1) * g.kept_blocks / g.blocks == slot) return nullptr;
   return memory_.data() + g.offset + slot * g.bytes_per_block;
 }
 

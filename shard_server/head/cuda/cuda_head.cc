@@ -155,10 +155,15 @@ Values CudaHead::ScratchQ() const {
 }
 
 CudaHead::StepGroup CudaHead::MakeStepGroup(int64_t samples) const {
-  StepGroup group = {samples, 0, kept_used_,
-                     RoundedUp(block_rows_ * CudaBatch::StrideOf(samples) * BytesOf(options().compute), 256)};
-  if (samples > 0)
-    group.kept_blocks = std::min(blocks(), (options().exp_budget_bytes - kept_used_) / group.bytes_per_block);
+  const int64_t bytes_per_row = CudaBatch::StrideOf(samples) * BytesOf(options().compute);
+  StepGroup group = {samples, 0, kept_used_, RoundedUp(block_rows_ * bytes_per_row, 256), 0};
+  if (samples == 0) return group;
+  const int64_t left = options().exp_budget_bytes - kept_used_;
+  // The last block may have fewer rows.
+  const int64_t whole = std::max<int64_t>(blocks() - 1, 0) * group.bytes_per_block +
+                        RoundedUp(Block(std::max<int64_t>(blocks() - 1, 0)).size, 16) * bytes_per_row;
+  group.kept_blocks = whole <= left ? blocks() : std::min(blocks(), left / group.bytes_per_block);
+  group.kept_bytes = std::min(whole, group.kept_blocks * group.bytes_per_block);
   return group;
 }
 

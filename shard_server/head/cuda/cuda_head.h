@@ -41,6 +41,7 @@ class CudaHead final : public CheckedHead {
     int64_t kept_blocks = 0;
     int64_t offset = 0;  // bytes, in kept_
     int64_t bytes_per_block = 0;
+    int64_t kept_bytes = 0;
   };
   // The place of a group in the batch of the pass.
   struct GroupSlots {

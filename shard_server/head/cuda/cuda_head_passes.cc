@@ -46,7 +46,7 @@ absl::Status CudaHead::DoForward(absl::Span<const ForwardInput> group, absl::Spa
     HandOut(group, outputs);
   }
   groups_.push_back(kept);
-  kept_used_ += kept.kept_blocks * kept.bytes_per_block;
+  kept_used_ += kept.kept_bytes;
   return absl::OkStatus();
 }
 

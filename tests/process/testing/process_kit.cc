@@ -118,7 +118,7 @@ std::vector<std::string> ProcessTestBase::SmallRun(const std::vector<std::string
                                  "batch_size: 16, micro_batch_size: 4, flip: false}\n",
                                  "backbone: {name: iresnet18, width: 4, embedding_size: 32}\n", "head: {scale: 32}\n",
                                  "loss: {margin: cosface, m: 0.4}\n", "schedule: {epochs: 1000}\n",
-                                 "cluster: {shards: 2, workers: 2}\n"));
+                                 "cluster: {shards: 2, workers: 2, connect_timeout: 10m, heartbeat_timeout: 60s}\n"));
   std::vector<std::string> arguments = {"train", Path("run.yaml")};
   for (const std::string& override : overrides) arguments.insert(arguments.end(), {"--set", override});
   return arguments;

@@ -19,7 +19,7 @@
 namespace arcshard {
 
 // How long a test waits for what follows at once: far more than a busy machine needs, less than ctest gives a test.
-inline constexpr absl::Duration kPatience = absl::Seconds(60);
+inline constexpr absl::Duration kPatience = absl::Minutes(10);
 
 // A program whose output (stdout and stderr) can be read while it runs.
 class Program {

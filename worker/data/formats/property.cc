@@ -12,7 +12,7 @@
 namespace arcshard::worker {
 
 absl::StatusOr<int64_t> ReadProperty(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, /*largest=*/1024));
   const std::vector<absl::string_view> fields = absl::StrSplit(absl::StripAsciiWhitespace(text), ',');
   int64_t classes;
   if (fields.size() != 3 || !absl::SimpleAtoi(fields[0], &classes) || classes < 1) {

@@ -7,6 +7,7 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/equal.h"
 #include "ATen/ops/isfinite.h"
+#include "ATen/ops/ones_like.h"
 #include "ATen/ops/sqrt.h"
 #include "ATen/ops/tensor.h"
 #include "ATen/ops/var.h"
@@ -88,9 +89,25 @@ at::Tensor GoldenCase::Active(int step) const {
   return at::tensor(*values).to(at::kBool);
 }
 
-double GoldenCase::Tolerance() const {
-  if (products_ == Products::kBfloat16) return name_ == "softmax" ? 1.5e-1 : 4e-2;
-  return name_ == "near_0_and_pi" ? 2e-3 : 5e-5;
+// α and t contain P, the softmax of the negatives, and are off by (1 - P) of what lse is off.
+double GoldenCase::Tolerance(int step) const {
+  if (products_ == Products::kFloat32) return name_ == "near_0_and_pi" ? 2e-3 : 5e-5;
+  const at::Tensor alpha = Reals("alpha", step);
+  const at::Tensor omega = Flag("weighted") ? Reals("omega", step) : at::ones_like(alpha);
+  const at::Tensor negatives = at::where(omega > 0.0, alpha * static_cast<double>(alpha.size(0)) / omega, 0.0);
+  const double largest = alpha.max().item<double>();
+  const double by_lse = largest == 0.0 ? 0.0 : (alpha * (1.0 - negatives)).max().item<double>() / largest;
+  return Bounds().gradients + by_lse * Bounds().lse;
+}
+
+double GoldenCase::LseTolerance(double largest) const {
+  return products_ == Products::kFloat32 ? 5e-6 * std::max(1.0, largest) : Bounds().lse;
+}
+
+// The derivative of the loss by a sample's lse is its α.
+double GoldenCase::LossTolerance(int step) const {
+  if (products_ == Products::kFloat32) return 5e-6 * std::max(1.0, Reals("loss", step).item<double>());
+  return Bounds().lse * Reals("alpha", step).sum().item<double>();
 }
 
 std::unique_ptr<MarginLoss> GoldenCase::Loss(int step) const {
@@ -129,22 +146,17 @@ at::Tensor GoldenCase::SampleWeights(int step, int64_t first, int64_t size) cons
 
 void GoldenCase::ExpectClose(const at::Tensor& got, const std::string& tensor, int step) const {
   SCOPED_TRACE(absl::StrCat(tensor, "_", step));
-  ExpectClose(got, Reals(tensor, step));
-}
-
-void GoldenCase::ExpectClose(const at::Tensor& got, const at::Tensor& reference) const {
-  const at::Tensor x = got.to(at::kDouble);
+  const at::Tensor reference = Reals(tensor, step), x = got.to(at::kDouble);
   ASSERT_EQ(x.sizes(), reference.sizes());
   const at::Tensor finite = at::isfinite(reference);
   ASSERT_TRUE(at::equal(at::where(finite, 0.0, x), at::where(finite, 0.0, reference)));
   const double largest = at::where(finite, reference, 0.0).abs().max().item<double>();
   const double worst = at::where(finite, (x - reference).abs(), 0.0).max().item<double>();
-  EXPECT_LE(worst, Tolerance() * largest);
+  EXPECT_LE(worst, tensor == "lse" ? LseTolerance(largest) : Tolerance(step) * largest);
 }
 
 void GoldenCase::ExpectLossClose(double got, int step) const {
-  const double reference = Reals("loss", step).item<double>();
-  EXPECT_NEAR(got, reference, LossTolerance() * std::max(1.0, reference)) << "loss_" << step;
+  EXPECT_NEAR(got, Reals("loss", step).item<double>(), LossTolerance(step)) << "loss_" << step;
 }
 
 std::vector<std::string> GoldenCases() {

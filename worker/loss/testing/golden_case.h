@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "common/base/testing/bfloat16_bounds.h"
 #include "common/io/safetensors.h"
 #include "worker/loss/margin_loss.h"
 
@@ -42,15 +43,18 @@ class GoldenCase {
   // ω of the samples [first, first + size) of the step; undefined if the case has no weights.
   at::Tensor SampleWeights(int step, int64_t first, int64_t size) const;
 
-  // The relative tolerances of tensors and of the loss for the arithmetic, as in the cases' README.
-  double Tolerance() const;
-  double LossTolerance() const { return products_ == Products::kFloat32 ? 5e-6 : Tolerance(); }
-  // Expects max|x - reference| <= Tolerance()·max|reference|, and the same infinities.
+  // The tolerances for the arithmetic, as in the cases' README: relative to a tensor's largest value; of the lse of a
+  // sample, whose largest value is `largest`; of the loss. The last two are absolute.
+  double Tolerance(int step) const;
+  double LseTolerance(double largest) const;
+  double LossTolerance(int step) const;
+  // Expects that `got` differs from the tensor by no more than the tolerance, and has the same infinities.
   void ExpectClose(const at::Tensor& got, const std::string& tensor, int step) const;
-  void ExpectClose(const at::Tensor& got, const at::Tensor& reference) const;
   void ExpectLossClose(double got, int step) const;
 
  private:
+  Bfloat16Bounds Bounds() const { return Bfloat16BoundsOf(Real("scale"), Reals("W_0").size(1)); }
+
   GoldenCase(std::string name, SafetensorsFile file, Products products)
       : name_(std::move(name)), file_(std::move(file)), products_(products) {}
 

@@ -1,0 +1,70 @@
+#include "common/config/head_memory.h"
+
+#include <limits>
+
+#include "gtest/gtest.h"
+
+namespace arcshard {
+namespace {
+
+RunConfig Config() {
+  RunConfig config;
+  config.backbone.embedding_size = 512;
+  config.data.batch_size = 128;
+  config.data.micro_batch_size = 32;
+  return config;
+}
+
+TEST(HeadMemoryTest, AClassHasItsCenterItsMomentsAndAnInverseNorm) {
+  RunConfig config = Config();
+  EXPECT_EQ(HeadBytesPerClass(config), 4100);
+  config.head.moments = "bfloat16";
+  EXPECT_EQ(HeadBytesPerClass(config), 3076);
+  config.head.weights = "bfloat16";
+  EXPECT_EQ(HeadBytesPerClass(config), 2052);
+  config.optimizer.kind = "adamw";
+  EXPECT_EQ(HeadBytesPerClass(config), 3080);
+}
+
+TEST(HeadMemoryTest, ExponentialsAreCountedAsTheHeadPadsThem) {
+  RunConfig config = Config();
+  EXPECT_EQ(HeadExponentialBytes(config, 1000), 1008 * 128 * 4);
+  config.data.micro_batch_size = 24;  // five of 24, each padded to 32, and one of 8
+  EXPECT_EQ(HeadExponentialBytes(config, 1000), 1008 * (5 * 32 + 16) * 4);
+  config.head.compute = "bfloat16";
+  EXPECT_EQ(HeadExponentialBytes(config, 1000), 1008 * (5 * 32 + 16) * 2);
+}
+
+TEST(HeadMemoryTest, OfTheBudgetARangeHasWhatItsClassesCanUse) {
+  RunConfig config = Config();  // a budget of 256 MiB
+  EXPECT_EQ(HeadBytesOfRange(config, 40).rows, 40 * 4100);
+  EXPECT_EQ(HeadBytesOfRange(config, 40).exponentials, 48 * 128 * 4);
+  EXPECT_EQ(HeadBytesOfRange(config, 0).exponentials, 0);
+  EXPECT_EQ(HeadBytesOfRange(config, 10'000'000).exponentials, int64_t{256} << 20);
+  config.head.exp_budget_mb = 0;
+  EXPECT_EQ(HeadBytesOfRange(config, 40).exponentials, 0);
+}
+
+TEST(HeadMemoryTest, WithSamplingTheClassesThatAStepCanHaveAreCounted) {
+  RunConfig config = Config();
+  config.head.exp_budget_mb = 1 << 20;
+  const int64_t all = HeadBytesOfRange(config, 1'000'000).exponentials;
+  config.head.sample_rate = 0.1;
+  const int64_t drawn = HeadBytesOfRange(config, 1'000'000).exponentials;
+  EXPECT_GT(drawn, all / 10);
+  EXPECT_LT(drawn, all / 9);
+  // Every class of a small range can take part.
+  EXPECT_EQ(HeadBytesOfRange(config, 100).exponentials, 112 * 128 * 4);
+}
+
+TEST(HeadMemoryTest, ARangeThatNoMachineHoldsIsTheLargestNumber) {
+  constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+  RunConfig config = Config();
+  EXPECT_EQ(HeadBytesOfRange(config, kLargest).rows, kLargest);
+  EXPECT_EQ(HeadBytesOfRange(config, kLargest).exponentials, int64_t{256} << 20);
+  config.head.sample_rate = 0.5;
+  EXPECT_EQ(HeadBytesOfRange(config, kLargest).rows, kLargest);
+}
+
+}  // namespace
+}  // namespace arcshard
