@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "cli/train/run_summary.h"
 #include "common/base/status_macros.h"
 #include "common/io/file_system.h"
+#include "common/io/log.h"
 
 namespace arcshard::cli {
 namespace {
@@ -46,6 +49,9 @@ TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFold
 
 absl::StatusOr<int> TrainRun::Run() {
   printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
+  if (!options_.resume.empty()) {
+    for (const std::string& change : ChangesSinceCheckpoint(RealFileSystem(), config_)) printer_.Line(change);
+  }
   RETURN_IF_ERROR(StartCoordinator());
   while (!supervisor_.all_ended()) {
     AwaitEvent();
@@ -81,6 +87,7 @@ absl::Status TrainRun::StartShardsAndWorkers() {
 absl::Status TrainRun::Start(Role role, uint32_t index, Process::Options process) {
   process.program = absl::StrCat(options_.bin_folder, "/", ProgramOf(role));
   process.log = folder_.LogOf(role, index);
+  process.environment.push_back(absl::StrCat(kLogFileVariable, "=", process.log));
   ASSIGN_OR_RETURN(std::unique_ptr<Process> started, Process::Start(process));
   supervisor_.Add(role, index, std::move(started), process.log);
   return folder_.List(address_, supervisor_.running());
@@ -151,7 +158,8 @@ void TrainRun::ShowLastReports() {
 int TrainRun::Conclude() {
   announcement_.Read();
   const FailureDetails failure = announcement_.failure().value_or(FailureDetails{});
-  const RunEnd end = supervisor_.End(failure.pid);
+  RunEnd end = supervisor_.End(failure.pid);
+  if (const std::string lost = WhatIsLost(); end.sentence.empty() && !lost.empty()) end = {1, lost};
   printer_.Clear();
   if (end.sentence.empty()) {
     PrintSummary();
@@ -159,6 +167,14 @@ int TrainRun::Conclude() {
     PrintFailure(end.sentence, failure.cause);
   }
   return end.status;
+}
+
+std::string TrainRun::WhatIsLost() const {
+  std::error_code error;
+  const bool has_model = progress_.phase() == v1::Progress::PHASE_FINISHED && progress_.steps() > 0;
+  if (!has_model || std::filesystem::exists(folder_.backbone(), error)) return "";
+  return absl::StrCat("the run ended in order, but ", folder_.backbone(),
+                      " is not there: was run.folder deleted or moved meanwhile?");
 }
 
 void TrainRun::PrintFailure(const std::string& sentence, FailureCause cause) {
@@ -177,6 +193,10 @@ void TrainRun::PrintSummary() {
                                        config_);
   if (!summary.headline.empty()) printer_.Headline(summary.headline);
   for (const std::string& line : summary.lines) printer_.Line(line);
+  if (!folder_.still_there()) {
+    printer_.Line(
+        absl::StrCat(config_.run.folder, "/logs was deleted or moved during the run: earlier lines are gone"));
+  }
   if (summary.headline.empty() || IsComplete(progress_)) return;
   const std::string remedy = HowToResume(RealFileSystem(), config_.run.folder, FailureCause::kOther);
   if (!remedy.empty()) printer_.Line(remedy);

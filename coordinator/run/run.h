@@ -161,6 +161,7 @@ class Run {
   Membership members_;
   uint64_t views_ = 0;           // formed so far
   uint64_t step_ = 0;            // the last decided one
+  bool began_ = false;           // all members have joined
   bool stop_requested_ = false;  // takes effect with the next decision
   absl::Time last_tick_;
   std::optional<Blame> blame_;  // the first one

@@ -73,7 +73,8 @@ Progress Run::ProgressNow() const {
 RunStatus Run::Status() const {
   const absl::Time now = clock_->Now();
   const SharedView view = ViewOf(state_);
-  RunStatus status = {.progress = ProgressNow(), .run_folder = options_.config.run.folder, .members = {}};
+  RunStatus status = {
+      .progress = ProgressNow(), .began = began_, .run_folder = options_.config.run.folder, .members = {}};
   if (view != nullptr) {
     status.view = view->announcement.view;
     status.num_classes = view->announcement.num_classes;

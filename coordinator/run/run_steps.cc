@@ -21,6 +21,7 @@ std::string DescribeSets(const std::vector<VerificationReport>& sets) {
 }  // namespace
 
 void Run::BeginTraining(const SharedView& view) {
+  began_ = true;
   checkpoints_.Start(clock_->Now());
   const Decision decision{.view = view->announcement.view,
                           .step = step_,

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/token.h"
-#include "common/io/log.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/security/authorize.h"
+#include "common/rpc/security/refusal_log.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/tensor_codec.h"
 #include "shard_server/service/statistics_messages.h"
@@ -27,7 +27,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     service_->received_.Count(message);
     absl::Status status = Take(message);
     if (!status.ok()) service_->CountRefusal(status);
-    if (absl::IsPermissionDenied(status)) LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
+    if (absl::IsPermissionDenied(status)) LogRefusal(peer_, status.message());
     return status;
   }
 
