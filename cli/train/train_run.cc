@@ -130,7 +130,9 @@ void TrainRun::Interrupt() {
     supervisor_.StopAtOnce();
     return;
   }
-  printer_.Line("stopping after the current step, with a checkpoint (interrupt again to stop at once)");
+  const bool verifying = progress_.phase() == v1::Progress::PHASE_EVALUATING;
+  printer_.Line(absl::StrCat("stopping ", verifying ? "without the rest of the verification" : "after the current step",
+                             ", with a checkpoint (interrupt again to stop at once)"));
   interrupted_ = true;
   if (!address_.empty()) supervisor_.Stop();
 }

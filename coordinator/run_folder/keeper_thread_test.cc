@@ -80,10 +80,11 @@ TEST_F(KeeperThreadTest, ThoseOfStepsThatKeepEveryDividesStay) {
 }
 
 TEST_F(KeeperThreadTest, OfOneThatFailedNothingIsLeftAndTheOneBeforeStays) {
+  const Manifest first = WriteParts({1, 1});
+  WriteParts({2, 1});  // not while the keeper looks for what it may delete
   KeeperThread keeper(&disk_, kRun, {.keep_last = 1});
   keeper.Start(Note());
-  keeper.Complete(CheckpointFolder(kRun, {1, 1}), WriteParts({1, 1}));
-  WriteParts({2, 1});
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), first);
   keeper.Abandon(CheckpointFolder(kRun, {2, 1}));
   keeper.Abandon(CheckpointFolder(kRun, {3, 1}));  // no member had created the folder
   keeper.Finish();

@@ -14,10 +14,12 @@ ModelKeeper::ModelKeeper(Options options) : options_(std::move(options)) {}
 
 absl::Status ModelKeeper::AfterEvaluation(const Backbone& backbone, uint64_t step, double accuracy, bool writes) {
   if (accuracy <= best_accuracy_) return absl::OkStatus();
+  if (options_.keep_best && writes) {
+    RETURN_IF_ERROR(Write(backbone, "best_backbone.safetensors",
+                          {{"step", absl::StrCat(step)}, {"accuracy", absl::StrFormat("%.6f", accuracy)}}));
+  }
   best_accuracy_ = accuracy;
-  if (!options_.keep_best || !writes) return absl::OkStatus();
-  return Write(backbone, "best_backbone.safetensors",
-               {{"step", absl::StrCat(step)}, {"accuracy", absl::StrFormat("%.6f", accuracy)}});
+  return absl::OkStatus();
 }
 
 absl::Status ModelKeeper::WriteFinal(const Backbone& backbone, uint64_t step) const {

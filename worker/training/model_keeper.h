@@ -29,7 +29,7 @@ class ModelKeeper {
   void Resume(double best_accuracy) { best_accuracy_ = best_accuracy; }
 
   // The backbone as it is after `step` has been verified with this mean accuracy. The earliest of equals stays the
-  // best.
+  // best. After an error the best one is that of before.
   absl::Status AfterEvaluation(const Backbone& backbone, uint64_t step, double accuracy, bool writes);
 
   // The run has ended with the backbone as it is after `step`.
