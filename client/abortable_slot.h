@@ -27,6 +27,13 @@ class AbortableSlot {
     return installed;
   }
 
+  // Any thread: calls `use` with what is held, if anything is. `use` must not call the slot.
+  template <typename Use>
+  void With(const Use& use) {
+    MutexLock lock(&mutex_);
+    if (value_ != nullptr) use(*value_);
+  }
+
   // Any thread: aborts what is held and all that will be, with the status of the first call.
   void Abort(const absl::Status& status) {
     MutexLock lock(&mutex_);

@@ -42,6 +42,19 @@ TEST(AbortableSlotTest, AbortReachesWhatIsHeldAndNotWhatWasReplaced) {
   EXPECT_THAT(second, ElementsAre("shard 1 died"));
 }
 
+TEST(AbortableSlotTest, WhatIsHeldCanBeUsedWhereTheOwnerDoesNotReplaceItMeanwhile) {
+  AbortableSlot<Connections> slot;
+  int used = 0;
+  slot.With([&used](Connections&) { ++used; });
+  EXPECT_EQ(used, 0);
+  slot.Install(std::make_unique<Connections>());
+  slot.With([&used](Connections& held) {
+    ++used;
+    EXPECT_FALSE(held.was_aborted());
+  });
+  EXPECT_EQ(used, 1);
+}
+
 TEST(AbortableSlotTest, AnAbortWhileNothingIsHeldReachesWhatIsInstalledLater) {
   std::vector<std::string> aborted;
   AbortableSlot<Connections> slot;

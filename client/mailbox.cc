@@ -3,6 +3,8 @@
 #include <cassert>
 #include <utility>
 
+#include "common/base/status_macros.h"
+
 namespace arcshard::client {
 
 void Mailbox::OnClose(std::function<void(const absl::Status&)> callback) {
@@ -16,6 +18,31 @@ void Mailbox::OnClose(std::function<void(const absl::Status&)> callback) {
     status = *closed_;
   }
   callback(status);
+}
+
+void Mailbox::OnStop(std::function<void()> callback) {
+  MutexLock lock(&mutex_);
+  on_stop_ = std::move(callback);
+}
+
+std::optional<Next> Mailbox::TakeProceed() {
+  MutexLock lock(&mutex_);
+  if (events_.empty() || !std::holds_alternative<Next>(events_.front())) return std::nullopt;
+  const Next next = std::get<Next>(std::move(events_.front()));
+  events_.pop_front();
+  return next;
+}
+
+absl::Status Mailbox::OnProceed(const Next& next) {
+  RETURN_IF_ERROR(Push(next));
+  if (next.action != NextAction::kStop) return absl::OkStatus();
+  std::function<void()> on_stop;
+  {
+    MutexLock lock(&mutex_);
+    on_stop = on_stop_;
+  }
+  if (on_stop) on_stop();
+  return absl::OkStatus();
 }
 
 std::optional<Mailbox::Event> Mailbox::Await(MonotonicTime deadline) {

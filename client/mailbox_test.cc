@@ -69,6 +69,26 @@ TEST_F(MailboxTest, AWaitEndsAtItsDeadlineAlthoughTheDateIsSet) {
   EXPECT_EQ(waits.get(), "nothing");
 }
 
+TEST_F(MailboxTest, OnlyAMessageToProceedIsTakenDuringAnEvaluation) {
+  EXPECT_EQ(mailbox_.TakeProceed(), std::nullopt);
+  const Next next{NextAction::kEvaluate, {}, true};
+  ASSERT_TRUE(mailbox_.OnProceed(next).ok());
+  ASSERT_TRUE(mailbox_.OnDecision(DecisionOf(1)).ok());
+  EXPECT_EQ(mailbox_.TakeProceed(), next);
+  EXPECT_EQ(mailbox_.TakeProceed(), std::nullopt);
+  EXPECT_EQ(Describe(mailbox_.Await()), "decision 1");
+}
+
+TEST_F(MailboxTest, AStopIsToldOnceItCanBeTaken) {
+  std::optional<Next> taken;
+  mailbox_.OnStop([&] { taken = mailbox_.TakeProceed(); });
+  ASSERT_TRUE(mailbox_.OnProceed({NextAction::kEvaluate, {}, true}).ok());
+  EXPECT_EQ(taken, std::nullopt);
+  EXPECT_TRUE(mailbox_.TakeProceed().has_value());
+  ASSERT_TRUE(mailbox_.OnProceed({NextAction::kStop, {}, false}).ok());
+  EXPECT_EQ(taken, (Next{NextAction::kStop, {}, false}));
+}
+
 TEST_F(MailboxTest, TheEndWakesAWaitThatHasADeadline) {
   std::future<std::string> waits =
       std::async(std::launch::async, [&] { return Describe(mailbox_.Await(clock_.Now() + absl::Hours(1))); });

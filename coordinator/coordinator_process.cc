@@ -10,11 +10,12 @@
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "common/config/load_config.h"
-#include "common/io/file.h"
+#include "common/io/file_system.h"
 #include "common/io/log.h"
 #include "common/rpc/security/meter_tls.h"
 #include "coordinator/run_folder/lease_history_file.h"
 #include "coordinator/run_folder/model_folder.h"
+#include "coordinator/run_folder/run_config_file.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -47,15 +48,16 @@ absl::StatusOr<std::unique_ptr<CoordinatorProcess>> CoordinatorProcess::Create(c
   ASSIGN_OR_RETURN(const RunConfig given, LoadRunConfig(options.config, options.overrides));
   RETURN_IF_ERROR(Run::Validate(given));
   ASSIGN_OR_RETURN(std::unique_ptr<Incarnation> incarnation, Incarnation::Take(given.run.folder));
+  ASSIGN_OR_RETURN(LeaseHistory lease_history, ReadLeaseHistory(LeaseHistoryPath(given)));
   ASSIGN_OR_RETURN(const StartPoint start, DecideStart(RealFileSystem(), given, options.start, incarnation->number()));
   const std::string yaml = ToYaml(start.config);
   std::fputs(yaml.c_str(), stdout);
   std::fflush(stdout);
-  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(start.config.run.folder, "/config.yaml"), yaml));
-  ASSIGN_OR_RETURN(LeaseHistory lease_history, ReadLeaseHistory(LeaseHistoryPath(start.config)));
   std::unique_ptr<CoordinatorProcess> process(
       new CoordinatorProcess(options, std::move(incarnation), start, yaml, std::move(lease_history)));
   RETURN_IF_ERROR(process->Listen(options));
+  const bool of_an_earlier_run = start.resume.has_value() || !start.put_aside.empty();
+  if (!of_an_earlier_run) RETURN_IF_ERROR(KeepRunConfig(RealFileSystem(), start.config.run.folder, yaml));
   return process;
 }
 
@@ -65,6 +67,8 @@ CoordinatorProcess::CoordinatorProcess(const Options& options, std::unique_ptr<I
       incarnation_(std::move(incarnation)),
       start_(start),
       config_(start_.config),
+      yaml_(yaml),
+      restart_undo_(RealFileSystem(), config_.run.folder, start_.put_aside),
       metrics_(&registry_),
       reporter_(&clock_, &metrics_),
       keeper_(RealFileSystem(), config_.run.folder,
@@ -124,12 +128,39 @@ absl::Status CoordinatorProcess::Loop(SignalQueue* stop_signals) {
       stop_signals->Restore();
     }
     session->Tick();
+    RETURN_IF_ERROR(GuardFolder());
     result = session->AwaitEnd(kTick);
     const RunStatus status = session->Status();
     if (!status.members.empty()) ranges_ = RangesOf(status);  // after the end there are no members
+    if (status.began) NoteBegin();
     log.Look(status);
   }
-  return *result;
+  if (result->ok() && folder_lost_.ok()) folder_lost_ = incarnation_->Guard();
+  return result->ok() ? folder_lost_ : *result;
+}
+
+absl::Status CoordinatorProcess::GuardFolder() {
+  const absl::Status status = incarnation_->Guard();
+  if (status.ok() || absl::IsFailedPrecondition(status)) return status;
+  if (absl::IsDataLoss(status)) {
+    if (!folder_lost_.ok()) return absl::OkStatus();  // it happened before, and the run is stopping already
+    LogError(absl::StrCat(status.message(), "; the run stops, with a checkpoint and the model in a new folder"));
+    folder_lost_ = Annotate(status, "ended with a checkpoint and the model in a new folder");
+    service_.session()->RequestStop();
+  } else if (!folder_unreadable_) {
+    folder_unreadable_ = true;  // perhaps for a moment: the next checkpoint tells
+    LogError(absl::StrCat(status.message(), "; the run continues"));
+  }
+  return absl::OkStatus();
+}
+
+void CoordinatorProcess::NoteBegin() {
+  if (began_) return;
+  began_ = true;
+  restart_undo_.Keep();
+  if (start_.put_aside.empty()) return;
+  const absl::Status status = KeepRunConfig(RealFileSystem(), config_.run.folder, yaml_);
+  if (!status.ok()) LogError(status.message());  // it is tried again with the first checkpoint
 }
 
 void CoordinatorProcess::DeleteFilesOfEarlierModels() const {

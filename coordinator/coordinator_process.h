@@ -19,6 +19,7 @@
 #include "coordinator/run_folder/incarnation.h"
 #include "coordinator/run_folder/keeper_thread.h"
 #include "coordinator/run_folder/metrics_log.h"
+#include "coordinator/run_folder/restart_undo.h"
 #include "coordinator/run_folder/start_from.h"
 #include "coordinator/service/coordinator_service.h"
 #include "coordinator/service/reporter.h"
@@ -37,9 +38,11 @@ class CoordinatorProcess {
     Security security;
   };
 
-  // Takes the run's folder, decides where the run starts, prints the resolved configuration to stdout and to
-  // <run.folder>/config.yaml, and starts to listen. The errors are those of LoadRunConfig, Run::Validate,
-  // Incarnation::Take, DecideStart, the file system and the servers.
+  // Takes the run's folder, decides where the run starts, prints the resolved configuration to stdout, and starts to
+  // listen. A new run's configuration is written to <run.folder>/config.yaml at once; that of a run that resumes with
+  // the first checkpoint taken under it, and that of a restart once the members have joined, so that a start that they
+  // refuse leaves no trace. The errors are those of LoadRunConfig, Run::Validate, Incarnation::Take, DecideStart, the
+  // file system and the servers.
   static absl::StatusOr<std::unique_ptr<CoordinatorProcess>> Create(const Options& options);
 
   const std::string& address() const { return server_->address(); }  // where participants reach it
@@ -55,12 +58,20 @@ class CoordinatorProcess {
 
   absl::Status Listen(const Options& options);
   absl::Status Loop(SignalQueue* stop_signals);
+  // Stops the run in order if its folder was deleted; an error if the run must end at once because of that.
+  absl::Status GuardFolder();
+  void NoteBegin();
   void DeleteFilesOfEarlierModels() const;
 
   const std::string config_file_;
   const std::unique_ptr<Incarnation> incarnation_;
   const StartPoint start_;
   const RunConfig& config_;  // start_'s
+  const std::string yaml_;   // the same
+  RestartUndo restart_undo_;
+  bool began_ = false;  // all members have joined
+  bool folder_unreadable_ = false;
+  absl::Status folder_lost_;  // not OK: the run's folder was deleted, and the run was stopped because of it
   const SystemClock clock_;
   MetricRegistry registry_;
   CoordinatorMetrics metrics_;

@@ -42,6 +42,9 @@ class ViewConnections {
   client::HeadClient* head() { return &head_; }
   AllReduce* all_reduce() { return all_reduce_.get(); }
 
+  // Ends every wait for the other workers, now and later, with `status`. For a worker that is told to stop while it
+  // evaluates: the others may have left already.
+  void AbortAllReduce(const absl::Status& status) { all_reduce_->Abort(status); }
   // Ends every wait on these connections, now and later, with `status`. The first status stays.
   void Abort(const absl::Status& status);
 

@@ -1,6 +1,7 @@
 #include "worker/worker_process.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "ATen/Context.h"
 #include "ATen/Parallel.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/abortable_slot.h"
 #include "client/participant.h"
 #include "common/base/failure_details.h"
@@ -63,6 +65,10 @@ class WorkerProcess {
     mailbox_->OnClose([this](const absl::Status& status) {
       connections_.Abort(status.ok() ? absl::CancelledError("the run has ended") : status);
     });
+    // It may wait for another worker's share of an evaluation that the other has abandoned.
+    mailbox_->OnStop([this] {
+      connections_.With([](ViewConnections& view) { view.AbortAllReduce(absl::CancelledError("the run stops")); });
+    });
     ASSIGN_OR_RETURN(participant_, client::Participant::Attend(RegistrationOptions(), mailbox_));
     return FollowProtocol();
   }
@@ -91,8 +97,11 @@ class WorkerProcess {
     attend.registration.role = Role::kWorker;
     attend.registration.address = rendezvous_->address();
     attend.stats = [this] {
-      return StatsOf(metrics_, {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward, kAllReduce, kVote,
-                                kOptimizer, kEvaluation});
+      ParticipantStats stats = StatsOf(metrics_, {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward,
+                                                  kAllReduce, kVote, kOptimizer, kEvaluation});
+      stats.verified_images = verified_images_;
+      stats.images_to_verify = images_to_verify_;
+      return stats;
     };
     return attend;
   }
@@ -144,6 +153,8 @@ class WorkerProcess {
 
   absl::Status Do(const WorkerProtocol::JoinView& join) {
     const ViewAnnouncement& view = join.view;
+    ASSIGN_OR_RETURN(const int64_t images, CheckSets(sets_, config_.data.image_size, config_.cluster.worker_threads,
+                                                     {join.position, view.workers.size()}));
     if (trainer_ == nullptr) RETURN_IF_ERROR(BeginTraining(view));
     if (!view.checkpoint.empty()) RETURN_IF_ERROR(BlameCheckpoint(Resume(view)));
     metrics_->view.Set(static_cast<double>(view.view.counter));
@@ -166,7 +177,8 @@ class WorkerProcess {
     trainer_->Enter(seat_);
     LogInfo(absl::StrCat("joined ", ToString(view.view), " with ", view.workers.size(), " workers and ",
                          view.shards.size(), " shards, ", view.num_classes, " classes"));
-    protocol_.OnJoined();
+    verification_images_ = static_cast<uint64_t>(images);
+    protocol_.OnJoined(verification_images_);
     return absl::OkStatus();
   }
 
@@ -229,17 +241,56 @@ class WorkerProcess {
 
   absl::Status Do(const WorkerProtocol::Evaluate& evaluate) {
     ScopedTimer timer(&phases_.evaluation, clock_);
-    ASSIGN_OR_RETURN(const std::vector<VerificationResult> results,
-                     VerifyTogether(trainer_->backbone(), sets_, EvaluationOptions(), seat_.position,
-                                    seat_.view.workers.size(), seat_.all_reduce));
+    EmbedOptions options = EvaluationOptions();
+    options.after_batch = [this](int64_t images) {
+      verified_images_ = static_cast<uint64_t>(images);
+      return HeedProceeds();
+    };
+    images_to_verify_ = verification_images_;
+    const auto results = VerifyTogether(trainer_->backbone(), sets_, options,
+                                        {seat_.position, seat_.view.workers.size()}, seat_.all_reduce);
+    images_to_verify_ = verified_images_ = 0;
+    if (!results.ok()) {
+      const absl::Status heeded = HeedProceeds();  // the stop may be why the sum was aborted
+      return protocol_.abandoned() ? absl::OkStatus() : heeded.ok() ? results.status() : heeded;
+    }
+    ReportEvaluation(evaluate, *results);
+    return absl::OkStatus();
+  }
+
+  // Does what the coordinator has asked for during an evaluation. Cancelled: the evaluation is abandoned.
+  absl::Status HeedProceeds() {
+    while (!protocol_.abandoned()) {
+      const std::optional<Next> next = mailbox_->TakeProceed();
+      if (!next.has_value()) return absl::OkStatus();
+      const auto checkpoint = protocol_.OnProceedWhileEvaluating(*next, clock_->Now());
+      if (checkpoint.has_value()) RETURN_IF_ERROR(Do(*checkpoint));
+    }
+    return absl::CancelledError("the verification is abandoned");
+  }
+
+  // What fails here does not end the training.
+  void ReportEvaluation(const WorkerProtocol::Evaluate& evaluate,
+                        const std::vector<absl::StatusOr<VerificationResult>>& results) {
     std::vector<VerificationReport> reports;
+    std::vector<std::string> problems;
     for (size_t i = 0; i < results.size(); ++i) {
-      const VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], results[i]));
+      if (!results[i].ok()) {
+        problems.emplace_back(results[i].status().message());
+        continue;
+      }
+      const VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], *results[i]));
       LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
-    RETURN_IF_ERROR(models_->AfterEvaluation(*trainer_->backbone(), evaluate.step, reports, evaluate.writes_model));
-    protocol_.OnEvaluated(std::move(reports));
-    return absl::OkStatus();
+    if (problems.empty()) {
+      const absl::Status kept =
+          models_->AfterEvaluation(*trainer_->backbone(), evaluate.step, reports, evaluate.writes_model);
+      if (!kept.ok()) problems.push_back(absl::StrCat("the best backbone so far is not kept: ", kept.message()));
+    }
+    for (const std::string& problem : problems) {
+      LogError(absl::StrCat("the verification after step ", evaluate.step, ": ", problem, "; training continues"));
+    }
+    protocol_.OnEvaluated(std::move(reports), absl::StrJoin(problems, "; "));
   }
 
   absl::Status Do(const WorkerProtocol::FinishRun& finish) {
@@ -274,6 +325,8 @@ class WorkerProcess {
   RunConfig config_;
   std::unique_ptr<Dataset> dataset_;
   std::vector<std::unique_ptr<VerificationSet>> sets_;
+  uint64_t verification_images_ = 0;                                  // of this worker's share
+  std::atomic<uint64_t> verified_images_ = 0, images_to_verify_ = 0;  // in the evaluation in progress
   std::optional<ModelKeeper> models_;
 
   std::unique_ptr<Trainer> trainer_;       // made in the first view

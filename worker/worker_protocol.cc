@@ -61,10 +61,10 @@ void WorkerProtocol::OnView(const ViewAnnouncement& view, MonotonicTime now) {
   Plan(JoinView{view, seat.position});
 }
 
-void WorkerProtocol::OnJoined() {
+void WorkerProtocol::OnJoined(uint64_t verification_images) {
   const Joining joined = TakeState<Joining>();
   state_ = AwaitingDecision{joined.seat, joined.last_decided_step, /*applies=*/false};
-  Send(JoinedReport{joined.seat.view});
+  Send(JoinedReport{joined.seat.view, verification_images});
 }
 
 void WorkerProtocol::OnDecision(const Decision& decision, MonotonicTime now) {
@@ -85,7 +85,29 @@ void WorkerProtocol::OnProceed(const Next& next, MonotonicTime now) {
   const auto* const awaiting = std::get_if<AwaitingProceed>(&state_);
   if (awaiting == nullptr) return Refuse("a Proceed", now);
   const AwaitingProceed evaluated = *awaiting;
+  if (next.action == NextAction::kEvaluate) {  // it crossed the report of this evaluation
+    if (next.checkpoint && evaluated.seat.first()) Plan(BeginCheckpoint{evaluated.seat.view, evaluated.step});
+    return;
+  }
   Follow(next, evaluated.seat, evaluated.step);
+}
+
+std::optional<WorkerProtocol::BeginCheckpoint> WorkerProtocol::OnProceedWhileEvaluating(const Next& next,
+                                                                                        MonotonicTime now) {
+  assert(std::holds_alternative<Evaluating>(state_) && running_);
+  const Evaluating evaluating = std::get<Evaluating>(state_);
+  if (next.action == NextAction::kEvaluate) {
+    if (!next.checkpoint || !evaluating.seat.first()) return std::nullopt;
+    return BeginCheckpoint{evaluating.seat.view, evaluating.step};
+  }
+  abandoned_ = true;
+  running_ = false;
+  if (next.action == NextAction::kStop) {
+    Follow(next, evaluating.seat, evaluating.step);
+  } else {
+    Refuse("a Proceed to the next step", now);
+  }
+  return std::nullopt;
 }
 
 void WorkerProtocol::Follow(const Next& next, const Seat& seat, uint64_t step) {
@@ -97,6 +119,7 @@ void WorkerProtocol::Follow(const Next& next, const Seat& seat, uint64_t step) {
       Plan(ComputeStep{next.plan});
       return;
     case NextAction::kEvaluate:
+      abandoned_ = false;
       state_ = Evaluating{seat, step};
       Plan(Evaluate{step, seat.first()});
       return;
@@ -115,11 +138,11 @@ void WorkerProtocol::OnComputed(ReadyVote vote) {
   Send(std::move(vote));
 }
 
-void WorkerProtocol::OnEvaluated(std::vector<VerificationReport> sets) {
+void WorkerProtocol::OnEvaluated(std::vector<VerificationReport> sets, std::string problem) {
   const Evaluating evaluated = TakeState<Evaluating>();
   state_ = AwaitingProceed{evaluated.seat, evaluated.step};
   // All workers have the same results.
-  if (evaluated.seat.first()) Send(EvaluationReport{evaluated.seat.view, std::move(sets)});
+  if (evaluated.seat.first()) Send(EvaluationReport{evaluated.seat.view, std::move(sets), std::move(problem)});
 }
 
 void WorkerProtocol::OnFinished() {

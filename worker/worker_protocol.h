@@ -25,7 +25,7 @@ namespace arcshard::worker {
 //
 //   AwaitingDecision and AwaitingProceed end with a message that says what is next:
 //     a step        ► Computing  ► AwaitingDecision
-//     an evaluation ► Evaluating ► AwaitingProceed
+//     an evaluation ► Evaluating ► AwaitingProceed, or ► Finishing if a stop abandons it
 //     the stop      ► Finishing  ► AwaitingEnd ► Ended
 //
 // A view that is announced in AwaitingView, AwaitingDecision or AwaitingProceed leads to Joining. An error leads to
@@ -62,7 +62,8 @@ class WorkerProtocol {
   struct ComputeStep {
     StepPlan plan;
   };
-  // Verify the backbone as it is after `step`. Result: OnEvaluated.
+  // Verify the backbone as it is after `step`. Result: OnEvaluated. Messages to proceed that come meanwhile are passed
+  // to OnProceedWhileEvaluating.
   struct Evaluate {
     uint64_t step = 0;
     bool writes_model = false;  // this worker, the view's first, writes the backbone if it is the best one so far
@@ -80,15 +81,21 @@ class WorkerProtocol {
   void OnView(const ViewAnnouncement& view, MonotonicTime now);
   void OnDecision(const Decision& decision, MonotonicTime now);
   void OnProceed(const Next& next, MonotonicTime now);
+  // The coordinator says how to proceed while Evaluate is carried out. Returns the checkpoint that is to be begun now,
+  // if one is. If the run is to stop, or the message does not fit, abandoned() is true from then on: Evaluate has no
+  // result. Requires that TakeWork's last answer was Evaluate.
+  std::optional<BeginCheckpoint> OnProceedWhileEvaluating(const Next& next, MonotonicTime now);
+  bool abandoned() const { return abandoned_; }  // the last Evaluate
   // The coordinator's stream has ended; OK: in order. Requires idle().
   void OnClosed(const absl::Status& status);
 
   // Results. Each requires that TakeWork's last answer was the work that has it.
   void OnDataOpened(const DatasetReport& dataset);
-  void OnJoined();
+  void OnJoined(uint64_t verification_images);  // of this worker's share
   // `vote`: view and step are filled in here.
   void OnComputed(ReadyVote vote);
-  void OnEvaluated(std::vector<VerificationReport> sets);
+  // `problem`: why a set is missing, or the best backbone was not written; empty: there was none.
+  void OnEvaluated(std::vector<VerificationReport> sets, std::string problem);
   void OnFinished();
   // The work that was taken last failed; what follows it is dropped. `status` is not OK.
   void OnFailed(const absl::Status& status, MonotonicTime now);
@@ -173,7 +180,8 @@ class WorkerProtocol {
   uint32_t id_ = 0;  // of this worker, from the Welcome
   State state_ = AwaitingWelcome{};
   std::deque<Work> work_;
-  bool running_ = false;  // work with a result has been taken
+  bool running_ = false;    // work with a result has been taken
+  bool abandoned_ = false;  // the last evaluation
   std::vector<ParticipantMessage> messages_;
 };
 

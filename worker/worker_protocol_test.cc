@@ -11,6 +11,7 @@ namespace arcshard::worker {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
 using ::testing::IsEmpty;
 
 template <typename... Handlers>
@@ -80,9 +81,9 @@ class WorkerProtocolTest : public ::testing::Test {
 
   void Succeed(const P::Work& work) {
     std::visit(Overloaded{[this](const P::OpenData&) { protocol_.OnDataOpened({.samples = 40}); },
-                          [this](const P::JoinView&) { protocol_.OnJoined(); },
+                          [this](const P::JoinView&) { protocol_.OnJoined(6); },
                           [this](const P::ComputeStep&) { protocol_.OnComputed({}); },
-                          [this](const P::Evaluate&) { protocol_.OnEvaluated({VerificationReport{}}); },
+                          [this](const P::Evaluate&) { protocol_.OnEvaluated({VerificationReport{}}, ""); },
                           [this](const P::FinishRun&) { protocol_.OnFinished(); }, [](const auto&) {}},
                work);
   }
@@ -148,6 +149,60 @@ TEST_F(WorkerProtocolTest, OnlyTheViewsFirstWorkerWritesAndReportsTheEvaluation)
   EXPECT_THAT(Decide(1, {NextAction::kEvaluate, {}, true}), ElementsAre("apply 1", "evaluate 1"));
   protocol_.OnProceed({NextAction::kStop, {}, true}, now_);
   EXPECT_THAT(Drive(), ElementsAre("finish after 1", "finished"));
+}
+
+TEST_F(WorkerProtocolTest, AStopAbandonsAnEvaluation) {
+  for (const uint32_t id : {0u, 3u}) {
+    protocol_ = WorkerProtocol();
+    Join(id);
+    Decide(0, Step(1));
+    protocol_.OnDecision({kView, 1, Outcome::kCommit, 0.1, {NextAction::kEvaluate, {}, false}}, now_);
+    ASSERT_EQ(Describe(*protocol_.TakeWork()), "apply 1");
+    ASSERT_THAT(Describe(*protocol_.TakeWork()), ::testing::StartsWith("evaluate 1"));
+    EXPECT_FALSE(protocol_.abandoned());
+    EXPECT_EQ(protocol_.OnProceedWhileEvaluating({NextAction::kStop, {}, true}, now_), std::nullopt);
+    EXPECT_TRUE(protocol_.abandoned());
+    if (id == 0) {
+      EXPECT_THAT(Drive(), ElementsAre("checkpoint 1", "finish after 1, write the model", "finished"));
+    } else {
+      EXPECT_THAT(Drive(), ElementsAre("finish after 1", "finished"));
+    }
+  }
+}
+
+TEST_F(WorkerProtocolTest, ACheckpointIsBegunWhileItEvaluatesOrHasJustEvaluated) {
+  for (const uint32_t id : {0u, 3u}) {
+    protocol_ = WorkerProtocol();
+    Join(id);
+    Decide(0, Step(1));
+    protocol_.OnDecision({kView, 1, Outcome::kCommit, 0.1, {NextAction::kEvaluate, {}, false}}, now_);
+    protocol_.TakeWork();
+    protocol_.TakeWork();
+    const auto begin = protocol_.OnProceedWhileEvaluating({NextAction::kEvaluate, {}, true}, now_);
+    EXPECT_EQ(begin.has_value(), id == 0);
+    if (begin.has_value()) {
+      EXPECT_EQ(Describe(P::Work(*begin)), "checkpoint 1");
+    }
+    EXPECT_FALSE(protocol_.abandoned());
+    protocol_.OnEvaluated({}, "");
+    Drive();
+    protocol_.OnProceed({NextAction::kEvaluate, {}, true}, now_);
+    EXPECT_THAT(Drive(),
+                ElementsAreArray(id == 0 ? std::vector<std::string>{"checkpoint 1"} : std::vector<std::string>()));
+    protocol_.OnProceed(Step(2), now_);
+    EXPECT_THAT(Drive(), ElementsAre("compute 2", "vote 2 in view 1.1"));
+  }
+}
+
+TEST_F(WorkerProtocolTest, AStepCannotFollowAnEvaluationThatHasNotEnded) {
+  Join(0);
+  Decide(0, Step(1));
+  protocol_.OnDecision({kView, 1, Outcome::kCommit, 0.1, {NextAction::kEvaluate, {}, false}}, now_);
+  protocol_.TakeWork();
+  protocol_.TakeWork();
+  EXPECT_EQ(protocol_.OnProceedWhileEvaluating(Step(2), now_), std::nullopt);
+  EXPECT_TRUE(protocol_.abandoned());
+  EXPECT_THAT(Failure(), ::testing::HasSubstr("while this worker evaluates"));
 }
 
 TEST_F(WorkerProtocolTest, ACheckpointAfterAnEvaluationIsThatOfTheLastDecidedStep) {

@@ -56,6 +56,17 @@ std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
   return pieces;
 }
 
+std::vector<Piece> VerifyingPieces(const v1::Progress& progress) {
+  std::vector<Piece> pieces = {{absl::StrCat("verifying after step ", progress.step()), 0}};
+  if (progress.images_to_verify() > 0) {
+    pieces.push_back({absl::StrFormat("%d of %d images", progress.verified_images(), progress.images_to_verify()), 1});
+  }
+  if (progress.eta_seconds() > 0) {
+    pieces.push_back({absl::StrCat("ETA ", WholeSeconds(absl::Seconds(progress.eta_seconds()))), 2});
+  }
+  return pieces;
+}
+
 }  // namespace
 
 std::string ProgressLine(const v1::Progress& progress, size_t width) {
@@ -67,7 +78,7 @@ std::string ProgressLine(const v1::Progress& progress, size_t width) {
     case v1::Progress::PHASE_TRAINING:
       return Fit(TrainingPieces(progress), width);
     case v1::Progress::PHASE_EVALUATING:
-      return CutTo(absl::StrCat("verifying after step ", progress.step()), width);
+      return Fit(VerifyingPieces(progress), width);
     case v1::Progress::PHASE_STOPPING:
       return CutTo(absl::StrCat("writing model and checkpoint after step ", progress.step()), width);
     case v1::Progress::PHASE_FINISHED:

@@ -55,6 +55,15 @@ TEST(ProgressLineTest, SmallNumbersAreShownAsTheyAre) {
   EXPECT_THAT(ProgressLine(progress, kWide), ::testing::HasSubstr("  0.42 samples/s  "));
 }
 
+TEST(ProgressLineTest, AVerificationTellsHowFarItIs) {
+  v1::Progress progress = InPhase(v1::Progress::PHASE_EVALUATING);
+  progress.set_verified_images(1200);
+  progress.set_images_to_verify(12000);
+  progress.set_eta_seconds(65.9);
+  EXPECT_EQ(ProgressLine(progress, kWide), "verifying after step 7  1200 of 12000 images  ETA 1m5s");
+  EXPECT_EQ(ProgressLine(progress, 45), "verifying after step 7  1200 of 12000 images");
+}
+
 TEST(ProgressLineTest, BeforeTheFirstStepThereIsNoLoss) {
   v1::Progress progress;
   progress.set_phase(v1::Progress::PHASE_TRAINING);

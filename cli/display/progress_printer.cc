@@ -21,6 +21,7 @@ ProgressPrinter::ProgressPrinter(Options options, const Clock* clock) : options_
 
 void ProgressPrinter::Show(const v1::Progress& progress) {
   ShowVerification(progress);
+  ShowVerificationFailure(progress);
   ShowCheckpointFailure(progress);
   if (progress.phase() == v1::Progress::PHASE_FINISHED || progress.phase() == v1::Progress::PHASE_FAILED) {
     Clear();  // the launcher reports how the run has ended
@@ -53,6 +54,15 @@ void ProgressPrinter::ShowVerification(const v1::Progress& progress) {
     const bool best = absl::EndsWith(line, kBestSoFar);
     Line(best ? Paint(options_.colours, Ink::kGood, line) : line);
   }
+}
+
+// One line, however many verifications fail for the same reason.
+void ProgressPrinter::ShowVerificationFailure(const v1::Progress& progress) {
+  if (verification_failure_ == progress.verification_failure()) return;
+  verification_failure_ = progress.verification_failure();
+  if (verification_failure_.empty()) return;
+  Line(Paint(options_.colours, Ink::kBad,
+             absl::StrCat("warning: the verification is incomplete, training continues: ", verification_failure_)));
 }
 
 // Prints a line for the first of several failures in a row, and one when a checkpoint succeeds again.

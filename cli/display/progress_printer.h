@@ -36,6 +36,7 @@ class ProgressPrinter {
 
  private:
   void ShowVerification(const v1::Progress& progress);
+  void ShowVerificationFailure(const v1::Progress& progress);
   void ShowCheckpointFailure(const v1::Progress& progress);
 
   const Options options_;
@@ -43,6 +44,7 @@ class ProgressPrinter {
   bool shown_ = false;  // terminal: a progress line is shown, which is to be overwritten
   std::optional<v1::Progress::Phase> phase_;
   std::optional<uint64_t> verification_step_;
+  std::string verification_failure_;
   std::string checkpoint_failure_;
   MonotonicTime next_ = MonotonicTime::InfinitePast();  // earliest time of the next line without news
   std::string last_;                                    // the last line, if the output is not a terminal

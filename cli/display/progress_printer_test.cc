@@ -162,6 +162,18 @@ TEST_F(ProgressPrinterTest, AStreakOfFailedCheckpointsIsOneLineAndItsEndAnother)
   EXPECT_EQ(TakeOut(), "checkpoints are complete again: step 4\n");
 }
 
+TEST_F(ProgressPrinterTest, AnIncompleteVerificationIsNamedOnce) {
+  ProgressPrinter printer = Plain();
+  printer.Show(AtStep(1));
+  TakeOut();
+  v1::Progress progress = AtStep(2);
+  progress.set_verification_failure("lfw.bin: image 3 is damaged");
+  printer.Show(progress);
+  progress.set_step(3);
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "warning: the verification is incomplete, training continues: lfw.bin: image 3 is damaged\n");
+}
+
 TEST_F(ProgressPrinterTest, TheEndIsLeftToTheLauncher) {
   ProgressPrinter printer = Plain();
   printer.Show(AtStep(100, v1::Progress::PHASE_FINISHED));

@@ -89,7 +89,10 @@ Json ProgressObject(const v1::Progress& progress) {
           {"best_step", progress.best_step()},
           {"resumed_step", progress.resumed_step()},
           {"checkpoint_step", progress.checkpoint_step()},
-          {"checkpoint_failure", progress.checkpoint_failure()}};
+          {"checkpoint_failure", progress.checkpoint_failure()},
+          {"verification_failure", progress.verification_failure()},
+          {"verified_images", progress.verified_images()},
+          {"images_to_verify", progress.images_to_verify()}};
 }
 
 std::string StatusDocument(const Json& all) {

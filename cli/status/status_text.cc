@@ -163,6 +163,14 @@ std::string CheckpointLines(const v1::RunStatus& status, const StatusLook& look)
   return text;
 }
 
+// Why the latest verification is incomplete; empty: it is not.
+std::string VerificationFailure(const v1::Progress& progress, const StatusLook& look) {
+  if (progress.verification_failure().empty()) return "";
+  const std::string line =
+      absl::StrCat("the latest verification is incomplete: ", Printable(progress.verification_failure()));
+  return absl::StrCat(Paint(look.colours, Ink::kBad, CutTo(line, look.width)), "\n");
+}
+
 std::string ProgressOf(const v1::Progress& progress, const StatusLook& look) {
   if (!progress.waiting_for().empty()) {  // a sentence
     return Wrap(ProgressLine(progress, std::numeric_limits<size_t>::max()), look.width);
@@ -196,7 +204,7 @@ std::string StatusText(const v1::RunStatus& status, const std::string& coordinat
     absl::StrAppend(&text, "view ", status.view().incarnation(), ".", status.view().counter(), ", ",
                     status.num_classes(), " classes\n");
   }
-  absl::StrAppend(&text, CheckpointLines(status, look));
+  absl::StrAppend(&text, CheckpointLines(status, look), VerificationFailure(status.progress(), look));
   if (status.members_size() > 0) absl::StrAppend(&text, "\n", Members(status, look), Phases(status, look));
   const std::vector<std::string> verification = VerificationLines(status.progress());
   if (!verification.empty()) absl::StrAppend(&text, "\n");

@@ -123,6 +123,13 @@ TEST(StatusTextTest, TellsOfTheLastCheckpointAndOfAFailure) {
               HasSubstr(" ago\nthe latest checkpoint failed: step 6: the disk is full\n\nmember "));
 }
 
+TEST(StatusTextTest, TellsOfAnIncompleteVerification) {
+  v1::RunStatus status = Training();
+  status.mutable_progress()->set_verification_failure("lfw.bin: image 3 is damaged");
+  EXPECT_THAT(StatusText(status, kAddress),
+              HasSubstr("\nthe latest verification is incomplete: lfw.bin: image 3 is damaged\n\nmember "));
+}
+
 TEST(StatusTextTest, TheLatestVerificationComesLast) {
   v1::RunStatus status = Training();
   status.mutable_progress()->set_verification_step(5);

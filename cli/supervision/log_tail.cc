@@ -1,20 +1,31 @@
 #include "cli/supervision/log_tail.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
-#include "common/io/file.h"
+#include "common/base/status_macros.h"
 
 namespace arcshard::cli {
 namespace {
 
 constexpr absl::string_view kMark = "error: ";
 constexpr uint64_t kTailBytes = 64 << 10;
+
+// Begin and end of the line between two lives.
+constexpr absl::string_view kLifeBegins = "---- ", kLifeHasBegun = " another life of this process begins ----";
+
+bool BeginsALife(absl::string_view line) {
+  return absl::StartsWith(line, kLifeBegins) && absl::EndsWith(line, kLifeHasBegun);
+}
 
 // The text after the mark, if the line or its message begins with the mark. Empty: the line reports no error.
 absl::string_view ErrorIn(absl::string_view line) {
@@ -25,11 +36,23 @@ absl::string_view ErrorIn(absl::string_view line) {
 
 }  // namespace
 
+absl::StatusOr<FileDescriptor> OpenLog(const std::string& path, absl::Time now) {
+  ASSIGN_OR_RETURN(FileDescriptor log, OpenToAppend(path));
+  if (lseek(log.get(), 0, SEEK_END) <= 0) return log;
+  const std::string line = absl::StrCat(
+      "\n", kLifeBegins, absl::FormatTime("%Y-%m-%d %H:%M:%E3S", now, absl::LocalTimeZone()), kLifeHasBegun, "\n");
+  if (write(log.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
+    return ErrnoStatus(errno, path, "cannot write");
+  }
+  return log;
+}
+
 std::string LastError(absl::string_view log) {
   absl::string_view last_error, last_line;
   for (const absl::string_view raw : absl::StrSplit(log, '\n')) {
     const absl::string_view line = absl::StripAsciiWhitespace(raw);
-    if (line.empty()) continue;
+    if (BeginsALife(line)) last_error = last_line = "";
+    if (line.empty() || BeginsALife(line)) continue;
     last_line = line;
     if (const absl::string_view error = ErrorIn(line); !error.empty()) last_error = error;
   }

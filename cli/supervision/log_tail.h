@@ -2,13 +2,20 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/io/file.h"
 
-// Finds in the log of a process why it ended.
+// The log of a process, which holds its lives one after another: how a life begins there, and why it ended.
 namespace arcshard::cli {
 
-// The last sentence that follows "error: " in a line ("2026-11-24 07:00:00.123 arcshard-shard 0: error: sentence"); if
-// there is none, the last line that is not blank; "": the log is blank.
+// Opens the log for a process that is about to start. If the log has lines of an earlier process, a line that says that
+// another life begins here is added first. Errors of OpenToAppend.
+absl::StatusOr<FileDescriptor> OpenLog(const std::string& path, absl::Time now);
+
+// Of the last life in `log`: the last sentence that follows "error: " in a line ("2026-11-24 07:00:00.123
+// arcshard-shard 0: error: sentence"); if there is none, the last line that is not blank; "": there is no such line.
 std::string LastError(absl::string_view log);
 
 // The same for the last 64 KiB of a file; "" also if it cannot be read.

@@ -1,9 +1,13 @@
 #include "cli/supervision/log_tail.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
 namespace arcshard::cli {
@@ -32,6 +36,25 @@ TEST(LogTailTest, OnlyTheEndOfALongFileIsRead) {
   const std::string path = ::testing::TempDir() + "log_tail_test.log";
   std::ofstream(path) << "x: error: too far back\n" << std::string(100 << 10, 'x') << "\nthe last words\n";
   EXPECT_EQ(LastErrorOfFile(path), "the last words");
+  std::filesystem::remove(path);
+}
+
+TEST(LogTailTest, ALaterLifeIsAddedToTheLogAndAnswersForItself) {
+  const std::string path = ::testing::TempDir() + "log_tail_lives_test.log";
+  std::filesystem::remove(path);
+  const auto live = [&path](const std::string& says) {
+    const auto log = OpenLog(path, absl::Now());
+    ASSERT_TRUE(log.ok()) << log.status();
+    ASSERT_EQ(write(log->get(), says.data(), says.size()), static_cast<ssize_t>(says.size()));
+  };
+  live("arcshard-shard 0: error: of the first life\ncut o");
+  EXPECT_EQ(LastErrorOfFile(path), "of the first life");
+  live("");
+  EXPECT_EQ(LastErrorOfFile(path), "");
+  live("of the third life\n");
+  EXPECT_EQ(LastErrorOfFile(path), "of the third life");
+  const std::string all = *ReadFile(path);
+  EXPECT_TRUE(absl::StartsWith(all, "arcshard-shard 0: error: of the first life\ncut o\n---- 2")) << all;
   std::filesystem::remove(path);
 }
 

@@ -12,6 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "cli/supervision/log_tail.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 
@@ -38,12 +40,6 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   for (std::string& string : strings) pointers.push_back(string.data());
   pointers.push_back(nullptr);
   return pointers;
-}
-
-absl::StatusOr<FileDescriptor> Open(const std::string& path, int flags) {
-  FileDescriptor fd(open(path.c_str(), flags | O_CLOEXEC, 0666));
-  if (!fd.valid()) return ErrnoStatus(errno, path, "cannot open");
-  return fd;
 }
 
 // Everything that the child needs between fork and exec. It must not allocate there, since this process may have
@@ -91,8 +87,9 @@ int AwaitExec(int failure_pipe) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Start(const Options& options) {
-  ASSIGN_OR_RETURN(const FileDescriptor input, Open("/dev/null", O_RDONLY));
-  ASSIGN_OR_RETURN(const FileDescriptor log, Open(options.log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND));
+  const FileDescriptor input = OpenDescriptor("/dev/null", O_RDONLY);
+  if (!input.valid()) return ErrnoStatus(errno, "/dev/null", "cannot open");
+  ASSIGN_OR_RETURN(const FileDescriptor log, OpenLog(options.log, absl::Now()));
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, options.program, "cannot start");
   const FileDescriptor failure(ends[0]);

@@ -21,7 +21,7 @@ class Process {
     std::string program;                   // path
     std::vector<std::string> arguments;    // without the program's name
     std::vector<std::string> environment;  // KEY=value, added to this process's environment or replacing its values
-    std::string log;                       // path; the file is emptied first
+    std::string log;                       // path; what earlier processes wrote there stays (OpenLog)
     int inherit_fd = -1;                   // the child has it under the same number; at least 3; -1: none
   };
 

@@ -13,8 +13,10 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 class ProcessTest : public ScriptTest {};
 
@@ -47,11 +49,21 @@ TEST_F(ProcessTest, ItsEndIsToldOnceItHasEnded) {
   EXPECT_EQ(other->Poll(), (ProcessExit{.code = 3}));
 }
 
-TEST_F(ProcessTest, OutputAndErrorsGoToAFreshLog) {
+TEST_F(ProcessTest, OutputAndErrorsGoToTheLogAfterThoseOfEarlierLives) {
   AwaitExit(Start(Script("echo from an earlier run"))->pid());
   const auto process = Start(Script("echo out; echo err >&2; read line; echo \"input: $line\""));
   AwaitExit(process->pid());
-  EXPECT_EQ(Log(), "out\nerr\ninput: \n");
+  EXPECT_THAT(Log(), AllOf(StartsWith("from an earlier run\n"), HasSubstr(" another life "),
+                           EndsWith("\nout\nerr\ninput: \n")));
+}
+
+TEST_F(ProcessTest, ALogThatIsALinkIsNotWrittenThrough) {
+  Process::Options options = Script("echo mine");
+  options.log = Path("link.log");
+  std::filesystem::create_symlink(Path("elsewhere"), options.log);
+  EXPECT_THAT(std::string(Process::Start(options).status().message()),
+              HasSubstr(Path("link.log") + ": is a symbolic link"));
+  EXPECT_FALSE(std::filesystem::exists(Path("elsewhere")));
 }
 
 TEST_F(ProcessTest, ItStartsInItsOwnGroupWithAllSignalsAtTheirDefaults) {

@@ -8,8 +8,10 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/file_system.h"
 #include "common/net/host_port.h"
 #include "nlohmann/json.hpp"
 
@@ -17,6 +19,7 @@ namespace arcshard::cli {
 namespace {
 
 constexpr int kJsonIndent = 2;
+constexpr absl::string_view kProcessList = "processes.json";
 
 const char* NameOf(Role role) {
   switch (role) {
@@ -43,7 +46,19 @@ absl::StatusOr<RunFolder> RunFolder::Take(const std::string& path) {
         absl::StrCat(path, ": another arcshard train runs in this folder (run.folder); its processes are listed in ",
                      path, "/processes.json"));
   }
-  return RunFolder(path, std::move(lock));
+  RunFolder folder(path, logs, std::move(lock));
+  folder.RemoveTemporaryFiles();
+  return folder;
+}
+
+// Those of processes.json that a killed launcher has left. The coordinator removes its own.
+void RunFolder::RemoveTemporaryFiles() const {
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = RealFileSystem()->List(path_);
+  if (!entries.ok()) return;  // whoever needs the folder says so
+  for (const FileSystem::Entry& entry : *entries) {
+    if (!absl::StartsWith(entry.name, kProcessList) || !AtomicFile::IsTemporaryName(entry.name)) continue;
+    RealFileSystem()->Remove(absl::StrCat(path_, "/", entry.name)).IgnoreError();  // a file too many does no harm
+  }
 }
 
 absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
@@ -51,7 +66,7 @@ absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
   if (!std::filesystem::is_directory(path, error)) {
     return absl::NotFoundError(absl::StrCat(path, ": there is no such run folder"));
   }
-  const std::string list = absl::StrCat(path, "/processes.json");
+  const std::string list = absl::StrCat(path, "/", kProcessList);
   const absl::StatusOr<std::string> text = ReadFile(list);
   if (absl::IsNotFound(text.status())) {
     const std::string backbone = absl::StrCat(path, "/model/backbone.safetensors");
@@ -76,7 +91,12 @@ absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
 }
 
 RunFolder::~RunFolder() {
-  if (lock_.valid()) unlink(processes_json().c_str());  // a moved-from object has no lock
+  if (!lock_.valid()) return;  // a moved-from object
+  // Another launcher may run in a folder that took the place of a deleted one.
+  const absl::StatusOr<std::string> text = ReadFile(processes_json());
+  if (!text.ok()) return;
+  const nlohmann::json all = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (all.is_object() && all.value("launcher", nlohmann::json()) == getpid()) unlink(processes_json().c_str());
 }
 
 std::string RunFolder::LogOf(Role role, uint32_t index) const {
@@ -87,7 +107,7 @@ std::string RunFolder::backbone() const { return absl::StrCat(path_, "/model/bac
 
 std::string RunFolder::best_backbone() const { return absl::StrCat(path_, "/model/best_backbone.safetensors"); }
 
-std::string RunFolder::processes_json() const { return absl::StrCat(path_, "/processes.json"); }
+std::string RunFolder::processes_json() const { return absl::StrCat(path_, "/", kProcessList); }
 
 absl::Status RunFolder::List(const std::string& coordinator, const std::vector<RunningProcess>& processes) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();

@@ -31,7 +31,7 @@ class RunFolder {
   static absl::StatusOr<RunFolder> Take(const std::string& path);
   RunFolder(RunFolder&&) = default;
   RunFolder& operator=(RunFolder&&) = delete;
-  ~RunFolder();  // removes processes.json
+  ~RunFolder();  // removes processes.json, if it is this launcher's
 
   // The coordinator's host:port of the run that is in progress in the folder `path`. NotFound: the folder does not
   // exist, or no run is in progress; the message says if one has ended there. DataLoss: processes.json is not in the
@@ -42,14 +42,20 @@ class RunFolder {
   std::string backbone() const;       // path of the trained backbone
   std::string best_backbone() const;  // path of the backbone with the best verification
 
+  // Whether logs/ is still the folder that was locked; it may have been deleted, or the whole folder with it.
+  bool still_there() const { return StillNames(logs_, lock_); }
+
   // Writes processes.json, atomically.
   absl::Status List(const std::string& coordinator, const std::vector<RunningProcess>& processes);
 
  private:
-  RunFolder(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  RunFolder(std::string path, std::string logs, FileDescriptor lock)
+      : path_(std::move(path)), logs_(std::move(logs)), lock_(std::move(lock)) {}
   std::string processes_json() const;
+  void RemoveTemporaryFiles() const;
 
   std::string path_;
+  std::string logs_;
   FileDescriptor lock_;  // holds the lock on logs/
 };
 

@@ -46,6 +46,31 @@ TEST_F(RunFolderTest, ListsTheProcessesAsLongAsItIsHeld) {
   EXPECT_FALSE(std::filesystem::exists(Path("run/processes.json")));
 }
 
+TEST_F(RunFolderTest, TheListOfAnotherLauncherStays) {
+  {
+    auto folder = RunFolder::Take(Path("run"));
+    ASSERT_TRUE(folder.ok());
+    EXPECT_TRUE(folder->still_there());
+    std::filesystem::remove_all(Path("run"));
+    EXPECT_FALSE(folder->still_there());
+    std::filesystem::create_directories(Path("run/logs"));
+    EXPECT_FALSE(folder->still_there());
+    ASSERT_TRUE(WriteFileAtomically(Path("run/processes.json"), R"({"launcher": 1})").ok());
+  }
+  EXPECT_TRUE(std::filesystem::exists(Path("run/processes.json")));
+}
+
+TEST_F(RunFolderTest, WhatAKilledLauncherHasLeftIsRemoved) {
+  ASSERT_TRUE(RunFolder::Take(Path("run")).ok());
+  for (const char* name : {"processes.json.tmp-12-0", "processes.json.tmp-x", "report.html.tmp-12-0"}) {
+    ASSERT_TRUE(WriteFileAtomically(Path("run/") + name, "{").ok());
+  }
+  ASSERT_TRUE(RunFolder::Take(Path("run")).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path("run/processes.json.tmp-12-0")));
+  EXPECT_TRUE(std::filesystem::exists(Path("run/processes.json.tmp-x")));
+  EXPECT_TRUE(std::filesystem::exists(Path("run/report.html.tmp-12-0")));
+}
+
 TEST_F(RunFolderTest, TellsTheCoordinatorOfTheRunInProgress) {
   auto folder = RunFolder::Take(Path("run"));
   ASSERT_TRUE(folder.ok());

@@ -10,6 +10,9 @@
 #include "cli/display/progress_line.h"
 #include "common/base/readable_number.h"
 #include "common/checkpoint/checkpoint_folder.h"
+#include "common/checkpoint/open_checkpoint.h"
+#include "common/config/check_resumable.h"
+#include "common/config/load_config.h"
 
 namespace arcshard::cli {
 namespace {
@@ -51,9 +54,25 @@ RunSummary Summarize(const EndedRun& run, const RunConfig& config) {
   return summary;
 }
 
+std::vector<std::string> ChangesSinceCheckpoint(FileSystem* files, const RunConfig& config) {
+  const auto complete = ListCheckpoints(files, config.run.folder);
+  if (!complete.ok() || complete->empty()) return {};
+  const std::string folder = CheckpointFolder(config.run.folder, complete->front());
+  const absl::StatusOr<OpenCheckpoint> newest = OpenCheckpoint::Open(files, folder);
+  if (!newest.ok()) return {};
+  const absl::StatusOr<RunConfig> then = ParseRunConfig(newest->manifest().config_yaml, folder, {});
+  if (!then.ok()) return {};
+  std::vector<std::string> lines = DescribeChanges(config, *then);
+  for (std::string& line : lines) {
+    line = absl::StrCat("changed since the checkpoint of step ", complete->front().step, ": ", line);
+  }
+  return lines;
+}
+
 std::string HowToResume(FileSystem* files, const std::string& run_folder, FailureCause cause) {
   const auto complete = ListCheckpoints(files, run_folder);
   if (!complete.ok() || complete->empty()) return "";
+  if (!files->Open(absl::StrCat(run_folder, "/config.yaml")).ok()) return "";
   const std::string command = absl::StrCat("arcshard train --resume ", Quoted(run_folder));
   if (cause == FailureCause::kCheckpointUnreadable) {
     return absl::StrCat("to resume from the newest checkpoint that is intact: ", command, " --allow-older");

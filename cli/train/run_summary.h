@@ -31,8 +31,12 @@ bool IsComplete(const v1::Progress& progress);
 // The summary of a run that has ended in order.
 RunSummary Summarize(const EndedRun& run, const RunConfig& config);
 
-// How to resume a run whose processes have ended because of `cause`: a sentence with the command. Empty: the run has no
-// complete checkpoint.
+// What a run that resumes under `config` does otherwise than its newest checkpoint was made under, a line for each key.
+// Empty also if there is no readable checkpoint: the coordinator says why.
+std::vector<std::string> ChangesSinceCheckpoint(FileSystem* files, const RunConfig& config);
+
+// How to resume a run whose processes have ended because of `cause`: a sentence with the command. Empty: the run cannot
+// be resumed, since it has no complete checkpoint or no config.yaml.
 std::string HowToResume(FileSystem* files, const std::string& run_folder, FailureCause cause);
 
 }  // namespace arcshard::cli

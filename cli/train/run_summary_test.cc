@@ -3,6 +3,8 @@
 #include <filesystem>
 
 #include "common/checkpoint/checkpoint_folder.h"
+#include "common/config/load_config.h"
+#include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -78,11 +80,38 @@ TEST(HowToResumeTest, NamesTheNewestCheckpointAndTheCommandOfTheCause) {
     manifest.step = step;
     ASSERT_TRUE(WriteManifest(RealFileSystem(), checkpoint, manifest).ok());
   }
+  EXPECT_EQ(HowToResume(RealFileSystem(), folder, FailureCause::kOther), "")
+      << "without config.yaml it would be refused";
+  ASSERT_TRUE(WriteFileAtomically(folder + "/config.yaml", "").ok());
   EXPECT_EQ(HowToResume(RealFileSystem(), folder, FailureCause::kOther),
             "the newest checkpoint is of step 12; to resume: arcshard train --resume " + folder);
   EXPECT_EQ(
       HowToResume(RealFileSystem(), folder, FailureCause::kCheckpointUnreadable),
       "to resume from the newest checkpoint that is intact: arcshard train --resume " + folder + " --allow-older");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(ChangesSinceCheckpointTest, AreThoseOfTheNewestCheckpointsConfiguration) {
+  std::string folder = ::testing::TempDir() + "run_summary_test_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  RunConfig config;
+  config.run.folder = folder;
+  config.data.train = "/data";
+  config.data.batch_size = 64;
+  EXPECT_THAT(ChangesSinceCheckpoint(RealFileSystem(), config), ::testing::IsEmpty());
+  for (const uint64_t step : {5u, 12u}) {
+    const std::string checkpoint = CheckpointFolder(folder, {step, 1});
+    std::filesystem::create_directories(checkpoint);
+    Manifest manifest;
+    manifest.step = step;
+    manifest.config_yaml = ToYaml(config);
+    ASSERT_TRUE(WriteManifest(RealFileSystem(), checkpoint, manifest).ok());
+    config.schedule.epochs = 40;
+  }
+  EXPECT_THAT(ChangesSinceCheckpoint(RealFileSystem(), config), ::testing::IsEmpty());
+  config.schedule.lr = 0.5;
+  EXPECT_THAT(ChangesSinceCheckpoint(RealFileSystem(), config),
+              ElementsAre(::testing::StartsWith("changed since the checkpoint of step 12: schedule.lr is 0.5, was ")));
   std::filesystem::remove_all(folder);
 }
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "cli/train/run_summary.h"
 #include "common/base/status_macros.h"
 #include "common/io/file_system.h"
+#include "common/io/log.h"
 
 namespace arcshard::cli {
 namespace {
@@ -47,6 +50,9 @@ TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFold
 
 absl::StatusOr<int> TrainRun::Run() {
   printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
+  if (!options_.resume.empty()) {
+    for (const std::string& change : ChangesSinceCheckpoint(RealFileSystem(), config_)) printer_.Line(change);
+  }
   for (const std::string& note : NotesOnThisMachine(options_, config_)) printer_.Line(absl::StrCat("note: ", note));
   RETURN_IF_ERROR(StartCoordinator());
   while (!supervisor_.all_ended()) {
@@ -84,6 +90,7 @@ absl::Status TrainRun::StartShardsAndWorkers() {
 absl::Status TrainRun::Start(Role role, uint32_t index, Process::Options process) {
   process.program = absl::StrCat(options_.bin_folder, "/", ProgramOf(role));
   process.log = folder_.LogOf(role, index);
+  process.environment.push_back(absl::StrCat(kLogFileVariable, "=", process.log));
   ASSIGN_OR_RETURN(std::unique_ptr<Process> started, Process::Start(process));
   supervisor_.Add(role, index, std::move(started), process.log);
   return folder_.List(address_, supervisor_.running());
@@ -126,7 +133,9 @@ void TrainRun::Interrupt() {
     supervisor_.StopAtOnce();
     return;
   }
-  printer_.Line("stopping after the current step, with a checkpoint (interrupt again to stop at once)");
+  const bool verifying = progress_.phase() == v1::Progress::PHASE_EVALUATING;
+  printer_.Line(absl::StrCat("stopping ", verifying ? "without the rest of the verification" : "after the current step",
+                             ", with a checkpoint (interrupt again to stop at once)"));
   interrupted_ = true;
   if (!address_.empty()) supervisor_.Stop();
 }
@@ -154,7 +163,8 @@ void TrainRun::ShowLastReports() {
 int TrainRun::Conclude() {
   announcement_.Read();
   const FailureDetails failure = announcement_.failure().value_or(FailureDetails{});
-  const RunEnd end = supervisor_.End(failure.pid);
+  RunEnd end = supervisor_.End(failure.pid);
+  if (const std::string lost = WhatIsLost(); end.sentence.empty() && !lost.empty()) end = {1, lost};
   printer_.Clear();
   if (end.sentence.empty()) {
     PrintSummary();
@@ -162,6 +172,14 @@ int TrainRun::Conclude() {
     PrintFailure(end.sentence, failure.cause);
   }
   return end.status;
+}
+
+std::string TrainRun::WhatIsLost() const {
+  std::error_code error;
+  const bool has_model = progress_.phase() == v1::Progress::PHASE_FINISHED && progress_.steps() > 0;
+  if (!has_model || std::filesystem::exists(folder_.backbone(), error)) return "";
+  return absl::StrCat("the run ended in order, but ", folder_.backbone(),
+                      " is not there: was run.folder deleted or moved meanwhile?");
 }
 
 void TrainRun::PrintFailure(const std::string& sentence, FailureCause cause) {
@@ -180,6 +198,10 @@ void TrainRun::PrintSummary() {
                                        config_);
   if (!summary.headline.empty()) printer_.Headline(summary.headline);
   for (const std::string& line : summary.lines) printer_.Line(line);
+  if (!folder_.still_there()) {
+    printer_.Line(
+        absl::StrCat(config_.run.folder, "/logs was deleted or moved during the run: earlier lines are gone"));
+  }
   if (summary.headline.empty() || IsComplete(progress_)) return;
   const std::string remedy = HowToResume(RealFileSystem(), config_.run.folder, FailureCause::kOther);
   if (!remedy.empty()) printer_.Line(remedy);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -77,6 +78,25 @@ absl::Status CheckFile(FileSystem* files, const std::string& folder, const FileR
   if ((*file)->size() != record.bytes) {
     return absl::DataLossError(absl::StrCat(folder, "/", record.name, ": was reported as written with ", record.bytes,
                                             " bytes, but has ", (*file)->size(), " here", kHint));
+  }
+  return absl::OkStatus();
+}
+
+// Whether the coordinator itself writes RUN/<name>. The launcher and `arcshard report`, which write there too, may be
+// at work now.
+bool IsOfCoordinator(const Entry& entry) {
+  const absl::string_view name = entry.name;
+  return absl::StartsWith(name, "config.yaml.") || absl::StartsWith(name, "incarnation.") ||
+         absl::StartsWith(name, "devices.json.");
+}
+
+// `entries`: what the folder holds.
+absl::Status RemoveTemporaryFiles(FileSystem* files, const std::string& folder, const std::vector<Entry>& entries,
+                                  std::vector<std::string>* removed) {
+  for (const Entry& entry : entries) {
+    if (entry.is_folder || !AtomicFile::IsTemporaryName(entry.name)) continue;
+    removed->push_back(absl::StrCat(folder, "/", entry.name));
+    RETURN_IF_ERROR(RemoveIfThere(files, removed->back()));
   }
   return absl::OkStatus();
 }
@@ -156,12 +176,14 @@ absl::StatusOr<std::vector<std::string>> CleanUp(FileSystem* files, const std::s
       removed.push_back(path);
       continue;
     }
-    for (const Entry& entry : folder.entries) {
-      if (entry.is_folder || !AtomicFile::IsTemporaryName(entry.name)) continue;
-      removed.push_back(absl::StrCat(path, "/", entry.name));
-      RETURN_IF_ERROR(RemoveIfThere(files, removed.back()));
-    }
+    RETURN_IF_ERROR(RemoveTemporaryFiles(files, path, folder.entries, &removed));
   }
+  const std::string model = absl::StrCat(run_folder, "/model");
+  ASSIGN_OR_RETURN(const std::vector<Entry> of_model, ListIfThere(files, model));
+  RETURN_IF_ERROR(RemoveTemporaryFiles(files, model, of_model, &removed));
+  ASSIGN_OR_RETURN(std::vector<Entry> of_run, ListIfThere(files, run_folder));
+  std::erase_if(of_run, [](const Entry& entry) { return !IsOfCoordinator(entry); });
+  RETURN_IF_ERROR(RemoveTemporaryFiles(files, run_folder, of_run, &removed));
   return removed;
 }
 

@@ -55,9 +55,10 @@ struct Retention {
 // Which of `complete` (newest first) to delete; never the newest.
 std::vector<CheckpointId> Superseded(const std::vector<CheckpointId>& complete, const Retention& retention);
 
-// Removes folders without a manifest, and temporary files; returns what it removed. For the start of a coordinator,
-// before its run writes. A folder to which a process of an earlier incarnation still writes may remain until the next
-// start.
+// Removes what killed processes have left: checkpoints' folders without a manifest, and the temporary files
+// (AtomicFile) of checkpoints, of the model (RUN/model) and of the coordinator's own files in RUN. Returns what it
+// removed. For the start of a coordinator, before its run writes. A folder to which a process of an earlier incarnation
+// still writes may remain until the next start.
 absl::StatusOr<std::vector<std::string>> CleanUp(FileSystem* files, const std::string& run_folder);
 
 }  // namespace arcshard

@@ -167,6 +167,22 @@ TEST_F(CheckpointFolderTest, CleaningUpTakesOnlyWhatIsUnfinished) {
   EXPECT_THAT(*CleanUp(&disk_, "/no/such/run"), IsEmpty());
 }
 
+TEST_F(CheckpointFolderTest, CleaningUpRemovesWhatAKillHasLeftOfTheModelAndOfTheCoordinatorsFiles) {
+  const std::string run = kRun, model = run + "/model";
+  ASSERT_TRUE(disk_.CreateFolders(model).ok());
+  for (const std::string& path :
+       {model + "/backbone.safetensors", model + "/class_centers-0-9.safetensors.tmp-17-3", model + "/mine.tmp-x",
+        run + "/config.yaml", run + "/config.yaml.tmp-17-0", run + "/incarnation.tmp-17-1",
+        run + "/devices.json.tmp-17-2", run + "/processes.json.tmp-18-0", run + "/report.html.tmp-19-0"}) {
+    ASSERT_TRUE(disk_.Create(path).ok());
+  }
+  EXPECT_THAT(*CleanUp(&disk_, kRun),
+              ElementsAre(model + "/class_centers-0-9.safetensors.tmp-17-3", run + "/config.yaml.tmp-17-0",
+                          run + "/devices.json.tmp-17-2", run + "/incarnation.tmp-17-1"));
+  EXPECT_THAT(*disk_.List(model),
+              ElementsAre(FileSystem::Entry{"backbone.safetensors", false}, FileSystem::Entry{"mine.tmp-x", false}));
+}
+
 // After a failure the coordinator may restart before the other processes have ended.
 TEST_F(CheckpointFolderTest, CleaningUpGetsByWithAProcessThatIsStillClearingUp) {
   Take({1, 1});

@@ -28,4 +28,16 @@ absl::Status CheckResumable(const RunConfig& now, const RunConfig& then) {
   return absl::OkStatus();
 }
 
+std::vector<std::string> DescribeChanges(const RunConfig& now, const RunConfig& then) {
+  RunConfig a = now, b = then;
+  const std::vector<ConfigKey> keys = ConfigKeys(&a), keys_then = ConfigKeys(&b);
+  std::vector<std::string> changes;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::string value = FormatValue(keys[i].value), value_then = FormatValue(keys_then[i].value);
+    if (value == value_then || keys[i].name == "run.folder") continue;
+    changes.push_back(absl::StrCat(keys[i].name, " is ", value, ", was ", value_then));
+  }
+  return changes;
+}
+
 }  // namespace arcshard

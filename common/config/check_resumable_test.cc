@@ -68,5 +68,16 @@ TEST(CheckResumableTest, TheNumberOfClassesMayBeLeftToTheData) {
   EXPECT_TRUE(absl::StartsWith(CheckResumable(now, then).message(), "head.classes is 965, but was 964"));
 }
 
+TEST(DescribeChangesTest, NamesEachKeyThatDiffersButNotTheRunsFolder) {
+  RunConfig now, then;
+  now.run.folder = "moved";
+  EXPECT_TRUE(DescribeChanges(now, then).empty());
+  now.schedule.epochs = 3;
+  then.schedule.epochs = 2;
+  now.verification.sets = {"lfw.bin"};
+  EXPECT_EQ(DescribeChanges(now, then),
+            (std::vector<std::string>{"schedule.epochs is 3, was 2", "verification.sets is [lfw.bin], was []"}));
+}
+
 }  // namespace
 }  // namespace arcshard

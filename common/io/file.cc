@@ -86,6 +86,27 @@ FileDescriptor OpenDescriptor(const std::string& path, int flags, mode_t mode) {
   return FileDescriptor(fd);
 }
 
+absl::StatusOr<FileDescriptor> OpenToAppend(const std::string& path) {
+  // O_NONBLOCK: without it, opening a named pipe would wait for a reader. It has no effect on regular files.
+  FileDescriptor fd = OpenDescriptor(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (!fd.valid() && errno == ELOOP) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is a symbolic link, and nothing is written through one; remove it"));
+  }
+  if (!fd.valid()) return ErrnoStatus(errno, path, "cannot open for writing");
+  struct stat info;
+  if (::fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, path, "cannot tell what it is");
+  if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, ": is not a regular file"));
+  return fd;
+}
+
+bool StillNames(const std::string& path, const FileDescriptor& open_file) {
+  struct stat named, open;
+  if (::fstat(open_file.get(), &open) != 0) return true;
+  if (::stat(path.c_str(), &named) != 0) return errno != ENOENT && errno != ENOTDIR;
+  return named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+}
+
 std::string FolderOf(absl::string_view path) {
   const std::string folder = std::filesystem::path(std::string(path)).parent_path().string();
   return folder.empty() ? "." : folder;

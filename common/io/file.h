@@ -42,6 +42,14 @@ class FileDescriptor {
 // open(), repeated after EINTR; other programs do not inherit the descriptor. Invalid on failure, with errno set.
 FileDescriptor OpenDescriptor(const std::string& path, int flags, mode_t mode = 0);
 
+// Opens a file that grows at its end, for reading too, and creates it if it is missing. FailedPrecondition: `path` is a
+// symbolic link, which might lead out of the run's folder, or no regular file.
+absl::StatusOr<FileDescriptor> OpenToAppend(const std::string& path);
+
+// Whether `path` still names what `open_file` has open: that was neither deleted nor replaced. True if it cannot be
+// found out.
+bool StillNames(const std::string& path, const FileDescriptor& open_file);
+
 // The folder part of `path`; "." if it has none.
 std::string FolderOf(absl::string_view path);
 

@@ -1,6 +1,7 @@
 #include "common/io/line_log.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -56,6 +57,40 @@ TEST_F(LineLogTest, WhatCannotBeWrittenIsLostAndLaterLinesAreNot) {
   log.Append("2\n");
   EXPECT_EQ(*ReadFile(folder_ + "/later/lines.jsonl"), "2\n");
   EXPECT_FALSE(log.complete());
+}
+
+TEST_F(LineLogTest, AfterItsFileWasDeletedANewOneHasWhatFollows) {
+  LineLog log(path_, "the run continues");
+  log.Append("1\n");
+  std::filesystem::remove(path_);
+  log.Append("2\n");
+  EXPECT_EQ(Content(), "2\n");
+  EXPECT_FALSE(log.complete());
+}
+
+TEST_F(LineLogTest, AfterItsFolderWasDeletedLinesAreLostUntilThereIsOneAgain) {
+  LineLog log(path_, "the run continues");
+  log.Append("1\n");
+  std::filesystem::remove_all(folder_);
+  log.Append("2\n");
+  EXPECT_FALSE(log.complete());
+  std::filesystem::create_directory(folder_);
+  log.Append("3\n");
+  EXPECT_EQ(Content(), "3\n");
+}
+
+TEST_F(LineLogTest, NothingIsWrittenThroughALinkOrIntoAPipe) {
+  std::ofstream(folder_ + "/elsewhere") << "mine";
+  std::filesystem::create_symlink(folder_ + "/elsewhere", path_);
+  LineLog log(path_, "the run continues");
+  log.Append("1\n");
+  EXPECT_FALSE(log.complete());
+  EXPECT_EQ(*ReadFile(folder_ + "/elsewhere"), "mine");
+
+  ASSERT_EQ(mkfifo((folder_ + "/pipe").c_str(), 0600), 0);
+  LineLog pipe(folder_ + "/pipe", "the run continues");
+  pipe.Append("1\n");
+  EXPECT_FALSE(pipe.complete());
 }
 
 }  // namespace

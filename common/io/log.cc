@@ -3,31 +3,43 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
+#include "common/io/log_file.h"
 
 namespace arcshard {
 namespace {
 
-struct ProcessName {
+// The log's file, where the launcher has named it.
+std::optional<LogFile> FileOfThisProcess() {
+  const char* const path = std::getenv(std::string(kLogFileVariable).c_str());
+  if (path == nullptr || *path == '\0') return std::nullopt;
+  return LogFile(path, {STDERR_FILENO, STDOUT_FILENO});
+}
+
+struct ProcessLog {
   Mutex mutex;
   std::string name ABSL_GUARDED_BY(mutex);
+  std::optional<LogFile> file ABSL_GUARDED_BY(mutex) = FileOfThisProcess();
 };
 
 // Never destroyed: threads may log while the process exits.
-ProcessName& TheProcessName() {
-  static ProcessName* const name = new ProcessName;
-  return *name;
+ProcessLog& TheLog() {
+  static ProcessLog* const log = new ProcessLog;
+  return *log;
 }
 
 void WriteLine(absl::string_view message) {
   std::string process;
   {
-    ProcessName& name = TheProcessName();
-    MutexLock lock(&name.mutex);
-    process = name.name;
+    ProcessLog& log = TheLog();
+    MutexLock lock(&log.mutex);
+    process = log.name;
+    if (log.file.has_value()) log.file->MakeRoom();
   }
   const std::string line = FormatLogLine(SystemClock().WallTime(), process, message);
   for (size_t done = 0; done < line.size();) {
@@ -40,9 +52,9 @@ void WriteLine(absl::string_view message) {
 }  // namespace
 
 void SetProcessName(absl::string_view name) {
-  ProcessName& process = TheProcessName();
-  MutexLock lock(&process.mutex);
-  process.name = std::string(name);
+  ProcessLog& log = TheLog();
+  MutexLock lock(&log.mutex);
+  log.name = std::string(name);
 }
 
 void LogInfo(absl::string_view message) { WriteLine(message); }

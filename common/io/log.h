@@ -7,7 +7,12 @@
 
 // A process's log on stderr, a line per message: "2026-11-24 07:00:00.123 arcshard-shard 0: joined view 1.1".
 // Thread-safe. A line is a single write, so the lines of several processes on one terminal do not mix.
+//
+// A process whose environment has ARCSHARD_LOG_FILE=path, as `arcshard train` sets it, has that file as its stdout and
+// stderr, and keeps it below LogFile::kMostBytes.
 namespace arcshard {
+
+inline constexpr absl::string_view kLogFileVariable = "ARCSHARD_LOG_FILE";
 
 // Sets the name that lines begin with: in main ("arcshard-shard"), and again once the process knows its number.
 void SetProcessName(absl::string_view name);

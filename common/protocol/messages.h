@@ -58,6 +58,7 @@ struct DatasetReport {
 
 struct JoinedReport {
   View view = {};
+  uint64_t verification_images = 0;  // workers: of the verification sets, this worker's share
 };
 
 // A member's vote about a step (coordinator.proto, Ready).
@@ -75,6 +76,7 @@ struct ReadyVote {
 struct EvaluationReport {
   View view = {};
   std::vector<VerificationReport> sets;
+  std::string problem = {};  // why a set is missing, or the best backbone was not written; empty: there was none
   friend bool operator==(const EvaluationReport&, const EvaluationReport&) = default;
 };
 
@@ -104,6 +106,9 @@ struct ParticipantStats {
   uint64_t held_bytes = 0;             // shards: for their range
   std::vector<PhaseTime> phases = {};  // since the process started
   uint64_t odd = 0;                    // entries of `phases` that could not be and were left out; on receipt
+  // Workers, while they evaluate: images of their share that are embedded, and all of them. Else 0.
+  uint64_t verified_images = 0;
+  uint64_t images_to_verify = 0;
   friend bool operator==(const ParticipantStats&, const ParticipantStats&) = default;
 };
 

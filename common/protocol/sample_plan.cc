@@ -71,11 +71,25 @@ bool SamplePlan::EvaluationDueAfter(uint64_t step) const {
   if (step == 0) return false;
   if (step >= total_steps_) return true;
   if (options_.evaluate_every_epochs == 0.0) return false;
-  // Evaluations follow the steps nearest to whole multiples of the interval; an interval below one step means every
-  // step.
-  const double interval = std::max(1.0, options_.evaluate_every_epochs * static_cast<double>(steps_per_epoch_));
+  // Evaluations follow the steps nearest to whole multiples of the interval.
+  const double interval = StepsBetweenEvaluations();
   const double multiple = std::round(static_cast<double>(step) / interval);
   return multiple >= 1.0 && std::round(multiple * interval) == static_cast<double>(step);
+}
+
+uint64_t SamplePlan::EvaluationsAfter(uint64_t step) const {
+  if (step >= total_steps_) return 0;
+  if (options_.evaluate_every_epochs == 0.0) return 1;
+  // Of the multiples whose nearest step is at most `last`.
+  const auto until = [this](uint64_t last) {
+    return static_cast<uint64_t>((static_cast<double>(last) + 0.5) / StepsBetweenEvaluations());
+  };
+  return until(total_steps_ - 1) - until(step) + 1;
+}
+
+// An interval below one step means every step.
+double SamplePlan::StepsBetweenEvaluations() const {
+  return std::max(1.0, options_.evaluate_every_epochs * static_cast<double>(steps_per_epoch_));
 }
 
 absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t samples) {

@@ -33,10 +33,13 @@ class SamplePlan {
   uint64_t total_steps() const { return total_steps_; }
   // Whether an evaluation follows step `step`; 0 is the state before the first step.
   bool EvaluationDueAfter(uint64_t step) const;
+  // How many evaluations follow later steps.
+  uint64_t EvaluationsAfter(uint64_t step) const;
   double EpochsAfter(uint64_t step) const { return static_cast<double>(step) / static_cast<double>(steps_per_epoch_); }
 
  private:
   explicit SamplePlan(const Options& options);
+  double StepsBetweenEvaluations() const;
 
   Options options_;
   uint64_t steps_per_epoch_ = 0;

@@ -132,6 +132,21 @@ TEST(SamplePlan, EvaluatesAtTheStepsNearestToAFractionalInterval) {
   EXPECT_THAT(due, ElementsAre(3, 5, 8, 10));
 }
 
+TEST(SamplePlan, CountsTheEvaluationsThatAreToCome) {
+  for (const double every : {0.0, 0.01, 0.1, 0.15, 0.25, 0.33, 0.7, 1.0, 1.3, 9.0}) {
+    const SamplePlan plan = MakePlan({.samples = 100,
+                                      .batch_size = 10,
+                                      .micro_batch_size = 10,
+                                      .epochs = 2.5,
+                                      .evaluate_every_epochs = every});
+    uint64_t to_come = 0;
+    for (uint64_t step = plan.total_steps() + 1; step-- > 0;) {
+      EXPECT_EQ(plan.EvaluationsAfter(step), to_come) << "after step " << step << ", every " << every;
+      if (plan.EvaluationDueAfter(step)) ++to_come;
+    }
+  }
+}
+
 TEST(SamplePlan, EvaluatesOnlyAtTheEndByDefault) {
   const SamplePlan plan = MakePlan({.samples = 100, .batch_size = 10, .micro_batch_size = 10, .epochs = 3});
   EXPECT_FALSE(plan.EvaluationDueAfter(10));

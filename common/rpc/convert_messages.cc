@@ -88,7 +88,7 @@ absl::StatusOr<ParticipantMessage> FromReady(const v1::Ready& message) {
 
 absl::StatusOr<ParticipantMessage> FromEvaluated(const v1::Evaluated& message) {
   if (!message.has_view()) return Missing("evaluated.view");
-  EvaluationReport report{.view = FromProto(message.view()), .sets = {}};
+  EvaluationReport report{.view = FromProto(message.view()), .sets = {}, .problem = message.problem()};
   for (const v1::Verification& set : message.sets()) {
     ASSIGN_OR_RETURN(VerificationReport one, FromProto(set));
     report.sets.push_back(std::move(one));
@@ -151,7 +151,10 @@ struct ParticipantPacker {
     out->mutable_dataset()->set_classes(dataset.classes);
     out->mutable_dataset()->set_fingerprint(dataset.fingerprint);
   }
-  void operator()(const JoinedReport& joined) const { *out->mutable_joined()->mutable_view() = ToProto(joined.view); }
+  void operator()(const JoinedReport& joined) const {
+    *out->mutable_joined()->mutable_view() = ToProto(joined.view);
+    out->mutable_joined()->set_verification_images(joined.verification_images);
+  }
   void operator()(const ReadyVote& vote) const {
     v1::Ready* message = out->mutable_ready();
     *message->mutable_view() = ToProto(vote.view);
@@ -165,6 +168,7 @@ struct ParticipantPacker {
   void operator()(const EvaluationReport& report) const {
     *out->mutable_evaluated()->mutable_view() = ToProto(report.view);
     for (const VerificationReport& set : report.sets) *out->mutable_evaluated()->add_sets() = ToProto(set);
+    out->mutable_evaluated()->set_problem(report.problem);
   }
   void operator()(const FailureReport& failure) const {
     out->mutable_failure()->set_sentence(Shortened(failure.sentence));
@@ -231,7 +235,7 @@ absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& messa
                            .fingerprint = message.dataset().fingerprint()};
     case v1::ParticipantMessage::kJoined:
       if (!message.joined().has_view()) return Missing("joined.view");
-      return JoinedReport{FromProto(message.joined().view())};
+      return JoinedReport{FromProto(message.joined().view()), message.joined().verification_images()};
     case v1::ParticipantMessage::kReady:
       return FromReady(message.ready());
     case v1::ParticipantMessage::kEvaluated:

@@ -23,9 +23,10 @@ TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
   const DatasetReport dataset{19280, 964, 42};
   EXPECT_EQ(RoundTrip(dataset), dataset);
   EXPECT_EQ(RoundTrip(JoinedReport{{3, 2}}).view, (View{3, 2}));
+  EXPECT_EQ(RoundTrip(JoinedReport{{3, 2}, 12000}).verification_images, 12000u);
   const ReadyVote vote{{3, 2}, 17, false, 21.5, 0.25, "the loss of micro-batch 2 is not finite", 3};
   EXPECT_EQ(RoundTrip(vote), vote);
-  const EvaluationReport report{{3, 2}, {{"unseen_alphabets", 0.93, 0.01, 1.25, 6000, 22.5}}};
+  const EvaluationReport report{{3, 2}, {{"unseen_alphabets", 0.93, 0.01, 1.25, 6000, 22.5}}, "lfw: damaged"};
   EXPECT_EQ(RoundTrip(report), report);
   const FailureReport failure = RoundTrip(FailureReport::Of(absl::DataLossError("train.rec: truncated")));
   EXPECT_EQ(failure.cause, FailureCause::kOther);

@@ -88,6 +88,8 @@ v1::ParticipantStats ToProto(const ParticipantStats& stats) {
   out.set_resident_bytes(stats.resident_bytes);
   out.set_held_bytes(stats.held_bytes);
   for (const PhaseTime& phase : stats.phases) *out.add_phases() = ToProto(phase);
+  out.set_verified_images(stats.verified_images);
+  out.set_images_to_verify(stats.images_to_verify);
   return out;
 }
 
@@ -131,8 +133,11 @@ absl::StatusOr<VerificationReport> FromProto(const v1::Verification& message) {
 }
 
 ParticipantStats FromProto(const v1::ParticipantStats& message) {
-  ParticipantStats stats = {
-      .resident_bytes = message.resident_bytes(), .held_bytes = message.held_bytes(), .phases = {}};
+  ParticipantStats stats = {.resident_bytes = message.resident_bytes(),
+                            .held_bytes = message.held_bytes(),
+                            .phases = {},
+                            .verified_images = message.verified_images(),
+                            .images_to_verify = message.images_to_verify()};
   for (const v1::PhaseTime& phase : message.phases()) {
     if (IsPhaseName(phase.name()) && IsTime(phase.seconds()) && stats.phases.size() < kMostPhases) {
       stats.phases.push_back({.name = phase.name(), .count = phase.count(), .seconds = phase.seconds()});

@@ -117,6 +117,10 @@ MemberCounts Membership::Counts() const {
   return counts;
 }
 
+void Membership::ForgetVerification() {
+  for (auto& [connection, member] : members_) member.stats.verified_images = member.stats.images_to_verify = 0;
+}
+
 void Membership::ForgiveSilence(absl::Duration gap) {
   assert(gap >= absl::ZeroDuration());
   for (auto& [connection, member] : members_) member.last_heard += gap;

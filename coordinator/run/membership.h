@@ -71,6 +71,8 @@ class Membership {
   const Member* LowestWorker() const;  // the worker with the lowest id; null while there is none
   MemberCounts Counts() const;
 
+  // An evaluation begins: what members have reported about an earlier one is void.
+  void ForgetVerification();
   // All members were silent for `gap` because this process did not listen: that time does not count as silence.
   void ForgiveSilence(absl::Duration gap);
   // The members that have been silent for longer than `limit`, in order of their connections.

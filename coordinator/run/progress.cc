@@ -1,5 +1,7 @@
 #include "coordinator/run/progress.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/readable_number.h"
@@ -8,6 +10,9 @@ namespace arcshard::coordinator {
 namespace {
 
 constexpr size_t kWindow = 32;  // steps
+
+// An image is embedded twice, once mirrored, and a forward pass is about a third of what a sample takes in training.
+constexpr double kSamplesPerImage = 2.0 / 3.0;
 
 std::string WithWaiting(absl::string_view what, const Progress& progress) {
   return progress.waiting_for.empty() ? std::string(what) : absl::StrCat(what, ": ", progress.waiting_for);
@@ -39,7 +44,10 @@ std::string DescribeProgress(const Progress& progress) {
     case Phase::kTraining:
       return DescribeTraining(progress);
     case Phase::kEvaluating:
-      return absl::StrCat("evaluating after step ", progress.step);
+      return absl::StrCat("evaluating after step ", progress.step,
+                          progress.images_to_verify == 0 ? ""
+                                                         : absl::StrCat(": ", progress.verified_images, " of ",
+                                                                        progress.images_to_verify, " images"));
     case Phase::kStopping:
       return WithWaiting("stopping", progress);
     case Phase::kFinished:
@@ -71,6 +79,19 @@ absl::Duration Throughput::step_duration() const {
   absl::Duration took;
   for (const Step& step : steps_) took += step.took;
   return steps_.empty() ? took : took / static_cast<int64_t>(steps_.size());
+}
+
+absl::Duration VerificationTimes::Expected(uint64_t images, double samples_per_second) const {
+  if (last_.has_value()) return *last_;
+  if (samples_per_second <= 0.0) return absl::ZeroDuration();
+  return absl::Seconds(kSamplesPerImage * static_cast<double>(images) / samples_per_second);
+}
+
+absl::Duration VerificationTimes::Left(MonotonicTime now, uint64_t done, uint64_t images,
+                                       absl::Duration expected) const {
+  const absl::Duration elapsed = now - began_;
+  if (done == 0 || done > images) return std::max(absl::ZeroDuration(), expected - elapsed);
+  return elapsed * (static_cast<double>(images - done) / static_cast<double>(done));
 }
 
 }  // namespace arcshard::coordinator

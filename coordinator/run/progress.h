@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,16 +29,19 @@ struct Progress {
   double target_cosine = 0.0;
   double lr = 0.0;
   double samples_per_second = 0.0;  // over the last 32 steps, without evaluations
-  double eta_seconds = 0.0;         // for the remaining steps at that rate
+  double eta_seconds = 0.0;         // for the remaining steps at that rate, and the verifications to come
   uint64_t skipped = 0;
   uint64_t corrupt_records = 0;
   std::vector<VerificationReport> verification = {};  // the latest
   uint64_t verification_step = 0;
   double best_accuracy = 0.0;  // the best mean over the sets of a verification so far
   uint64_t best_step = 0;
-  uint64_t checkpoint_step = 0;         // of the last complete one; 0: none yet
-  uint64_t resumed_step = 0;            // from which this life of the run began
-  std::string checkpoint_failure = {};  // why the latest checkpoint failed; empty: it did not
+  uint64_t checkpoint_step = 0;           // of the last complete one; 0: none yet
+  uint64_t resumed_step = 0;              // from which this life of the run began
+  std::string checkpoint_failure = {};    // why the latest checkpoint failed; empty: it did not
+  std::string verification_failure = {};  // why the latest verification is incomplete; empty: it is not
+  uint64_t verified_images = 0;           // kEvaluating: how many images are embedded
+  uint64_t images_to_verify = 0;          // of how many; 0: not known yet
 };
 
 // How a checkpoint ended.
@@ -88,6 +92,23 @@ class Throughput {
   };
   MonotonicTime since_;
   std::deque<Step> steps_;
+};
+
+// Estimates how long verifications take.
+class VerificationTimes {
+ public:
+  void Begin(MonotonicTime now) { began_ = now; }
+  void End(MonotonicTime now) { last_ = now - began_; }
+
+  // The next one of `images` images: as long as the last one took; before there was one, what training at
+  // `samples_per_second` lets expect.
+  absl::Duration Expected(uint64_t images, double samples_per_second) const;
+  // What is left of the one in progress, of whose images `done` are embedded. `expected`: what one takes.
+  absl::Duration Left(MonotonicTime now, uint64_t done, uint64_t images, absl::Duration expected) const;
+
+ private:
+  MonotonicTime began_;
+  std::optional<absl::Duration> last_;
 };
 
 }  // namespace arcshard::coordinator

@@ -67,5 +67,20 @@ TEST(DescribeProgress, OfTheOtherPhasesSaysWhatIsAwaited) {
   EXPECT_EQ(DescribeProgress({.phase = Phase::kFailed, .waiting_for = "worker 1 died"}), "failed: worker 1 died");
 }
 
+TEST(VerificationTimesTest, AreEstimatedUntilOneWasMeasured) {
+  VerificationTimes times;
+  const MonotonicTime now;
+  EXPECT_EQ(times.Expected(300, 0.0), absl::ZeroDuration());
+  EXPECT_EQ(times.Expected(300, 10.0), absl::Seconds(20));
+  times.Begin(now);
+  const absl::Duration one = absl::Seconds(20);
+  EXPECT_EQ(times.Left(now + absl::Seconds(5), 0, 0, one), absl::Seconds(15));
+  EXPECT_EQ(times.Left(now + absl::Seconds(50), 0, 300, one), absl::ZeroDuration());
+  EXPECT_EQ(times.Left(now + absl::Seconds(50), 100, 300, one), absl::Seconds(100));
+  EXPECT_EQ(times.Left(now + absl::Seconds(50), 300, 300, one), absl::ZeroDuration());
+  times.End(now + absl::Seconds(150));
+  EXPECT_EQ(times.Expected(300, 10.0), absl::Seconds(150));
+}
+
 }  // namespace
 }  // namespace arcshard::coordinator

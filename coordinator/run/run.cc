@@ -182,7 +182,8 @@ absl::Status Run::Handle(Connection from, const JoinedReport& report) {
   RETURN_IF_ERROR(CheckView(report.view, "Joined"));
   auto* const joining = std::get_if<Joining>(&state_);
   if (joining == nullptr) return absl::OkStatus();  // a repeat
-  joining->joined.insert(from);
+  const bool first = joining->joined.insert(from).second;
+  if (first && members_.At(from).registration.role == Role::kWorker) verification_images_ += report.verification_images;
   if (joining->joined.size() == members_.all().size()) {
     const SharedView view = joining->view;
     BeginTraining(view);

@@ -83,10 +83,10 @@ class Run {
   void Disconnected(Connection from, absl::string_view reason);
   // Checks what depends only on time. Call it at least once a second.
   void Tick();
-  // Ends the run in order after the step in progress, or at once if there is no view yet.
+  // Ends the run in order after the step in progress; an evaluation is abandoned. At once if there is no view yet.
   void RequestStop();
-  // Takes a checkpoint after the step in progress. `answer` is called once, when the AnswerCheckpoint is delivered.
-  // Errors are those of coordinator.proto.
+  // Takes a checkpoint after the step in progress, during an evaluation at once. `answer` is called once, when the
+  // AnswerCheckpoint is delivered. Errors are those of coordinator.proto.
   void TakeCheckpoint(CheckpointAnswer answer);
   // The result of a CompleteCheckpoint.
   void CheckpointKept(uint64_t step, const absl::Status& status);
@@ -131,6 +131,9 @@ class Run {
   // run_steps.cc
   void BeginTraining(const SharedView& view);
   void Decide();
+  void Continue(const SharedView& view, const Next& next);
+  void CountVerification(const EvaluationReport& report);
+  void AbandonEvaluation();
   void CountDecision(const FormedView& view, const StepVerdict& verdict, absl::Duration gathered_votes_for);
   Next NextAfter(const FormedView& view, uint64_t step, bool may_evaluate) const;
   void Apply(const SharedView& view, const Next& next);
@@ -153,10 +156,12 @@ class Run {
   static Checkpoints::Options CheckpointOptions(const Options& options, const Clock& clock);
   void ResumeFrom(const ResumePoint& resume);
   void BeginCheckpoint(const FormedView& view);
+  void CheckpointDuringEvaluation();
 
   // run_status.cc
   void ReportProgress() { Emit(ProgressNow()); }
   Progress ProgressNow() const;
+  absl::Duration TimeLeft(const Progress& progress) const;
   std::string WaitingFor() const;
 
   void Emit(RunOutput output) { outputs_.push_back(std::move(output)); }
@@ -170,12 +175,15 @@ class Run {
   Membership members_;
   uint64_t views_ = 0;           // formed so far
   uint64_t step_ = 0;            // the last decided one
+  bool began_ = false;           // all members have joined
   bool stop_requested_ = false;  // takes effect with the next decision
   MonotonicTime last_tick_;
   std::optional<Blame> blame_;  // the first one
   RunCounters counters_;
   Checkpoints checkpoints_;
   Throughput throughput_;
+  VerificationTimes verification_times_;
+  uint64_t verification_images_ = 0;  // of all sets
   Progress progress_;  // the latest loss, learning rate, verification and the like; ProgressNow() adds the rest
 };
 

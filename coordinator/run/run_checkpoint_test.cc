@@ -124,6 +124,41 @@ TEST_F(RunCheckpointTest, OneThatWasMadeAfterThePresentDateIsOfThisMoment) {
   EXPECT_EQ(run().Status().checkpoint_age, absl::Seconds(3));
 }
 
+TEST_F(RunCheckpointTest, AreTakenDuringALongEvaluationToo) {
+  options_.config.verification.sets = {"omniglot.bin"};
+  options_.config.verification.every_epochs = 0.2;  // every second step
+  options_.config.checkpoint.every_minutes = 10;
+  Begin();
+  Vote(1);
+  Vote(2);
+  EXPECT_EQ(LastDecision().next, (Next{NextAction::kEvaluate, {}, false}));
+  LetPass(absl::Minutes(10));
+  for (const Connection connection : Everybody()) {
+    ASSERT_EQ(Received<Proceed>(connection).size(), 1u);
+    EXPECT_EQ(Received<Proceed>(connection)[0].next, (Next{NextAction::kEvaluate, {}, true}));
+  }
+  EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
+  CompleteCheckpoint(2);
+  EXPECT_EQ(LastProgress().checkpoint_step, 2u);
+  LetPass(absl::Minutes(30));
+  EXPECT_EQ(Received<Proceed>(kShard0).size(), 1u) << "nothing has changed since";
+  run().Receive(kWorker0, EvaluationReport{kView, {}});
+  EXPECT_EQ(Received<Proceed>(kShard0).back().next.plan.step, 3u);
+}
+
+TEST_F(RunCheckpointTest, OneThatIsRequestedDuringAnEvaluationIsTakenAtOnce) {
+  options_.config.verification.sets = {"omniglot.bin"};
+  options_.config.verification.every_epochs = 0.1;
+  Begin();
+  Vote(1);
+  absl::StatusOr<CheckpointTaken> taken = absl::UnknownError("no answer yet");
+  run().TakeCheckpoint([&taken](const absl::StatusOr<CheckpointTaken>& answer) { taken = answer; });
+  EXPECT_EQ(Received<Proceed>(kWorker0).back().next, (Next{NextAction::kEvaluate, {}, true}));
+  CompleteCheckpoint(1);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(taken->step, 1u);
+}
+
 TEST_F(RunCheckpointTest, TheManifestHoldsWhatTheCoordinatorKnows) {
   options_.config.checkpoint.every_steps = 3;
   options_.version = "1.2.3";

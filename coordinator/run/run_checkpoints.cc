@@ -70,7 +70,18 @@ absl::Status Run::Handle(Connection from, const CheckpointReport& report) {
 void Run::CheckpointKept(uint64_t step, const absl::Status& status) {
   if (std::holds_alternative<Ended>(state_)) return;  // it is on the disk, but there is nobody left to tell
   checkpoints_.Kept(step, status, clock_->Now());
+  CheckpointDuringEvaluation();  // one that became due waited for this one
   EndIfAllIsDone();
+}
+
+// An evaluation may take longer than the time between two checkpoints, and changes nothing.
+void Run::CheckpointDuringEvaluation() {
+  const auto* const evaluating = std::get_if<Evaluating>(&state_);
+  if (evaluating == nullptr || !checkpoints_.Due(step_, false, false, clock_->Now())) return;
+  const SharedView view = evaluating->view;
+  Broadcast(Proceed{view->announcement.view, Next{NextAction::kEvaluate, {}, true}});
+  BeginCheckpoint(*view);
+  ReportProgress();
 }
 
 void Run::TakeCheckpoint(CheckpointAnswer answer) {
@@ -80,6 +91,7 @@ void Run::TakeCheckpoint(CheckpointAnswer answer) {
     checkpoints_.Request(step_ + 1, std::move(answer));
   } else if (std::holds_alternative<Evaluating>(state_)) {
     checkpoints_.Request(step_, std::move(answer));
+    CheckpointDuringEvaluation();
   } else {
     const std::string sentence = absl::StrCat("no checkpoint can be taken ", DescribeWhen(state_, step_));
     Emit(AnswerCheckpoint{std::move(answer), absl::FailedPreconditionError(sentence)});

@@ -94,6 +94,7 @@ absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
   Member& member = members_.At(from);
   member.stats = *report.stats;
   member.recent.Add(clock_->Now(), report.stats->phases);
+  if (std::holds_alternative<Evaluating>(state_)) ReportProgress();
   return absl::OkStatus();
 }
 
@@ -108,6 +109,7 @@ void Run::Tick() {
   }
   CheckTimeouts(now);
   CheckSilence(now);
+  CheckpointDuringEvaluation();
 }
 
 void Run::CheckTimeouts(MonotonicTime now) {
@@ -144,6 +146,7 @@ void Run::RequestStop() {
   stop_requested_ = true;
   Emit(Note{"a stop was requested"});
   if (std::holds_alternative<Gathering>(state_)) End(absl::OkStatus(), absl::OkStatus());
+  if (std::holds_alternative<Evaluating>(state_)) AbandonEvaluation();
 }
 
 absl::Status Run::Handle(Connection from, const FinishedReport&) {

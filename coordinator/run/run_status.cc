@@ -67,13 +67,36 @@ Progress Run::ProgressNow() const {
   progress.best_step = counters_.best.step;
   progress.checkpoint_step = checkpoints_.newest().has_value() ? checkpoints_.newest()->step : 0;
   progress.checkpoint_failure = checkpoints_.failure();
+  if (progress.phase == Phase::kEvaluating) {
+    for (const auto& [connection, member] : members_.all()) {
+      progress.verified_images += std::min(member.stats.verified_images, member.stats.images_to_verify);
+      progress.images_to_verify += member.stats.images_to_verify;
+    }
+  }
+  progress.eta_seconds = absl::ToDoubleSeconds(TimeLeft(progress));
   return progress;
+}
+
+// For the steps at the rate of the last ones, and the verifications; zero if nothing is known.
+absl::Duration Run::TimeLeft(const Progress& progress) const {
+  const SharedView view = ViewOf(state_);
+  const bool evaluating = progress.phase == Phase::kEvaluating;
+  if (view == nullptr || step_ > progress.steps || (!evaluating && progress.samples_per_second <= 0.0)) return {};
+  absl::Duration left = throughput_.step_duration() * static_cast<double>(progress.steps - step_);
+  if (options_.config.verification.sets.empty()) return left;
+  const absl::Duration one = verification_times_.Expected(verification_images_, progress.samples_per_second);
+  left += one * static_cast<double>(view->plan.EvaluationsAfter(step_));
+  if (evaluating) {
+    left += verification_times_.Left(clock_->Now(), progress.verified_images, progress.images_to_verify, one);
+  }
+  return left;
 }
 
 RunStatus Run::Status() const {
   const MonotonicTime now = clock_->Now();
   const SharedView view = ViewOf(state_);
-  RunStatus status = {.progress = ProgressNow(), .run_folder = options_.config.run.folder, .members = {}};
+  RunStatus status = {
+      .progress = ProgressNow(), .began = began_, .run_folder = options_.config.run.folder, .members = {}};
   if (view != nullptr) {
     status.view = view->announcement.view;
     status.num_classes = view->announcement.num_classes;

@@ -24,6 +24,7 @@ struct MemberStatus {
 // The run as it is now.
 struct RunStatus {
   Progress progress;
+  bool began = false;       // all members had joined: none of them refused the configuration
   View view = {};           // zero: none yet
   int64_t num_classes = 0;  // likewise
   std::string run_folder;

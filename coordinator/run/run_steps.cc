@@ -21,6 +21,7 @@ std::string DescribeSets(const std::vector<VerificationReport>& sets) {
 }  // namespace
 
 void Run::BeginTraining(const SharedView& view) {
+  began_ = true;
   checkpoints_.Start(clock_->Now());
   const Decision decision{.view = view->announcement.view,
                           .step = step_,
@@ -86,8 +87,6 @@ void Run::CountDecision(const FormedView& view, const StepVerdict& verdict, absl
   progress_.target_cosine = verdict.target_cosine;
   progress_.lr = view.schedule.LearningRate(step_);
   progress_.samples_per_second = throughput_.samples_per_second();
-  progress_.eta_seconds =
-      absl::ToDoubleSeconds(throughput_.step_duration()) * static_cast<double>(view.plan.total_steps() - step_);
 }
 
 Next Run::NextAfter(const FormedView& view, uint64_t step, bool may_evaluate) const {
@@ -111,6 +110,8 @@ void Run::Apply(const SharedView& view, const Next& next) {
       break;
     case NextAction::kEvaluate:
       state_ = Evaluating{view};
+      verification_times_.Begin(clock_->Now());
+      members_.ForgetVerification();
       break;
     case NextAction::kStop:
       state_ = Stopping{view, clock_->Now() + options_.stop_timeout};
@@ -127,20 +128,44 @@ absl::Status Run::Handle(Connection from, const EvaluationReport& report) {
   if (&members_.At(from) != evaluator) {
     return absl::InvalidArgumentError(absl::StrCat("only ", evaluator->Name(), " reports evaluations"));
   }
+  // It crossed the Proceed that abandons it.
+  if (std::holds_alternative<Stopping>(state_) && stop_requested_) return absl::OkStatus();
   const auto* const evaluating = std::get_if<Evaluating>(&state_);
   if (evaluating == nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("reported an evaluation that is not due, ", DescribeWhen(state_, step_)));
   }
+  verification_times_.End(clock_->Now());
+  CountVerification(report);
+  const SharedView view = evaluating->view;
+  Continue(view, NextAfter(*view, step_, false));
+  return absl::OkStatus();
+}
+
+void Run::CountVerification(const EvaluationReport& report) {
+  progress_.verification_failure = report.problem;
+  if (!report.problem.empty()) {
+    Emit(Note{absl::StrCat("warning: the verification after step ", step_, " is incomplete: ", report.problem,
+                           "; training continues")});
+  }
+  if (report.sets.empty()) return;
   progress_.verification = report.sets;
   progress_.verification_step = step_;
-  counters_.CountVerification(step_, report.sets);
   Emit(Note{absl::StrCat("verification after step ", step_, ": ", DescribeSets(report.sets))});
-  const SharedView view = evaluating->view;
-  const Proceed proceed{view->announcement.view, NextAfter(*view, step_, false)};
-  Broadcast(proceed);
-  Apply(view, proceed.next);
-  return absl::OkStatus();
+  // The mean over some of the sets cannot be compared with that over all.
+  if (report.problem.empty()) counters_.CountVerification(step_, report.sets);
+}
+
+void Run::AbandonEvaluation() {
+  const SharedView view = std::get<Evaluating>(state_).view;
+  Emit(Note{absl::StrCat("the verification after step ", step_, " is abandoned")});
+  Continue(view, NextAfter(*view, step_, false));
+}
+
+// Tells the members what follows an evaluation, or what is to be done during one.
+void Run::Continue(const SharedView& view, const Next& next) {
+  Broadcast(Proceed{view->announcement.view, next});
+  Apply(view, next);
 }
 
 }  // namespace arcshard::coordinator

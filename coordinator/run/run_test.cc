@@ -378,15 +378,71 @@ TEST_F(RunTest, StopWhileJoiningEndsItBeforeTheFirstStep) {
   EXPECT_TRUE(run().result()->ok());
 }
 
-TEST_F(RunTest, StopWhileEvaluatingEndsItAfterTheEvaluation) {
+TEST_F(RunTest, AStopAbandonsAnEvaluationAndKeepsTheStateBeforeIt) {
   options_.config.verification.sets = {"omniglot.bin"};
   options_.config.verification.every_epochs = 0.1;
   Begin();
   Vote(1);
   EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
   run().RequestStop();
-  run().Receive(kWorker0, EvaluationReport{kView, {}});
-  EXPECT_EQ(Received<Proceed>(kShard1).back().next.action, NextAction::kStop);
+  for (const Connection connection : Everybody()) {
+    EXPECT_EQ(Received<Proceed>(connection).back().next, (Next{NextAction::kStop, {}, true}));
+  }
+  EXPECT_EQ(LastProgress().phase, Phase::kStopping);
+  run().Receive(kWorker0, EvaluationReport{kView, {{"omniglot", 0.9}}});  // it was on its way
+  EXPECT_EQ(LastProgress().best_step, 0u);
+  CompleteCheckpoint(1);
+  FinishAll();
+  EXPECT_TRUE(run().result()->ok());
+}
+
+TEST_F(RunTest, AnEvaluationThatIsIncompleteHarmsNobodyAndIsNoBest) {
+  options_.config.verification.sets = {"lfw.bin", "agedb.bin"};
+  options_.config.verification.every_epochs = 0.1;
+  Begin();
+  Vote(1);
+  run().Receive(kWorker0, EvaluationReport{kView, {{"lfw", 0.99}}, "agedb.bin: image 3 is damaged"});
+  EXPECT_EQ(LastProgress().phase, Phase::kTraining);
+  EXPECT_THAT(LastProgress().verification, SizeIs(1));
+  EXPECT_EQ(LastProgress().verification_failure, "agedb.bin: image 3 is damaged");
+  EXPECT_EQ(LastProgress().best_accuracy, 0.0);
+  Vote(2);
+  run().Receive(kWorker0, EvaluationReport{kView, {}, "all are damaged"});
+  EXPECT_EQ(LastProgress().verification_step, 1u) << "the last one that measured something";
+  Vote(3);
+  run().Receive(kWorker0, EvaluationReport{kView, {{"lfw", 0.9}, {"agedb", 0.8}}});
+  EXPECT_EQ(LastProgress().verification_failure, "");
+  EXPECT_EQ(LastProgress().best_step, 3u);
+}
+
+TEST_F(RunTest, TellsHowFarAnEvaluationIsAndCountsItInTheTimeThatIsLeft) {
+  options_.config.verification.sets = {"omniglot.bin"};
+  options_.config.verification.every_epochs = 1.0;  // after steps 10 and 20
+  RegisterAll();
+  ReportData();
+  for (const Connection connection : Everybody()) {
+    run().Receive(connection, JoinedReport{kView, connection >= kWorker0 ? 150u : 0u});
+  }
+  for (uint64_t step = 1; step <= 9; ++step) {
+    clock_.Advance(absl::Seconds(1));
+    Vote(step);
+  }
+  // 11 steps of a second; two verifications of 300 images, as many as 200 samples of training.
+  EXPECT_DOUBLE_EQ(LastProgress().eta_seconds, 11.0 + 2 * 20.0);
+  clock_.Advance(absl::Seconds(1));
+  Vote(10);
+  EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
+  EXPECT_DOUBLE_EQ(LastProgress().eta_seconds, 10.0 + 2 * 20.0);
+  clock_.Advance(absl::Seconds(30));
+  run().Receive(kWorker0, HeartbeatReport{ParticipantStats{.verified_images = 50, .images_to_verify = 150}});
+  run().Receive(kWorker1, HeartbeatReport{ParticipantStats{.verified_images = 100, .images_to_verify = 150}});
+  EXPECT_EQ(LastProgress().verified_images, 150u);
+  EXPECT_EQ(LastProgress().images_to_verify, 300u);
+  EXPECT_DOUBLE_EQ(LastProgress().eta_seconds, 10.0 + 30.0 + 20.0);
+  clock_.Advance(absl::Seconds(30));
+  run().Receive(kWorker0, EvaluationReport{kView, {{"omniglot", 0.9}}});
+  EXPECT_EQ(LastProgress().images_to_verify, 0u);
+  EXPECT_DOUBLE_EQ(LastProgress().eta_seconds, 10.0 + 60.0) << "the next one takes as long as this one";
 }
 
 TEST_F(RunTest, HeartbeatsKeepItAliveHoweverLongAStepTakes) {

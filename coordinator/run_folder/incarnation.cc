@@ -1,6 +1,5 @@
 #include "coordinator/run_folder/incarnation.h"
 
-#include <fcntl.h>
 #include <sys/file.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/log.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -28,24 +28,53 @@ absl::StatusOr<uint64_t> ReadLast(const std::string& path) {
   return last;
 }
 
+std::string LockOf(const std::string& folder) { return absl::StrCat(folder, "/lock"); }
+
+std::string NumberOf(const std::string& folder) { return absl::StrCat(folder, "/incarnation"); }
+
+absl::StatusOr<FileDescriptor> Lock(const std::string& folder) {
+  RETURN_IF_ERROR(CreateFolders(folder));
+  const std::string path = LockOf(folder);
+  ASSIGN_OR_RETURN(FileDescriptor lock, OpenToAppend(path));
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return ErrnoStatus(errno, path, "cannot lock");
+  return absl::FailedPreconditionError(
+      absl::StrCat("run.folder ", folder, " is in use by another coordinator that is still running"));
+}
+
+absl::Status WriteNumber(const std::string& folder, uint64_t number) {
+  return WriteFileAtomically(NumberOf(folder), absl::StrCat(number, "\n"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Incarnation>> Incarnation::Take(const std::string& folder) {
-  RETURN_IF_ERROR(CreateFolders(folder));
-  const std::string lock_path = absl::StrCat(folder, "/lock");
-  FileDescriptor lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!lock.valid()) return ErrnoStatus(errno, lock_path, "cannot open");
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, lock_path, "cannot lock");
-    return absl::FailedPreconditionError(
-        absl::StrCat("run.folder ", folder, " is in use by another coordinator that is still running"));
-  }
-  const std::string path = absl::StrCat(folder, "/incarnation");
-  ASSIGN_OR_RETURN(const uint64_t last, ReadLast(path));
-  RETURN_IF_ERROR(WriteFileAtomically(path, absl::StrCat(last + 1, "\n")));
-  return std::unique_ptr<Incarnation>(new Incarnation(std::move(lock), last + 1));
+  ASSIGN_OR_RETURN(FileDescriptor lock, Lock(folder));
+  ASSIGN_OR_RETURN(const uint64_t last, ReadLast(NumberOf(folder)));
+  RETURN_IF_ERROR(WriteNumber(folder, last + 1));
+  return std::unique_ptr<Incarnation>(new Incarnation(folder, std::move(lock), last + 1));
 }
 
-Incarnation::Incarnation(FileDescriptor lock, uint64_t number) : lock_(std::move(lock)), number_(number) {}
+Incarnation::Incarnation(std::string folder, FileDescriptor lock, uint64_t number)
+    : folder_(std::move(folder)), lock_(std::move(lock)), number_(number) {}
+
+absl::Status Incarnation::Guard() {
+  if (StillNames(LockOf(folder_), lock_)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(FileDescriptor lock, Lock(folder_));
+  ASSIGN_OR_RETURN(const uint64_t last, ReadLast(NumberOf(folder_)));
+  if (last > number_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("another coordinator was started in run.folder ", folder_, " after its lock was deleted"));
+  }
+  lock_ = std::move(lock);
+  if (last == number_) {
+    LogInfo(absl::StrCat(LockOf(folder_), " was deleted while the run is in progress; it was taken again"));
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(WriteNumber(folder_, number_));
+  return absl::DataLossError(absl::StrCat(
+      "run.folder ", folder_, " was deleted, moved or emptied while the run was in progress; what it held, ",
+      "earlier checkpoints included, is no longer there"));
+}
 
 }  // namespace arcshard::coordinator

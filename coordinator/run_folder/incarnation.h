@@ -21,10 +21,20 @@ class Incarnation {
 
   uint64_t number() const { return number_; }  // counts from 1
 
- private:
-  Incarnation(FileDescriptor lock, uint64_t number);
+  // Call it every now and then: the files may be deleted while the run is in progress, and the lock then protects
+  // nothing. OK: the folder is this incarnation's; a lock whose file was deleted was taken again. Otherwise the run
+  // must end:
+  //   DataLoss            the folder was deleted or emptied. It has been made again, with lock and number, so that the
+  //                       last state can be kept there.
+  //   FailedPrecondition  another coordinator has the folder now, so nothing may be written there.
+  // Other errors are the file system's.
+  absl::Status Guard();
 
-  const FileDescriptor lock_;  // holds the flock as long as it is open
+ private:
+  Incarnation(std::string folder, FileDescriptor lock, uint64_t number);
+
+  const std::string folder_;
+  FileDescriptor lock_;  // holds the flock as long as it is open
   const uint64_t number_;
 };
 

@@ -58,5 +58,45 @@ TEST_F(IncarnationTest, InAFolderThatCannotBeMadeIsRefused) {
   EXPECT_FALSE(Incarnation::Take(folder_).ok());
 }
 
+TEST_F(IncarnationTest, ALockThatWasDeletedIsTakenAgain) {
+  const auto incarnation = Incarnation::Take(folder_);
+  ASSERT_TRUE(incarnation.ok()) << incarnation.status();
+  EXPECT_EQ((*incarnation)->Guard(), absl::OkStatus());
+  std::filesystem::remove(folder_ + "/lock");
+  EXPECT_EQ((*incarnation)->Guard(), absl::OkStatus());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Incarnation::Take(folder_).status()));
+}
+
+TEST_F(IncarnationTest, AFolderThatWasDeletedIsNamedOnceAndMadeAgain) {
+  const auto incarnation = Incarnation::Take(folder_);
+  ASSERT_TRUE(incarnation.ok()) << incarnation.status();
+  std::filesystem::remove_all(folder_);
+  const absl::Status lost = (*incarnation)->Guard();
+  EXPECT_EQ(lost.code(), absl::StatusCode::kDataLoss) << lost;
+  EXPECT_THAT(std::string(lost.message()), HasSubstr(folder_ + " was deleted, moved or emptied"));
+  EXPECT_EQ((*incarnation)->Guard(), absl::OkStatus());
+  EXPECT_EQ(*ReadFile(folder_ + "/incarnation"), "1\n");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Incarnation::Take(folder_).status()));
+}
+
+TEST_F(IncarnationTest, AFolderThatAnotherCoordinatorHasTakenMeanwhileIsItsOwn) {
+  const auto first = Incarnation::Take(folder_);
+  ASSERT_TRUE(first.ok()) << first.status();
+  std::filesystem::remove(folder_ + "/lock");
+  {
+    const auto second = Incarnation::Take(folder_);
+    ASSERT_TRUE(second.ok()) << second.status();
+    EXPECT_TRUE(absl::IsFailedPrecondition((*first)->Guard()));
+  }
+  EXPECT_TRUE(absl::IsFailedPrecondition((*first)->Guard())) << "its number stays after it has ended";
+}
+
+TEST_F(IncarnationTest, ALockThatIsALinkIsNotFollowed) {
+  ASSERT_TRUE(CreateFolders(folder_).ok());
+  std::filesystem::create_symlink(parent_ + "/elsewhere", folder_ + "/lock");
+  EXPECT_THAT(std::string(Incarnation::Take(folder_).status().message()), HasSubstr("symbolic link"));
+  EXPECT_FALSE(std::filesystem::exists(parent_ + "/elsewhere"));
+}
+
 }  // namespace
 }  // namespace arcshard::coordinator

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/io/log.h"
+#include "coordinator/run_folder/run_config_file.h"
 
 namespace arcshard::coordinator {
 
@@ -64,6 +65,7 @@ void KeeperThread::CompleteNow(const std::string& folder, const Manifest& manife
   // After an error no file of the checkpoint may be left when `kept_` is called. But if there is a manifest already,
   // that checkpoint was complete before and stays.
   if (!status.ok() && !absl::IsAlreadyExists(status)) AbandonNow(folder);
+  if (status.ok()) KeepConfig(manifest.config_yaml);
   kept_(manifest.step, status);
   if (status.ok()) DeleteSuperseded();
 }
@@ -72,6 +74,13 @@ void KeeperThread::AbandonNow(const std::string& folder) {
   const absl::Status status = RemoveCheckpoint(files_, folder);
   if (status.ok() || absl::IsNotFound(status)) return;  // no member had created the folder
   LogError(absl::StrCat("cannot delete the files of a failed checkpoint: ", status.message()));
+}
+
+void KeeperThread::KeepConfig(const std::string& yaml) {
+  const absl::Status status = KeepRunConfig(files_, run_folder_, yaml);
+  if (status.ok()) return;
+  LogError(absl::StrCat("cannot keep the configuration of the newest checkpoint, so a resumed run may take an earlier ",
+                        "one: ", status.message()));
 }
 
 void KeeperThread::DeleteSuperseded() {

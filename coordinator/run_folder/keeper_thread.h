@@ -13,8 +13,10 @@
 
 namespace arcshard::coordinator {
 
-// Completes checkpoints and deletes failed and superseded ones, in the order of the calls. It uses a thread of its own,
-// so that the run's lock is not held while the disk works. Complete and Abandon are thread-safe and return at once.
+// Completes checkpoints and deletes failed and superseded ones, in the order of the calls. With each complete one,
+// <run_folder>/config.yaml becomes the configuration that it was taken under: a configuration of which no state was
+// kept leaves no trace. It uses a thread of its own, so that the run's lock is not held while the disk works. Complete
+// and Abandon are thread-safe and return at once.
 class KeeperThread final : public CheckpointKeeper {
  public:
   using Kept = std::function<void(uint64_t step, const absl::Status& status)>;
@@ -39,6 +41,7 @@ class KeeperThread final : public CheckpointKeeper {
   void Work();
   void CompleteNow(const std::string& folder, const Manifest& manifest);
   void AbandonNow(const std::string& folder);
+  void KeepConfig(const std::string& yaml);
   void DeleteSuperseded();
 
   FileSystem* const files_;

@@ -80,14 +80,30 @@ TEST_F(KeeperThreadTest, ThoseOfStepsThatKeepEveryDividesStay) {
 }
 
 TEST_F(KeeperThreadTest, OfOneThatFailedNothingIsLeftAndTheOneBeforeStays) {
+  const Manifest first = WriteParts({1, 1});
+  WriteParts({2, 1});  // not while the keeper looks for what it may delete
   KeeperThread keeper(&disk_, kRun, {.keep_last = 1});
   keeper.Start(Note());
-  keeper.Complete(CheckpointFolder(kRun, {1, 1}), WriteParts({1, 1}));
-  WriteParts({2, 1});
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), first);
   keeper.Abandon(CheckpointFolder(kRun, {2, 1}));
   keeper.Abandon(CheckpointFolder(kRun, {3, 1}));  // no member had created the folder
   keeper.Finish();
   EXPECT_THAT(Folders(), ElementsAre("step-00000001.1"));
+}
+
+TEST_F(KeeperThreadTest, TheConfigurationIsThatOfTheNewestCompleteOne) {
+  const std::string config = absl::StrCat(kRun, "/config.yaml");
+  Manifest first = WriteParts({1, 1}), second = WriteParts({2, 1});
+  first.config_yaml = "of the first";
+  second.config_yaml = "of the second, which fails";
+  KeeperThread keeper(&disk_, kRun, {});
+  keeper.Start(Note());
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), first);
+  ASSERT_TRUE(disk_.Remove(CheckpointFolder(kRun, {2, 1}) + "/optimizer.safetensors").ok());
+  keeper.Complete(CheckpointFolder(kRun, {2, 1}), second);
+  keeper.Finish();
+  disk_.CutPower({});
+  EXPECT_EQ(disk_.Contents(config), "of the first");
 }
 
 TEST_F(KeeperThreadTest, APartThatIsNotThereMakesItFail) {

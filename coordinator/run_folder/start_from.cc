@@ -67,7 +67,11 @@ absl::Status CheckConfig(const RunConfig& config, const OpenCheckpoint& checkpoi
         folder, ": was imported, so there is no run to resume; init_from.checkpoint starts a new run from it"));
   }
   ASSIGN_OR_RETURN(const RunConfig then, ParseRunConfig(yaml, absl::StrCat(folder, "/", kManifestName), {}));
-  return Annotate(CheckResumable(config, then), folder);
+  RETURN_IF_ERROR(Annotate(CheckResumable(config, then), folder));
+  for (const std::string& change : DescribeChanges(config, then)) {
+    LogInfo(absl::StrCat("changed since the checkpoint of step ", checkpoint.manifest().step, ": ", change));
+  }
+  return absl::OkStatus();
 }
 
 // The same folder in its canonical spelling. The end of `path` need not exist.
@@ -86,7 +90,7 @@ std::string AfterRename(const std::string& path, const std::string& from, const 
 
 // The start of a new run. `restart`: there are checkpoints of an earlier run, to be put aside once all checks are done.
 absl::StatusOr<StartPoint> BeginAnew(FileSystem* files, const RunConfig& config, bool restart, uint64_t incarnation) {
-  StartPoint start{.config = config, .resume = std::nullopt};
+  StartPoint start{.config = config, .resume = std::nullopt, .put_aside = {}};
   std::string& source = start.config.init_from.checkpoint;
   if (!source.empty()) {
     ASSIGN_OR_RETURN(source, ResolveCheckpoint(files, source));
@@ -99,6 +103,7 @@ absl::StatusOr<StartPoint> BeginAnew(FileSystem* files, const RunConfig& config,
   RETURN_IF_ERROR(files->Rename(before, aside));
   RETURN_IF_ERROR(files->SyncFolder(config.run.folder));
   LogInfo(absl::StrCat("starts a new run; the earlier checkpoints are now in ", aside));
+  start.put_aside = aside;
   return start;
 }
 
@@ -127,7 +132,7 @@ absl::StatusOr<StartPoint> DecideStart(FileSystem* files, const RunConfig& confi
                                                         : OpenNewest(files, newest));
   RETURN_IF_ERROR(CheckConfig(config, checkpoint));
   RETURN_IF_ERROR(PutAside(files, run_folder, damaged));
-  return StartPoint{config, ResumePoint{checkpoint.folder(), checkpoint.manifest()}};
+  return StartPoint{.config = config, .resume = ResumePoint{checkpoint.folder(), checkpoint.manifest()}};
 }
 
 }  // namespace arcshard::coordinator

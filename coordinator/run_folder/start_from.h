@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "common/config/run_config.h"
@@ -22,6 +23,7 @@ struct StartOptions {
 struct StartPoint {
   RunConfig config;                   // as given, but init_from.checkpoint names the checkpoint itself
   std::optional<ResumePoint> resume;  // none: a new run
+  std::string put_aside = {};         // where a restart has moved the earlier checkpoints; empty: it moved none
 };
 
 // Decides from where the run starts, by what is in run.folder, which this process owns. Deletes incomplete files that a
@@ -32,9 +34,9 @@ struct StartPoint {
 //   kAuto  the newest complete checkpoint, or a new run if there is none.
 //
 // `restart` renames the folder of checkpoints to checkpoints-before-<incarnation>; init_from.checkpoint may be one of
-// them. A run that resumes does not use its init_from.checkpoint. With `allow_older` checkpoints are read and checked
-// in full, from the newest backwards, and a damaged one is renamed to <its name>.damaged. Otherwise the newest is only
-// opened here; its files are checked when the members read them.
+// them. RestartUndo moves them back. A run that resumes does not use its init_from.checkpoint. With `allow_older`
+// checkpoints are read and checked in full, from the newest backwards, and a damaged one is renamed to <its
+// name>.damaged. Otherwise the newest is only opened here; its files are checked when the members read them.
 //
 // FailedPrecondition: the run cannot resume with this configuration (CheckResumable). DataLoss: the newest checkpoint
 // is damaged, or with `allow_older` all are; the message names the file. Other errors are the file system's.

@@ -8,6 +8,7 @@
 #include "common/checkpoint/part_writer.h"
 #include "common/config/load_config.h"
 #include "common/io/testing/memory_file_system.h"
+#include "coordinator/run_folder/restart_undo.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -119,6 +120,33 @@ TEST_F(StartFromTest, ARestartPutsCheckpointsAside) {
   disk_.CutPower({});
   EXPECT_THAT(Names("/run"), ElementsAre("checkpoints-before-5"));
   EXPECT_THAT(Names("/run/checkpoints-before-5"), ElementsAre("step-00000012.1"));
+}
+
+TEST_F(StartFromTest, WhatARestartHasPutAsideComesBackUnlessTheRunBegins) {
+  Take({12, 1});
+  absl::StatusOr<StartPoint> start = Decide({.restart = true});
+  ASSERT_TRUE(start.ok()) << start.status();
+  EXPECT_EQ(start->put_aside, "/run/checkpoints-before-5");
+  ASSERT_TRUE(disk_.CreateFolders("/run/checkpoints/step-00000001.5").ok());  // of a run that ended while it began
+  { const RestartUndo refused(&disk_, "/run", start->put_aside); }
+  disk_.CutPower({});
+  EXPECT_THAT(Names("/run"), ElementsAre("checkpoints"));
+  EXPECT_THAT(Names("/run/checkpoints"), ElementsAre("step-00000012.1"));
+
+  start = Decide({.restart = true});
+  ASSERT_TRUE(start.ok()) << start.status();
+  {
+    RestartUndo began(&disk_, "/run", start->put_aside);
+    began.Keep();
+  }
+  EXPECT_THAT(Names("/run"), ElementsAre("checkpoints-before-5"));
+
+  // A run that has complete checkpoints is not replaced.
+  Take({3, 5});
+  { const RestartUndo late(&disk_, "/run", start->put_aside); }
+  EXPECT_THAT(Names("/run"), ElementsAre("checkpoints", "checkpoints-before-5"));
+  { const RestartUndo nothing(&disk_, "/run", ""); }
+  EXPECT_THAT(Names("/run/checkpoints"), ElementsAre("step-00000003.5"));
 }
 
 TEST_F(StartFromTest, ARestartThatIsRefusedPutsNothingAside) {

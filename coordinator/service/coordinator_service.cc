@@ -10,13 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
-#include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "common/metrics/traffic.h"
 #include "common/rpc/checkpoint_pieces.h"
 #include "common/rpc/convert_messages.h"
 #include "common/rpc/convert_reports.h"
 #include "common/rpc/security/authorize.h"
+#include "common/rpc/security/refusal_log.h"
 #include "common/rpc/server_stream.h"
 #include "coordinator/service/progress_codec.h"
 #include "coordinator/service/status_codec.h"
@@ -136,7 +136,7 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
     if (claimed == *certified_) return absl::OkStatus();
     const absl::Status status = absl::PermissionDeniedError(
         absl::StrCat("registers as a ", NameOf(claimed), " with the certificate of a ", NameOf(*certified_)));
-    LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
+    LogRefusal(peer_, status.message());
     return status;
   }
 

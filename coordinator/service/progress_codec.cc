@@ -49,6 +49,9 @@ v1::Progress ToProto(const Progress& progress) {
   out.set_checkpoint_step(progress.checkpoint_step);
   out.set_resumed_step(progress.resumed_step);
   out.set_checkpoint_failure(progress.checkpoint_failure);
+  out.set_verification_failure(progress.verification_failure);
+  out.set_verified_images(progress.verified_images);
+  out.set_images_to_verify(progress.images_to_verify);
   return out;
 }
 

@@ -1,11 +1,15 @@
 #include "coordinator/service/reporter.h"
 
+#include <algorithm>
+
 #include "common/io/log.h"
 
 namespace arcshard::coordinator {
 namespace {
 
-constexpr absl::Duration kBetweenLines = absl::Seconds(1);
+constexpr absl::Duration kLeastBetweenLines = absl::Seconds(1);
+constexpr absl::Duration kMostBetweenLines = absl::Seconds(10);
+constexpr int64_t kLinesAtFirst = 100;  // about, before there is one in kMostBetweenLines
 constexpr Phase kPhases[] = {Phase::kGathering, Phase::kJoining,  Phase::kTraining, Phase::kEvaluating,
                              Phase::kStopping,  Phase::kFinished, Phase::kFailed};
 
@@ -35,11 +39,12 @@ bool Reporter::WorthALine(const Progress& progress) {
   const MonotonicTime now = clock_->Now();
   if (progress.phase == Phase::kFailed) return false;  // main logs that sentence as its last
   const bool news = progress.phase != last_phase_ || progress.waiting_for != last_waiting_for_;
-  const bool last_step = progress.steps > 0 && progress.step == progress.steps;
+  const bool last_step = progress.steps > 0 && progress.step == progress.steps && progress.step != last_step_;
   if (!news && !last_step && now < next_line_) return false;
   last_phase_ = progress.phase;
   last_waiting_for_ = progress.waiting_for;
-  next_line_ = now + kBetweenLines;
+  last_step_ = progress.step;
+  next_line_ = now + std::clamp((now - started_) / kLinesAtFirst, kLeastBetweenLines, kMostBetweenLines);
   return true;
 }
 

@@ -10,11 +10,13 @@
 namespace arcshard::coordinator {
 
 // Reports the run's progress to the log and to the coordinator's metrics. The log gets a line for every change of phase
-// and every event, and at most one line a second about decided steps. Not thread-safe; the session's lock guards it.
+// and every event, and lines about decided steps: one a second at first, later fewer, after a quarter of an hour one in
+// 10 s. Not thread-safe; the session's lock guards it.
 class Reporter final : public ProgressSink {
  public:
   // Both outlive it.
-  Reporter(const Clock* clock, CoordinatorMetrics* metrics) : clock_(clock), metrics_(metrics) {}
+  Reporter(const Clock* clock, CoordinatorMetrics* metrics)
+      : clock_(clock), metrics_(metrics), started_(clock->Now()) {}
 
   void Report(const Progress& progress) override;
   void Note(const std::string& sentence) override;
@@ -28,8 +30,10 @@ class Reporter final : public ProgressSink {
  private:
   const Clock* const clock_;
   CoordinatorMetrics* const metrics_;
+  const MonotonicTime started_;
   Phase last_phase_ = Phase::kFailed;
   std::string last_waiting_for_;
+  uint64_t last_step_ = 0;
   uint64_t last_verification_ = 0;  // the step of the last one shown
   MonotonicTime next_line_ = MonotonicTime::InfinitePast();
 };

@@ -31,6 +31,23 @@ TEST_F(ReporterTest, WritesDecisionsAtMostOnceASecondAndEveryChangeOfPhase) {
   EXPECT_TRUE(reporter_.WorthALine(progress));
 }
 
+TEST_F(ReporterTest, WritesAFewHundredLinesAnHour) {
+  Progress progress{.phase = Phase::kTraining, .step = 1, .steps = 1000000};
+  const auto lines_of_an_hour = [&] {
+    int lines = 0;
+    for (int i = 0; i < 36000; ++i, ++progress.step, clock_.Advance(absl::Milliseconds(100))) {
+      if (reporter_.WorthALine(progress)) ++lines;
+    }
+    return lines;
+  };
+  EXPECT_LE(lines_of_an_hour(), 660);
+  EXPECT_LE(lines_of_an_hour(), 361);
+  // Reports that are not about steps, in a verification after the last one.
+  progress = {.phase = Phase::kEvaluating, .step = 9, .steps = 9};
+  EXPECT_TRUE(reporter_.WorthALine(progress));
+  EXPECT_FALSE(reporter_.WorthALine(progress));
+}
+
 TEST_F(ReporterTest, AlwaysWritesTheLastStepAndLeavesTheFailureToMain) {
   EXPECT_TRUE(reporter_.WorthALine({.phase = Phase::kTraining, .step = 99, .steps = 100}));
   EXPECT_TRUE(reporter_.WorthALine({.phase = Phase::kTraining, .step = 100, .steps = 100}));

@@ -8,9 +8,9 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/token.h"
-#include "common/io/log.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/security/authorize.h"
+#include "common/rpc/security/refusal_log.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/tensor_codec.h"
 #include "shard_server/service/statistics_messages.h"
@@ -37,10 +37,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     service_->received_.Count(message);
     absl::Status status = Take(message);
     if (!status.ok()) service_->CountRefusal(status);
-    // A sender that tries again and again must not fill the log.
-    if (absl::IsPermissionDenied(status) && service_->logged_.Allow("token", SystemClock().Now())) {
-      LogInfo(absl::StrCat("refused ", peer_, ": ", status.message()));
-    }
+    if (absl::IsPermissionDenied(status)) LogRefusal(peer_, status.message());
     return status;
   }
 

@@ -8,7 +8,6 @@
 #include "common/metrics/metric_list.h"
 #include "common/metrics/traffic.h"
 #include "common/rpc/known_peers.h"
-#include "common/rpc/security/repeat_filter.h"
 #include "common/rpc/waiting_room.h"
 #include "shard_server/service/worker_streams.h"
 #include "shard_server/state/shard_state.h"
@@ -57,7 +56,6 @@ class ShardService final : public v1::Shard::CallbackService {
   Traffic sent_;
   KnownPeers known_peers_;
   WaitingRoom unproven_;
-  RepeatFilter logged_;
   WorkerStreams streams_;
   Mutex mutex_;
   ShardState* state_ ABSL_GUARDED_BY(mutex_) = nullptr;

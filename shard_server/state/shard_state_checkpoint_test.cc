@@ -90,6 +90,20 @@ TEST(ShardStateCheckpointTest, ACheckpointMayBeAskedForWithAnEvaluationAndWithTh
   EXPECT_TRUE(other->SendStep(2).ok());
 }
 
+TEST(ShardStateCheckpointTest, ACheckpointMayBeAskedForDuringAnEvaluation) {
+  auto run = TestRun::InStep1();
+  ASSERT_TRUE(run->SendStep(1).ok());
+  Decision decision = Commit(1);
+  decision.next.action = NextAction::kEvaluate;
+  ASSERT_TRUE(run->state.Decide(decision).ok());
+  run->RunAll();
+  ASSERT_TRUE(run->state.Proceed(kView, {NextAction::kEvaluate, {}, true}).ok());
+  run->RunAll();
+  EXPECT_THAT(run->output.checkpoints, ElementsAre("view 1.2, step 1 after 1 applied"));
+  ASSERT_TRUE(run->state.Proceed(kView, PlanOf(2)).ok());
+  EXPECT_TRUE(run->SendStep(2).ok());
+}
+
 TEST(ShardStateCheckpointTest, TheLastCheckpointIsTakenBeforeTheStateIsClosed) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendStep(1).ok());

@@ -1,17 +1,13 @@
 #include "worker/inference/embedding.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
-#include <functional>
-#include <limits>
-#include <thread>
+#include <memory>
 
-#include "ATen/Parallel.h"
 #include "ATen/ops/flip.h"
 #include "ATen/ops/from_blob.h"
-#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "worker/inference/batches.h"
 
 namespace arcshard::worker {
 namespace {
@@ -56,63 +52,22 @@ class Embedder {
   std::vector<float> pixels_;
 };
 
-// Keeps the error of the lowest batch that failed.
-class FirstError {
- public:
-  void Add(int64_t batch, const absl::Status& status) {
-    MutexLock lock(&mutex_);
-    if (batch >= batch_) return;
-    batch_ = batch;
-    status_ = status;
-  }
-  absl::Status Get() {
-    MutexLock lock(&mutex_);
-    return status_;
-  }
-
- private:
-  Mutex mutex_;
-  int64_t batch_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<int64_t>::max();
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
-};
-
-// Runs `work` on this many new threads, in each of which LibTorch uses no others. LibTorch has one setting for the
-// process with a copy in each thread, so it is restored afterwards.
-void RunConfined(int threads, const std::function<void()>& work) {
-  const int before = at::get_num_threads();
-  std::vector<std::thread> running;
-  for (int i = 0; i < threads; ++i) {
-    running.emplace_back([&work] {
-      at::set_num_threads(1);
-      work();
-    });
-  }
-  for (std::thread& thread : running) thread.join();
-  at::set_num_threads(before);
-}
-
 }  // namespace
 
 absl::Status EmbedRange(Backbone* backbone, const ImageSource& source, const EmbedOptions& options, int64_t begin,
                         int64_t end, const EmbeddedRows& rows) {
-  const int64_t batches = (end - begin + options.batch_size - 1) / options.batch_size;
-  std::atomic<int64_t> next = 0;
-  std::atomic<bool> failed = false;
-  FirstError error;
-  // Batches are taken in order, so all before one that fails have been taken, and are finished.
-  const auto work = [&] {
-    Embedder embedder(backbone, source, options, rows);
-    for (int64_t batch; !failed && (batch = next++) < batches;) {
+  const int64_t images = end - begin, batches = (images + options.batch_size - 1) / options.batch_size;
+  const auto new_work = [&]() -> BatchWork {
+    const auto embedder = std::make_shared<Embedder>(backbone, source, options, rows);
+    return [&options, embedder, begin, end](int64_t batch) {
       const int64_t first = begin + batch * options.batch_size;
-      const absl::Status status = embedder.Embed(first, std::min(first + options.batch_size, end), first - begin);
-      if (status.ok()) continue;
-      error.Add(batch, status);
-      failed = true;
-    }
+      return embedder->Embed(first, std::min(first + options.batch_size, end), first - begin);
+    };
   };
-  const int threads = static_cast<int>(std::min<int64_t>(options.threads, batches));
-  if (threads > 0) RunConfined(threads, work);
-  return error.Get();
+  if (!options.after_batch) return RunBatches(options.threads, batches, new_work, nullptr);
+  return RunBatches(options.threads, batches, new_work, [&options, images](int64_t done) {
+    return options.after_batch(std::min(done * options.batch_size, images));
+  });
 }
 
 }  // namespace arcshard::worker

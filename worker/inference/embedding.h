@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -28,6 +29,9 @@ struct EmbedOptions {
   // Forward passes at the same time, each confined to one thread. LibTorch's own threads would split every layer and
   // wait for each other by spinning, which takes several times as long when other processes use the cores too.
   int threads = 1;
+  // Called by the thread that called EmbedRange, whenever further batches are done, with the number of images so far.
+  // An error ends the embedding, once the batches in progress are done. Null: is not called.
+  std::function<absl::Status(int64_t images)> after_batch = nullptr;
 };
 
 // Where the results of a range of n images are written; row 0 is the range's first image. A span that is empty is not
@@ -42,7 +46,8 @@ struct EmbeddedRows {
 };
 
 // Embeds images [begin, end) of `source`. Does not change the backbone. The batches, and so the bits of the results, do
-// not depend on the number of threads. Errors of Backbone::Forward and of ImageSource::Read, for the first such image.
+// not depend on the number of threads. Errors of Backbone::Forward and of ImageSource::Read, for the first such image,
+// or that of `after_batch`.
 absl::Status EmbedRange(Backbone* backbone, const ImageSource& source, const EmbedOptions& options, int64_t begin,
                         int64_t end, const EmbeddedRows& rows);
 

@@ -1,7 +1,11 @@
 #include "worker/inference/embedding.h"
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "ATen/Parallel.h"
 #include "absl/strings/str_cat.h"
@@ -54,6 +58,7 @@ class EmbeddingTest : public ::testing::Test {
     EmbedOptions options;
     options.batch_size = 3;
     options.threads = threads;
+    options.after_batch = after_batch_;
     return EmbedRange(
         backbone_.get(), images_, options, begin, end,
         {absl::MakeSpan(originals_), absl::MakeSpan(flips_), absl::MakeSpan(labels_), absl::MakeSpan(damaged_)});
@@ -61,6 +66,7 @@ class EmbeddingTest : public ::testing::Test {
 
   GreyImages images_;
   bool want_damaged_ = false;
+  std::function<absl::Status(int64_t)> after_batch_;
   std::unique_ptr<Backbone> backbone_;
   std::vector<float> originals_, flips_;
   std::vector<int64_t> labels_;
@@ -95,6 +101,34 @@ TEST_F(EmbeddingTest, RowsCountFromTheRangesFirstImage) {
 TEST_F(EmbeddingTest, TheFirstDamagedImageIsTheError) {
   images_.damaged_from_ = 6;
   for (const int threads : {1, 4}) EXPECT_EQ(Embed(threads).message(), "image 6 is damaged");
+}
+
+TEST_F(EmbeddingTest, ItsProgressIsToldUpToTheLastImage) {
+  for (const int threads : {1, 4}) {
+    std::vector<int64_t> told;
+    after_batch_ = [&told, caller = std::this_thread::get_id()](int64_t images) {
+      EXPECT_EQ(std::this_thread::get_id(), caller);
+      told.push_back(images);
+      return absl::OkStatus();
+    };
+    ASSERT_TRUE(Embed(threads).ok());
+    ASSERT_FALSE(told.empty());
+    EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+    EXPECT_EQ(told.back(), kImages);
+  }
+}
+
+TEST_F(EmbeddingTest, ItIsAbandonedBetweenTwoBatches) {
+  int calls = 0;
+  after_batch_ = [&calls](int64_t) {
+    ++calls;
+    return absl::CancelledError("stop");
+  };
+  for (const int threads : {1, 4}) {
+    calls = 0;
+    EXPECT_EQ(Embed(threads), absl::CancelledError("stop"));
+    EXPECT_EQ(calls, 1);
+  }
 }
 
 TEST_F(EmbeddingTest, DamagedImagesAreNotedWhereThatIsWanted) {

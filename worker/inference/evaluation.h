@@ -18,12 +18,25 @@ namespace arcshard::worker {
 absl::StatusOr<VerificationResult> VerifySet(Backbone* backbone, const VerificationSet& set,
                                              const EmbedOptions& options);
 
+// A worker among those that verify together.
+struct VerificationShare {
+  size_t position = 0;
+  size_t workers = 1;
+};
+
+// What training would otherwise learn at its first verification: checks that each set has a pair for each fold, and
+// that the images of this worker's share can be decoded at `side` × `side` pixels, on `threads` threads. Returns how
+// many these are. InvalidArgument, DataLoss: names the set, what is wrong, and what to do.
+absl::StatusOr<int64_t> CheckSets(absl::Span<const std::unique_ptr<VerificationSet>> sets, int side, int threads,
+                                  const VerificationShare& share);
+
 // Verifies the sets together with the other workers of the view: each embeds its share, the embeddings are summed, and
-// every worker gets all results. This worker is number `position` of `workers`. Errors of VerifySet and AllReduce::Sum.
-absl::StatusOr<std::vector<VerificationResult>> VerifyTogether(Backbone* backbone,
-                                                               absl::Span<const std::unique_ptr<VerificationSet>> sets,
-                                                               const EmbedOptions& options, size_t position,
-                                                               size_t workers, AllReduce* all_reduce);
+// every worker gets all results, one for each set. A set whose images one of the workers could not embed has an error
+// everywhere; that worker's says why. `options.after_batch` gets the images of all sets so far. Errors: that of
+// `after_batch`, after which the other workers must abandon the verification too, and those of AllReduce::Sum.
+absl::StatusOr<std::vector<absl::StatusOr<VerificationResult>>> VerifyTogether(
+    Backbone* backbone, absl::Span<const std::unique_ptr<VerificationSet>> sets, const EmbedOptions& options,
+    const VerificationShare& share, AllReduce* all_reduce);
 
 // Converts the result of a set into the report that messages and logs use.
 VerificationReport ReportOf(const VerificationSet& set, const VerificationResult& result);

@@ -14,10 +14,14 @@ ModelKeeper::ModelKeeper(Options options) : options_(std::move(options)) {}
 
 absl::Status ModelKeeper::AfterEvaluation(const Backbone& backbone, uint64_t step,
                                           const std::vector<VerificationReport>& reports, bool writes) {
-  if (!best_.Take(step, reports)) return absl::OkStatus();
-  if (!options_.keep_best || !writes) return absl::OkStatus();
-  return Write(backbone, "best_backbone.safetensors",
-               {{"step", absl::StrCat(step)}, {"accuracy", absl::StrFormat("%.6f", best_.accuracy)}});
+  BestVerification best = best_;
+  if (!best.Take(step, reports)) return absl::OkStatus();
+  if (options_.keep_best && writes) {
+    RETURN_IF_ERROR(Write(backbone, "best_backbone.safetensors",
+                          {{"step", absl::StrCat(step)}, {"accuracy", absl::StrFormat("%.6f", best.accuracy)}}));
+  }
+  best_ = std::move(best);
+  return absl::OkStatus();
 }
 
 absl::Status ModelKeeper::WriteFinal(const Backbone& backbone, uint64_t step) const {

@@ -31,7 +31,8 @@ class ModelKeeper {
   // Continues a run whose best verification so far is `best`.
   void Resume(BestVerification best) { best_ = std::move(best); }
 
-  // The backbone as it is after `step` has been verified with these results.
+  // The backbone as it is after `step` has been verified with these results. After an error the best one is that of
+  // before.
   absl::Status AfterEvaluation(const Backbone& backbone, uint64_t step, const std::vector<VerificationReport>& reports,
                                bool writes);
 

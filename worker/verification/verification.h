@@ -23,6 +23,8 @@ struct VerificationResult {
   std::vector<AcceptRate> accept_rates = {};  // at FAR 1e-3 and 1e-4
 };
 
+inline constexpr int kVerificationFolds = 10;  // of LFW's protocol
+
 // Verifies P pairs; the embeddings of pair i are rows 2i and 2i + 1. originals, flips: 2P×D, row-major, of the images
 // and of their mirror images. The embedding of an image is the sum of both, normalized (0 stays 0). same: P, true where
 // both images are of the same class.
@@ -32,6 +34,6 @@ struct VerificationResult {
 // with it. A pair whose distance is NaN counts as different. InvalidArgument: sizes disagree, fewer than two folds, or
 // fewer pairs than folds; gives the numbers.
 absl::StatusOr<VerificationResult> Verify(absl::Span<const float> originals, absl::Span<const float> flips, int64_t dim,
-                                          const std::vector<bool>& same, int folds = 10);
+                                          const std::vector<bool>& same, int folds = kVerificationFolds);
 
 }  // namespace arcshard::worker

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "common/io/log.h"
+#include "common/rpc/security/refusal_log.h"
 
 namespace arcshard {
 namespace {
@@ -39,8 +39,9 @@ absl::Status Authorize(const grpc::ServerContextBase& context, absl::string_view
   const std::shared_ptr<const grpc::AuthContext> peer = context.auth_context();
   const absl::Status status = Check(*peer, rpc, roles);
   if (!status.ok()) {
-    LogInfo(absl::StrCat("refused ", context.peer(), " (CN '",
-                         absl::StrJoin(Properties(*peer, GRPC_X509_CN_PROPERTY_NAME), " "), "'): ", status.message()));
+    LogRefusal(
+        absl::StrCat(context.peer(), " (CN '", absl::StrJoin(Properties(*peer, GRPC_X509_CN_PROPERTY_NAME), " "), "')"),
+        status.message());
   }
   return status;
 }

@@ -1,0 +1,120 @@
+// What real processes leave in the run's folder when a start is refused, a verification is bad or interrupted, or the
+// folder goes away.
+#include <csignal>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/process/testing/process_kit.h"
+
+namespace arcshard {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kFailed = 1;
+constexpr char kSet[] = ARCSHARD_SOURCE_DIR "/examples/omniglot/data/unseen_alphabets.bin";
+
+class RunFolderProcessTest : public ProcessTestBase {
+ protected:
+  std::vector<std::string> Resume(const std::vector<std::string>& overrides = {}) const {
+    return With({"train", "--resume", Path("run")}, overrides);
+  }
+  static std::vector<std::string> With(std::vector<std::string> arguments, const std::vector<std::string>& overrides) {
+    for (const std::string& override : overrides) arguments.insert(arguments.end(), {"--set", override});
+    return arguments;
+  }
+  // A run of 5 steps, to its end.
+  void TrainToTheEnd() const {
+    Program run = Start("arcshard", SmallRun({"schedule.epochs=0.004"}));
+    ASSERT_TRUE(run.AwaitEnd().ok()) << run.output();
+    ASSERT_THAT(CheckpointSteps(Path("run")), ElementsAre(5u));
+  }
+  std::string Read(const std::string& name) const { return ReadFile(Path(name)).value_or("(there is no such file)"); }
+  // A verification set whose picture 3 is none.
+  std::string DamagedSet() const {
+    std::string pickle = *ReadFile(kSet);
+    size_t at = 0;
+    for (int picture = 0; picture <= 3; ++picture) at = pickle.find("\x89PNG", at + 1);
+    EXPECT_NE(at, std::string::npos);
+    pickle[at + 1] = 'X';
+    Write("damaged.bin", pickle);
+    return Path("damaged.bin");
+  }
+};
+
+TEST_F(RunFolderProcessTest, AResumeThatAMemberRefusesLeavesNoTraceButInTheLogs) {
+  TrainToTheEnd();
+  const std::string before = Read("run/config.yaml"), first_life = Read("run/logs/worker-0.log");
+  Write("no_weights", "nothing");
+  Program refused =
+      Start("arcshard", Resume({"schedule.epochs=0.008", absl::StrCat("loss.class_weights=", Path("no_weights"))}));
+  EXPECT_EQ(refused.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << refused.output();
+  EXPECT_THAT(refused.output(),
+              AllOf(HasSubstr("changed since the checkpoint of step 5: schedule.epochs is 0.008, was"),
+                    HasSubstr("no_weights: ")));
+  EXPECT_EQ(Read("run/config.yaml"), before);
+  EXPECT_THAT(Read("run/logs/worker-0.log"), ::testing::StartsWith(first_life));
+
+  Program again = Start("arcshard", Resume({"schedule.epochs=0.008"}));
+  EXPECT_TRUE(again.AwaitEnd().ok()) << again.output();
+  EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(10u, 5u));
+  EXPECT_THAT(Read("run/config.yaml"), HasSubstr("epochs: 0.008"));
+
+  // Its setting stays with the run now, since there is a checkpoint that was taken under it.
+  Program plain = Start("arcshard", Resume());
+  EXPECT_TRUE(plain.AwaitEnd().ok()) << plain.output();
+  EXPECT_THAT(plain.output(), AllOf(HasSubstr("all 10 of 10 steps"), Not(HasSubstr("changed since"))));
+}
+
+TEST_F(RunFolderProcessTest, ARestartThatAMemberRefusesMovesNothing) {
+  TrainToTheEnd();
+  const std::string before = Read("run/config.yaml");
+  Write("no_weights", "nothing");
+  std::vector<std::string> restart = SmallRun({absl::StrCat("loss.class_weights=", Path("no_weights"))});
+  restart.push_back("--restart");
+  Program refused = Start("arcshard", restart);
+  EXPECT_EQ(refused.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << refused.output();
+  EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(5u));
+  EXPECT_EQ(Read("run/config.yaml"), before);
+}
+
+TEST_F(RunFolderProcessTest, ABadVerificationSetIsToldBeforeTheFirstStep) {
+  Program run = Start("arcshard", SmallRun({absl::StrCat("verification.sets=[", DamagedSet(), "]")}));
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << run.output();
+  EXPECT_THAT(run.output(), AllOf(HasSubstr(Path("damaged.bin") + ": image 3: "),
+                                  HasSubstr("leave it out of verification.sets"), Not(HasSubstr("  step "))));
+}
+
+TEST_F(RunFolderProcessTest, AStopDuringAVerificationKeepsEveryStep) {
+  Program run = Start("arcshard", SmallRun({absl::StrCat("verification.sets=[", kSet, "]"),
+                                            "verification.every_epochs=0.0025", "checkpoint.every_minutes=0"}));
+  const std::string verifying = run.AwaitLine("verifying after step 3");
+  run.Signal(SIGINT);
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr("stopping "));
+  EXPECT_GE(CheckpointSteps(Path("run")).at(0), 3u);
+}
+
+TEST_F(RunFolderProcessTest, AFolderThatGoesAwayMeanwhileIsNamedAndTheLastStateKeptInANewOne) {
+  Program run = Start("arcshard", SmallRun());
+  run.AwaitLine("  step ");
+  std::filesystem::rename(Path("run"), Path("gone"));  // at once; rm would meet with files that appear meanwhile
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr(Path("run") + " was deleted, moved or emptied while the run was in progress"));
+  ASSERT_EQ(CheckpointSteps(Path("run")).size(), 1u) << run.output();
+  EXPECT_TRUE(std::filesystem::exists(Path("run/model/backbone.safetensors")));
+  const uint64_t step = CheckpointSteps(Path("run"))[0];
+  EXPECT_THAT(run.output(), HasSubstr(absl::StrCat("the newest checkpoint is of step ", step,
+                                                   "; to resume: arcshard train --resume ", Path("run"))));
+  Program resumed = Start("arcshard", Resume());
+  resumed.AwaitLine("  step ");
+  resumed.Signal(SIGINT);
+  EXPECT_TRUE(resumed.AwaitEnd().ok()) << resumed.output();
+}
+
+}  // namespace
+}  // namespace arcshard

@@ -1,0 +1,160 @@
+#include "worker/inference/evaluation.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "worker/data/testing/test_images.h"
+
+namespace arcshard::worker {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr int kSide = 16;
+constexpr int kThreads = 2;
+
+// A pickle of (2·pairs pictures, flags); the picture `damaged` is cut off.
+std::unique_ptr<VerificationSet> SetOf(const std::string& name, int pairs, int damaged = -1) {
+  std::string pickle = "\x80\x03](";
+  for (int i = 0; i < 2 * pairs; ++i) {
+    std::string image = EncodeJpeg(PatternImage(kSide, kSide, i), {});
+    if (i == damaged) image.resize(image.size() / 2);
+    pickle += 'B';
+    for (int byte = 0; byte < 4; ++byte) pickle += static_cast<char>(image.size() >> (8 * byte));
+    pickle += image;
+  }
+  pickle += "e](";
+  for (int i = 0; i < pairs; ++i) pickle += i % 2 == 0 ? '\x88' : '\x89';
+  pickle += "e\x86.";
+  auto set = VerificationSet::Parse(name, pickle);
+  EXPECT_TRUE(set.ok()) << set.status();
+  return *std::move(set);
+}
+
+class EvaluationTest : public ::testing::Test {
+ protected:
+  EvaluationTest() {
+    auto backbone = CreateBackbone({.name = "iresnet18", .width = 2, .image_size = kSide, .embedding_size = 4});
+    EXPECT_TRUE(backbone.ok()) << backbone.status();
+    backbone_ = *std::move(backbone);
+    auto alone = AllReduce::Connect(AllReduceOptions());
+    EXPECT_TRUE(alone.ok()) << alone.status();
+    alone_ = *std::move(alone);
+    options_.batch_size = 8;
+    options_.threads = kThreads;
+  }
+
+  absl::StatusOr<int64_t> Check(const VerificationShare& share = {}) const {
+    return CheckSets(sets_, kSide, kThreads, share);
+  }
+
+  std::vector<std::unique_ptr<VerificationSet>> sets_;
+  std::unique_ptr<Backbone> backbone_;
+  std::unique_ptr<AllReduce> alone_;
+  EmbedOptions options_;
+};
+
+TEST_F(EvaluationTest, SetsThatCanBeVerifiedPassTheCheckWithTheirShareOfImages) {
+  sets_.push_back(SetOf("a.bin", 10));
+  sets_.push_back(SetOf("b.bin", 15));
+  EXPECT_EQ(*Check(), 50);
+  int64_t images = 0;
+  for (size_t position = 0; position < 3; ++position) images += *Check({position, 3});
+  EXPECT_EQ(images, 50);
+}
+
+TEST_F(EvaluationTest, ASetWithFewerPairsThanFoldsIsFoundBeforeItsFirstUse) {
+  sets_.push_back(SetOf("a.bin", 10));
+  sets_.push_back(SetOf("few.bin", 9));
+  const absl::Status status = Check().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "few.bin: has 9 pairs, but verification has 10 folds; repair the set, or leave it out of "
+            "verification.sets");
+}
+
+TEST_F(EvaluationTest, ADamagedPictureIsFoundByTheWorkerWhoseShareItIs) {
+  sets_.push_back(SetOf("a.bin", 10, /*damaged=*/13));
+  const absl::Status status = Check().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("a.bin: image 13: "), EndsWith("leave it out of verification.sets")));
+  EXPECT_TRUE(Check({0, 2}).ok());
+  EXPECT_FALSE(Check({1, 2}).ok());
+}
+
+TEST_F(EvaluationTest, ASetThatFailsLeavesTheOthersTheirResults) {
+  sets_.push_back(SetOf("a.bin", 10));
+  sets_.push_back(SetOf("damaged.bin", 10, /*damaged=*/3));
+  sets_.push_back(SetOf("b.bin", 12));
+  const auto results = VerifyTogether(backbone_.get(), sets_, options_, {}, alone_.get());
+  ASSERT_TRUE(results.ok()) << results.status();
+  ASSERT_THAT(*results, SizeIs(3));
+  EXPECT_TRUE((*results)[0].ok()) << (*results)[0].status();
+  EXPECT_THAT(std::string((*results)[1].status().message()), HasSubstr("damaged.bin: image 3: "));
+  ASSERT_TRUE((*results)[2].ok()) << (*results)[2].status();
+  EXPECT_EQ((*results)[2]->accuracy, VerifySet(backbone_.get(), *sets_[2], options_)->accuracy);
+}
+
+TEST_F(EvaluationTest, AWorkerThatCannotEmbedItsShareLeavesNobodyWaiting) {
+  sets_.push_back(SetOf("damaged.bin", 10, /*damaged=*/13));
+  sets_.push_back(SetOf("b.bin", 10));
+  const auto rendezvous = Rendezvous::Listen("127.0.0.1");
+  ASSERT_TRUE(rendezvous.ok()) << rendezvous.status();
+  std::vector<std::string> errors(2);
+  std::vector<double> accuracies(2);
+  std::vector<std::thread> workers;
+  for (size_t position = 0; position < 2; ++position) {
+    workers.emplace_back([&, position] {
+      AllReduceOptions options;
+      options.rank = static_cast<int>(position);
+      options.size = 2;
+      options.rendezvous = (*rendezvous)->address();
+      options.interface = "127.0.0.1";
+      const auto group = AllReduce::Connect(options);
+      ASSERT_TRUE(group.ok()) << group.status();
+      const auto results = VerifyTogether(backbone_.get(), sets_, options_, {position, 2}, group->get());
+      ASSERT_TRUE(results.ok()) << results.status();
+      errors[position] = std::string((*results)[0].status().message());
+      ASSERT_TRUE((*results)[1].ok()) << (*results)[1].status();
+      accuracies[position] = (*results)[1]->accuracy;
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_EQ(errors[0], "damaged.bin: another worker could not embed its share; its log says why");
+  EXPECT_THAT(errors[1], HasSubstr("damaged.bin: image 13: "));
+  EXPECT_EQ(accuracies[0], accuracies[1]);
+}
+
+TEST_F(EvaluationTest, ItsProgressCountsTheImagesOfAllSets) {
+  sets_.push_back(SetOf("a.bin", 10));
+  sets_.push_back(SetOf("b.bin", 15));
+  std::vector<int64_t> told;
+  options_.after_batch = [&told](int64_t images) {
+    told.push_back(images);
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(VerifyTogether(backbone_.get(), sets_, options_, {}, alone_.get()).ok());
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.back(), 50);
+}
+
+TEST_F(EvaluationTest, ItIsAbandonedAfterABatch) {
+  sets_.push_back(SetOf("a.bin", 10));
+  sets_.push_back(SetOf("b.bin", 15));
+  options_.after_batch = [](int64_t images) { return images > 20 ? absl::CancelledError("stop") : absl::OkStatus(); };
+  EXPECT_EQ(VerifyTogether(backbone_.get(), sets_, options_, {}, alone_.get()).status(), absl::CancelledError("stop"));
+}
+
+}  // namespace
+}  // namespace arcshard::worker
