@@ -2,12 +2,12 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 
 namespace arcshard::cli {
 namespace {
@@ -27,7 +27,7 @@ TaskProgress::Options TaskProgress::OfThisProcess() {
     std::fwrite(text.data(), 1, text.size(), stderr);
     std::fflush(stderr);
   };
-  options.elapsed = [] { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); };
+  options.elapsed = [] { return SystemClock().Now() - MonotonicTime(); };
   options.terminal = CanOverwrite();
   if (options.terminal) options.interval = absl::Milliseconds(300);
   return options;

@@ -12,7 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "cli/supervision/log_tail.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
@@ -89,7 +89,7 @@ int AwaitExec(int failure_pipe) {
 absl::StatusOr<std::unique_ptr<Process>> Process::Start(const Options& options) {
   const FileDescriptor input = OpenDescriptor("/dev/null", O_RDONLY);
   if (!input.valid()) return ErrnoStatus(errno, "/dev/null", "cannot open");
-  ASSIGN_OR_RETURN(const FileDescriptor log, OpenLog(options.log, absl::Now()));
+  ASSIGN_OR_RETURN(const FileDescriptor log, OpenLog(options.log, SystemClock().WallTime()));
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, options.program, "cannot start");
   const FileDescriptor failure(ends[0]);

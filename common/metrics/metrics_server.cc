@@ -5,13 +5,13 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <chrono>
 #include <list>
 #include <utility>
 #include <vector>
 
 #include "absl/memory/memory.h"
 #include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/metrics/http_exchange.h"
 #include "common/net/host_port.h"
@@ -24,16 +24,16 @@ constexpr size_t kMostClients = 64;
 constexpr absl::Duration kTimeForAll = absl::Seconds(10);  // from a client's connection to its end
 constexpr absl::Duration kPauseWhenStuck = absl::Milliseconds(100);
 
-absl::Duration MonotonicNow() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
+MonotonicTime Now() { return SystemClock().Now(); }
 
 // One connection: reads a request, sends the answer, and waits until the client has closed it too.
 class Client {
  public:
   Client(FileDescriptor connection, std::function<std::string()> page)
-      : connection_(std::move(connection)), exchange_(std::move(page)), give_up_(MonotonicNow() + kTimeForAll) {}
+      : connection_(std::move(connection)), exchange_(std::move(page)), give_up_(Now() + kTimeForAll) {}
 
   int fd() const { return connection_.get(); }
-  absl::Duration give_up() const { return give_up_; }
+  MonotonicTime give_up() const { return give_up_; }
   short awaits() const { return exchange_.unsent().empty() ? POLLIN : POLLOUT; }
 
   // Does what is possible without waiting. False: the connection has ended.
@@ -61,7 +61,7 @@ class Client {
 
   const FileDescriptor connection_;
   HttpExchange exchange_;
-  const absl::Duration give_up_;
+  const MonotonicTime give_up_;
 };
 
 // What the server's thread does.
@@ -79,7 +79,7 @@ class Serving {
       if (poll(polled.data(), polled.size(), Timeout()) < 0) continue;
       if (polled[0].revents != 0) return;
       size_t next = 1 + listener_.sockets().size();
-      const absl::Duration now = MonotonicNow();
+      const MonotonicTime now = Now();
       clients_.remove_if([&](Client& client) {
         const bool ready = polled[next++].revents != 0;
         return (ready && !client.Proceed()) || now >= client.give_up();
@@ -96,7 +96,7 @@ class Serving {
   int Timeout() const {
     if (stuck_) return static_cast<int>(absl::ToInt64Milliseconds(kPauseWhenStuck));
     if (clients_.empty()) return -1;
-    const absl::Duration left = std::max(clients_.front().give_up() - MonotonicNow(), absl::ZeroDuration());
+    const absl::Duration left = std::max(clients_.front().give_up() - Now(), absl::ZeroDuration());
     return static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))));
   }
 

@@ -20,7 +20,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
-#include "absl/time/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
@@ -50,7 +49,7 @@ class ReloadThread {
 
  private:
   void Loop(CertificateReloader* reloader) {
-    while (!AwaitEnd()) reloader->Look(absl::Now());
+    while (!AwaitEnd()) reloader->Look(SystemClock().WallTime());
   }
   // Waits for a second; true: the thread has to end.
   bool AwaitEnd() {

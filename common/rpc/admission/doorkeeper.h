@@ -8,9 +8,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_time.h"
 #include "common/io/file.h"
 #include "common/net/listener.h"
-#include "common/rpc/known_peers.h"
+#include "common/rpc/admission/known_peers.h"
 
 namespace arcshard {
 
@@ -38,7 +39,7 @@ class Doorkeeper {
   // A connection of a stranger. The second descriptor of it tells when it has ended, whoever ended it.
   struct Stranger {
     int port;
-    absl::Duration since;  // of the monotonic clock
+    MonotonicTime since;
     FileDescriptor duplicate;
   };
 

@@ -1,4 +1,4 @@
-#include "common/rpc/doorkeeper.h"
+#include "common/rpc/admission/doorkeeper.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -24,7 +23,7 @@ namespace {
 
 constexpr absl::Duration kPauseWhenStuck = absl::Milliseconds(100);
 
-absl::Duration MonotonicNow() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
+MonotonicTime Now() { return SystemClock().Now(); }
 
 void LogSometimes(const std::string& line) {
   static RepeatFilter* const filter = new RepeatFilter;
@@ -63,7 +62,7 @@ void Doorkeeper::Loop() {
     if (Full()) Update({});
     // Where the oldest stranger may not be ended yet, nobody is let in until then.
     absl::Duration shut = absl::ZeroDuration();
-    if (Full()) shut = strangers_.front().since + options_.patience - MonotonicNow();
+    if (Full()) shut = strangers_.front().since + options_.patience - Now();
     if (stuck) shut = std::max(shut, kPauseWhenStuck);
     const bool open = shut <= absl::ZeroDuration();
     std::vector<pollfd> polled = {{wake_.get(), POLLIN, 0}};
@@ -118,7 +117,7 @@ bool Doorkeeper::AcceptFrom(const FileDescriptor& socket) {
     FileDescriptor duplicate(fcntl(accepted.connection.get(), F_DUPFD_CLOEXEC, 0));
     if (!duplicate.valid()) return false;
     if (Full()) EndOldest();
-    strangers_.push_back({port, MonotonicNow(), std::move(duplicate)});
+    strangers_.push_back({port, Now(), std::move(duplicate)});
   }
   admit_(std::move(accepted.connection), socket.get());
   return true;
