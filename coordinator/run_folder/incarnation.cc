@@ -1,7 +1,6 @@
 #include "coordinator/run_folder/incarnation.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 
 #include <cerrno>
 #include <limits>
@@ -10,6 +9,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/file_lock.h"
+#include "common/io/log.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -35,10 +36,14 @@ absl::StatusOr<std::unique_ptr<Incarnation>> Incarnation::Take(const std::string
   const std::string lock_path = absl::StrCat(folder, "/lock");
   FileDescriptor lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!lock.valid()) return ErrnoStatus(errno, lock_path, "cannot open");
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, lock_path, "cannot lock");
+  std::string why;
+  const FileLock taken = TakeFileLock(lock, lock_path, &why);
+  if (taken == FileLock::kHeld) {
     return absl::FailedPreconditionError(
         absl::StrCat("run.folder ", folder, " is in use by another coordinator that is still running"));
+  }
+  if (taken == FileLock::kUnavailable) {
+    LogInfo(absl::StrCat("warning: ", why, "; nothing keeps a second coordinator out of run.folder"));
   }
   const std::string path = absl::StrCat(folder, "/incarnation");
   ASSIGN_OR_RETURN(const uint64_t last, ReadLast(path));
