@@ -1,7 +1,6 @@
 #include "cli/data/data_commands.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -11,7 +10,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/display/console.h"
 #include "common/base/status_macros.h"
+#include "common/io/printable_text.h"
 #include "worker/data/formats/verification_set.h"
 #include "worker/data/open_dataset.h"
 #include "worker/data/tools/pack.h"
@@ -25,11 +26,6 @@ constexpr double kMiB = 1 << 20;
 constexpr int64_t kMostPairs = 1'000'000;  // the most that VerificationSet reads from a .bin
 constexpr char kSourceHelp[] = "A training set, as data.train of a run";
 
-void Print(absl::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
-
 int Threads(const DataArguments& arguments) {
   return arguments.threads > 0 ? arguments.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
@@ -42,8 +38,7 @@ absl::StatusOr<std::unique_ptr<worker::EncodedDataset>> OpenSource(const DataArg
 std::string Details(const worker::PackReport& report) {
   std::string text;
   for (const worker::DamagedSample& left_out : report.left_out) {
-    const absl::string_view message = left_out.status.message();
-    absl::StrAppend(&text, "left out: ", message, "\n");
+    absl::StrAppend(&text, "left out: ", PrintableLine(left_out.status.message()), "\n");
   }
   if (report.mixed) {
     absl::StrAppend(&text, "the images differ in size; property names the most frequent one, ", report.height, " × ",
@@ -53,8 +48,8 @@ std::string Details(const worker::PackReport& report) {
 }
 
 std::string Summary(const std::string& out, const worker::PackReport& report) {
-  return absl::StrFormat("%s: %d classes, %d images, %d bytes (%.1f MiB)\n", out, report.classes, report.images,
-                         report.bytes, report.bytes / kMiB);
+  return absl::StrFormat("%s: %d classes, %d images, %d bytes (%.1f MiB)\n", PrintableLine(out), report.classes,
+                         report.images, report.bytes, report.bytes / kMiB);
 }
 
 absl::Status Pack(const DataArguments& arguments) {
@@ -64,12 +59,12 @@ absl::Status Pack(const DataArguments& arguments) {
                                                                          .skip_damaged = arguments.skip_damaged,
                                                                          .force = arguments.force,
                                                                          .threads = Threads(arguments)}));
-  Print(Details(report));
+  RETURN_IF_ERROR(PrintText(Details(report)));
   if (!report.ordered) {
-    Print(
-        "the images of a class are not adjacent: their order is kept, and header and identity records are left out\n");
+    RETURN_IF_ERROR(PrintText(
+        "the images of a class are not adjacent: their order is kept, and header and identity records are left out\n"));
   }
-  Print(Summary(absl::StrCat(arguments.out, "/train.rec"), report));
+  RETURN_IF_ERROR(PrintText(Summary(absl::StrCat(arguments.out, "/train.rec"), report)));
   return absl::OkStatus();
 }
 
@@ -78,8 +73,8 @@ absl::Status Unpack(const DataArguments& arguments) {
   ASSIGN_OR_RETURN(const worker::PackReport report,
                    worker::UnpackDataset(*dataset, arguments.out,
                                          {.skip_damaged = arguments.skip_damaged, .threads = Threads(arguments)}));
-  Print(Details(report));
-  Print(Summary(arguments.out, report));
+  RETURN_IF_ERROR(PrintText(Details(report)));
+  RETURN_IF_ERROR(PrintText(Summary(arguments.out, report)));
   return absl::OkStatus();
 }
 
@@ -95,9 +90,8 @@ absl::Status Pairs(const DataArguments& arguments) {
       worker::DrawPairs(survey.labels, {.pairs = arguments.pairs, .folds = arguments.folds, .seed = arguments.seed});
   if (!pairs.ok()) return Annotate(pairs.status(), dataset->path());
   RETURN_IF_ERROR(worker::WritePairs(*dataset, *pairs, arguments.out));
-  Print(absl::StrFormat("%s: %d pairs, half of them of the same class, in %d folds; drawn from %d images\n",
-                        arguments.out, pairs->size(), arguments.folds, survey.images));
-  return absl::OkStatus();
+  return PrintText(absl::StrFormat("%s: %d pairs, half of them of the same class, in %d folds; drawn from %d images\n",
+                                   PrintableLine(arguments.out), pairs->size(), arguments.folds, survey.images));
 }
 
 absl::StatusOr<int> CheckSource(const DataArguments& arguments) {
@@ -106,14 +100,16 @@ absl::StatusOr<int> CheckSource(const DataArguments& arguments) {
   if (absl::EndsWith(arguments.source, ".bin") && std::filesystem::is_regular_file(arguments.source, error)) {
     ASSIGN_OR_RETURN(const auto set, worker::VerificationSet::Load(arguments.source));
     survey = worker::SurveySet(*set, Threads(arguments));
-    Print(absl::StrFormat("%s: a verification set of %d pairs, %d of the same class\n", set->path(), set->pairs(),
-                          std::count(set->same().begin(), set->same().end(), true)));
+    RETURN_IF_ERROR(PrintText(absl::StrFormat("%s: a verification set of %d pairs, %d of the same class\n",
+                                              PrintableLine(set->path()), set->pairs(),
+                                              std::count(set->same().begin(), set->same().end(), true))));
   } else {
     ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
     survey = worker::SurveyDataset(*dataset, Threads(arguments));
-    Print(absl::StrFormat("%s: a training set of %d samples\n", dataset->path(), dataset->samples()));
+    RETURN_IF_ERROR(PrintText(
+        absl::StrFormat("%s: a training set of %d samples\n", PrintableLine(dataset->path()), dataset->samples())));
   }
-  Print(worker::SurveyText(survey, arguments.damaged_lines));
+  RETURN_IF_ERROR(PrintText(worker::SurveyText(survey, arguments.damaged_lines)));
   return survey.damaged.empty() ? 0 : 1;
 }
 

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "cli/display/console.h"
 #include "common/base/status_macros.h"
+#include "common/io/printable_text.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/embeddings_writer.h"
 #include "worker/inference/image_sources.h"
@@ -48,7 +49,7 @@ class EmbedRun {
       RETURN_IF_ERROR(Chunk(begin, std::min(begin + chunk, all)));
       if (absl::Now() < next_line) continue;
       next_line = absl::Now() + kBetweenLines;
-      absl::FPrintF(stderr, "arcshard: %d of %d images\n", std::min(begin + chunk, all), all);
+      PrintNote(absl::StrFormat("%d of %d images", std::min(begin + chunk, all), all));
     }
     return absl::OkStatus();
   }
@@ -69,7 +70,7 @@ class EmbedRun {
         {absl::MakeSpan(originals_), absl::MakeSpan(flips_), absl::MakeSpan(labels_), absl::MakeSpan(damaged_)}));
     for (size_t i = 0; i < count; ++i) {
       if (options_.skip_damaged && !damaged_[i].ok()) {
-        absl::FPrintF(stderr, "arcshard: left out: %s\n", damaged_[i].message());
+        PrintNote(absl::StrFormat("left out: %s", damaged_[i].message()));
         continue;
       }
       const absl::Span<float> embedding = absl::MakeSpan(originals_).subspan(i * dim, dim);
@@ -110,10 +111,10 @@ absl::Status EmbedImages(const EmbedCommandOptions& options) {
                                   {"flip", options.flip ? "true" : "false"},
                                   {"normalized", options.normalize ? "true" : "false"},
                                   {"left_out", absl::StrCat(run.skipped())}}));
-  absl::PrintF("%s: %d embeddings of %d dimensions", options.output, writer->rows(), dim);
-  if (run.skipped() > 0) absl::PrintF("; %d damaged images left out", run.skipped());
-  absl::PrintF("\n");
-  return absl::OkStatus();
+  const std::string left_out =
+      run.skipped() > 0 ? absl::StrCat("; ", run.skipped(), " damaged images left out") : std::string();
+  return PrintText(absl::StrFormat("%s: %d embeddings of %d dimensions%s\n", PrintableLine(options.output),
+                                   writer->rows(), dim, left_out));
 }
 
 EmbedCommand::EmbedCommand(CommandLine program)
