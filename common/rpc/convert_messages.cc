@@ -12,6 +12,7 @@ namespace arcshard {
 namespace {
 
 constexpr double kLongestHeartbeatInterval = 3600;  // seconds
+constexpr size_t kLongestReason = 64;               // bytes, of Leaving
 
 absl::Status Missing(absl::string_view field) { return absl::InvalidArgumentError(absl::StrCat(field, " is missing")); }
 
@@ -71,6 +72,14 @@ absl::StatusOr<ParticipantMessage> FromHeartbeat(const v1::Heartbeat& message) {
     ASSIGN_OR_RETURN(report.stats, FromProto(message.stats()));
   }
   return report;
+}
+
+absl::StatusOr<ParticipantMessage> FromLeaving(const v1::Leaving& message) {
+  if (message.reason().size() > kLongestReason) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("leaving.reason has ", message.reason().size(), " bytes; it must have at most ", kLongestReason));
+  }
+  return LeavingReport{message.reason()};
 }
 
 absl::StatusOr<CoordinatorMessage> FromWelcome(const v1::Welcome& message) {
@@ -148,6 +157,7 @@ struct ParticipantPacker {
     if (report.stats.has_value()) *message->mutable_stats() = ToProto(*report.stats);
   }
   void operator()(const CheckpointReport& report) const { *out->mutable_checkpoint() = ToProto(report); }
+  void operator()(const LeavingReport& report) const { out->mutable_leaving()->set_reason(report.reason); }
 };
 
 // Stores an alternative of CoordinatorMessage in its field of the protobuf.
@@ -213,6 +223,8 @@ absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& messa
       ASSIGN_OR_RETURN(CheckpointReport report, FromProto(message.checkpoint()));
       return report;
     }
+    case v1::ParticipantMessage::kLeaving:
+      return FromLeaving(message.leaving());
     case v1::ParticipantMessage::MESSAGE_NOT_SET:
       break;
   }

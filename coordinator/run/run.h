@@ -114,6 +114,7 @@ class Run {
   absl::Status Handle(Connection from, const FinishedReport& report);
   absl::Status Handle(Connection from, const HeartbeatReport& report);
   absl::Status Handle(Connection from, const CheckpointReport& report);
+  absl::Status Handle(Connection from, const LeavingReport& report);
   absl::Status CheckView(const View& view, absl::string_view what) const;
 
   // run.cc
@@ -135,6 +136,8 @@ class Run {
   void CheckSilence(absl::Time now);
   bool MayLeave(Connection connection) const;
   void Died(Connection who, absl::string_view reason);
+  bool MustStop() const { return stop_requested_ || leaver_.has_value(); }
+  bool StopsForALeaver() const;
   void EndIfAllIsDone();
   void Fail(const absl::Status& result);
   // `closing`: what the members' streams are closed with.
@@ -162,6 +165,8 @@ class Run {
   uint64_t views_ = 0;           // formed so far
   uint64_t step_ = 0;            // the last decided one
   bool stop_requested_ = false;  // takes effect with the next decision
+  // The first member that was told to end after the view was formed: it stops the run too, which is then to resume.
+  std::optional<absl::Status> leaver_;
   absl::Time last_tick_;
   std::optional<Blame> blame_;  // the first one
   RunCounters counters_;
