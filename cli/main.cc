@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,7 +13,7 @@
 #include "cli/checkpoint/checkpoint_commands.h"
 #include "cli/command/command.h"
 #include "cli/data/data_commands.h"
-#include "cli/display/terminal.h"
+#include "cli/display/console.h"
 #include "cli/model/embed.h"
 #include "cli/model/verify.h"
 #include "cli/plan/config.h"
@@ -23,6 +22,8 @@
 #include "cli/status/status.h"
 #include "cli/train/train.h"
 #include "common/program/command_line.h"
+#include "common/program/first_process.h"
+#include "common/program/working_directory.h"
 
 namespace arcshard::cli {
 namespace {
@@ -38,9 +39,8 @@ void OccupyStandardDescriptors() {
   if (fd >= 0) close(fd);
 }
 
-int PrintError(const absl::Status& error, int exit_status) {
-  const std::string mark = Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:");
-  std::fprintf(stderr, "arcshard: %s %s\n", mark.c_str(), std::string(error.message()).c_str());
+int Fail(const absl::Status& error, int exit_status) {
+  PrintError(error.message());
   return exit_status;
 }
 
@@ -58,13 +58,13 @@ int Main(const std::vector<std::string>& arguments) {
       MakeAll<TrainCommand, VerifyCommand, EmbedCommand, PlanCommand, StatusCommand, ReportCommand, DataCommands,
               CertsCommands, CheckpointCommands, ConfigCommand>(parser.root());
   const absl::StatusOr<CommandLineParser::Outcome> outcome = parser.Parse(arguments);
-  if (!outcome.ok()) return PrintError(outcome.status(), kUsageError);
+  if (!outcome.ok()) return Fail(outcome.status(), kUsageError);
   if (*outcome == CommandLineParser::Outcome::kHelpShown) return 0;
   for (const std::unique_ptr<Command>& command : commands) {
     if (!command->given()) continue;
-    if (const absl::Status usage = command->Check(); !usage.ok()) return PrintError(usage, kUsageError);
+    if (const absl::Status usage = command->Check(); !usage.ok()) return Fail(usage, kUsageError);
     const absl::StatusOr<int> exit_status = command->Run();
-    return exit_status.ok() ? *exit_status : PrintError(exit_status.status(), kFailed);
+    return exit_status.ok() ? *exit_status : Fail(exit_status.status(), kFailed);
   }
   return kUsageError;  // not reached: the parser accepts no command line without a command
 }
@@ -74,5 +74,6 @@ int Main(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   arcshard::cli::OccupyStandardDescriptors();
+  arcshard::EndOnSignalsAsFirstProcess();
   return arcshard::cli::Main(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
 }

@@ -1,13 +1,13 @@
 #include "cli/train/train.h"
 
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/display/console.h"
 #include "cli/supervision/run_folder.h"
 #include "cli/train/input_check.h"
 #include "cli/train/train_run.h"
@@ -51,16 +51,16 @@ std::string FolderOfThisProgram() {
 absl::Status DryRun(const TrainOptions& given) {
   ASSIGN_OR_RETURN(const TrainOptions options, Resolved(given));
   ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
-  std::fputs(ToYaml(config).c_str(), stdout);
-  std::fflush(stdout);
-  return absl::OkStatus();
+  return PrintData(ToYaml(config));
 }
 
 absl::StatusOr<int> Train(const TrainOptions& given) {
   ASSIGN_OR_RETURN(const TrainOptions options, Resolved(given));
   ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
   ASSIGN_OR_RETURN(RunFolder folder, RunFolder::Take(config.run.folder));
-  ASSIGN_OR_RETURN(std::unique_ptr<SignalQueue> signals, SignalQueue::Create({SIGINT, SIGTERM, SIGCHLD}));
+  signal(SIGCHLD, SIG_DFL);  // where the caller ignores it, the kernel would not tell how children have ended
+  ASSIGN_OR_RETURN(std::unique_ptr<SignalQueue> signals,
+                   SignalQueue::Create({SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD}));
   return TrainRun(options, config, std::move(folder), std::move(signals)).Run();
 }
 
