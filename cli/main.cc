@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,7 +14,7 @@
 #include "cli/command/command.h"
 #include "cli/command/standard_output.h"
 #include "cli/data/data_commands.h"
-#include "cli/display/terminal.h"
+#include "cli/display/console.h"
 #include "cli/export/export_commands.h"
 #include "cli/model/embed.h"
 #include "cli/model/verify.h"
@@ -26,6 +25,8 @@
 #include "cli/train/train.h"
 #include "common/net/descriptors.h"
 #include "common/program/command_line.h"
+#include "common/program/first_process.h"
+#include "common/program/working_directory.h"
 
 namespace arcshard::cli {
 namespace {
@@ -41,9 +42,8 @@ void OccupyStandardDescriptors() {
   if (fd >= 0) close(fd);
 }
 
-int PrintError(const absl::Status& error, int exit_status) {
-  const std::string mark = Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:");
-  std::fprintf(stderr, "arcshard: %s %s\n", mark.c_str(), std::string(error.message()).c_str());
+int Fail(const absl::Status& error, int exit_status) {
+  PrintError(error.message());
   return exit_status;
 }
 
@@ -51,7 +51,7 @@ int PrintError(const absl::Status& error, int exit_status) {
 int AfterPrinting(int exit_status) {
   if (exit_status != 0) return exit_status;
   const absl::Status written = FlushStandardOutput();
-  return written.ok() ? exit_status : PrintError(written, kFailed);
+  return written.ok() ? exit_status : Fail(written, kFailed);
 }
 
 template <typename... Commands>
@@ -68,13 +68,13 @@ int Main(const std::vector<std::string>& arguments) {
       MakeAll<TrainCommand, VerifyCommand, EmbedCommand, PlanCommand, StatusCommand, ReportCommand, DataCommands,
               CertsCommands, CheckpointCommands, ExportCommands, ConfigCommand>(parser.root());
   const absl::StatusOr<CommandLineParser::Outcome> outcome = parser.Parse(arguments);
-  if (!outcome.ok()) return PrintError(outcome.status(), kUsageError);
+  if (!outcome.ok()) return Fail(outcome.status(), kUsageError);
   if (*outcome == CommandLineParser::Outcome::kHelpShown) return AfterPrinting(0);
   for (const std::unique_ptr<Command>& command : commands) {
     if (!command->given()) continue;
-    if (const absl::Status usage = command->Check(); !usage.ok()) return PrintError(usage, kUsageError);
+    if (const absl::Status usage = command->Check(); !usage.ok()) return Fail(usage, kUsageError);
     const absl::StatusOr<int> exit_status = command->Run();
-    if (!exit_status.ok()) return PrintError(exit_status.status(), kFailed);
+    if (!exit_status.ok()) return Fail(exit_status.status(), kFailed);
     return command->prints_result() ? AfterPrinting(*exit_status) : *exit_status;
   }
   return kUsageError;  // not reached: the parser accepts no command line without a command
@@ -86,5 +86,6 @@ int Main(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   arcshard::cli::OccupyStandardDescriptors();
   arcshard::RaiseDescriptorLimit();
+  arcshard::EndOnSignalsAsFirstProcess();
   return arcshard::cli::Main(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
 }

@@ -85,6 +85,7 @@ class GrpcParticipant final : public Participant {
       : shared_(options.heartbeat_interval),
         clock_(options.clock),
         stats_(options.stats),
+        departure_(options.departure),
         sent_(options.metrics, kSent),
         stub_(v1::Coordinator::NewStub(channel)) {
     sender_ = ClientStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
@@ -92,9 +93,11 @@ class GrpcParticipant final : public Participant {
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Attend(context, reactor); });
     Send(options.registration);
     heartbeat_ = std::thread([this, registered = clock_->Now()] { BeatUntilClosed(registered); });
+    if (departure_ != nullptr) departure_->Begin(this);
   }
 
   ~GrpcParticipant() override {
+    if (departure_ != nullptr) departure_->End();
     sender_->Close(absl::CancelledError("the participant leaves"));
     {
       MutexLock lock(&shared_.mutex);
@@ -135,6 +138,7 @@ class GrpcParticipant final : public Participant {
   Shared shared_;
   const Clock* const clock_;
   const std::function<ParticipantStats()> stats_;
+  Departure* const departure_;
   Traffic sent_;
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
   std::shared_ptr<StreamSender<v1::ParticipantMessage>> sender_;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/departure.h"
 #include "common/base/clock.h"
 #include "common/metrics/metric_list.h"
 #include "common/protocol/messages.h"
@@ -42,6 +43,7 @@ struct ParticipantOptions {
   // none.
   std::function<ParticipantStats()> stats = nullptr;
   ProcessMetrics* metrics = nullptr;  // counts messages and bytes; outlives the participant; null: no counting
+  Departure* departure = nullptr;     // announces this process's end to the run; outlives the participant; null: none
 };
 
 // A process's membership in a run: its stream to the coordinator, with heartbeats. Thread-safe. Its header includes no

@@ -51,6 +51,8 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
         break;
       case v1::ParticipantMessage::kFailure:
         return absl::AbortedError(message.failure().sentence());
+      case v1::ParticipantMessage::kLeaving:
+        return absl::AbortedError(absl::StrCat("told to end by ", message.leaving().reason()));
       case v1::ParticipantMessage::kFinished:
         sender_->Close(absl::OkStatus());
         return absl::OkStatus();
@@ -145,6 +147,20 @@ TEST_F(ParticipantTest, AWholeLifeArrivesInOrder) {
 TEST_F(ParticipantTest, AFailureComesBackAsTheEndOfTheRun) {
   participant_->Send(FailureReport::Of(absl::DataLossError("train.rec: truncated")));
   EXPECT_EQ(recorder_.Await(2).back(), "ABORTED: train.rec: truncated");
+}
+
+TEST_F(ParticipantTest, ADepartureIsToldToTheCoordinatorWhileTheProcessAttends) {
+  Departure departure;
+  EXPECT_FALSE(departure.Announce("SIGINT"));
+  Recorder recorder;
+  ParticipantOptions options = Options();
+  options.departure = &departure;
+  auto participant = Participant::Attend(options, &recorder);
+  ASSERT_TRUE(participant.ok()) << participant.status();
+  EXPECT_TRUE(departure.Announce("SIGTERM"));
+  EXPECT_EQ(recorder.Await(2).back(), "ABORTED: told to end by SIGTERM");
+  participant->reset();
+  EXPECT_TRUE(departure.Announce("SIGTERM")) << "the process is ending";
 }
 
 TEST_F(ParticipantTest, AVanishedCoordinatorIsNamed) {

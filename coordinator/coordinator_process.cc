@@ -7,11 +7,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "common/config/load_config.h"
 #include "common/io/file_system.h"
 #include "common/io/log.h"
+#include "common/io/printable_text.h"
 #include "common/rpc/security/meter_tls.h"
 #include "coordinator/run_folder/lease_history_file.h"
 #include "coordinator/run_folder/model_folder.h"
@@ -51,7 +53,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorProcess>> CoordinatorProcess::Create(c
   ASSIGN_OR_RETURN(LeaseHistory lease_history, ReadLeaseHistory(LeaseHistoryPath(given)));
   ASSIGN_OR_RETURN(const StartPoint start, DecideStart(RealFileSystem(), given, options.start, incarnation->number()));
   const std::string yaml = ToYaml(start.config);
-  std::fputs(yaml.c_str(), stdout);
+  std::fputs(PrintableText(yaml).c_str(), stdout);
   std::fflush(stdout);
   std::unique_ptr<CoordinatorProcess> process(
       new CoordinatorProcess(options, std::move(incarnation), start, yaml, std::move(lease_history)));
@@ -100,17 +102,18 @@ absl::Status CoordinatorProcess::Listen(const Options& options) {
   return absl::OkStatus();
 }
 
-absl::Status CoordinatorProcess::RunUntilItEnds(SignalQueue* stop_signals) {
+absl::Status CoordinatorProcess::RunUntilItEnds() {
   keeper_.Start(
       [this](uint64_t step, const absl::Status& status) { service_.session()->CheckpointKept(step, status); });
-  const absl::Status result = Loop(stop_signals);
+  const absl::Status result = Loop();
   keeper_.Finish();  // completes a checkpoint whose parts are all there, however the run has ended
-  if (result.ok()) DeleteFilesOfEarlierModels();
+  const bool has_model = result.ok() || DetailsOf(result).cause == FailureCause::kMemberLeft;
+  if (has_model) DeleteFilesOfEarlierModels();
   server_->Shutdown(kShutdownGrace);
   return result;
 }
 
-absl::Status CoordinatorProcess::Loop(SignalQueue* stop_signals) {
+absl::Status CoordinatorProcess::Loop() {
   Session* const session = service_.session();
   MetricsLog log(absl::StrCat(config_.run.folder, "/metrics.jsonl"), &clock_,
                  {.config = std::filesystem::path(config_file_).filename().string(),
@@ -123,10 +126,6 @@ absl::Status CoordinatorProcess::Loop(SignalQueue* stop_signals) {
                   .pid = getpid()});
   std::optional<absl::Status> result;
   while (!result.has_value()) {
-    if (!stop_signals->Take().empty()) {
-      session->RequestStop();
-      stop_signals->Restore();
-    }
     session->Tick();
     RETURN_IF_ERROR(GuardFolder());
     result = session->AwaitEnd(kTick);

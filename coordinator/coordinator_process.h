@@ -12,7 +12,6 @@
 #include "common/io/file_system.h"
 #include "common/metrics/metric_list.h"
 #include "common/metrics/metrics_server.h"
-#include "common/program/signal_queue.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/security.h"
 #include "coordinator/policy/device_leases.h"
@@ -47,17 +46,18 @@ class CoordinatorProcess {
 
   const std::string& address() const { return server_->address(); }  // where participants reach it
 
-  // Runs the run and returns how it ended. The first signal in `stop_signals` stops the run in order and restores the
-  // signals' usual effect, so that a second one ends the process at once. Call it once, on the thread that created
-  // `stop_signals`.
-  absl::Status RunUntilItEnds(SignalQueue* stop_signals);
+  // Runs the run and returns how it ended. Call it once.
+  absl::Status RunUntilItEnds();
+
+  // Ends the run in order. Any thread.
+  void RequestStop() { service_.session()->RequestStop(); }
 
  private:
   CoordinatorProcess(const Options& options, std::unique_ptr<Incarnation> incarnation, const StartPoint& start,
                      const std::string& yaml, LeaseHistory lease_history);
 
   absl::Status Listen(const Options& options);
-  absl::Status Loop(SignalQueue* stop_signals);
+  absl::Status Loop();
   // Stops the run in order if its folder was deleted; an error if the run must end at once because of that.
   absl::Status GuardFolder();
   void NoteBegin();

@@ -1,8 +1,9 @@
 // arcshard-coordinator: coordinates one run.
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,7 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/failure_details.h"
+#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "common/io/file.h"
@@ -20,7 +23,8 @@
 #include "common/program/command_line.h"
 #include "common/program/healthcheck.h"
 #include "common/program/security_options.h"
-#include "common/program/signal_queue.h"
+#include "common/program/stop_on_signal.h"
+#include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
 #include "coordinator/coordinator_process.h"
 
@@ -30,6 +34,27 @@ namespace {
 struct Arguments {
   CoordinatorProcess::Options process;
   int announce_fd = -1;
+  absl::Duration stop_grace;
+};
+
+// What a signal stops in order: nothing, while the coordinator starts; then the run; and after it nothing any more,
+// since the process ends. Thread-safe.
+class Stoppable {
+ public:
+  void Set(std::function<void()> stop) {
+    MutexLock lock(&mutex_);
+    stop_ = std::move(stop);
+  }
+  // False: there is nothing yet.
+  bool Stop() {
+    MutexLock lock(&mutex_);
+    if (stop_ != nullptr) stop_();
+    return stop_ != nullptr;
+  }
+
+ private:
+  Mutex mutex_;
+  std::function<void()> stop_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A mode as --resume calls it.
@@ -67,7 +92,8 @@ void AddOptions(CommandLine* command, Arguments* arguments) {
       .Check(ListenAddressProblem);
   command->Add("--announce-fd", &arguments->announce_fd,
                "File descriptor to write 'listening host:port' to, once the coordinator listens there, and 'failed "
-               "cause pid' if the run fails");
+               "cause pid' if the run fails. Whoever reads it decides when this process ends at once: a second "
+               "signal does not");
   command->Footer("arcshard-coordinator healthcheck tells whether a coordinator serves on this machine.");
 }
 
@@ -78,12 +104,16 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
       "Coordinates one run of arcshard: waits for its shards and workers, then steps them through the training.",
       nullptr);
   CommandLine command = parser.root();
-  std::string resume = "no";
+  std::string resume = "no", stop_grace = kStopGrace;
   SecurityOptions security;
   security.AddTo(&command, SecurityOptions::Listens::kYes);
   AddOptions(&command, arguments);
   AddStartOptions(&command, &arguments->process.start, &resume);
+  command.Add("--stop-grace", &stop_grace, kStopGraceHelp).ShowDefault();
   if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc, argv)) return exit_code;
+  if (const std::optional<int> exit_code = ParseDurationOption("--stop-grace", stop_grace, &arguments->stop_grace)) {
+    return exit_code;
+  }
   arguments->process.start.resume = ResumeModeOf(resume);
   return security.Take(CertifiedRole::kCoordinator, &arguments->process.security);
 }
@@ -103,33 +133,42 @@ absl::Status Announce(const FileDescriptor& to, absl::string_view text) {
   return absl::OkStatus();
 }
 
-absl::Status Coordinate(const Arguments& arguments, SignalQueue* stop_signals, const FileDescriptor& announce_to) {
+absl::Status Coordinate(const Arguments& arguments, Stoppable* stoppable, const FileDescriptor& announce_to) {
   ASSIGN_OR_RETURN(const std::unique_ptr<CoordinatorProcess> process, CoordinatorProcess::Create(arguments.process));
-  RETURN_IF_ERROR(Announce(announce_to, absl::StrCat("listening ", process->address())));
-  return process->RunUntilItEnds(stop_signals);
+  stoppable->Set([&process] { process->RequestStop(); });
+  absl::Status status = Announce(announce_to, absl::StrCat("listening ", process->address()));
+  if (status.ok()) status = process->RunUntilItEnds();
+  stoppable->Set([] {});
+  return status;
 }
 
 int Main(int argc, char** argv) {
   SetProcessName("arcshard-coordinator");
-  signal(SIGPIPE, SIG_IGN);
   QuietGrpc();
   RaiseDescriptorLimit();
   const auto healthcheck = HealthcheckCommand(CertifiedRole::kCoordinator, "127.0.0.1:7000", argc, argv);
   if (healthcheck.has_value()) return *healthcheck;
-  const absl::StatusOr<std::unique_ptr<SignalQueue>> stop_signals = SignalQueue::Create({SIGINT, SIGTERM});
-  if (!stop_signals.ok()) {
-    LogError(stop_signals.status().message());
-    return 1;
+  const absl::StatusOr<std::unique_ptr<SignalQueue>> signals = TakeStopSignals();
+  if (!signals.ok()) {
+    LogError(signals.status().message());
+    return EXIT_FAILURE;
   }
   Arguments arguments;
   if (const std::optional<int> exit_code = ParseArguments(argc, argv, &arguments)) return *exit_code;
   const FileDescriptor announce_to(arguments.announce_fd);
-  const absl::Status status = Coordinate(arguments, stop_signals->get(), announce_to);
-  if (status.ok()) return 0;
+  const SystemClock clock;
+  Stoppable stoppable;
+  const StopOnSignal stop({.signals = signals->get(),
+                           .clock = &clock,
+                           .grace = arguments.stop_grace,
+                           .ends_when_repeated = !announce_to.valid(),
+                           .ask = [&stoppable](const std::string&) { return stoppable.Stop(); }});
+  const absl::Status status = Coordinate(arguments, &stoppable, announce_to);
+  if (status.ok()) return EXIT_SUCCESS;
   LogError(status.message());
   // The reader of the announcements may be gone, which does not change how this process ends.
   Announce(announce_to, absl::StrCat("failed ", ToString(DetailsOf(status)))).IgnoreError();
-  return 1;
+  return EXIT_FAILURE;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "common/net/host_port.h"
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
+#include "common/program/stop_on_signal.h"
 
 namespace arcshard::shard {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 struct Texts {
   std::string device = "cpu";
   std::string connect_timeout = "60s";
+  std::string stop_grace = kStopGrace;
   int64_t capacity_mb = 0;
 };
 
@@ -47,6 +49,7 @@ void AddOptions(CommandLine* command, Arguments* arguments, Texts* texts) {
       .Check(ListenAddressProblem);
   command->Add("--connect-timeout", &texts->connect_timeout, "How long to wait for the coordinator, such as 60s")
       .ShowDefault();
+  command->Add("--stop-grace", &texts->stop_grace, kStopGraceHelp).ShowDefault();
 }
 
 }  // namespace
@@ -69,6 +72,10 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
   }
   if (const std::optional<int> exit_code =
           ParseDurationOption("--connect-timeout", texts.connect_timeout, &process->connect_timeout)) {
+    return exit_code;
+  }
+  if (const std::optional<int> exit_code =
+          ParseDurationOption("--stop-grace", texts.stop_grace, &arguments->stop_grace)) {
     return exit_code;
   }
   return security.Take(CertifiedRole::kShard, &process->security);

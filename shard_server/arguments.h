@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
 #include "shard_server/shard_process.h"
 
 namespace arcshard::shard {
@@ -11,6 +12,7 @@ namespace arcshard::shard {
 struct Arguments {
   ShardProcess::Options process;
   std::string metrics_listen = "127.0.0.1:0";  // host:port
+  absl::Duration stop_grace;                   // after a signal
 };
 
 // Parses the command line. Returns an exit code if the program has to end, after it has printed its help or the error.

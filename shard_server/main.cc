@@ -1,11 +1,8 @@
 // arcshard-shard: holds a range of class centers for a run.
-#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
@@ -14,7 +11,8 @@
 #include "common/metrics/metrics_server.h"
 #include "common/net/descriptors.h"
 #include "common/program/healthcheck.h"
-#include "common/program/signal_queue.h"
+#include "common/program/stop_on_signal.h"
+#include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/meter_tls.h"
 #include "shard_server/arguments.h"
@@ -24,33 +22,6 @@
 
 namespace arcshard::shard {
 namespace {
-
-// Stops the process when a signal arrives, on a thread of its own.
-class StopOnSignal {
- public:
-  // Both outlive it.
-  StopOnSignal(SignalQueue* signals, ShardProcess* process)
-      : signals_(signals), thread_([signals, process] {
-          for (std::vector<int> arrived; !(arrived = signals->Wait()).empty();) Stop(process, arrived.front());
-        }) {}
-  ~StopOnSignal() {
-    signals_->Wake();
-    thread_.join();
-  }
-  StopOnSignal(const StopOnSignal&) = delete;
-  StopOnSignal& operator=(const StopOnSignal&) = delete;
-
- private:
-  static void Stop(ShardProcess* process, int signal) {
-    const absl::Status why = absl::CancelledError(absl::StrCat("stopped by signal ", signal));
-    if (process->Stop(why)) return;
-    LogError(why.message());  // there is no coordinator yet that would have to be told
-    std::_Exit(EXIT_FAILURE);
-  }
-
-  SignalQueue* const signals_;
-  std::thread thread_;
-};
 
 void MeterGpuMemory(MetricRegistry* registry, ShardMetrics* metrics, ShardProcess* process) {
   registry->BeforeScrape([&memory = metrics->device_memory.With(kCuda), process] {
@@ -62,38 +33,49 @@ void MeterGpuMemory(MetricRegistry* registry, ShardMetrics* metrics, ShardProces
   });
 }
 
-absl::Status Main(const Arguments& arguments) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<SignalQueue> signals, SignalQueue::Create({SIGINT, SIGTERM}));
+absl::Status Run(const Arguments& arguments, const Clock& clock, client::Departure* departure) {
   ShardProcess::Options options = arguments.process;
+  options.departure = departure;
   if (options.device.cuda) RETURN_IF_ERROR(head::CheckGpu(options.device.index));
   if (options.capacity_bytes == 0 && !options.device.cuda) options.capacity_bytes = DefaultCapacityBytes();
-  const SystemClock clock;
   MetricRegistry registry;
   ShardMetrics metrics(&registry);
   ShardProcess process(options, &metrics, &clock);
   registry.BeforeScrape([&process] { process.UpdateMetrics(); });
   if (options.device.cuda) MeterGpuMemory(&registry, &metrics, &process);
   MeterTls(options.security, &metrics);
-  const StopOnSignal stop_on_signal(signals.get(), &process);
   ASSIGN_OR_RETURN(const std::unique_ptr<MetricsServer> metrics_server,
                    MetricsServer::Create(registry, arguments.metrics_listen));
   LogInfo(absl::StrCat("metrics on port ", metrics_server->port()));
   return process.Run();
 }
 
+int Main(int argc, char** argv) {
+  SetProcessName("arcshard-shard");
+  QuietGrpc();
+  RaiseDescriptorLimit();
+  const auto healthcheck = HealthcheckCommand(CertifiedRole::kShard, "127.0.0.1:7100", argc, argv);
+  if (healthcheck.has_value()) return *healthcheck;
+  const absl::StatusOr<std::unique_ptr<SignalQueue>> signals = TakeStopSignals();
+  if (!signals.ok()) {
+    LogError(signals.status().message());
+    return EXIT_FAILURE;
+  }
+  Arguments arguments;
+  if (const std::optional<int> exit_code = ParseArguments(argc, argv, &arguments)) return *exit_code;
+  const SystemClock clock;
+  client::Departure departure;
+  const StopOnSignal stop({.signals = signals->get(),
+                           .clock = &clock,
+                           .grace = arguments.stop_grace,
+                           .ask = [&departure](const std::string& signal) { return departure.Announce(signal); }});
+  const absl::Status status = Run(arguments, clock, &departure);
+  if (status.ok()) return EXIT_SUCCESS;
+  LogError(status.message());
+  return stop.FailureStatus();
+}
+
 }  // namespace
 }  // namespace arcshard::shard
 
-int main(int argc, char** argv) {
-  arcshard::SetProcessName("arcshard-shard");
-  arcshard::QuietGrpc();
-  arcshard::RaiseDescriptorLimit();
-  const auto healthcheck = arcshard::HealthcheckCommand(arcshard::CertifiedRole::kShard, "127.0.0.1:7100", argc, argv);
-  if (healthcheck.has_value()) return *healthcheck;
-  arcshard::shard::Arguments arguments;
-  if (const std::optional<int> exit_code = arcshard::shard::ParseArguments(argc, argv, &arguments)) return *exit_code;
-  const absl::Status status = arcshard::shard::Main(arguments);
-  if (status.ok()) return EXIT_SUCCESS;
-  arcshard::LogError(status.message());
-  return EXIT_FAILURE;
-}
+int main(int argc, char** argv) { return arcshard::shard::Main(argc, argv); }

@@ -53,7 +53,6 @@ ShardProcess::~ShardProcess() {
 absl::Status ShardProcess::Run() {
   ASSIGN_OR_RETURN(client::ParticipantOptions attend, Listen());
   ASSIGN_OR_RETURN(participant_, client::Participant::Attend(std::move(attend), this));
-  attending_ = true;
   absl::Status status = DoTasks();
   if (!status.ok()) TellFailure(status);
   return status;
@@ -73,6 +72,7 @@ absl::StatusOr<client::ParticipantOptions> ShardProcess::Listen() {
   attend.clock = clock_;
   attend.connect_timeout = options_.connect_timeout;
   attend.metrics = metrics_;
+  attend.departure = options_.departure;
   attend.registration.role = Role::kShard;
   attend.registration.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
   attend.stats = [this] {
@@ -81,12 +81,6 @@ absl::StatusOr<client::ParticipantOptions> ShardProcess::Listen() {
     return stats;
   };
   return attend;
-}
-
-bool ShardProcess::Stop(const absl::Status& why) {
-  if (!attending_) return false;
-  tasks_.Post([why] { return why; });
-  return true;
 }
 
 absl::Status ShardProcess::DoTasks() {

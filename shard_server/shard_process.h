@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/departure.h"
 #include "client/participant.h"
 #include "common/base/clock.h"
 #include "common/base/device_name.h"
@@ -31,7 +31,7 @@ namespace arcshard::shard {
 // A shard from start to end: it listens, registers, holds its range, takes part in every step, and writes its class
 // centers.
 //
-// Messages of the coordinator, signals and errors of the head become tasks, which Run's thread does one after the
+// Messages of the coordinator and errors of the head become tasks, which Run's thread does one after the
 // other. Messages of workers go directly to the ShardState, the executor's thread runs the passes, and another thread
 // writes checkpoints.
 class ShardProcess final : private client::ParticipantEvents, private ShardOutput {
@@ -48,6 +48,7 @@ class ShardProcess final : private client::ParticipantEvents, private ShardOutpu
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
     std::function<absl::StatusOr<std::vector<head::GpuInfo>>()> list_gpus = head::ListGpus;  // of this machine
     FileSystem* files = RealFileSystem();                                                    // for checkpoints
+    client::Departure* departure = nullptr;  // tells the run that this process was told to end; outlives it
   };
 
   // `metrics` and `clock` outlive the process.
@@ -57,10 +58,6 @@ class ShardProcess final : private client::ParticipantEvents, private ShardOutpu
   // Returns OK when the run has ended in order and the class centers are durable. Otherwise returns the error that
   // ended the run, after the coordinator was told. Call once.
   absl::Status Run();
-
-  // Any thread: makes Run tell the coordinator and return `why`. Does nothing and returns false while Run waits for the
-  // coordinator to answer.
-  bool Stop(const absl::Status& why);
 
   // Any thread: the number of the GPU in use; nullopt on the CPU, and before the coordinator has leased a GPU.
   std::optional<int> gpu() const { return device_.gpu(); }
@@ -92,7 +89,6 @@ class ShardProcess final : private client::ParticipantEvents, private ShardOutpu
   ShardMetrics* const metrics_;
   const Clock* const clock_;
   TaskQueue tasks_;
-  std::atomic<bool> attending_ = false;  // the coordinator has answered
 
   // Run's thread sets these, before other threads use them.
   DeviceLease device_;

@@ -113,14 +113,20 @@ TEST_F(ShardProcessTest, ACoordinatorThatDiesEndsItByName) {
   EXPECT_FALSE(Result().ok());
 }
 
-TEST_F(ShardProcessTest, StoppedFromOutside_ItTellsTheCoordinator) {
+TEST_F(ShardProcessTest, ToldToEndItTellsTheCoordinatorAndTakesPartUntilTheRunEnds) {
+  client::Departure departure;
+  options_.departure = &departure;
+  EXPECT_FALSE(departure.Announce("SIGTERM"));
   Start();
   coordinator_.SayWelcome(Config());
   coordinator_.Say(ViewOf());
   EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  EXPECT_TRUE(process_->Stop(absl::CancelledError("stopped by a signal")));
-  EXPECT_EQ(coordinator_.NextMessage().failure().sentence(), "stopped by a signal");
-  EXPECT_EQ(Result(), absl::CancelledError("stopped by a signal"));
+  EXPECT_TRUE(departure.Announce("SIGTERM"));
+  EXPECT_EQ(coordinator_.NextMessage().leaving().reason(), "SIGTERM");
+  coordinator_.Say(Start0(NextAction::kStop));
+  EXPECT_TRUE(coordinator_.NextMessage().has_finished());
+  EXPECT_TRUE(Result().ok()) << result_;
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/model/class_centers-4-10.safetensors"));
 }
 
 TEST_F(ShardProcessTest, ACoordinatorThatDoesNotAnswerAFailureIsGivenTwoSeconds) {
@@ -129,12 +135,12 @@ TEST_F(ShardProcessTest, ACoordinatorThatDoesNotAnswerAFailureIsGivenTwoSeconds)
   ShardProcess process(options_, &metrics_, &clock);
   std::atomic<bool> running = true;
   std::thread runner([&] {
-    EXPECT_EQ(process.Run(), absl::CancelledError("stopped by a signal"));
+    EXPECT_EQ(process.Run(), absl::InvalidArgumentError("the coordinator sent a decision before its welcome"));
     running = false;
   });
   coordinator_.NextMessage();  // its registration
-  while (!process.Stop(absl::CancelledError("stopped by a signal"))) std::this_thread::yield();
-  EXPECT_EQ(coordinator_.NextMessage().failure().sentence(), "stopped by a signal");
+  coordinator_.Say(Start0(NextAction::kStop));
+  EXPECT_EQ(coordinator_.NextMessage().failure().sentence(), "the coordinator sent a decision before its welcome");
   EXPECT_TRUE(running);  // however long that took: the clock stands still
   while (running) {
     clock.Advance(absl::Seconds(2));
@@ -147,7 +153,6 @@ TEST_F(ShardProcessTest, WithoutACoordinatorItGivesUpAndSaysForWhomItWaited) {
   server_->Shutdown(absl::ZeroDuration());
   options_.connect_timeout = absl::Milliseconds(50);
   ShardProcess process(options_, &metrics_, &clock_);
-  EXPECT_FALSE(process.Stop(absl::CancelledError("")));
   const absl::Status status = process.Run();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr(options_.coordinator));

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -12,6 +13,8 @@
 #include "common/net/host_port.h"
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
+#include "common/program/stop_on_signal.h"
+#include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/meter_tls.h"
 #include "worker/healthcheck.h"
@@ -25,6 +28,7 @@ namespace {
 struct Arguments {
   WorkerOptions worker;
   std::string metrics_listen = "127.0.0.1:0";
+  absl::Duration stop_grace;
 };
 
 // A number: the program ends with it (ParseCommandLine).
@@ -34,6 +38,7 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
   CommandLine command = parser.root();
   WorkerOptions& options = arguments->worker;
   std::string connect_timeout = "60s";
+  std::string stop_grace = kStopGrace;
   std::string device = "cpu";
   command.Add("--coordinator", &options.coordinator, "The coordinator's address, host:port")
       .Required()
@@ -47,6 +52,7 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
   SecurityOptions security;
   security.AddTo(&command, SecurityOptions::Listens::kYes);
   command.Add("--connect-timeout", &connect_timeout, "How long to wait for the coordinator, such as 60s").ShowDefault();
+  command.Add("--stop-grace", &stop_grace, kStopGraceHelp).ShowDefault();
   command
       .Add("--metrics-listen", &arguments->metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
       .ShowDefault()
@@ -59,6 +65,9 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
           ParseDurationOption("--connect-timeout", connect_timeout, &options.connect_timeout)) {
     return exit_code;
   }
+  if (const std::optional<int> exit_code = ParseDurationOption("--stop-grace", stop_grace, &arguments->stop_grace)) {
+    return exit_code;
+  }
   return security.Take(CertifiedRole::kWorker, &options.security);
 }
 
@@ -68,13 +77,8 @@ void ShowGpuMemory(int gpu, MetricRegistry* registry, WorkerMetrics* metrics) {
   });
 }
 
-int Main(int argc, char** argv) {
-  SetProcessName("arcshard-worker");
-  QuietGrpc();
-  RaiseDescriptorLimit();
-  if (const std::optional<int> exit_code = HealthcheckCommand(argc, argv)) return *exit_code;
-  Arguments arguments;
-  if (const std::optional<int> exit_code = ParseArguments(argc, argv, &arguments)) return *exit_code;
+// Runs the worker and returns its exit status. `stop` follows the signals that tell it to end.
+int Run(const Arguments& arguments, const Clock& clock, const StopOnSignal& stop) {
   MetricRegistry registry;
   WorkerMetrics metrics(&registry);
   if (arguments.worker.device.cuda) ShowGpuMemory(arguments.worker.device.index, &registry, &metrics);
@@ -85,16 +89,37 @@ int Main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   LogInfo(absl::StrCat("metrics on port ", (*server)->port()));
-  const SystemClock clock;
   client::Mailbox mailbox(&clock);
-  Watchdog watchdog({.clock = &clock, .expired = [](const absl::Status& status) {
+  Watchdog watchdog({.clock = &clock, .expired = [&stop](const absl::Status& status) {
                        LogError(status.ok() ? "the run has ended" : status.message());
-                       std::_Exit(EXIT_FAILURE);
+                       std::_Exit(stop.FailureStatus());
                      }});
   mailbox.OnClose([&watchdog](const absl::Status& status) { watchdog.Arm(status); });
   const absl::Status status = RunWorker(arguments.worker, &mailbox, &clock, &metrics);
   if (!status.ok()) LogError(status.message());
-  return status.ok() ? EXIT_SUCCESS : EXIT_FAILURE;
+  return status.ok() ? EXIT_SUCCESS : stop.FailureStatus();
+}
+
+int Main(int argc, char** argv) {
+  SetProcessName("arcshard-worker");
+  QuietGrpc();
+  RaiseDescriptorLimit();
+  if (const std::optional<int> exit_code = HealthcheckCommand(argc, argv)) return *exit_code;
+  const absl::StatusOr<std::unique_ptr<SignalQueue>> signals = TakeStopSignals();
+  if (!signals.ok()) {
+    LogError(signals.status().message());
+    return EXIT_FAILURE;
+  }
+  Arguments arguments;
+  if (const std::optional<int> exit_code = ParseArguments(argc, argv, &arguments)) return *exit_code;
+  const SystemClock clock;
+  client::Departure departure;
+  arguments.worker.departure = &departure;
+  const StopOnSignal stop({.signals = signals->get(),
+                           .clock = &clock,
+                           .grace = arguments.stop_grace,
+                           .ask = [&departure](const std::string& signal) { return departure.Announce(signal); }});
+  return Run(arguments, clock, stop);
 }
 
 }  // namespace

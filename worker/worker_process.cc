@@ -94,6 +94,7 @@ class WorkerProcess {
     attend.clock = clock_;
     attend.connect_timeout = options_.connect_timeout;
     attend.metrics = metrics_;
+    attend.departure = options_.departure;
     attend.registration.role = Role::kWorker;
     attend.registration.address = rendezvous_->address();
     attend.stats = [this] {

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/departure.h"
 #include "client/mailbox.h"
 #include "common/base/clock.h"
 #include "common/base/device_name.h"
@@ -21,6 +22,7 @@ struct WorkerOptions {
                                                    // the one by which it reaches the coordinator
   std::string data;                                // folder of the training set, where it is not at data.train
   absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator
+  client::Departure* departure = nullptr;              // tells the run that this process was told to end
 };
 
 // Runs a worker: it registers, trains step by step as the coordinator decides (WorkerProtocol), and the worker with the

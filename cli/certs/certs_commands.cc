@@ -1,18 +1,16 @@
 #include "cli/certs/certs_commands.h"
 
-#include <cstdio>
-
 #include "absl/strings/str_cat.h"
 #include "cli/certs/certificates_folder.h"
+#include "cli/display/console.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/io/printable_text.h"
 
 namespace arcshard::cli {
 namespace {
 
 constexpr int kMostDays = 3650;  // the CA is valid for at least as long
-
-void Say(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
 }  // namespace
 
@@ -36,20 +34,22 @@ absl::StatusOr<int> CertsCommands::Run() {
   const CertificatesOptions options{.folder = folder_, .lifetime = absl::Hours(24) * days_};
   const std::string until =
       absl::StrCat("valid until ", absl::FormatTime("%Y-%m-%d", now + options.lifetime, absl::UTCTimeZone()));
+  const std::string folder = PrintableLine(folder_);
   if (renew_.given()) {
     RETURN_IF_ERROR(RenewCertificates(options, now));
-    Say(absl::StrCat("renewed ", folder_, "/{coordinator,shard,worker,client}/tls.crt, ", until, "\n"));
+    RETURN_IF_ERROR(
+        PrintText(absl::StrCat("renewed ", folder, "/{coordinator,shard,worker,client}/tls.crt, ", until, "\n")));
     return 0;
   }
   if (keep_ && HasCertificates(folder_)) {
-    Say(absl::StrCat(folder_, " has its certificates already\n"));
+    RETURN_IF_ERROR(PrintText(absl::StrCat(folder, " has its certificates already\n")));
     return 0;
   }
   RETURN_IF_ERROR(InitCertificates(options, now));
-  Say(absl::StrCat("made ", folder_,
-                   "/ca.crt and ca.key, the CA: keep ca.key secret, only arcshard certs renew needs it\n", "made ",
-                   folder_, "/{coordinator,shard,worker,client}/{tls.crt,tls.key,ca.crt}, ", until, "\n",
-                   "start each process with --tls-ca ROLE/ca.crt --tls-cert ROLE/tls.crt --tls-key ROLE/tls.key\n"));
+  RETURN_IF_ERROR(PrintText(absl::StrCat(
+      "made ", folder, "/ca.crt and ca.key, the CA: keep ca.key secret, only arcshard certs renew needs it\n", "made ",
+      folder, "/{coordinator,shard,worker,client}/{tls.crt,tls.key,ca.crt}, ", until, "\n",
+      "start each process with --tls-ca ROLE/ca.crt --tls-cert ROLE/tls.crt --tls-key ROLE/tls.key\n")));
   return 0;
 }
 

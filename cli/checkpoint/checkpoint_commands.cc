@@ -9,8 +9,10 @@
 #include "absl/strings/string_view.h"
 #include "cli/checkpoint/show_checkpoint.h"
 #include "cli/checkpoint/take_checkpoint.h"
+#include "cli/display/console.h"
 #include "cli/supervision/run_folder.h"
 #include "common/base/status_macros.h"
+#include "common/io/printable_text.h"
 #include "common/net/host_port.h"
 
 namespace arcshard::cli {
@@ -119,7 +121,7 @@ absl::StatusOr<int> CheckpointCommands::Take() const {
     ASSIGN_OR_RETURN(address, RunFolder::CoordinatorOf(path_));
   }
   ASSIGN_OR_RETURN(const TakenCheckpoint taken, TakeCheckpoint(address, security));
-  std::puts(absl::StrCat(taken.folder, ": complete, of step ", taken.step).c_str());
+  RETURN_IF_ERROR(PrintText(absl::StrCat(PrintableLine(taken.folder), ": complete, of step ", taken.step, "\n")));
   return 0;
 }
 
@@ -132,7 +134,7 @@ absl::StatusOr<int> CheckpointCommands::Run() {
                                            : import_.given() ? ImportCheckpoint(files, import_options_)
                                                              : Export();
   RETURN_IF_ERROR(text.status());
-  std::fputs(text->c_str(), stdout);
+  RETURN_IF_ERROR(PrintText(*text));
   return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
+#include "common/io/printable_text.h"
 
 namespace arcshard::cli {
 namespace {
@@ -92,7 +93,7 @@ absl::StatusOr<std::string> ListOfCheckpoints(FileSystem* files, const std::stri
   for (const FileSystem::Entry& entry : entries.ok() ? *entries : std::vector<FileSystem::Entry>()) {
     if (!entry.is_folder || listed.count(absl::StrCat(CheckpointsOf(run_folder), "/", entry.name)) > 0) continue;
     absl::StrAppend(&text, Row("", "", "", "", "",
-                               absl::StrCat(entry.name, ": ",
+                               absl::StrCat(PrintableLine(entry.name), ": ",
                                             absl::EndsWith(entry.name, ".damaged")
                                                 ? "damaged, moved aside"
                                                 : "no manifest: being written, or left behind")));
@@ -105,11 +106,11 @@ absl::StatusOr<std::string> CheckpointText(FileSystem* files, const std::string&
   ASSIGN_OR_RETURN(const std::string folder, ResolveCheckpoint(files, path));
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(files, folder));
   const Manifest& manifest = checkpoint.manifest();
-  std::string text = absl::StrCat(folder, "\n");
+  std::string text = absl::StrCat(PrintableLine(folder), "\n");
   absl::StrAppendFormat(&text, "step        %d, epoch %s\n", manifest.step,
                         ReadableEpochs(manifest.epoch, manifest.epoch));
-  absl::StrAppend(&text, "written     ", manifest.created, ", by arcshard ", manifest.version, ", incarnation ",
-                  manifest.incarnation, "\n");
+  absl::StrAppend(&text, "written     ", PrintableLine(manifest.created), ", by arcshard ",
+                  PrintableLine(manifest.version), ", incarnation ", manifest.incarnation, "\n");
   absl::StrAppend(&text, "classes     ", manifest.num_classes, " × ", manifest.embedding_size, " dimensions, of ",
                   ShardsOf(manifest), " shards\n");
   if (manifest.data.samples > 0) {
@@ -123,8 +124,8 @@ absl::StatusOr<std::string> CheckpointText(FileSystem* files, const std::string&
   }
   absl::StrAppend(&text, "files       ", SizeText(BytesOf(manifest)), "\n");
   for (const FileRecord& file : manifest.files) {
-    absl::StrAppendFormat(&text, "  %-40s  %10s  crc32c %08x  %s\n", file.name, SizeText(file.bytes), file.crc32c,
-                          IsShardsFile(file) ? ClassesOf(file.name) : "");
+    absl::StrAppendFormat(&text, "  %-40s  %10s  crc32c %08x  %s\n", PrintableLine(file.name), SizeText(file.bytes),
+                          file.crc32c, IsShardsFile(file) ? ClassesOf(file.name) : "");
   }
   if (manifest.config_yaml.empty()) return absl::StrCat(text, "configuration: none, it was imported\n");
   absl::StrAppend(&text, "configuration (the rest is in the run's config.yaml)\n");
@@ -138,7 +139,7 @@ absl::StatusOr<std::string> VerifyCheckpoint(FileSystem* files, const std::strin
   ASSIGN_OR_RETURN(const std::string folder, ResolveCheckpoint(files, path));
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(files, folder));
   RETURN_IF_ERROR(checkpoint.Verify());
-  return absl::StrCat(folder, ": complete and intact, ", checkpoint.manifest().files.size(), " files, ",
+  return absl::StrCat(PrintableLine(folder), ": complete and intact, ", checkpoint.manifest().files.size(), " files, ",
                       SizeText(BytesOf(checkpoint.manifest())), "\n");
 }
 

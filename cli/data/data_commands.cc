@@ -1,7 +1,6 @@
 #include "cli/data/data_commands.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -12,8 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/data/task_progress.h"
+#include "cli/display/console.h"
 #include "common/base/status_macros.h"
 #include "common/io/output_file.h"
+#include "common/io/printable_text.h"
 #include "worker/data/dataset_files.h"
 #include "worker/data/formats/verification_list.h"
 #include "worker/data/formats/verification_set.h"
@@ -28,11 +29,6 @@ namespace {
 constexpr double kMiB = 1 << 20;
 constexpr int64_t kMostPairs = 1'000'000;  // the most that VerificationSet reads from a .bin
 constexpr char kSourceHelp[] = "A training set, as data.train of a run";
-
-void Print(absl::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
 
 int Threads(const DataArguments& arguments) {
   return arguments.threads > 0 ? arguments.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -57,8 +53,7 @@ std::string Warnings(const worker::EncodedDataset& dataset) {
 std::string Details(const worker::PackReport& report) {
   std::string text;
   for (const worker::DamagedSample& left_out : report.left_out) {
-    const absl::string_view message = left_out.status.message();
-    absl::StrAppend(&text, "left out: ", message, "\n");
+    absl::StrAppend(&text, "left out: ", PrintableLine(left_out.status.message()), "\n");
   }
   if (report.mixed) {
     absl::StrAppend(&text, "the images differ in size; property names the most frequent one, ", report.height, " × ",
@@ -68,8 +63,8 @@ std::string Details(const worker::PackReport& report) {
 }
 
 std::string Summary(const std::string& out, const worker::PackReport& report) {
-  return absl::StrFormat("%s: %d classes, %d images, %d bytes (%.1f MiB)\n", out, report.classes, report.images,
-                         report.bytes, report.bytes / kMiB);
+  return absl::StrFormat("%s: %d classes, %d images, %d bytes (%.1f MiB)\n", PrintableLine(out), report.classes,
+                         report.images, report.bytes, report.bytes / kMiB);
 }
 
 absl::Status Pack(const DataArguments& arguments) {
@@ -82,13 +77,13 @@ absl::Status Pack(const DataArguments& arguments) {
                                                                          .threads = Threads(arguments),
                                                                          .progress = ShowIn(&progress)}));
   progress.Clear();
-  Print(Warnings(*dataset));
-  Print(Details(report));
+  RETURN_IF_ERROR(PrintText(Warnings(*dataset)));
+  RETURN_IF_ERROR(PrintText(Details(report)));
   if (!report.ordered) {
-    Print(
-        "the images of a class are not adjacent: their order is kept, and header and identity records are left out\n");
+    RETURN_IF_ERROR(PrintText(
+        "the images of a class are not adjacent: their order is kept, and header and identity records are left out\n"));
   }
-  Print(Summary(absl::StrCat(arguments.out, "/train.rec"), report));
+  RETURN_IF_ERROR(PrintText(Summary(absl::StrCat(arguments.out, "/train.rec"), report)));
   return absl::OkStatus();
 }
 
@@ -100,9 +95,9 @@ absl::Status Unpack(const DataArguments& arguments) {
                                                                            .threads = Threads(arguments),
                                                                            .progress = ShowIn(&progress)}));
   progress.Clear();
-  Print(Warnings(*dataset));
-  Print(Details(report));
-  Print(Summary(arguments.out, report));
+  RETURN_IF_ERROR(PrintText(Warnings(*dataset)));
+  RETURN_IF_ERROR(PrintText(Details(report)));
+  RETURN_IF_ERROR(PrintText(Summary(arguments.out, report)));
   return absl::OkStatus();
 }
 
@@ -121,10 +116,9 @@ absl::Status Pairs(const DataArguments& arguments) {
   if (!pairs.ok()) return Annotate(pairs.status(), dataset->path());
   RETURN_IF_ERROR(worker::WritePairs(*dataset, *pairs, arguments.out, ShowIn(&progress)));
   progress.Clear();
-  Print(Warnings(*dataset));
-  Print(absl::StrFormat("%s: %d pairs, half of them of the same class, in %d folds; drawn from %d images\n",
-                        arguments.out, pairs->size(), arguments.folds, survey.images));
-  return absl::OkStatus();
+  RETURN_IF_ERROR(PrintText(Warnings(*dataset)));
+  return PrintText(absl::StrFormat("%s: %d pairs, half of them of the same class, in %d folds; drawn from %d images\n",
+                                   PrintableLine(arguments.out), pairs->size(), arguments.folds, survey.images));
 }
 
 bool IsVerificationSet(const std::string& path) {
@@ -140,19 +134,21 @@ absl::StatusOr<int> CheckSource(const DataArguments& arguments) {
     ASSIGN_OR_RETURN(const auto set, worker::VerificationSet::Load(arguments.source));
     survey = worker::SurveySet(*set, Threads(arguments), ShowIn(&progress));
     progress.Clear();
-    Print(absl::StrFormat("%s: a verification set of %d pairs, %d of the same class\n", set->path(), set->pairs(),
-                          std::count(set->same().begin(), set->same().end(), true)));
+    RETURN_IF_ERROR(PrintText(absl::StrFormat("%s: a verification set of %d pairs, %d of the same class\n",
+                                              PrintableLine(set->path()), set->pairs(),
+                                              std::count(set->same().begin(), set->same().end(), true))));
   } else {
     ASSIGN_OR_RETURN(const auto dataset, OpenSource(arguments));
     survey = worker::SurveyDataset(*dataset, Threads(arguments), ShowIn(&progress));
     progress.Clear();
-    Print(absl::StrFormat("%s: a training set of %d samples\n", dataset->path(), dataset->samples()));
+    RETURN_IF_ERROR(PrintText(
+        absl::StrFormat("%s: a training set of %d samples\n", PrintableLine(dataset->path()), dataset->samples())));
     if (const std::string suffixes = dataset->Suffixes(); !suffixes.empty()) {
-      Print(absl::StrCat("files: ", suffixes, "\n"));
+      RETURN_IF_ERROR(PrintText(absl::StrCat("files: ", PrintableLine(suffixes), "\n")));
     }
-    Print(Warnings(*dataset));
+    RETURN_IF_ERROR(PrintText(Warnings(*dataset)));
   }
-  Print(worker::SurveyText(survey, arguments.damaged_lines));
+  RETURN_IF_ERROR(PrintText(worker::SurveyText(survey, arguments.damaged_lines)));
   return survey.damaged.empty() ? 0 : 1;
 }
 

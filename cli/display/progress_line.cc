@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/display/terminal.h"
 #include "common/base/readable_number.h"
+#include "common/io/printable_text.h"
 #include "common/rpc/convert_reports.h"
 
 namespace arcshard::cli {
@@ -72,9 +73,9 @@ std::vector<Piece> VerifyingPieces(const v1::Progress& progress) {
 std::string ProgressLine(const v1::Progress& progress, size_t width) {
   switch (progress.phase()) {
     case v1::Progress::PHASE_GATHERING:
-      return CutTo(progress.waiting_for().empty() ? "gathering" : progress.waiting_for(), width);
+      return CutTo(progress.waiting_for().empty() ? "gathering" : PrintableLine(progress.waiting_for()), width);
     case v1::Progress::PHASE_JOINING:
-      return CutTo(progress.waiting_for().empty() ? "joining" : progress.waiting_for(), width);
+      return CutTo(progress.waiting_for().empty() ? "joining" : PrintableLine(progress.waiting_for()), width);
     case v1::Progress::PHASE_TRAINING:
       return Fit(TrainingPieces(progress), width);
     case v1::Progress::PHASE_EVALUATING:
@@ -84,7 +85,7 @@ std::string ProgressLine(const v1::Progress& progress, size_t width) {
     case v1::Progress::PHASE_FINISHED:
       return CutTo(absl::StrCat("finished after step ", progress.step()), width);
     case v1::Progress::PHASE_FAILED:
-      return CutTo(absl::StrCat("failed: ", progress.waiting_for()), width);
+      return CutTo(absl::StrCat("failed: ", PrintableLine(progress.waiting_for())), width);
     default:
       return "";
   }

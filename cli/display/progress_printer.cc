@@ -35,8 +35,8 @@ void ProgressPrinter::Show(const v1::Progress& progress) {
     next_ = now + kBetweenRedraws;
     // The last column stays free: a full line would wrap on some terminals.
     const size_t width = options_.terminal_width();
-    options_.write(absl::StrCat(kToLineStart, ProgressWithBar(progress, width > 1 ? width - 1 : 0, options_.colours),
-                                kEraseToLineEnd));
+    const std::string line = ProgressWithBar(progress, width > 1 ? width - 1 : 0, options_.colours);
+    options_.write(absl::StrCat(kToLineStart, PrintablePaintedLine(options_.colours, line), kEraseToLineEnd));
     shown_ = true;
     return;
   }
@@ -80,7 +80,7 @@ void ProgressPrinter::ShowCheckpointFailure(const v1::Progress& progress) {
 
 void ProgressPrinter::Line(absl::string_view text) {
   Clear();
-  options_.write(absl::StrCat(text, "\n"));
+  options_.write(absl::StrCat(PrintablePaintedLine(options_.colours, text), "\n"));
 }
 
 void ProgressPrinter::Headline(absl::string_view text) { Line(Paint(options_.colours, Ink::kStrong, text)); }

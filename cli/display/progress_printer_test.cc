@@ -92,6 +92,16 @@ TEST_F(ProgressPrinterTest, OnATerminalTheWidthOfTheMomentCounts) {
   EXPECT_EQ(TakeOut(), "\r\x1b[K");
 }
 
+TEST_F(ProgressPrinterTest, WhatTheCoordinatorSaysCommandsNoTerminal) {
+  ProgressPrinter printer = Terminal();
+  v1::Progress progress = AtStep(0, v1::Progress::PHASE_GATHERING);
+  progress.set_waiting_for("a\x1b[2J\nb");
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "\ra\\x1b[2J b\x1b[K");
+  printer.Line("a\x1b[2J\nb");
+  EXPECT_EQ(TakeOut(), "\r\x1b[Ka\\x1b[2J b\n");
+}
+
 TEST_F(ProgressPrinterTest, OnATerminalALineTakesTheProgressLinesPlace) {
   ProgressPrinter printer = Terminal();
   printer.Line("before");

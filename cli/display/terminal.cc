@@ -7,11 +7,14 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/io/printable_text.h"
 
 namespace arcshard::cli {
 namespace {
 
+constexpr absl::string_view kEnd = "\x1b[0m";          // of a colour
 constexpr size_t kUsualWidth = 80, kUsualHeight = 24;  // of a terminal whose size is not known
 
 bool BeginsCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
@@ -32,6 +35,29 @@ absl::string_view CodeOf(Ink ink) {
   return "";
 }
 
+// The code of Paint with which `text` begins; empty: it begins with none.
+absl::string_view CodeAtBegin(absl::string_view text) {
+  for (const Ink ink : {Ink::kStrong, Ink::kFaint, Ink::kGood, Ink::kBusy, Ink::kBad}) {
+    if (absl::StartsWith(text, CodeOf(ink))) return CodeOf(ink);
+  }
+  return absl::StartsWith(text, kEnd) ? kEnd : "";
+}
+
+// `text` with everything but the codes of Paint made printable.
+std::string Printable(bool colours, absl::string_view text, std::string (*printable)(absl::string_view)) {
+  if (!colours) return printable(text);
+  std::string out;
+  for (size_t begin = 0; begin < text.size();) {
+    const absl::string_view code = CodeAtBegin(text.substr(begin));
+    size_t end = begin + code.size();
+    while (code.empty() && end < text.size() && CodeAtBegin(text.substr(end)).empty()) ++end;
+    const absl::string_view piece = text.substr(begin, end - begin);
+    absl::StrAppend(&out, code.empty() ? printable(piece) : std::string(piece));
+    begin = end;
+  }
+  return out;
+}
+
 std::string Repeat(absl::string_view text, size_t times) {
   std::string repeated;
   for (size_t i = 0; i < times; ++i) absl::StrAppend(&repeated, text);
@@ -40,11 +66,15 @@ std::string Repeat(absl::string_view text, size_t times) {
 
 }  // namespace
 
+bool ObeysEscapes(int fd) {
+  const char* const variable = std::getenv("TERM");
+  const absl::string_view terminal = variable == nullptr ? "" : variable;
+  return isatty(fd) != 0 && !terminal.empty() && terminal != "dumb" && terminal != "unknown";
+}
+
 bool HasColours(int fd) {
   const char* const unwanted = std::getenv("NO_COLOR");
-  if (unwanted != nullptr && *unwanted != '\0') return false;
-  const char* const terminal = std::getenv("TERM");
-  return isatty(fd) != 0 && terminal != nullptr && absl::string_view(terminal) != "dumb";
+  return (unwanted == nullptr || *unwanted == '\0') && ObeysEscapes(fd);
 }
 
 size_t TerminalWidth(int fd) {
@@ -59,7 +89,13 @@ size_t TerminalHeight(int fd) {
 
 std::string Paint(bool colours, Ink ink, absl::string_view text) {
   if (!colours || text.empty()) return std::string(text);
-  return absl::StrCat(CodeOf(ink), text, "\x1b[0m");
+  return absl::StrCat(CodeOf(ink), text, kEnd);
+}
+
+std::string PrintablePainted(bool colours, absl::string_view text) { return Printable(colours, text, PrintableText); }
+
+std::string PrintablePaintedLine(bool colours, absl::string_view text) {
+  return Printable(colours, text, PrintableLine);
 }
 
 size_t Columns(absl::string_view text) {

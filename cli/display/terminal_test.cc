@@ -23,11 +23,19 @@ TEST(TerminalTest, ColoursAreForTerminalsWhoseReaderWantsThem) {
   setenv("TERM", "xterm", 1);
   EXPECT_TRUE(HasColours(terminal.get()));
   EXPECT_FALSE(HasColours(file.get()));
-  setenv("TERM", "dumb", 1);
-  EXPECT_FALSE(HasColours(terminal.get()));
+  for (const char* dumb : {"dumb", "unknown", ""}) {
+    setenv("TERM", dumb, 1);
+    EXPECT_FALSE(HasColours(terminal.get())) << dumb;
+    EXPECT_FALSE(ObeysEscapes(terminal.get())) << dumb;
+  }
+  unsetenv("TERM");
+  EXPECT_FALSE(ObeysEscapes(terminal.get()));
   setenv("TERM", "xterm", 1);
+  EXPECT_TRUE(ObeysEscapes(terminal.get()));
+  EXPECT_FALSE(ObeysEscapes(file.get()));
   setenv("NO_COLOR", "1", 1);
   EXPECT_FALSE(HasColours(terminal.get()));
+  EXPECT_TRUE(ObeysEscapes(terminal.get()));
   setenv("NO_COLOR", "", 1);
   EXPECT_TRUE(HasColours(terminal.get()));
   EXPECT_EQ(TerminalWidth(file.get()), 80u);
@@ -38,6 +46,14 @@ TEST(TerminalTest, InkIsPutAroundTextOnlyWhereThereAreColours) {
   EXPECT_EQ(Paint(true, Ink::kBad, "error:"), "\x1b[1;31merror:\x1b[0m");
   EXPECT_EQ(Paint(false, Ink::kBad, "error:"), "error:");
   EXPECT_EQ(Paint(true, Ink::kBad, ""), "");
+}
+
+TEST(TerminalTest, OnlyPaintsCodesAreKeptInPrintableText) {
+  const std::string painted = Paint(true, Ink::kGood, "a\x1b[31m\nb");
+  EXPECT_EQ(PrintablePaintedLine(true, painted), "\x1b[32ma\\x1b[31m b\x1b[0m");
+  EXPECT_EQ(PrintablePainted(true, painted), "\x1b[32ma\\x1b[31m\nb\x1b[0m");
+  EXPECT_EQ(PrintablePainted(false, painted), "\\x1b[32ma\\x1b[31m\nb\\x1b[0m");
+  EXPECT_EQ(PrintablePainted(true, ""), "");
 }
 
 TEST(TerminalTest, ColumnsAreCharacters) {

@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/display/console.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/output_file.h"
+#include "common/io/printable_text.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/embeddings_writer.h"
 #include "worker/inference/image_sources.h"
@@ -50,7 +51,7 @@ class EmbedRun {
       RETURN_IF_ERROR(Chunk(begin, std::min(begin + chunk, all)));
       if (clock.Now() < next_line) continue;
       next_line = clock.Now() + kBetweenLines;
-      absl::FPrintF(stderr, "arcshard: %d of %d images\n", std::min(begin + chunk, all), all);
+      PrintNote(absl::StrFormat("%d of %d images", std::min(begin + chunk, all), all));
     }
     return absl::OkStatus();
   }
@@ -71,7 +72,7 @@ class EmbedRun {
         {absl::MakeSpan(originals_), absl::MakeSpan(flips_), absl::MakeSpan(labels_), absl::MakeSpan(damaged_)}));
     for (size_t i = 0; i < count; ++i) {
       if (options_.skip_damaged && !damaged_[i].ok()) {
-        absl::FPrintF(stderr, "arcshard: left out: %s\n", damaged_[i].message());
+        PrintNote(absl::StrFormat("left out: %s", damaged_[i].message()));
         continue;
       }
       const absl::Span<float> embedding = absl::MakeSpan(originals_).subspan(i * dim, dim);
@@ -103,7 +104,7 @@ absl::Status EmbedImages(const EmbedCommandOptions& options) {
     return absl::FailedPreconditionError(
         absl::StrCat(options.output, " is one of the images or their list: it is not replaced"));
   }
-  for (const std::string& warning : images->Warnings()) absl::FPrintF(stderr, "arcshard: warning: %s\n", warning);
+  for (const std::string& warning : images->Warnings()) PrintNote(absl::StrCat("warning: ", warning));
   const int64_t dim = backbone->options().embedding_size;
   ASSIGN_OR_RETURN(const std::unique_ptr<worker::EmbeddingsWriter> writer,
                    worker::EmbeddingsWriter::Create(options.output, dim));
@@ -118,10 +119,10 @@ absl::Status EmbedImages(const EmbedCommandOptions& options) {
                                   {"flip", options.flip ? "true" : "false"},
                                   {"normalized", options.normalize ? "true" : "false"},
                                   {"left_out", absl::StrCat(run.skipped())}}));
-  absl::PrintF("%s: %d embeddings of %d dimensions", options.output, writer->rows(), dim);
-  if (run.skipped() > 0) absl::PrintF("; %d damaged images left out", run.skipped());
-  absl::PrintF("\n");
-  return absl::OkStatus();
+  const std::string left_out =
+      run.skipped() > 0 ? absl::StrCat("; ", run.skipped(), " damaged images left out") : std::string();
+  return PrintText(absl::StrFormat("%s: %d embeddings of %d dimensions%s\n", PrintableLine(options.output),
+                                   writer->rows(), dim, left_out));
 }
 
 EmbedCommand::EmbedCommand(CommandLine program)

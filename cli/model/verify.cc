@@ -1,10 +1,11 @@
 #include "cli/model/verify.h"
 
-#include <cstdio>
 #include <memory>
 
 #include "absl/strings/str_format.h"
+#include "cli/display/console.h"
 #include "common/base/status_macros.h"
+#include "common/io/printable_text.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/evaluation.h"
 
@@ -17,8 +18,8 @@ absl::Status VerifyBackbone(const VerifyOptions& options) {
   for (const auto& set : sets) {
     ASSIGN_OR_RETURN(const worker::VerificationResult result, worker::VerifySet(backbone.get(), *set, embed));
     const VerificationReport report = worker::ReportOf(*set, result);
-    absl::PrintF("%s: %s\n  %s\n", report.name, DescribeFolds(report), DescribeAllPairs(report));
-    std::fflush(stdout);
+    RETURN_IF_ERROR(PrintText(absl::StrFormat("%s: %s\n  %s\n", PrintableLine(report.name), DescribeFolds(report),
+                                              DescribeAllPairs(report))));
   }
   return absl::OkStatus();
 }

@@ -1,7 +1,7 @@
 #include "cli/plan/config.h"
 
-#include <cstdio>
-
+#include "cli/display/console.h"
+#include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 
 namespace arcshard::cli {
@@ -10,7 +10,7 @@ ConfigCommand::ConfigCommand(CommandLine program)
     : Command(program.AddCommand("config", "List every key of a run's YAML file with its default")) {}
 
 absl::StatusOr<int> ConfigCommand::Run() {
-  std::fputs(ConfigHelp().c_str(), stdout);
+  RETURN_IF_ERROR(PrintText(ConfigHelp()));
   return 0;
 }
 

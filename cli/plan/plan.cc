@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/display/console.h"
 #include "common/base/status_macros.h"
 #include "common/config/compute_notes.h"
 #include "common/config/load_config.h"
@@ -191,7 +192,7 @@ PlanCommand::PlanCommand(CommandLine program)
 absl::StatusOr<int> PlanCommand::Run() {
   cluster_.AppendTo(&options_.overrides);
   ASSIGN_OR_RETURN(const std::string text, PlanOf(options_));
-  std::fputs(text.c_str(), stdout);
+  RETURN_IF_ERROR(options_.json ? PrintData(text) : PrintText(text));
   return 0;
 }
 

@@ -1,18 +1,19 @@
 #include "cli/report/report.h"
 
-#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "cli/display/console.h"
 #include "cli/report/report_page.h"
 #include "cli/report/run_record.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 #include "common/io/output_file.h"
+#include "common/io/printable_text.h"
 
 namespace arcshard::cli {
 namespace {
@@ -44,10 +45,10 @@ absl::Status WriteReport(const ReportOptions& options) {
     inputs.config_missing = std::string(config.status().message());
   }
   for (const std::string& damage : inputs.record.damaged) {
-    std::fprintf(stderr, "arcshard: %s is damaged and is skipped, %s\n", metrics.c_str(), damage.c_str());
+    PrintNote(absl::StrCat(metrics, " is damaged and is skipped, ", damage));
   }
   if (inputs.record.damaged_lines > inputs.record.damaged.size()) {
-    std::fprintf(stderr, "arcshard: %s has %zu damaged lines in all\n", metrics.c_str(), inputs.record.damaged_lines);
+    PrintNote(absl::StrCat(metrics, " has ", inputs.record.damaged_lines, " damaged lines in all"));
   }
   const std::string output = options.output.empty() ? (folder / "report.html").string() : options.output;
   RETURN_IF_ERROR(CheckOutputFile(output, /*force=*/true, {metrics, (folder / "config.yaml").string()}));
@@ -55,8 +56,7 @@ absl::Status WriteReport(const ReportOptions& options) {
     return absl::AlreadyExistsError(absl::StrCat(output, " exists already and is no report: it is not replaced"));
   }
   RETURN_IF_ERROR(WriteFileAtomically(output, ReportPage(inputs)));
-  std::printf("report: %s\n", output.c_str());
-  return absl::OkStatus();
+  return PrintText(absl::StrCat("report: ", PrintableLine(output), "\n"));
 }
 
 ReportCommand::ReportCommand(CommandLine program)

@@ -17,6 +17,7 @@
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/io/file.h"
 #include "common/io/file_system.h"
+#include "common/io/printable_text.h"
 #include "common/rpc/convert_reports.h"
 
 namespace arcshard::cli {
@@ -116,7 +117,7 @@ std::string EndedRunText(const EndedRunStatus& run, const StatusLook& look) {
   lines.insert(lines.end(), verification.begin(), verification.end());
   std::string text;
   for (size_t i = 0; i < lines.size(); ++i) {
-    const std::string wrapped = Wrap(Printable(lines[i]), look.width);
+    const std::string wrapped = Wrap(PrintableLine(lines[i]), look.width);
     absl::StrAppend(&text, i == 0 ? Paint(look.colours, ink, wrapped) : wrapped, "\n");
   }
   return text;

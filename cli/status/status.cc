@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -12,12 +11,14 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "arcshard/v1/coordinator.grpc.pb.h"
+#include "cli/display/console.h"
 #include "cli/display/terminal.h"
 #include "cli/status/ended_run.h"
 #include "cli/status/status_text.h"
 #include "cli/supervision/run_folder.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/io/printable_text.h"
 #include "common/net/host_port.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
@@ -50,11 +51,6 @@ class Coordinator {
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
 };
 
-absl::Status WriteOut(absl::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  return std::fflush(stdout) == 0 ? absl::OkStatus() : absl::UnavailableError("stdout cannot be written to");
-}
-
 // The first `lines` lines of `text`, with escapes that write them over the terminal from its top left corner.
 std::string InPlace(absl::string_view text, size_t lines) {
   std::string screen = "\x1b[H";
@@ -79,7 +75,15 @@ absl::Status ShowEnded(const StatusOptions& options, const absl::Status& why) {
   const absl::StatusOr<EndedRunStatus> run = ReadEndedRun(options.run_folder);
   if (absl::IsNotFound(run.status())) return why;
   RETURN_IF_ERROR(run.status());
-  return WriteOut(options.json ? EndedRunJson(*run) : EndedRunText(*run, LookOfStdout()));
+  return options.json ? PrintData(EndedRunJson(*run)) : PrintText(EndedRunText(*run, LookOfStdout()));
+}
+
+// Prints one answer. first: there was none before it. in_place: over the last one.
+absl::Status Show(const std::string& text, bool first, bool in_place, bool json) {
+  if (json) return PrintData(text);
+  if (!in_place) return PrintText(absl::StrCat(first ? "" : "\n", text));
+  const std::string printable = PrintablePainted(HasColours(STDOUT_FILENO), text);
+  return PrintRaw(absl::StrCat(first ? "\x1b[2J" : "", InPlace(printable, TerminalHeight(STDOUT_FILENO) - 1)));
 }
 
 // The coordinator has answered before and does not any more, for the reason `why`. If the run's folder shows that the
@@ -101,19 +105,13 @@ absl::Status ShowStatus(const StatusOptions& options) {
     address = *running;
   }
   Coordinator coordinator(address, options.security);
-  const bool in_place = options.watch && !options.json && isatty(STDOUT_FILENO) != 0;
+  const bool in_place = options.watch && !options.json && ObeysEscapes(STDOUT_FILENO);
   for (bool first = true;; first = false) {
     const absl::StatusOr<v1::RunStatus> status = coordinator.Ask(options.timeout);
     if (!status.ok() && !first) return ExplainSilence(options, status.status());
     if (!status.ok() && !options.run_folder.empty()) return Annotate(status.status(), options.run_folder);
     RETURN_IF_ERROR(status.status());
-    std::string text = TextOf(*status, address, options.json);
-    if (in_place) {
-      text = absl::StrCat(first ? "\x1b[2J" : "", InPlace(text, TerminalHeight(STDOUT_FILENO) - 1));
-    } else if (!first && !options.json) {
-      text = absl::StrCat("\n", text);
-    }
-    RETURN_IF_ERROR(WriteOut(text));
+    RETURN_IF_ERROR(Show(TextOf(*status, address, options.json), first, in_place, options.json));
     const v1::Progress::Phase phase = status->progress().phase();
     const bool ended = phase == v1::Progress::PHASE_FINISHED || phase == v1::Progress::PHASE_FAILED;
     if (!options.watch || ended) return absl::OkStatus();

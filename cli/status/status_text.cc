@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "cli/display/progress_line.h"
 #include "cli/display/terminal.h"
+#include "common/io/printable_text.h"
 
 namespace arcshard::cli {
 namespace {
@@ -86,8 +87,8 @@ std::string Members(const v1::RunStatus& status, const StatusLook& look) {
     const bool ranged = one.role() == v1::ROLE_SHARD && status.num_classes() > 0;
     member.cells.push_back(NameOf(one));
     pid.cells.push_back(absl::StrCat(one.pid()));
-    host.cells.push_back(Printable(one.host()));
-    address.cells.push_back(Printable(one.address()));
+    host.cells.push_back(PrintableLine(one.host()));
+    address.cells.push_back(PrintableLine(one.address()));
     range.cells.push_back(ranged ? absl::StrCat("[", one.range().begin(), ", ", one.range().end(), ")") : "-");
     held.cells.push_back(Size(one.held_bytes()));
     capacity.cells.push_back(Size(one.capacity_bytes()));
@@ -132,7 +133,7 @@ void AddPhases(const v1::RunStatus& status, v1::Role role, PhaseColumns* columns
   for (const std::string& name : order) {
     const PhaseOfRole& phase = phases[name];
     columns->role.cells.push_back(role == v1::ROLE_SHARD ? "shards" : "workers");
-    columns->phase.cells.push_back(Printable(name));
+    columns->phase.cells.push_back(PrintableLine(name));
     columns->mean.cells.push_back(Milliseconds(phase.sum / phase.members));
     columns->slowest.cells.push_back(absl::StrCat(Milliseconds(phase.largest), " (", phase.slowest, ")"));
   }
@@ -157,7 +158,8 @@ std::string CheckpointLines(const v1::RunStatus& status, const StatusLook& look)
     absl::StrAppend(&text, "\n");
   }
   if (!progress.checkpoint_failure().empty()) {
-    const std::string line = absl::StrCat("the latest checkpoint failed: ", Printable(progress.checkpoint_failure()));
+    const std::string line =
+        absl::StrCat("the latest checkpoint failed: ", PrintableLine(progress.checkpoint_failure()));
     absl::StrAppend(&text, Paint(look.colours, Ink::kBad, Wrap(line, look.width)), "\n");
   }
   return text;
@@ -167,7 +169,7 @@ std::string CheckpointLines(const v1::RunStatus& status, const StatusLook& look)
 std::string VerificationFailure(const v1::Progress& progress, const StatusLook& look) {
   if (progress.verification_failure().empty()) return "";
   const std::string line =
-      absl::StrCat("the latest verification is incomplete: ", Printable(progress.verification_failure()));
+      absl::StrCat("the latest verification is incomplete: ", PrintableLine(progress.verification_failure()));
   return absl::StrCat(Paint(look.colours, Ink::kBad, CutTo(line, look.width)), "\n");
 }
 
@@ -180,21 +182,14 @@ std::string ProgressOf(const v1::Progress& progress, const StatusLook& look) {
 
 }  // namespace
 
-std::string Printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
-
 std::string StatusText(const v1::RunStatus& status, const std::string& coordinator, const StatusLook& look) {
   const v1::MemberStatus& process = status.coordinator();
-  const std::string heading =
-      absl::StrCat("run ", Printable(status.run_folder()), ", coordinator ", coordinator, " (pid ", process.pid(),
-                   " on ", Printable(process.host()), ", ", Size(process.resident_bytes()), " resident)");
+  const std::string heading = absl::StrCat(
+      "run ", PrintableLine(status.run_folder()), ", coordinator ", PrintableLine(coordinator), " (pid ", process.pid(),
+      " on ", PrintableLine(process.host()), ", ", Size(process.resident_bytes()), " resident)");
   std::string text = absl::StrCat(Paint(look.colours, Ink::kStrong, CutTo(heading, look.width)), "\n");
   v1::Progress progress = status.progress();
-  progress.set_waiting_for(Printable(progress.waiting_for()));
+  progress.set_waiting_for(PrintableLine(progress.waiting_for()));
   absl::StrAppend(&text, ProgressOf(progress, look), "\n");
   if (progress.phase() != v1::Progress::PHASE_TRAINING && progress.step() > 0) {  // the progress of the training, too
     progress.set_phase(v1::Progress::PHASE_TRAINING);
@@ -208,7 +203,7 @@ std::string StatusText(const v1::RunStatus& status, const std::string& coordinat
   if (status.members_size() > 0) absl::StrAppend(&text, "\n", Members(status, look), Phases(status, look));
   const std::vector<std::string> verification = VerificationLines(status.progress());
   if (!verification.empty()) absl::StrAppend(&text, "\n");
-  for (const std::string& line : verification) absl::StrAppend(&text, CutTo(Printable(line), look.width), "\n");
+  for (const std::string& line : verification) absl::StrAppend(&text, CutTo(PrintableLine(line), look.width), "\n");
   return text;
 }
 

@@ -15,9 +15,6 @@ struct StatusLook {
   bool bar = false;  // with a progress bar
 };
 
-// `text` with a question mark for each control character: names and sentences come from other processes.
-std::string Printable(std::string text);
-
 // A run's status for people: its progress, a line for each member, and the recent times of a step's phases: for each
 // role the mean over its members, and the slowest member. Ends with a newline. Control characters in names that other
 // processes have sent are replaced.

@@ -140,7 +140,7 @@ TEST(StatusTextTest, TheLatestVerificationComesLast) {
 TEST(StatusTextTest, NamesOfOthersCannotMoveTheCursor) {
   v1::RunStatus status = Training();
   status.mutable_members(0)->set_host("a\x1b[2Jb\n");
-  EXPECT_THAT(StatusText(status, kAddress), HasSubstr("a?[2Jb?"));
+  EXPECT_THAT(StatusText(status, kAddress), HasSubstr("a\\x1b[2Jb"));
 }
 
 TEST(StatusJsonTest, HasEveryFigureUnderItsName) {

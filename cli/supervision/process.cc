@@ -7,13 +7,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <csignal>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "common/base/clock.h"
 #include "cli/supervision/log_tail.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 
@@ -42,6 +45,19 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
+// This process's open descriptors, without the standard ones.
+std::vector<int> OpenDescriptors() {
+  std::vector<int> open;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    int fd = -1;
+    std::from_chars(name.data(), name.data() + name.size(), fd);
+    if (fd > STDERR_FILENO) open.push_back(fd);
+  }
+  return open;
+}
+
 // Everything that the child needs between fork and exec. It must not allocate there, since this process may have
 // threads.
 struct ChildPlan {
@@ -51,7 +67,16 @@ struct ChildPlan {
   int input, log, inherit_fd;
   int failure;  // pipe to the parent: exec closes it; if exec fails, errno is written to it
   pid_t parent;
+  const std::vector<int>* open;  // the parent's descriptors
 };
+
+// Lets exec close all descriptors but the standard ones. Kernels before 5.11 and some containers do not have
+// close_range with this flag; almost every descriptor of this process closes itself, and those that were inherited are
+// in the list.
+void CloseAtExec(const std::vector<int>& open) {
+  if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
+  for (const int fd : open) fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
 
 [[noreturn]] void BecomeProgram(const ChildPlan& plan) {
   setpgid(0, 0);
@@ -65,8 +90,9 @@ struct ChildPlan {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
 
+  CloseAtExec(*plan.open);
   const bool ready = dup2(plan.input, STDIN_FILENO) >= 0 && dup2(plan.log, STDOUT_FILENO) >= 0 &&
-                     dup2(plan.log, STDERR_FILENO) >= 0 && close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
+                     dup2(plan.log, STDERR_FILENO) >= 0 &&
                      (plan.inherit_fd < 0 || fcntl(plan.inherit_fd, F_SETFD, 0) == 0);
   if (ready) execve(plan.program, plan.arguments, plan.environment);
   const int error = errno;
@@ -99,6 +125,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(const Options& options) 
   arguments.insert(arguments.begin(), options.program);
   std::vector<std::string> environment = Environment(options.environment);
   const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
+  const std::vector<int> open = OpenDescriptors();
   const ChildPlan plan = {.program = options.program.c_str(),
                           .arguments = argv.data(),
                           .environment = envp.data(),
@@ -106,7 +133,8 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(const Options& options) 
                           .log = log.get(),
                           .inherit_fd = options.inherit_fd,
                           .failure = child_failure.get(),
-                          .parent = getpid()};
+                          .parent = getpid(),
+                          .open = &open};
   const pid_t pid = fork();
   if (pid < 0) return ErrnoStatus(errno, options.program, "cannot start");
   if (pid == 0) BecomeProgram(plan);

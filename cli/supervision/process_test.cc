@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/supervision/testing/script_test.h"
+#include "common/base/testing/refused_call.h"
 #include "common/program/signal_queue.h"
 #include "gmock/gmock.h"
 
@@ -85,6 +86,21 @@ TEST_F(ProcessTest, ItInheritsNothingButWhatItIsMeantTo) {
   const auto process = Start(Script("exec ls /proc/self/fd", meant.get()));
   AwaitExit(process->pid());
   EXPECT_THAT(Log(), AllOf(HasSubstr(absl::StrCat(meant.get(), "\n")), Not(HasSubstr(absl::StrCat(stray, "\n")))));
+}
+
+TEST_F(ProcessTest, WhereTheKernelCannotCloseARangeItStartsAndInheritsNoMore) {
+  const int stray = fcntl(STDERR_FILENO, F_DUPFD, 200);  // not close-on-exec
+  const FileDescriptor owner(stray);
+  for (const int error : {ENOSYS, EPERM, EINVAL}) {
+    bool refused = false;
+    std::thread([&] {
+      refused = RefuseCall(SYS_close_range, error);
+      const auto process = Start(Script("exec ls /proc/self/fd"));
+      AwaitExit(process->pid());
+    }).join();
+    if (!refused) GTEST_SKIP() << "this machine does not let a process filter its calls";
+    EXPECT_THAT(Log(), AllOf(HasSubstr("0\n1\n2\n"), Not(HasSubstr(absl::StrCat(stray, "\n")))));
+  }
 }
 
 TEST_F(ProcessTest, ItsEnvironmentIsOursWithChanges) {

@@ -1,7 +1,6 @@
 #include "cli/supervision/run_folder.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/file_lock.h"
 #include "common/io/file_system.h"
 #include "common/net/host_port.h"
 #include "nlohmann/json.hpp"
@@ -40,13 +40,17 @@ absl::StatusOr<RunFolder> RunFolder::Take(const std::string& path) {
   RETURN_IF_ERROR(CreateFolders(logs));
   FileDescriptor lock(open(logs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!lock.valid()) return ErrnoStatus(errno, logs, "cannot open");
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, logs, "cannot lock");
+  std::string why;
+  const FileLock taken = TakeFileLock(lock, logs, &why);
+  if (taken == FileLock::kHeld) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": another arcshard train runs in this folder (run.folder); its processes are listed in ",
                      path, "/processes.json"));
   }
   RunFolder folder(path, logs, std::move(lock));
+  if (taken == FileLock::kUnavailable) {
+    folder.warning_ = absl::StrCat(why, "; nothing keeps a second arcshard train out of the run's folder");
+  }
   folder.RemoveTemporaryFiles();
   return folder;
 }

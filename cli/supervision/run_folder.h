@@ -27,7 +27,8 @@ struct RunningProcess {
 // Not thread-safe.
 class RunFolder {
  public:
-  // Locks the folder and creates missing folders. FailedPrecondition: another launcher runs in the folder.
+  // Locks the folder and creates missing folders. FailedPrecondition: another launcher runs in the folder. A file
+  // system that has no locks is no error but a warning().
   static absl::StatusOr<RunFolder> Take(const std::string& path);
   RunFolder(RunFolder&&) = default;
   RunFolder& operator=(RunFolder&&) = delete;
@@ -38,6 +39,7 @@ class RunFolder {
   // form that List writes. Unavailable: the coordinator does not listen yet.
   static absl::StatusOr<std::string> CoordinatorOf(const std::string& path);
 
+  const std::string& warning() const { return warning_; }  // that the folder cannot be locked; empty: it is locked
   std::string LogOf(Role role, uint32_t index) const;
   std::string backbone() const;       // path of the trained backbone
   std::string best_backbone() const;  // path of the backbone with the best verification
@@ -56,6 +58,7 @@ class RunFolder {
 
   std::string path_;
   std::string logs_;
+  std::string warning_ = {};
   FileDescriptor lock_;  // holds the lock on logs/
 };
 

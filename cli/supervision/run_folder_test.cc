@@ -1,12 +1,17 @@
 #include "cli/supervision/run_folder.h"
 
+#include <cerrno>
+#include <thread>
+
 #include "cli/supervision/testing/script_test.h"
+#include "common/base/testing/refused_call.h"
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
 
 namespace arcshard::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class RunFolderTest : public ScriptTest {};
@@ -28,6 +33,20 @@ TEST_F(RunFolderTest, HasOneLauncherAtATime) {
     EXPECT_THAT(std::string(second.status().message()), HasSubstr(Path("run/processes.json")));
   }
   EXPECT_TRUE(RunFolder::Take(Path("run")).ok());
+}
+
+TEST_F(RunFolderTest, OnAFileSystemWithoutLocksIsTakenWithAWarning) {
+  bool refused = false;
+  std::string warning;
+  std::thread([&] {
+    refused = RefuseCall(SYS_flock, ENOLCK);
+    const auto folder = RunFolder::Take(Path("run"));
+    ASSERT_TRUE(folder.ok()) << folder.status();
+    warning = folder->warning();
+  }).join();
+  if (!refused) GTEST_SKIP() << "this machine does not let a process filter its calls";
+  EXPECT_THAT(warning, AllOf(HasSubstr(Path("run/logs")), HasSubstr("nothing keeps a second arcshard train out")));
+  EXPECT_EQ(RunFolder::Take(Path("run"))->warning(), "");
 }
 
 TEST_F(RunFolderTest, ListsTheProcessesAsLongAsItIsHeld) {

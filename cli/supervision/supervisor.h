@@ -47,7 +47,8 @@ class Supervisor {
   void Update();
   MonotonicTime deadline() const { return deadline_; }
 
-  // Stops the run in order: sends SIGTERM to the coordinator. Call it once the coordinator handles SIGTERM.
+  // Stops the run in order: sends SIGTERM to the coordinator, which may have got one from elsewhere. Call it once the
+  // coordinator handles SIGTERM.
   void Stop();
   // Kills all processes because the user wants the run to end now.
   void StopAtOnce();

@@ -20,6 +20,9 @@ std::vector<std::string> ThreadEnvironment(int threads) {
   return environment;
 }
 
+// The user decides when a run that is being stopped ends at once (Supervisor).
+constexpr char kStopGrace[] = "--stop-grace=inf";
+
 std::string DeviceOf(const std::vector<std::string>& devices, uint32_t index) {
   return devices.empty() ? "cpu" : devices[index % devices.size()];
 }
@@ -38,8 +41,8 @@ bool IsShared(const std::vector<std::string>& devices, uint32_t count, uint32_t 
 
 Process::Options CoordinatorProcess(const TrainOptions& options, int announce_fd) {
   Process::Options process;
-  process.arguments = {"--config",    options.config,  "--listen",
-                       "127.0.0.1:0", "--announce-fd", absl::StrCat(announce_fd)};
+  process.arguments = {
+      "--config", options.config, "--listen", "127.0.0.1:0", "--announce-fd", absl::StrCat(announce_fd), kStopGrace};
   for (const std::string& override : options.overrides) {
     process.arguments.insert(process.arguments.end(), {"--set", override});
   }
@@ -56,7 +59,8 @@ Process::Options ShardProcess(const TrainOptions& options, const RunConfig& conf
   Process::Options process;
   process.arguments = {"--coordinator", coordinator,
                        "--device",      DeviceOf(options.shard_devices, index),
-                       "--name",        absl::StrCat("shard-", index)};
+                       "--name",        absl::StrCat("shard-", index),
+                       kStopGrace};
   if (IsShared(options.shard_devices, config.cluster.shards, index)) process.arguments.push_back("--share-device");
   process.environment = ThreadEnvironment(config.cluster.shard_threads);
   return process;
@@ -65,7 +69,7 @@ Process::Options ShardProcess(const TrainOptions& options, const RunConfig& conf
 Process::Options WorkerProcess(const TrainOptions& options, const RunConfig& config, const std::string& coordinator,
                                uint32_t index) {
   Process::Options process;
-  process.arguments = {"--coordinator", coordinator, "--device", DeviceOf(options.worker_devices, index)};
+  process.arguments = {"--coordinator", coordinator, "--device", DeviceOf(options.worker_devices, index), kStopGrace};
   process.environment = ThreadEnvironment(config.cluster.worker_threads);
   return process;
 }

@@ -18,8 +18,9 @@ TEST(RunProcessesTest, TheCoordinatorGetsTheConfigurationAndHowToStart) {
                                                        .allow_older = true,
                                                        .bin_folder = "bin"},
                                                       5);
-  EXPECT_THAT(process.arguments, ElementsAre("--config", "run/config.yaml", "--listen", "127.0.0.1:0", "--announce-fd",
-                                             "5", "--set", "a=1", "--set", "b=2", "--resume", "yes", "--allow-older"));
+  EXPECT_THAT(process.arguments,
+              ElementsAre("--config", "run/config.yaml", "--listen", "127.0.0.1:0", "--announce-fd", "5",
+                          "--stop-grace=inf", "--set", "a=1", "--set", "b=2", "--resume", "yes", "--allow-older"));
   EXPECT_EQ(process.inherit_fd, 5);
 }
 
@@ -30,12 +31,13 @@ TEST(RunProcessesTest, DevicesAreAssignedInTurnAndASharedGpuIsSaid) {
   RunConfig config;
   config.cluster.shards = 3;
   EXPECT_THAT(ShardProcess(options, config, "h:1", 0).arguments,
-              ElementsAre("--coordinator", "h:1", "--device", "cuda:0", "--name", "shard-0", "--share-device"));
+              ElementsAre("--coordinator", "h:1", "--device", "cuda:0", "--name", "shard-0", "--stop-grace=inf",
+                          "--share-device"));
   EXPECT_THAT(ShardProcess(options, config, "h:1", 1).arguments,
               AllOf(Contains("cuda:1"), Not(Contains("--share-device"))));
   EXPECT_THAT(ShardProcess(options, config, "h:1", 2).arguments, AllOf(Contains("cuda:0"), Contains("--share-device")));
   EXPECT_THAT(WorkerProcess(options, config, "h:1", 3).arguments,
-              ElementsAre("--coordinator", "h:1", "--device", "cuda"));
+              ElementsAre("--coordinator", "h:1", "--device", "cuda", "--stop-grace=inf"));
   EXPECT_THAT(WorkerProcess({}, config, "h:1", 3).arguments, Contains("cpu"));
 }
 

@@ -1,7 +1,6 @@
 #include "cli/train/train.h"
 
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cli/display/console.h"
 #include "cli/supervision/run_folder.h"
 #include "cli/train/input_check.h"
 #include "cli/train/input_contents.h"
@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 #include "common/config/path_text.h"
+#include "common/io/printable_text.h"
 #include "common/program/signal_queue.h"
 
 namespace arcshard::cli {
@@ -56,17 +57,18 @@ absl::Status DryRun(const TrainOptions& given) {
   ASSIGN_OR_RETURN(const TrainOptions options, Resolved(given));
   ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
   ASSIGN_OR_RETURN(const std::vector<std::string> found, InspectInputs(config, !options.resume.empty()));
-  std::fputs(ToYaml(config).c_str(), stdout);
-  for (const std::string& sentence : found) std::fputs(absl::StrCat("# ", sentence, "\n").c_str(), stdout);
-  std::fflush(stdout);
-  return absl::OkStatus();
+  std::string text = ToYaml(config);
+  for (const std::string& sentence : found) absl::StrAppend(&text, "# ", PrintableLine(sentence), "\n");
+  return PrintData(text);
 }
 
 absl::StatusOr<int> Train(const TrainOptions& given) {
   ASSIGN_OR_RETURN(const TrainOptions options, Resolved(given));
   ASSIGN_OR_RETURN(const RunConfig config, LoadChecked(options));
   ASSIGN_OR_RETURN(RunFolder folder, RunFolder::Take(config.run.folder));
-  ASSIGN_OR_RETURN(std::unique_ptr<SignalQueue> signals, SignalQueue::Create({SIGINT, SIGTERM, SIGCHLD}));
+  signal(SIGCHLD, SIG_DFL);  // where the caller ignores it, the kernel would not tell how children have ended
+  ASSIGN_OR_RETURN(std::unique_ptr<SignalQueue> signals,
+                   SignalQueue::Create({SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD}));
   return TrainRun(options, config, std::move(folder), std::move(signals)).Run();
 }
 

@@ -27,7 +27,8 @@ absl::Status DryRun(const TrainOptions& options);
 
 // Runs a run's coordinator, shards and workers as processes of this machine until they end (DESIGN §6). Progress goes
 // to stdout and the reason of a failure to stderr; both then say how to resume. The first SIGINT or SIGTERM stops the
-// run in order, with a checkpoint; the second stops it at once.
+// run in order, with a checkpoint; the second stops it at once. SIGHUP and SIGPIPE, of a terminal or a reader that goes
+// away, stop it in order too, unless they are ignored as nohup does.
 //
 // Returns the exit status: 0 after an orderly end or stop, 130 after a stop at once, otherwise that of the process that
 // failed first. Errors: no process, or not every process, could be started. All processes have ended when it returns.

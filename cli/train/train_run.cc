@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cli/display/console.h"
 #include "cli/display/terminal.h"
 #include "cli/train/machine_notes.h"
 #include "cli/train/run_processes.h"
@@ -24,15 +24,15 @@ namespace arcshard::cli {
 namespace {
 
 constexpr absl::Duration kLastReports = absl::Seconds(1);  // for reports to arrive after the coordinator's end
+// Signals that come so soon after the first are the same request: timeout(1) signals a process and then its group.
+constexpr absl::Duration kSameRequest = absl::Milliseconds(200);
 
-void WriteOut(absl::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
+// A run goes on when its progress cannot be printed.
+void WriteOut(absl::string_view text) { PrintRaw(text).IgnoreError(); }
 
 ProgressPrinter::Options PrinterOptions() {
   ProgressPrinter::Options options{.write = WriteOut, .terminal_width = nullptr};
-  if (isatty(STDOUT_FILENO)) options.terminal_width = [] { return TerminalWidth(STDOUT_FILENO); };
+  if (ObeysEscapes(STDOUT_FILENO)) options.terminal_width = [] { return TerminalWidth(STDOUT_FILENO); };
   options.colours = HasColours(STDOUT_FILENO);
   return options;
 }
@@ -49,6 +49,7 @@ TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFold
       supervisor_(Supervisor::Options(), &clock_) {}
 
 absl::StatusOr<int> TrainRun::Run() {
+  if (!folder_.warning().empty()) printer_.Line(absl::StrCat("warning: ", folder_.warning()));
   printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
   if (!options_.resume.empty()) {
     for (const std::string& change : ChangesSinceCheckpoint(RealFileSystem(), config_)) printer_.Line(change);
@@ -58,7 +59,7 @@ absl::StatusOr<int> TrainRun::Run() {
   while (!supervisor_.all_ended()) {
     AwaitEvent();
     for (const int signal : signals_->Take()) {
-      if (signal != SIGCHLD) Interrupt();
+      if (signal != SIGCHLD) Interrupt(signal);
     }
     if (address_.empty()) RETURN_IF_ERROR(TakeAddress());
     if (watch_ != nullptr) ShowReports();
@@ -128,16 +129,23 @@ absl::Status TrainRun::TakeAddress() {
   return absl::OkStatus();
 }
 
-void TrainRun::Interrupt() {
-  if (interrupted_ || supervisor_.failing()) {
+void TrainRun::Interrupt(int signal) {
+  const bool telling = signal == SIGINT || signal == SIGTERM;
+  if (telling && (told_ || supervisor_.failing())) {
     supervisor_.StopAtOnce();
     return;
   }
+  if (!interrupted_ && !supervisor_.failing()) {
+    interrupted_ = true;
+    if (!address_.empty()) supervisor_.Stop();
+  }
+  if (!telling) return;
+  told_ = true;
+  signals_->AwaitWake(kSameRequest);
+  signals_->Take();  // part of the same request; the supervisor looks for ended children anyway
   const bool verifying = progress_.phase() == v1::Progress::PHASE_EVALUATING;
   printer_.Line(absl::StrCat("stopping ", verifying ? "without the rest of the verification" : "after the current step",
                              ", with a checkpoint (interrupt again to stop at once)"));
-  interrupted_ = true;
-  if (!address_.empty()) supervisor_.Stop();
 }
 
 void TrainRun::DismissWaitingMembers() {
@@ -183,10 +191,9 @@ std::string TrainRun::WhatIsLost() const {
 }
 
 void TrainRun::PrintFailure(const std::string& sentence, FailureCause cause) {
-  const std::string mark = Paint(HasColours(STDERR_FILENO), Ink::kBad, "error:");
-  std::fprintf(stderr, "arcshard: %s %s\n", mark.c_str(), sentence.c_str());
+  PrintError(sentence);
   const std::string remedy = HowToResume(RealFileSystem(), config_.run.folder, cause);
-  if (!remedy.empty()) std::fprintf(stderr, "arcshard: %s\n", remedy.c_str());
+  if (!remedy.empty()) PrintNote(remedy);
 }
 
 void TrainRun::PrintSummary() {

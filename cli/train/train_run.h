@@ -24,7 +24,7 @@ namespace arcshard::cli {
 // reports, and the supervisor's deadlines. Not thread-safe.
 class TrainRun {
  public:
-  // signals: takes SIGINT, SIGTERM and SIGCHLD.
+  // signals: takes SIGINT and SIGTERM, SIGHUP and SIGPIPE of a terminal or reader that goes away, and SIGCHLD.
   TrainRun(const TrainOptions& options, const RunConfig& config, RunFolder folder,
            std::unique_ptr<SignalQueue> signals);
 
@@ -41,8 +41,8 @@ class TrainRun {
   // Reads the announcement, and starts the shards and workers once the coordinator listens. DeadlineExceeded: it does
   // not listen in time.
   absl::Status TakeAddress();
-  // The user wants to stop the run.
-  void Interrupt();
+  // The user wants to stop the run, or has left. SIGINT or SIGTERM: ends it at once if it is ending already.
+  void Interrupt(int signal);
   // If the coordinator was stopped before the training began, kills members that still wait for it.
   void DismissWaitingMembers();
 
@@ -64,9 +64,10 @@ class TrainRun {
   ProgressPrinter printer_;
   Supervisor supervisor_;
   Announcement announcement_;
-  MonotonicTime address_deadline_;  // for the coordinator to listen
-  std::string address_;             // the coordinator's host:port; empty: it does not listen yet
-  bool interrupted_ = false;
+  MonotonicTime address_deadline_;      // for the coordinator to listen
+  std::string address_;                 // the coordinator's host:port; empty: it does not listen yet
+  bool interrupted_ = false;            // the run is being stopped in order
+  bool told_ = false;                   // by a signal of which a second one ends it at once
   std::unique_ptr<WatchClient> watch_;  // null: the coordinator does not listen yet
   v1::Progress progress_;               // the last report
   MonotonicTime trains_since_ = MonotonicTime::InfiniteFuture();

@@ -1,5 +1,6 @@
 #include "common/base/failure_details.h"
 
+#include <array>
 #include <cassert>
 #include <utility>
 #include <vector>
@@ -13,8 +14,8 @@ namespace arcshard {
 namespace {
 
 constexpr absl::string_view kPayload = "arcshard/failure_details";
-constexpr absl::string_view kOther = "other";
-constexpr absl::string_view kCheckpointUnreadable = "checkpoint_unreadable";
+// The text of each cause, in the order of FailureCause.
+constexpr std::array<absl::string_view, 3> kCauses = {"other", "checkpoint_unreadable", "member_left"};
 
 }  // namespace
 
@@ -38,19 +39,17 @@ absl::Status BlameCheckpoint(absl::Status status) {
 }
 
 std::string ToString(const FailureDetails& details) {
-  const bool checkpoint = details.cause == FailureCause::kCheckpointUnreadable;
-  return absl::StrCat(checkpoint ? kCheckpointUnreadable : kOther, " ", details.pid);
+  return absl::StrCat(kCauses[static_cast<size_t>(details.cause)], " ", details.pid);
 }
 
 std::optional<FailureDetails> ParseFailureDetails(absl::string_view text) {
   const std::vector<absl::string_view> words = absl::StrSplit(text, ' ');
   FailureDetails details;
   if (words.size() != 2 || !absl::SimpleAtoi(words[1], &details.pid)) return std::nullopt;
-  if (words[0] == kCheckpointUnreadable) {
-    details.cause = FailureCause::kCheckpointUnreadable;
-  } else if (words[0] != kOther) {
-    return std::nullopt;
-  }
+  size_t cause = 0;
+  while (cause < kCauses.size() && kCauses[cause] != words[0]) ++cause;
+  if (cause == kCauses.size()) return std::nullopt;
+  details.cause = static_cast<FailureCause>(cause);
   if (ToString(details) != text) return std::nullopt;  // SimpleAtoi accepts blanks and a sign
   return details;
 }

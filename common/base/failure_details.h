@@ -15,6 +15,8 @@ enum class FailureCause {
   // The checkpoint that the run was to resume from is damaged or incomplete. With `--allow-older` it resumes from the
   // one before.
   kCheckpointUnreadable = 1,
+  // A shard or worker was told to end, so the run was stopped in order, with a checkpoint and its model.
+  kMemberLeft = 2,
 };
 
 // Travels on an absl::Status as a payload; Annotate keeps it. Between processes it travels in coordinator.proto's

@@ -33,7 +33,8 @@ TEST(FailureDetails, AnErrorOfReadingACheckpointBlamesItOnlyWhereItsBytesAreMiss
 }
 
 TEST(FailureDetails, AreReadBackFromTheirText) {
-  for (const FailureDetails& details : {kDetails, FailureDetails{}, FailureDetails{FailureCause::kOther, 12}}) {
+  for (const FailureDetails& details : {kDetails, FailureDetails{}, FailureDetails{FailureCause::kOther, 12},
+                                        FailureDetails{FailureCause::kMemberLeft, 3}}) {
     EXPECT_EQ(ParseFailureDetails(ToString(details)), details) << ToString(details);
   }
   for (const char* text : {"", "other", "other 1 2", "other x", "burnt 3", " other 1", "other 1\n"}) {

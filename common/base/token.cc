@@ -1,6 +1,8 @@
 #include "common/base/token.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -8,12 +10,26 @@
 
 namespace arcshard {
 
+namespace {
+
+// The same bytes as getrandom's, where a kernel or a container does not allow that call.
+ssize_t ReadRandom(char* out, size_t bytes) {
+  const int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  const ssize_t taken = read(fd, out, bytes);
+  close(fd);
+  return taken;
+}
+
+}  // namespace
+
 std::string NewToken() {
   std::string token(kTokenBytes, '\0');
   ssize_t taken;
   do {
     taken = getrandom(token.data(), token.size(), 0);
   } while (taken < 0 && errno == EINTR);
+  if (taken < 0) taken = ReadRandom(token.data(), token.size());
   if (taken != static_cast<ssize_t>(token.size())) {  // the kernel never returns so few bytes in parts
     std::perror("getrandom");
     std::abort();

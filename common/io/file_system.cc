@@ -123,8 +123,9 @@ class PosixFileSystem final : public FileSystem {
   absl::Status SyncFolder(const std::string& path) override {
     const FileDescriptor fd = OpenDescriptor(path, O_RDONLY | O_DIRECTORY);
     if (!fd.valid()) return ErrnoStatus(errno, path, "cannot open the folder");
-    // EINVAL: the file system (network, FUSE) does not support fsync of a folder and makes names durable in other ways.
-    if (::fsync(fd.get()) != 0 && errno != EINVAL) return ErrnoStatus(errno, path, "cannot sync the folder");
+    // A file system (network, FUSE) that does not know fsync of a folder makes names durable in other ways.
+    const bool synced = ::fsync(fd.get()) == 0 || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS;
+    if (!synced) return ErrnoStatus(errno, path, "cannot sync the folder");
     return absl::OkStatus();
   }
 

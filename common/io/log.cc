@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/io/log_file.h"
+#include "common/io/printable_text.h"
 
 namespace arcshard {
 namespace {
@@ -41,7 +42,8 @@ void WriteLine(absl::string_view message) {
     process = log.name;
     if (log.file.has_value()) log.file->MakeRoom();
   }
-  const std::string line = FormatLogLine(SystemClock().WallTime(), process, message);
+  std::string line = FormatLogLine(SystemClock().WallTime(), process, message);
+  if (!ShowsUnicode(STDERR_FILENO)) line = PlainText(line);
   for (size_t done = 0; done < line.size();) {
     const ssize_t written = ::write(STDERR_FILENO, line.data() + done, line.size() - done);
     if (written < 0 && errno != EINTR) return;  // there is no other place to report it
@@ -62,12 +64,8 @@ void LogInfo(absl::string_view message) { WriteLine(message); }
 void LogError(absl::string_view message) { WriteLine(absl::StrCat("error: ", message)); }
 
 std::string FormatLogLine(absl::Time time, absl::string_view process, absl::string_view message) {
-  std::string line = absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S ", time, absl::LocalTimeZone()), process,
-                                  process.empty() ? "" : ": ", message);
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return line + "\n";
+  return absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S ", time, absl::LocalTimeZone()), process,
+                      process.empty() ? "" : ": ", PrintableLine(message), "\n");
 }
 
 }  // namespace arcshard

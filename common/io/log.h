@@ -22,8 +22,8 @@ void LogInfo(absl::string_view message);
 // The same, with "error: " before the message.
 void LogError(absl::string_view message);
 
-// Formats a line as it is written, with its '\n'. Control characters in `message`, which may come from a peer, become
-// blanks.
+// Formats a line as it is written, with its '\n'. `message`, which may come from a peer, is made printable
+// (printable_text.h).
 std::string FormatLogLine(absl::Time time, absl::string_view process, absl::string_view message);
 
 }  // namespace arcshard

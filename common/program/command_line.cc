@@ -1,11 +1,16 @@
 #include "common/program/command_line.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
+#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/nearest_name.h"
 #include "common/io/log.h"
+#include "common/io/printable_text.h"
 
 namespace arcshard {
 namespace {
@@ -173,7 +178,9 @@ absl::StatusOr<CommandLineParser::Outcome> CommandLineParser::Parse(std::vector<
     if (error.get_exit_code() != 0) {
       return absl::InvalidArgumentError(absl::StrCat(error.what(), " (see ", GivenCommand(*app_), " --help)"));
     }
-    app_->exit(error);  // prints the help or the version
+    std::ostringstream help, nothing;  // or the version
+    app_->exit(error, help, nothing);
+    std::fputs((ShowsUnicode(STDOUT_FILENO) ? help.str() : PlainText(help.str())).c_str(), stdout);
     return Outcome::kHelpShown;
   }
 }

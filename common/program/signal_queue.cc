@@ -6,15 +6,41 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
 
 namespace arcshard {
+namespace {
+
+// A blocked signal is queued even if it is ignored, so these have to be left out by hand.
+bool StaysIgnored(int signal) {
+  if (signal != SIGHUP && signal != SIGPIPE) return false;
+  struct sigaction now {};
+  return sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+// poll, repeated after a signal that is not in the queue, for at most `limit`. False: `limit` has passed.
+bool PollFor(pollfd* fds, nfds_t count, absl::Duration limit) {
+  const timespec timeout = absl::ToTimespec(std::max(limit, absl::ZeroDuration()));
+  int ready;
+  do {
+    ready = ppoll(fds, count, limit == absl::InfiniteDuration() ? nullptr : &timeout, nullptr);
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SignalQueue>> SignalQueue::Create(std::initializer_list<int> signals) {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : signals) sigaddset(&set, signal);
+  for (const int signal : signals) {
+    if (!StaysIgnored(signal)) sigaddset(&set, signal);
+  }
   std::unique_ptr<SignalQueue> queue(new SignalQueue());
   queue->fd_ = FileDescriptor(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   if (!queue->fd_.valid()) return ErrnoStatus(errno, "signalfd", "cannot create");
@@ -25,7 +51,11 @@ absl::StatusOr<std::unique_ptr<SignalQueue>> SignalQueue::Create(std::initialize
   return queue;
 }
 
-SignalQueue::~SignalQueue() { Restore(); }
+SignalQueue::~SignalQueue() {
+  if (!blocked_) return;
+  Take();
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
 
 std::vector<int> SignalQueue::Take() {
   std::vector<int> signals;
@@ -34,14 +64,19 @@ std::vector<int> SignalQueue::Take() {
   return signals;
 }
 
-std::vector<int> SignalQueue::Wait() {
+std::vector<int> SignalQueue::Wait(absl::Duration limit) {
   pollfd fds[] = {{fd_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
-  while (true) {
-    if (poll(fds, 2, /*timeout=*/-1) < 0) continue;  // EINTR: a signal that is not in the queue
+  while (PollFor(fds, 2, limit)) {
     if ((fds[1].revents & POLLIN) != 0) return {};
     std::vector<int> signals = Take();
     if (!signals.empty()) return signals;  // else another thread took them
   }
+  return {};
+}
+
+bool SignalQueue::AwaitWake(absl::Duration limit) {
+  pollfd wake = {wake_.get(), POLLIN, 0};
+  return PollFor(&wake, 1, limit);
 }
 
 void SignalQueue::Wake() {
@@ -51,10 +86,9 @@ void SignalQueue::Wake() {
   }
 }
 
-void SignalQueue::Restore() {
-  if (!blocked_) return;
-  blocked_ = false;
-  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+std::string SignalName(int signal) {
+  const char* const name = sigabbrev_np(signal);
+  return name == nullptr ? absl::StrCat("signal ", signal) : absl::StrCat("SIG", name);
 }
 
 }  // namespace arcshard

@@ -3,31 +3,28 @@
 #include <csignal>
 #include <initializer_list>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/io/file.h"
 
 namespace arcshard {
 
 // The signals that a process acts on, taken from a queue instead of by handlers. Create blocks them for the calling
 // thread and thereby for all threads that it starts afterwards, so create the queue before any other thread, and only
-// one in a process. A program may poll fd() beside other descriptors, call Take() now and then, or wait for signals on
-// a thread of its own:
-//
-//   std::thread thread([queue] {
-//     for (std::vector<int> signals; !(signals = queue->Wait()).empty();) { ... }
-//   });
-//   ...
-//   queue->Wake();  // ends the thread's loop
-//   thread.join();
-//
-// Take, Wait and Wake are thread-safe.
+// one in a process. The first process of a container gets them too, although the kernel keeps from it every signal that
+// it neither handles nor blocks. A program may poll fd() beside other descriptors and call Take() now and then, or wait
+// for signals on a thread of its own (StopOnSignal). Take, Wait, AwaitWake and Wake are thread-safe.
 class SignalQueue {
  public:
+  // SIGHUP and SIGPIPE stay ignored where the caller of this program ignores them, as nohup does: they are left out.
   // Errors are those of signalfd and eventfd (file.h), such as ResourceExhausted: no descriptor is left.
   static absl::StatusOr<std::unique_ptr<SignalQueue>> Create(std::initializer_list<int> signals);
-  ~SignalQueue();  // calls Restore
+  // Drops what was not taken, and unblocks the signals as they were before Create, for the calling thread, which has to
+  // be the one that called Create.
+  ~SignalQueue();
 
   int fd() const { return fd_.get(); }  // readable when a signal has arrived
 
@@ -35,17 +32,15 @@ class SignalQueue {
   // reported once.
   std::vector<int> Take();
 
-  // Waits until a signal has arrived or Wake was called, and returns what Take returns. Empty: Wake was called, before
-  // or during the call.
-  std::vector<int> Wait();
+  // Waits until a signal has arrived, and returns what Take returns. Empty: Wake was called before or during the call,
+  // or `limit` has passed.
+  std::vector<int> Wait(absl::Duration limit = absl::InfiniteDuration());
 
-  // From now on Wait returns at once.
+  // Waits until Wake is called or was called before; false: `limit` has passed. Signals stay in the queue.
+  bool AwaitWake(absl::Duration limit);
+
+  // From now on Wait and AwaitWake return at once.
   void Wake();
-
-  // Unblocks the signals as they were before Create, for the calling thread, which has to be the one that called
-  // Create. From then on a signal has its usual effect: SIGINT and SIGTERM end the process at once. One that has
-  // arrived and was not taken takes effect during the call. Idempotent.
-  void Restore();
 
  private:
   SignalQueue() = default;
@@ -55,5 +50,8 @@ class SignalQueue {
   FileDescriptor fd_;
   FileDescriptor wake_;  // an eventfd, readable once Wake was called
 };
+
+// "SIGTERM"; "signal 40" for one without a name.
+std::string SignalName(int signal);
 
 }  // namespace arcshard

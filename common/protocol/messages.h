@@ -92,6 +92,11 @@ struct FailureReport {
 
 struct FinishedReport {};
 
+// The sender was told to end (coordinator.proto, Leaving).
+struct LeavingReport {
+  std::string reason;  // "SIGTERM"
+};
+
 // The number and total time of one phase of a step (metric_list.h).
 struct PhaseTime {
   std::string name;
@@ -116,8 +121,9 @@ struct HeartbeatReport {
   std::optional<ParticipantStats> stats = std::nullopt;  // no value: nothing new
 };
 
-using ParticipantMessage = std::variant<Registration, DatasetReport, JoinedReport, ReadyVote, EvaluationReport,
-                                        FailureReport, FinishedReport, HeartbeatReport, CheckpointReport>;
+using ParticipantMessage =
+    std::variant<Registration, DatasetReport, JoinedReport, ReadyVote, EvaluationReport, FailureReport, FinishedReport,
+                 HeartbeatReport, CheckpointReport, LeavingReport>;
 
 struct Welcome {
   uint32_t id = 0;

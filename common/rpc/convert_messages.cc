@@ -13,6 +13,7 @@ namespace arcshard {
 namespace {
 
 constexpr double kLongestHeartbeatInterval = 3600;  // seconds
+constexpr size_t kLongestReason = 64;               // bytes, of Leaving
 constexpr size_t kLongestName = 256;                // bytes of a host's name, a device's uuid and the like
 constexpr int kMostDevices = 256;                   // that a machine has, each GPU in up to seven parts
 constexpr size_t kLongestSentence = 16 << 10;       // bytes of a failure's
@@ -104,6 +105,14 @@ absl::StatusOr<ParticipantMessage> FromHeartbeat(const v1::Heartbeat& message) {
   return report;
 }
 
+absl::StatusOr<ParticipantMessage> FromLeaving(const v1::Leaving& message) {
+  if (message.reason().size() > kLongestReason) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("leaving.reason has ", message.reason().size(), " bytes; it must have at most ", kLongestReason));
+  }
+  return LeavingReport{message.reason()};
+}
+
 absl::StatusOr<CoordinatorMessage> FromWelcome(const v1::Welcome& message) {
   const double interval = message.heartbeat_interval_seconds();
   if (!std::isfinite(interval) || interval < 0 || interval > kLongestHeartbeatInterval) {
@@ -183,6 +192,7 @@ struct ParticipantPacker {
     if (report.stats.has_value()) *message->mutable_stats() = ToProto(*report.stats);
   }
   void operator()(const CheckpointReport& report) const { *out->mutable_checkpoint() = ToProto(report); }
+  void operator()(const LeavingReport& report) const { out->mutable_leaving()->set_reason(report.reason); }
 };
 
 // Stores an alternative of CoordinatorMessage in its field of the protobuf.
@@ -253,6 +263,8 @@ absl::StatusOr<ParticipantMessage> FromProto(const v1::ParticipantMessage& messa
       ASSIGN_OR_RETURN(CheckpointReport report, FromProto(message.checkpoint()));
       return report;
     }
+    case v1::ParticipantMessage::kLeaving:
+      return FromLeaving(message.leaving());
     case v1::ParticipantMessage::MESSAGE_NOT_SET:
       break;
   }

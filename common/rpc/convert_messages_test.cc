@@ -35,6 +35,7 @@ TEST(ConvertMessagesTest, WhatAParticipantSaysSurvivesTheRoundTrip) {
   EXPECT_EQ(failure.sentence, "train.rec: truncated");
   EXPECT_EQ(failure.code, static_cast<int>(absl::StatusCode::kDataLoss));
   RoundTrip(FinishedReport{});
+  EXPECT_EQ(RoundTrip(LeavingReport{"SIGTERM"}).reason, "SIGTERM");
   EXPECT_EQ(RoundTrip(HeartbeatReport{}).stats, std::nullopt);
   const CheckpointReport written{{3, 2},
                                  17,
@@ -76,6 +77,8 @@ TEST(ConvertMessagesTest, WhatAMessageLacksIsNamed) {
   v1::ParticipantMessage message;
   message.mutable_ready();
   EXPECT_EQ(FromProto(message).status().message(), "ready.view is missing");
+  message.mutable_leaving()->set_reason(std::string(65, 'x'));
+  EXPECT_EQ(FromProto(message).status().message(), "leaving.reason has 65 bytes; it must have at most 64");
   message.mutable_register_();
   EXPECT_EQ(FromProto(message).status().message(), "register.role is 0; it must be ROLE_SHARD or ROLE_WORKER");
 }

@@ -34,7 +34,8 @@ struct Member {
   std::optional<DatasetReport> data = std::nullopt;  // workers, once reported
   ParticipantStats stats = {};                       // the latest
   RecentPhases recent = {};
-  bool failed = false;  // it has reported a Failure: its stream may end without being a death of its own
+  bool failed = false;       // it has reported a Failure: its stream may end without being a death of its own
+  std::string leaving = {};  // what has told it to end, "SIGTERM"; empty: nothing has
 
   Seat seat() const { return {registration.role, id}; }
   std::string Name() const;  // "worker 1 (pid 123 on host)"

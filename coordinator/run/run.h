@@ -120,6 +120,7 @@ class Run {
   absl::Status Handle(Connection from, const FinishedReport& report);
   absl::Status Handle(Connection from, const HeartbeatReport& report);
   absl::Status Handle(Connection from, const CheckpointReport& report);
+  absl::Status Handle(Connection from, const LeavingReport& report);
   absl::Status CheckView(const View& view, absl::string_view what) const;
 
   // run.cc
@@ -147,6 +148,8 @@ class Run {
   bool gathering() const { return std::holds_alternative<Gathering>(state_); }
   // A member goes while the run gathers. Requires: gathering().
   void Leave(Connection who, absl::string_view reason);
+  bool MustStop() const { return stop_requested_ || leaver_.has_value(); }
+  bool StopsForALeaver() const;
   void EndIfAllIsDone();
   void Fail(const absl::Status& result);
   // `closing`: what the members' streams are closed with.
@@ -177,6 +180,8 @@ class Run {
   uint64_t step_ = 0;            // the last decided one
   bool began_ = false;           // all members have joined
   bool stop_requested_ = false;  // takes effect with the next decision
+  // The first member that was told to end after the view was formed: it stops the run too, which is then to resume.
+  std::optional<absl::Status> leaver_;
   MonotonicTime last_tick_;
   std::optional<Blame> blame_;  // the first one
   RunCounters counters_;

@@ -464,6 +464,63 @@ TEST_F(RunFailureTest, AStopGivesUpOnParticipantsThatDoNotFinish) {
   ExpectAllAborted();
 }
 
+TEST_F(RunFailureTest, AMemberThatIsToldToEndStopsItInOrderAndItIsToBeResumed) {
+  Begin();
+  run().Receive(kWorker1, LeavingReport{"SIGTERM"});
+  run().Receive(kWorker1, LeavingReport{"SIGTERM"});
+  run().Receive(kShard0, LeavingReport{"SIGINT"});
+  EXPECT_FALSE(run().result().has_value());
+  Vote(1);
+  EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}, true}));
+  CompleteCheckpoint(1);
+  FinishAll();
+  EXPECT_EQ(Sentence(),
+            "worker 1 (pid 1021 on h) was told to end by SIGTERM, so the run was stopped in order after step 1; it can "
+            "be resumed");
+  EXPECT_EQ(DetailsOf(*run().result()), (FailureDetails{FailureCause::kMemberLeft, 1021}));
+  ExpectAllAborted();
+}
+
+TEST_F(RunFailureTest, WhereTheCoordinatorIsToldToEndTooTheEndIsInOrderForAll) {
+  Begin();
+  run().Receive(kWorker1, LeavingReport{"SIGTERM"});
+  Vote(1);
+  run().RequestStop();
+  CompleteCheckpoint(1);
+  FinishAll();
+  EXPECT_TRUE(run().result()->ok()) << *run().result();
+  EXPECT_TRUE(outbox_.closed.at(kWorker1).ok());
+}
+
+TEST_F(RunFailureTest, AMemberThatIsToldToEndAfterTheLastStepChangesNothing) {
+  Begin();
+  for (uint64_t step = 1; step <= 20; ++step) Vote(step);
+  EXPECT_EQ(LastDecision().next.action, NextAction::kStop);
+  run().Receive(kShard1, LeavingReport{"SIGTERM"});
+  CompleteCheckpoint(20);
+  FinishAll();
+  EXPECT_TRUE(run().result()->ok()) << *run().result();
+}
+
+TEST_F(RunFailureTest, AMemberThatIsToldToEndBeforeThereIsAViewFreesItsPlace) {
+  RegisterAll();
+  run().Receive(kShard1, LeavingReport{"SIGTERM"});
+  ExpectRefused(kShard1, absl::StatusCode::kAborted,
+                "shard 1 (pid 1011 on h) was told to end by SIGTERM, before the run began");
+  run().Disconnected(kShard1, "stream broken");
+  EXPECT_FALSE(run().result().has_value());
+  EXPECT_EQ(LastProgress().waiting_for, "waiting for 1 of 2 shards");
+  run().Receive(12, RegistrationOf(12));
+  EXPECT_FALSE(outbox_.closed.contains(12));
+}
+
+TEST_F(RunFailureTest, ADeathOfAMemberThatWasToldToEndSaysSo) {
+  Begin();
+  run().Receive(kWorker1, LeavingReport{"SIGTERM"});
+  run().Disconnected(kWorker1, "stream broken");
+  EXPECT_EQ(Sentence(), "worker 1 (pid 1021 on h) died at step 1: stream broken, after SIGTERM had told it to end");
+}
+
 TEST_F(RunFailureTest, TheFirstEndStands) {
   Begin();
   run().Disconnected(kShard0, "stream broken");

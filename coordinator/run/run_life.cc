@@ -66,7 +66,9 @@ void Run::Died(Connection who, absl::string_view reason) {
   }
   const Member& member = members_.At(who);
   const int64_t pid = member.registration.pid;
-  const std::string sentence = absl::StrCat(member.Name(), " died ", DescribeWhen(state_, step_), ": ", reason);
+  const std::string sentence =
+      absl::StrCat(member.Name(), " died ", DescribeWhen(state_, step_), ": ", reason,
+                   member.leaving.empty() ? "" : absl::StrCat(", after ", member.leaving, " had told it to end"));
   members_.ReleaseDevice(who);
   Fail(WithDetails(absl::AbortedError(sentence), {.pid = pid}));
 }
@@ -149,6 +151,23 @@ void Run::RequestStop() {
   if (std::holds_alternative<Evaluating>(state_)) AbandonEvaluation();
 }
 
+absl::Status Run::Handle(Connection from, const LeavingReport& report) {
+  Member& member = members_.At(from);
+  if (!member.leaving.empty()) return absl::OkStatus();  // a repeat
+  member.leaving = report.reason.empty() ? "a signal" : report.reason;
+  const std::string sentence = absl::StrCat(member.Name(), " was told to end by ", member.leaving);
+  Emit(Note{sentence});
+  if (std::holds_alternative<Gathering>(state_)) {
+    Emit(CloseStream{from, absl::AbortedError(absl::StrCat(sentence, ", before the run began"))});
+    members_.Remove(from);
+    ReportProgress();
+  } else if (!leaver_.has_value()) {
+    leaver_ =
+        WithDetails(absl::AbortedError(sentence), {.cause = FailureCause::kMemberLeft, .pid = member.registration.pid});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Run::Handle(Connection from, const FinishedReport&) {
   auto* const stopping = std::get_if<Stopping>(&state_);
   if (stopping == nullptr) {
@@ -163,15 +182,28 @@ absl::Status Run::Handle(Connection from, const FinishedReport&) {
   return absl::OkStatus();
 }
 
+// Whether the run stops before its last step only because a member was told to end.
+bool Run::StopsForALeaver() const {
+  const auto* const stopping = std::get_if<Stopping>(&state_);
+  return leaver_.has_value() && !stop_requested_ && stopping != nullptr && step_ < stopping->view->plan.total_steps();
+}
+
 void Run::EndIfAllIsDone() {
   const auto* const stopping = std::get_if<Stopping>(&state_);
   const bool all_finished = stopping != nullptr && stopping->finished.size() == members_.all().size();
-  if (all_finished && !checkpoints_.in_progress()) {
-    End(checkpoints_.Outcome(step_),
-        absl::OkStatus());  // even if the last checkpoint failed, the members did their part
-  } else {
+  if (!all_finished || checkpoints_.in_progress()) {
     ReportProgress();
+    return;
   }
+  absl::Status result = checkpoints_.Outcome(step_);
+  if (!StopsForALeaver()) {
+    End(std::move(result), absl::OkStatus());  // even if the last checkpoint failed, the members did their part
+    return;
+  }
+  const std::string sentence =
+      absl::StrCat(leaver_->message(), ", so the run was stopped in order after step ", step_, "; it can be resumed");
+  if (result.ok()) result = WithDetails(absl::AbortedError(sentence), DetailsOf(*leaver_));
+  End(std::move(result), absl::AbortedError(sentence));
 }
 
 void Run::Fail(const absl::Status& result) {

@@ -94,7 +94,7 @@ Next Run::NextAfter(const FormedView& view, uint64_t step, bool may_evaluate) co
   const bool due = may_evaluate && !options_.config.verification.sets.empty() && view.plan.EvaluationDueAfter(step);
   Next next;
   next.action =
-      DecideNext({.step = step, .total_steps = total_steps, .stop_requested = stop_requested_, .evaluation_due = due});
+      DecideNext({.step = step, .total_steps = total_steps, .stop_requested = MustStop(), .evaluation_due = due});
   if (next.action == NextAction::kStep) next.plan = view.plan.PlanOf(step + 1);
   next.checkpoint = checkpoints_.Due(step, step >= total_steps, next.action == NextAction::kStop, clock_->Now());
   return next;

@@ -1,7 +1,5 @@
 #include "coordinator/run_folder/incarnation.h"
 
-#include <sys/file.h>
-
 #include <cerrno>
 #include <limits>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/file_lock.h"
 #include "common/io/log.h"
 
 namespace arcshard::coordinator {
@@ -36,10 +35,16 @@ absl::StatusOr<FileDescriptor> Lock(const std::string& folder) {
   RETURN_IF_ERROR(CreateFolders(folder));
   const std::string path = LockOf(folder);
   ASSIGN_OR_RETURN(FileDescriptor lock, OpenToAppend(path));
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return ErrnoStatus(errno, path, "cannot lock");
-  return absl::FailedPreconditionError(
-      absl::StrCat("run.folder ", folder, " is in use by another coordinator that is still running"));
+  std::string why;
+  const FileLock taken = TakeFileLock(lock, path, &why);
+  if (taken == FileLock::kHeld) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("run.folder ", folder, " is in use by another coordinator that is still running"));
+  }
+  if (taken == FileLock::kUnavailable) {
+    LogInfo(absl::StrCat("warning: ", why, "; nothing keeps a second coordinator out of run.folder"));
+  }
+  return lock;
 }
 
 absl::Status WriteNumber(const std::string& folder, uint64_t number) {

@@ -1,10 +1,13 @@
 #include "coordinator/run_folder/incarnation.h"
 
+#include <cerrno>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/testing/refused_call.h"
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -40,6 +43,17 @@ TEST_F(IncarnationTest, IsRefusedWhileAnotherCoordinatorLivesInTheFolder) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("in use by another coordinator"));
   EXPECT_EQ(*ReadFile(folder_ + "/incarnation"), "1\n");
+}
+
+TEST_F(IncarnationTest, OnAFileSystemWithoutLocksIsTaken) {
+  bool refused = false;
+  absl::Status status;
+  std::thread([&] {
+    refused = RefuseCall(SYS_flock, EOPNOTSUPP);
+    status = Incarnation::Take(folder_).status();
+  }).join();
+  if (!refused) GTEST_SKIP() << "this machine does not let a process filter its calls";
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST_F(IncarnationTest, OfAFileWithoutANumberIsRefusedAndTheFileKept) {

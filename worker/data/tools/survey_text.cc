@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/io/printable_text.h"
 #include "worker/data/tools/survey.h"
 
 namespace arcshard::worker {
@@ -102,8 +103,7 @@ std::string SurveyText(const Survey& survey, int64_t damaged_lines) {
   if (damaged == 0) return absl::StrCat(text, "damaged: none\n");
   absl::StrAppend(&text, "damaged: ", Count(damaged, "image", "images"), "\n");
   for (int64_t i = 0; i < std::min(damaged, damaged_lines); ++i) {
-    const absl::string_view message = survey.damaged[i].status.message();
-    absl::StrAppend(&text, "  ", message, "\n");
+    absl::StrAppend(&text, "  ", PrintableLine(survey.damaged[i].status.message()), "\n");
   }
   if (damaged > damaged_lines) absl::StrAppend(&text, "  ... and ", damaged - damaged_lines, " more\n");
   return text;

@@ -50,7 +50,11 @@ class AtomicFolder {
 
   absl::Status Commit() const {
     const FileDescriptor folder(open(temporary_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder.valid() || syncfs(folder.get()) != 0) return ErrnoStatus(errno, path_, "cannot sync to disk");
+    if (!folder.valid()) return ErrnoStatus(errno, path_, "cannot sync to disk");
+    if (syncfs(folder.get()) != 0) {
+      if (errno == EIO || errno == ENOSPC || errno == EDQUOT) return ErrnoStatus(errno, path_, "cannot sync to disk");
+      sync();  // the call is not known here: write back all file systems instead of this one
+    }
     if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
       return ErrnoStatus(errno, path_, "cannot move the finished folder to its name");
     }

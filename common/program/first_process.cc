@@ -1,0 +1,16 @@
+#include "common/program/first_process.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+namespace arcshard {
+
+void EndOnSignalsAsFirstProcess() {
+  if (getpid() != 1) return;
+  struct sigaction end {};
+  end.sa_handler = [](int signal) { _exit(128 + signal); };
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &end, nullptr);
+}
+
+}  // namespace arcshard
