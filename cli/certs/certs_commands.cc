@@ -5,7 +5,7 @@
 #include "cli/display/console.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

@@ -12,8 +12,8 @@
 #include "cli/display/console.h"
 #include "cli/supervision/run_folder.h"
 #include "common/base/status_macros.h"
-#include "common/io/printable_text.h"
 #include "common/net/host_port.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

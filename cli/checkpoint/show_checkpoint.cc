@@ -12,11 +12,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "common/base/readable_number.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
+#include "common/text/readable_number.h"
 
 namespace arcshard::cli {
 namespace {

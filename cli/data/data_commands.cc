@@ -14,7 +14,7 @@
 #include "cli/display/console.h"
 #include "common/base/status_macros.h"
 #include "common/io/output_file.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 #include "worker/data/dataset_files.h"
 #include "worker/data/formats/verification_list.h"
 #include "worker/data/formats/verification_set.h"

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/display/terminal.h"
 #include "common/io/file.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

@@ -5,9 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/display/terminal.h"
-#include "common/base/readable_number.h"
-#include "common/io/printable_text.h"
 #include "common/rpc/convert_reports.h"
+#include "common/text/printable_text.h"
+#include "common/text/readable_number.h"
 
 namespace arcshard::cli {
 namespace {

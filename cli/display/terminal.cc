@@ -9,7 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/output_file.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/embeddings_writer.h"
 #include "worker/inference/image_sources.h"

@@ -5,7 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/display/console.h"
 #include "common/base/status_macros.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/inference/evaluation.h"
 

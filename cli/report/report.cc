@@ -13,7 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 #include "common/io/output_file.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

@@ -11,8 +11,8 @@
 #include "cli/report/report_figures.h"
 #include "cli/report/report_style.h"
 #include "cli/report/report_tables.h"
-#include "common/base/readable_number.h"
 #include "common/config/load_config.h"
+#include "common/text/readable_number.h"
 
 namespace arcshard::cli {
 namespace {

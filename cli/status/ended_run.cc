@@ -12,13 +12,13 @@
 #include "cli/display/progress_line.h"
 #include "cli/display/terminal.h"
 #include "cli/status/status_json.h"
-#include "common/base/readable_number.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/io/file.h"
 #include "common/io/file_system.h"
-#include "common/io/printable_text.h"
 #include "common/rpc/convert_reports.h"
+#include "common/text/printable_text.h"
+#include "common/text/readable_number.h"
 
 namespace arcshard::cli {
 namespace {

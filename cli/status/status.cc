@@ -18,11 +18,11 @@
 #include "cli/supervision/run_folder.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/io/printable_text.h"
 #include "common/net/host_port.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "cli/display/progress_line.h"
 #include "cli/display/terminal.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

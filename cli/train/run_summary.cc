@@ -8,11 +8,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "cli/display/progress_line.h"
-#include "common/base/readable_number.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "common/config/check_resumable.h"
 #include "common/config/load_config.h"
+#include "common/text/readable_number.h"
 
 namespace arcshard::cli {
 namespace {

@@ -18,8 +18,8 @@
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 #include "common/config/path_text.h"
-#include "common/io/printable_text.h"
 #include "common/program/signal_queue.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {

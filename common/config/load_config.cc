@@ -11,13 +11,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "common/base/nearest_name.h"
 #include "common/base/status_macros.h"
 #include "common/config/path_text.h"
 #include "common/config/schema.h"
 #include "common/config/value.h"
 #include "common/config/yaml_document.h"
 #include "common/io/file.h"
+#include "common/text/nearest_name.h"
 
 namespace arcshard {
 namespace {

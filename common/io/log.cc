@@ -10,7 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/io/log_file.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard {
 namespace {

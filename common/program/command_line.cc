@@ -8,9 +8,9 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/nearest_name.h"
 #include "common/io/log.h"
-#include "common/io/printable_text.h"
+#include "common/text/nearest_name.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/base/readable_number.h"
+#include "common/text/readable_number.h"
 
 namespace arcshard::coordinator {
 namespace {

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "c10/core/GradMode.h"
-#include "common/base/nearest_name.h"
+#include "common/text/nearest_name.h"
 #include "worker/backbone/device_move.h"
 
 namespace arcshard::worker {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 #include "worker/data/tools/survey.h"
 
 namespace arcshard::worker {

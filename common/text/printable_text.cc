@@ -1,4 +1,4 @@
-#include "common/io/printable_text.h"
+#include "common/text/printable_text.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "common/base/nearest_name.h"
+#include "common/text/nearest_name.h"
 
 #include "gtest/gtest.h"
 

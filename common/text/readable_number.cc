@@ -1,4 +1,4 @@
-#include "common/base/readable_number.h"
+#include "common/text/readable_number.h"
 
 #include <algorithm>
 #include <cmath>
