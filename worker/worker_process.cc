@@ -228,7 +228,8 @@ class WorkerProcess {
                                     seat_.view.workers.size(), seat_.all_reduce));
     std::vector<VerificationReport> reports;
     for (size_t i = 0; i < results.size(); ++i) {
-      const VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], results[i]));
+      VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], results[i]));
+      set.name = NameOfSet(config_.verification, sets_[i]->path());
       LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
     RETURN_IF_ERROR(

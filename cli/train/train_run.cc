@@ -26,7 +26,8 @@ void WriteOut(absl::string_view text) {
   std::fflush(stdout);
 }
 
-ProgressPrinter::Options PrinterOptions() {
+ProgressPrinter::Options PrinterOptions(bool quiet) {
+  if (quiet) return {.write = [](absl::string_view) {}, .terminal_width = nullptr};
   ProgressPrinter::Options options{.write = WriteOut, .terminal_width = nullptr};
   if (isatty(STDOUT_FILENO)) options.terminal_width = [] { return TerminalWidth(STDOUT_FILENO); };
   options.colours = HasColours(STDOUT_FILENO);
@@ -41,11 +42,12 @@ TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFold
       config_(config),
       folder_(std::move(folder)),
       signals_(std::move(signals)),
-      printer_(PrinterOptions(), &clock_),
+      printer_(PrinterOptions(options.quiet), &clock_),
       supervisor_(Supervisor::Options(), &clock_) {}
 
 absl::StatusOr<int> TrainRun::Run() {
   printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
+  if (!config_.data.train.empty()) printer_.Line(absl::StrCat("training set: ", config_.data.train));
   RETURN_IF_ERROR(StartCoordinator());
   while (!supervisor_.all_ended()) {
     AwaitEvent();

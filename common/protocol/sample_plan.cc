@@ -63,6 +63,7 @@ StepPlan SamplePlan::PlanOf(uint64_t step) const {
 bool SamplePlan::EvaluationDueAfter(uint64_t step) const {
   if (step == 0) return false;
   if (step >= total_steps_) return true;
+  if (options_.evaluate_every_steps > 0 && step % options_.evaluate_every_steps == 0) return true;
   if (options_.evaluate_every_epochs == 0.0) return false;
   // Evaluations follow the steps nearest to whole multiples of the interval; an interval below one step means every
   // step.
@@ -77,7 +78,8 @@ absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t sample
                              .micro_batch_size = config.data.micro_batch_size,
                              .keep_last_batch = config.data.last_batch == "keep",
                              .epochs = config.schedule.epochs,
-                             .evaluate_every_epochs = config.verification.every_epochs});
+                             .evaluate_every_epochs = config.verification.every_epochs,
+                             .evaluate_every_steps = config.verification.every_steps});
 }
 
 }  // namespace arcshard

@@ -116,6 +116,20 @@ TEST(SamplePlan, EvaluatesAtTheStepsNearestToAFractionalInterval) {
   EXPECT_THAT(due, ElementsAre(3, 5, 8, 10));
 }
 
+TEST(SamplePlan, EvaluatesEverySoManyStepsToo) {
+  const SamplePlan plan = MakePlan({.samples = 100,
+                                    .batch_size = 10,
+                                    .micro_batch_size = 10,
+                                    .epochs = 2.5,
+                                    .evaluate_every_epochs = 1.0,
+                                    .evaluate_every_steps = 8});
+  std::vector<uint64_t> due;
+  for (uint64_t step = 0; step <= plan.total_steps(); ++step) {
+    if (plan.EvaluationDueAfter(step)) due.push_back(step);
+  }
+  EXPECT_THAT(due, ElementsAre(8, 10, 16, 20, 24, 25));
+}
+
 TEST(SamplePlan, EvaluatesOnlyAtTheEndByDefault) {
   const SamplePlan plan = MakePlan({.samples = 100, .batch_size = 10, .micro_batch_size = 10, .epochs = 3});
   EXPECT_FALSE(plan.EvaluationDueAfter(10));

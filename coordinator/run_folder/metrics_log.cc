@@ -17,10 +17,9 @@ constexpr absl::Duration kLeastBetweenSteps = absl::Seconds(1);
 constexpr absl::Duration kMostBetweenSteps = absl::Seconds(10);
 constexpr int64_t kStepLinesOfARun = 1000;  // about, as long as kMostBetweenSteps does not ask for more
 
-Json Line(absl::string_view kind, absl::Time now) {
-  const double seconds = static_cast<double>(absl::ToUnixMillis(now)) / 1000;
-  return {{"kind", std::string(kind)}, {"time", seconds}};
-}
+double Seconds(absl::Time time) { return static_cast<double>(absl::ToUnixMillis(time)) / 1000; }
+
+Json Line(absl::string_view kind, absl::Time now) { return {{"kind", std::string(kind)}, {"time", Seconds(now)}}; }
 
 std::string Text(const Json& line) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";  // host names need not be UTF-8
@@ -87,8 +86,9 @@ Json SetOf(const VerificationReport& set) {
 
 }  // namespace
 
-MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
+MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start, std::unique_ptr<EventFile> events)
     : lines_(std::move(path), "the run continues, but its report will have gaps"),
+      events_(std::move(events)),
       clock_(clock),
       started_(clock->Now()),
       step_(start.resumed_step) {
@@ -133,6 +133,7 @@ void MetricsLog::Look(const RunStatus& status) {
                      {"best_accuracy", progress.best_accuracy},
                      {"best_step", progress.best_step}});
     lines_.Append(Text(line));
+    if (events_ != nullptr) events_->AddVerification(Seconds(now), progress);
   }
   if (!ended) return;
   ended_ = true;
@@ -172,6 +173,7 @@ void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
                               {"shard", MostResident(status, Role::kShard)}};
   }
   lines_.Append(Text(line));
+  if (events_ != nullptr) events_->AddStep(Seconds(now), progress);
 }
 
 }  // namespace arcshard::coordinator
