@@ -3,8 +3,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "cli/command/command.h"
 #include "cli/model/forward_options.h"
 
 namespace arcshard::cli {
@@ -23,16 +21,5 @@ struct EmbedCommandOptions {
 // out and, every few seconds, the progress. Memory does not grow with the number of images. DataLoss: an image is
 // damaged (the message names it), or all are. Other errors are those of the files. After an error there is no output.
 absl::Status EmbedImages(const EmbedCommandOptions& options);
-
-// `arcshard embed`.
-class EmbedCommand : public Command {
- public:
-  explicit EmbedCommand(CommandLine program);
-
-  absl::StatusOr<int> Run() override;
-
- private:
-  EmbedCommandOptions options_;
-};
 
 }  // namespace arcshard::cli
