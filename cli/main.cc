@@ -1,5 +1,6 @@
-// arcshard: trains on this machine, shows the status of a run and reports on it, applies and exports trained backbones,
-// prepares data, makes certificates, explains configurations.
+// The main function of arcshard, which trains on this machine, shows the status of a run and reports on it, applies and
+// exports trained backbones, prepares data, makes certificates, explains configurations; and of arcshard-model, to
+// which it hands over what computes with LibTorch (cli/command/model_program.h).
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -9,20 +10,10 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "cli/certs/certs_commands.h"
-#include "cli/checkpoint/checkpoint_commands.h"
 #include "cli/command/command.h"
 #include "cli/command/standard_output.h"
-#include "cli/data/data_commands.h"
+#include "cli/commands.h"
 #include "cli/display/console.h"
-#include "cli/export/export_commands.h"
-#include "cli/model/embed.h"
-#include "cli/model/verify.h"
-#include "cli/plan/config.h"
-#include "cli/plan/plan.h"
-#include "cli/report/report.h"
-#include "cli/status/status.h"
-#include "cli/train/train.h"
 #include "common/net/descriptors.h"
 #include "common/program/command_line.h"
 #include "common/program/first_process.h"
@@ -54,19 +45,11 @@ int AfterPrinting(int exit_status) {
   return written.ok() ? exit_status : Fail(written, kFailed);
 }
 
-template <typename... Commands>
-std::vector<std::unique_ptr<Command>> MakeAll(CommandLine program) {
-  std::vector<std::unique_ptr<Command>> commands;
-  (commands.push_back(std::make_unique<Commands>(program)), ...);
-  return commands;
-}
-
 int Main(const std::vector<std::string>& arguments) {
   CommandLineParser parser("arcshard", "arcshard: margin-softmax training with the classes sharded over servers.",
                            "arcshard " ARCSHARD_VERSION);
-  const std::vector<std::unique_ptr<Command>> commands =
-      MakeAll<TrainCommand, VerifyCommand, EmbedCommand, PlanCommand, StatusCommand, ReportCommand, DataCommands,
-              CertsCommands, CheckpointCommands, ExportCommands, ConfigCommand>(parser.root());
+  const std::vector<std::unique_ptr<Command>> commands = MakeCommands(parser.root());
+  parser.AddHelpCommands();
   const absl::StatusOr<CommandLineParser::Outcome> outcome = parser.Parse(arguments);
   if (!outcome.ok()) return Fail(outcome.status(), kUsageError);
   if (*outcome == CommandLineParser::Outcome::kHelpShown) return AfterPrinting(0);

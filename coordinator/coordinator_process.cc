@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
@@ -42,6 +43,13 @@ std::vector<ClassRange> RangesOf(const RunStatus& status) {
     if (member.registration.role == Role::kShard) ranges.push_back(member.range);
   }
   return ranges;
+}
+
+// Null: the run writes no events.
+std::unique_ptr<EventFile> EventsOf(const RunConfig& config, uint64_t incarnation, uint64_t resumed_step) {
+  if (!config.run.tensorboard) return nullptr;
+  const std::string name = absl::StrFormat("%010d.%s.%d", incarnation, HostName(), getpid());
+  return std::make_unique<EventFile>(absl::StrCat(config.run.folder, "/tensorboard"), name, resumed_step);
 }
 
 }  // namespace
@@ -115,15 +123,17 @@ absl::Status CoordinatorProcess::RunUntilItEnds() {
 
 absl::Status CoordinatorProcess::Loop() {
   Session* const session = service_.session();
+  const uint64_t resumed_step = start_.resume.has_value() ? start_.resume->manifest.step : 0;
   MetricsLog log(absl::StrCat(config_.run.folder, "/metrics.jsonl"), &clock_,
                  {.config = std::filesystem::path(config_file_).filename().string(),
                   .version = std::string(BuildVersion()),
                   .incarnation = incarnation_->number(),
-                  .resumed_step = start_.resume.has_value() ? start_.resume->manifest.step : 0,
+                  .resumed_step = resumed_step,
                   .shards = config_.cluster.shards,
                   .workers = config_.cluster.workers,
                   .host = HostName(),
-                  .pid = getpid()});
+                  .pid = getpid()},
+                 EventsOf(config_, incarnation_->number(), resumed_step));
   std::optional<absl::Status> result;
   while (!result.has_value()) {
     session->Tick();

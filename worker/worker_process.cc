@@ -280,7 +280,8 @@ class WorkerProcess {
         problems.emplace_back(results[i].status().message());
         continue;
       }
-      const VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], *results[i]));
+      VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], *results[i]));
+      set.name = NameOfSet(config_.verification, sets_[i]->path());
       LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
     if (problems.empty()) {

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "cli/checkpoint/show_checkpoint.h"
 #include "cli/checkpoint/take_checkpoint.h"
+#include "cli/command/model_program.h"
 #include "cli/display/console.h"
 #include "cli/supervision/run_folder.h"
 #include "common/base/status_macros.h"
@@ -125,13 +126,18 @@ absl::StatusOr<int> CheckpointCommands::Take() const {
   return 0;
 }
 
+absl::StatusOr<std::string> CheckpointCommands::Import() const {
+  RETURN_IF_ERROR(HandOverToModelProgram().status());
+  return "";  // not reached
+}
+
 absl::StatusOr<int> CheckpointCommands::Run() {
   if (take_.given()) return Take();
   FileSystem* const files = RealFileSystem();
   const absl::StatusOr<std::string> text = ls_.given()       ? ListOfCheckpoints(files, path_)
                                            : show_.given()   ? CheckpointText(files, path_)
                                            : verify_.given() ? VerifyCheckpoint(files, path_)
-                                           : import_.given() ? ImportCheckpoint(files, import_options_)
+                                           : import_.given() ? Import()
                                                              : Export();
   RETURN_IF_ERROR(text.status());
   RETURN_IF_ERROR(PrintText(*text));

@@ -10,14 +10,21 @@
 
 namespace arcshard::cli {
 
-// `arcshard checkpoint ls | show | verify | take | export | import`.
+// `arcshard checkpoint ls | show | verify | take | export | import`. import is carried out by arcshard-model, to which
+// Run hands over.
 class CheckpointCommands : public Command {
  public:
   explicit CheckpointCommands(CommandLine program);
 
   absl::StatusOr<int> Run() override;
 
+ protected:
+  const ImportOptions& import_options() const { return import_options_; }
+
  private:
+  // Describes the checkpoint that was made.
+  virtual absl::StatusOr<std::string> Import() const;
+
   CommandLine Add(const char* name, const char* help);
   CommandLine AddOnPath(const char* name, const char* help);
   void AddTakeOptions();

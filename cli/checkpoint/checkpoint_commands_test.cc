@@ -37,12 +37,21 @@ absl::Span<const std::byte> BytesOf(const std::vector<T>& values) {
   return absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values.data()), values.size() * sizeof(T));
 }
 
+// Imports in this process, as arcshard-model does.
+class Commands : public CheckpointCommands {
+ public:
+  using CheckpointCommands::CheckpointCommands;
+
+ private:
+  absl::StatusOr<std::string> Import() const override { return ImportCheckpoint(RealFileSystem(), import_options()); }
+};
+
 // A run whose checkpoints have three shards with ranges of different sizes, and a backbone.
 class CheckpointCommandsTest : public ::testing::Test {
  protected:
   absl::Status Run(std::vector<std::string> arguments) {
     CommandLineParser parser("arcshard", "", "");
-    CheckpointCommands commands(parser.root());
+    Commands commands(parser.root());
     arguments.insert(arguments.begin(), "checkpoint");
     RETURN_IF_ERROR(parser.Parse(std::move(arguments)).status());
     EXPECT_TRUE(commands.given());
@@ -54,7 +63,7 @@ class CheckpointCommandsTest : public ::testing::Test {
   }
   static bool IsUsageError(std::vector<std::string> arguments) {
     CommandLineParser parser("arcshard", "", "");
-    const CheckpointCommands commands(parser.root());
+    const Commands commands(parser.root());
     arguments.insert(arguments.begin(), "checkpoint");
     return absl::IsInvalidArgument(parser.Parse(std::move(arguments)).status());
   }

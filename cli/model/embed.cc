@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/display/console.h"
+#include "cli/model/embed_options.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/output_file.h"
@@ -41,7 +42,7 @@ class EmbedRun {
         images_(images),
         writer_(writer),
         dim_(backbone->options().embedding_size),
-        embed_(options.forward.ToEmbedOptions()) {}
+        embed_(ToEmbedOptions(options.forward)) {}
 
   absl::Status Run() {
     const int64_t all = images_.images(), chunk = kBatchesOfAThread * embed_.threads * embed_.batch_size;
@@ -123,33 +124,6 @@ absl::Status EmbedImages(const EmbedCommandOptions& options) {
       run.skipped() > 0 ? absl::StrCat("; ", run.skipped(), " damaged images left out") : std::string();
   return PrintText(absl::StrFormat("%s: %d embeddings of %d dimensions%s\n", PrintableLine(options.output),
                                    writer->rows(), dim, left_out));
-}
-
-EmbedCommand::EmbedCommand(CommandLine program)
-    : Command(program.AddCommand("embed", "Write the embeddings of images to a safetensors file")) {
-  line()
-      .Add("backbone", &options_.backbone, "The backbone, as a run writes it")
-      .ValueName("backbone.safetensors")
-      .Required();
-  line()
-      .Add("input", &options_.input,
-           "A training set (folder, train.rec or list), a folder of images, an image, or a .bin of pairs")
-      .Required();
-  line()
-      .Add("output", &options_.output,
-           "Tensors embeddings (n×D), labels (n; -1: none) and names (bytes of a JSON list)")
-      .ValueName("out.safetensors")
-      .Required();
-  line().AddFlag("--flip", &options_.flip, "Add the embedding of the mirrored image, as verify does");
-  line().AddFlag("--normalize", &options_.normalize, "Scale embeddings to norm 1");
-  line().AddFlag("--force", &options_.force, "Replace the output if it exists");
-  line().AddFlag("--skip-damaged", &options_.skip_damaged, "Leave out images that cannot be decoded, and name them");
-  options_.forward.AddTo(&line());
-}
-
-absl::StatusOr<int> EmbedCommand::Run() {
-  RETURN_IF_ERROR(EmbedImages(options_));
-  return 0;
 }
 
 }  // namespace arcshard::cli

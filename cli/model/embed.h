@@ -3,8 +3,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "cli/command/command.h"
 #include "cli/model/forward_options.h"
 
 namespace arcshard::cli {
@@ -25,16 +23,5 @@ struct EmbedCommandOptions {
 // damaged (the message names it), or all are. Other errors are those of the files and, before anything is embedded, of
 // CheckOutputFile. After an error there is no output.
 absl::Status EmbedImages(const EmbedCommandOptions& options);
-
-// `arcshard embed`.
-class EmbedCommand : public Command {
- public:
-  explicit EmbedCommand(CommandLine program);
-
-  absl::StatusOr<int> Run() override;
-
- private:
-  EmbedCommandOptions options_;
-};
 
 }  // namespace arcshard::cli

@@ -1,8 +1,5 @@
 #include "cli/model/forward_options.h"
 
-#include "common/base/this_process.h"
-#include "worker/inference/embedding.h"
-
 namespace arcshard::cli {
 
 void ForwardOptions::AddTo(CommandLine* command) {
@@ -13,12 +10,6 @@ void ForwardOptions::AddTo(CommandLine* command) {
   command->Add("--batch", &batch, "Images of a forward pass").Positive().ShowDefault();
   command->Add("--pixel-mean", &pixel_mean, "data.pixel_mean of the training").ShowDefault();
   command->Add("--pixel-std", &pixel_std, "data.pixel_std of the training").Positive().ShowDefault();
-}
-
-worker::EmbedOptions ForwardOptions::ToEmbedOptions() const {
-  return {.normalization = {static_cast<float>(pixel_mean), static_cast<float>(pixel_std)},
-          .batch_size = batch,
-          .threads = threads > 0 ? threads : UsableCores()};
 }
 
 }  // namespace arcshard::cli

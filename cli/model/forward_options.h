@@ -2,10 +2,6 @@
 
 #include "common/program/command_line.h"
 
-namespace arcshard::worker {
-struct EmbedOptions;
-}
-
 namespace arcshard::cli {
 
 // How a backbone is applied to images: the options that verify and embed have in common.
@@ -16,8 +12,6 @@ struct ForwardOptions {
   double pixel_std = 127.5;
 
   void AddTo(CommandLine* command);
-
-  worker::EmbedOptions ToEmbedOptions() const;
 };
 
 }  // namespace arcshard::cli

@@ -4,8 +4,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "cli/command/command.h"
 #include "cli/model/forward_options.h"
 
 namespace arcshard::cli {
@@ -19,16 +17,5 @@ struct VerifyOptions {
 // Prints two lines for each set: "lfw: accuracy 0.9312 ± 0.0100 (threshold 1.23, xnorm 22.10, 6000 pairs)" and,
 // indented, the accuracy with one threshold over all pairs (DescribeAllPairs). Errors name the file.
 absl::Status VerifyBackbone(const VerifyOptions& options);
-
-// `arcshard verify`.
-class VerifyCommand : public Command {
- public:
-  explicit VerifyCommand(CommandLine program);
-
-  absl::StatusOr<int> Run() override;
-
- private:
-  VerifyOptions options_;
-};
 
 }  // namespace arcshard::cli

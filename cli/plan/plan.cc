@@ -117,6 +117,9 @@ std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::op
   std::string text = absl::StrCat(plan.num_classes, " classes of ", config.backbone.embedding_size, " dimensions over ",
                                   Count(config.cluster.shards, "shard"), "; batches of ", config.data.batch_size,
                                   " from ", Count(config.cluster.workers, "worker"), "\n");
+  absl::StrAppend(&text, "\nrun.folder: ", config.run.folder,
+                  "\ndata.train: ", config.data.train.empty() ? "none, data.format is synthetic" : config.data.train,
+                  "\n");
   absl::StrAppend(&text, ShardText(config, plan), StepText(plan));
   if (choice.has_value()) absl::StrAppend(&text, ChoiceText(plan, *choice));
   for (const std::string& note : notes) absl::StrAppend(&text, "\nnote: ", note, "\n");
@@ -132,6 +135,8 @@ std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::op
                                  {"shards", config.cluster.shards},
                                  {"workers", config.cluster.workers},
                                  {"batch_size", config.data.batch_size},
+                                 {"run_folder", config.run.folder},
+                                 {"data_train", config.data.train},
                                  {"shard",
                                   {{"classes", plan.classes_of_shard},
                                    {"classes_in_step", plan.classes_in_step},
@@ -160,7 +165,7 @@ std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::op
                       {"classes_per_shard", choice->classes}};
   }
   json["notes"] = notes;
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";  // names need not be UTF-8
 }
 
 absl::StatusOr<std::string> PlanOf(const PlanOptions& options) {

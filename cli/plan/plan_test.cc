@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -35,7 +36,10 @@ class PlanTest : public ::testing::Test {
 };
 
 TEST_F(PlanTest, SaysWhatAShardAndAStepTake) {
-  EXPECT_EQ(Text(), R"(1000000 classes of 512 dimensions over 2 shards; batches of 64 from 1 worker
+  EXPECT_EQ(Text(), absl::StrCat(R"(1000000 classes of 512 dimensions over 2 shards; batches of 64 from 1 worker
+run.folder: )",
+                                 std::filesystem::path(path_).parent_path().string(), R"(/runs/run
+data.train: none, data.format is synthetic
 
 a shard holds 500000 classes, 4100 B each
   weights             976.6 MiB   float32
@@ -54,7 +58,7 @@ a step on the network, without the all-reduce of the workers
   a shard sends       192.2 KiB   to all workers
   and receives        129.0 KiB   from all workers
   replay record       129.0 KiB   of one step; each shard keeps two
-)");
+)"));
 }
 
 TEST_F(PlanTest, SaysWhatSamplingAndAdamWAddAndWhatTheBudgetLeavesOut) {
@@ -75,6 +79,7 @@ TEST_F(PlanTest, SaysHowManyShardsOfAMemoryAreNeeded) {
 TEST_F(PlanTest, JsonHasTheSameFiguresInBytes) {
   const nlohmann::json json = nlohmann::json::parse(Text({}, 1.5, true));
   EXPECT_EQ(json["classes"], 1000000);
+  EXPECT_EQ(json["run_folder"], std::filesystem::path(path_).parent_path().string() + "/runs/run");
   EXPECT_EQ(json["shard"]["weights_bytes"], 500000 * 512 * 4);
   EXPECT_EQ(json["shard"]["bytes_per_class"], 4100);
   EXPECT_EQ(json["choice"]["shards_needed"], 3);

@@ -16,6 +16,7 @@
 #include "cli/train/train_run.h"
 #include "common/base/device_name.h"
 #include "common/base/status_macros.h"
+#include "common/base/this_process.h"
 #include "common/config/load_config.h"
 #include "common/config/path_text.h"
 #include "common/program/signal_queue.h"
@@ -44,11 +45,6 @@ absl::StatusOr<TrainOptions> Resolved(TrainOptions options) {
   }
   options.overrides.push_back(absl::StrCat("run.folder=", EscapePath(options.resume)));
   return options;
-}
-
-std::string FolderOfThisProgram() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
 }
 
 }  // namespace
@@ -101,6 +97,7 @@ TrainCommand::TrainCommand(CommandLine program)
       .Add("--worker-device", &options_.worker_devices, "Where workers compute; likewise")
       .SeparatedByCommas()
       .OneValueEach();
+  line().AddFlag("--quiet", &options_.quiet, "Print nothing but errors; arcshard status shows the run");
   line().AddFlag("--dry-run", &dry_run_,
                  "Check the configuration, look inside the files it names, print both, and exit");
 }

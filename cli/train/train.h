@@ -19,6 +19,7 @@ struct TrainOptions {
   // Assigned in turn: shard i gets shard_devices[i modulo their number]. Empty: the CPU.
   std::vector<std::string> shard_devices = {};   // cpu, cuda or cuda:N
   std::vector<std::string> worker_devices = {};  // likewise
+  bool quiet = false;                            // print nothing but errors
   std::string bin_folder;                        // with arcshard-coordinator, arcshard-shard and arcshard-worker
 };
 

@@ -30,7 +30,8 @@ constexpr absl::Duration kSameRequest = absl::Milliseconds(200);
 // A run goes on when its progress cannot be printed.
 void WriteOut(absl::string_view text) { PrintRaw(text).IgnoreError(); }
 
-ProgressPrinter::Options PrinterOptions() {
+ProgressPrinter::Options PrinterOptions(bool quiet) {
+  if (quiet) return {.write = [](absl::string_view) {}, .terminal_width = nullptr};
   ProgressPrinter::Options options{.write = WriteOut, .terminal_width = nullptr};
   if (ObeysEscapes(STDOUT_FILENO)) options.terminal_width = [] { return TerminalWidth(STDOUT_FILENO); };
   options.colours = HasColours(STDOUT_FILENO);
@@ -45,12 +46,13 @@ TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFold
       config_(config),
       folder_(std::move(folder)),
       signals_(std::move(signals)),
-      printer_(PrinterOptions(), &clock_),
+      printer_(PrinterOptions(options.quiet), &clock_),
       supervisor_(Supervisor::Options(), &clock_) {}
 
 absl::StatusOr<int> TrainRun::Run() {
   if (!folder_.warning().empty()) printer_.Line(absl::StrCat("warning: ", folder_.warning()));
   printer_.Line(absl::StrCat("run folder: ", config_.run.folder, " (its config.yaml, logs/)"));
+  if (!config_.data.train.empty()) printer_.Line(absl::StrCat("training set: ", config_.data.train));
   if (!options_.resume.empty()) {
     for (const std::string& change : ChangesSinceCheckpoint(RealFileSystem(), config_)) printer_.Line(change);
   }

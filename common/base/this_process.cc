@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 namespace arcshard {
 namespace {
@@ -51,6 +53,11 @@ std::string MachineId() {
   char id[64] = {};
   const File file = Open("/proc/sys/kernel/random/boot_id");
   return file != nullptr && std::fscanf(file.get(), "%63s", id) == 1 ? id : HostName();
+}
+
+std::string FolderOfThisProgram() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
 }
 
 uint64_t ResidentBytes() {

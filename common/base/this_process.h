@@ -12,6 +12,9 @@ std::string HostName();
 // the host's name where the kernel does not provide an id.
 std::string MachineId();
 
+// The folder of this process's program file, where the other programs are too; empty if the kernel does not tell it.
+std::string FolderOfThisProgram();
+
 // This process's resident memory as the kernel counts it; 0 if it cannot be read.
 uint64_t ResidentBytes();
 

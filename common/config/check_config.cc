@@ -1,4 +1,6 @@
-#include <cmath>
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -85,6 +87,21 @@ absl::Status CheckSchedule(const RunConfig::Schedule& schedule) {
   return absl::OkStatus();
 }
 
+absl::Status CheckVerification(const RunConfig::Verification& verification) {
+  const std::vector<std::string>& names = verification.names;
+  if (!names.empty() && names.size() != verification.sets.size()) {
+    return Refuse("verification.names has ", names.size(), " names, but verification.sets ", verification.sets.size(),
+                  " sets; each set needs one, in the same order");
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty()) return Refuse("verification.names has an empty name, for ", verification.sets[i]);
+    if (std::find(names.begin(), names.begin() + i, names[i]) != names.begin() + i) {
+      return Refuse("verification.names gives two sets the name ", names[i]);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckInitFrom(const RunConfig& config) {
   const RunConfig::InitFrom& init_from = config.init_from;
   if (init_from.checkpoint.empty()) {
@@ -129,6 +146,7 @@ absl::Status CheckRunConfig(const RunConfig& config) {
   RETURN_IF_ERROR(CheckBackbone(config.backbone));
   RETURN_IF_ERROR(CheckLoss(config.loss));
   RETURN_IF_ERROR(CheckSchedule(config.schedule));
+  RETURN_IF_ERROR(CheckVerification(config.verification));
   RETURN_IF_ERROR(CheckInitFrom(config));
   return CheckCluster(config.cluster);
 }

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
@@ -51,6 +52,15 @@ std::string Describe(const YAML::Node& node) {
     default:
       return "nothing";
   }
+}
+
+// The folder that relative paths in a file count from: its own, or the working directory for a pipe, such as
+// /dev/stdin.
+std::filesystem::path FolderOf(const std::string& file_name) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(file_name, error);
+  const bool is_pipe = std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
+  return is_pipe ? std::filesystem::path() : std::filesystem::path(file_name).parent_path();
 }
 
 // Fills a RunConfig key by key, from a document and then from overrides.
@@ -105,9 +115,7 @@ absl::Status Reader::ReadDocument(const YAML::Node& root, const std::string& fil
     if (!seen.insert(section).second) return Refuse(place, absl::StrCat("section ", section, " is repeated here"));
     RETURN_IF_ERROR(ReadSection(section, item.second, source));
   }
-  for (const ConfigKey& key : keys_) {
-    RETURN_IF_ERROR(MakePathsAbsolute(key, std::filesystem::path(file_name).parent_path(), file_name));
-  }
+  for (const ConfigKey& key : keys_) RETURN_IF_ERROR(MakePathsAbsolute(key, FolderOf(file_name), file_name));
   return absl::OkStatus();
 }
 
@@ -181,10 +189,8 @@ absl::Status Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesyst
     absl::StatusOr<std::string> expanded = ExpandPath(path);
     if (!expanded.ok()) return Refuse(place, absl::StrCat(key.name, " ", expanded.status().message()));
     path = *std::move(expanded);
-    const std::filesystem::path from_here =
-        key.path_base == PathBase::kConfigFile ? folder_of_file / path : std::filesystem::path(path);
     std::error_code error;  // if there is no working directory the path stays relative, and opening it fails
-    const std::filesystem::path result = std::filesystem::absolute(from_here, error);
+    const std::filesystem::path result = std::filesystem::absolute(folder_of_file / path, error);
     if (!error) path = result.lexically_normal().string();
     return absl::OkStatus();
   };
@@ -209,6 +215,11 @@ absl::StatusOr<RunConfig> ParseRunConfig(const std::string& yaml_text, const std
 }
 
 absl::StatusOr<RunConfig> LoadRunConfig(const std::string& path, const std::vector<std::string>& overrides) {
+  if (absl::EndsWith(path, ".py")) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is Python, and a run's configuration is YAML; for one of ",
+                                                   "InsightFace, arcshard import-config ", path,
+                                                   " > run.yaml makes it"));
+  }
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kLargestYaml));
   return ParseRunConfig(text, path, overrides);
 }

@@ -19,8 +19,8 @@ namespace arcshard {
 // 8]".
 //
 // All paths in the result are absolute, so that the configuration means the same in another process. A relative path in
-// the file is relative to the file's folder (run.folder: to the working directory), one in an override to the working
-// directory. ~ and variables of the environment are replaced as a shell does (path_text.h).
+// the file is relative to the file's folder, one in an override, or in a file that is a pipe, to the working directory.
+// ~ and variables of the environment are replaced as a shell does (path_text.h).
 absl::StatusOr<RunConfig> LoadRunConfig(const std::string& path, const std::vector<std::string>& overrides);
 
 // The same for text that is not in a file or was already read. `file_name` appears in messages, and relative paths are

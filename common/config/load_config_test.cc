@@ -243,19 +243,35 @@ TEST(LoadConfigTest, ABadOverrideIsNamedAsItWasGiven) {
   }
 }
 
-TEST(LoadConfigTest, PathsCountFromTheFileAndTheRunFolderFromTheWorkingDirectory) {
+TEST(LoadConfigTest, AllPathsInAFileCountFromItsFolder) {
   const std::string here = std::filesystem::current_path().string();
   const RunConfig config =
       Parsed("run: {folder: r}\ndata: {train: ../t}\nhead: {init: i.safetensors}\nloss: {class_weights: w}\n", {});
-  EXPECT_EQ(config.run.folder, here + "/r");
+  EXPECT_EQ(config.run.folder, "/runs/r");
   EXPECT_EQ(config.data.train, "/t");
   EXPECT_EQ(config.head.init, "/runs/i.safetensors");
   EXPECT_EQ(config.loss.class_weights, "/runs/w");
   EXPECT_EQ(Parsed("").head.init, "") << "empty means none, not the folder";
-  EXPECT_EQ(Parsed("", {"data.train=t"}).data.train, here + "/t")
-      << "an override is written where the command is given";
+  const RunConfig overridden = Parsed("run: {folder: r}", {"data.train=t", "run.folder=s"});
+  EXPECT_EQ(overridden.data.train, here + "/t") << "an override is written where the command is given";
+  EXPECT_EQ(overridden.run.folder, here + "/s");
   const absl::StatusOr<RunConfig> beside = ParseRunConfig("data: {train: t}", "run.yaml", {});
   EXPECT_EQ(beside->data.train, here + "/t");
+  EXPECT_EQ(ParseRunConfig("data: {train: t}", "/dev/null", {})->data.train, here + "/t") << "a pipe has no folder";
+}
+
+TEST(LoadConfigTest, ALineThatIsIndentedWithATabIsNamed) {
+  EXPECT_EQ(ErrorOf("data:\n\tflip: true\n"),
+            "/runs/run.yaml:2: the line is indented with a tab; YAML allows only spaces there");
+  EXPECT_THAT(ErrorOf("# a run\n\ndata:\n  flip: true\n \ttrain: x\n"),
+              HasSubstr(":5: the line is indented with a tab"));
+  EXPECT_THAT(ErrorOf("run:\tfolder: [x\n"), HasSubstr("malformed YAML")) << "a tab elsewhere is not to blame";
+}
+
+TEST(LoadConfigTest, AFilterOf0IsRefusedWithTheReason) {
+  EXPECT_EQ(Parsed("head: {filter: 0.4}").head.filter, 0.4);
+  EXPECT_THAT(ErrorOfKey("head", "filter: 0"), AllOf(HasSubstr("head.filter must be above 0 and at most 1, found 0"),
+                                                     HasSubstr("1 turns the filter off")));
 }
 
 TEST(LoadConfigTest, HomeAndVariablesInPathsAreReplacedOrRefusedAndNeverNamesOfFolders) {
@@ -308,6 +324,9 @@ TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
               HasSubstr("schedule.warmup_epochs (21) must be at most schedule.epochs (20)"));
   EXPECT_THAT(error({"schedule.end_lr=0.2"}), HasSubstr("schedule.end_lr (0.2) must be at most schedule.lr (0.1)"));
   EXPECT_THAT(error({"schedule.drop_epochs=[3, 3]"}), HasSubstr("schedule.drop_epochs must ascend, but 3 follows 3"));
+  EXPECT_THAT(error({"verification.sets=[a, b]", "verification.names=[x]"}),
+              HasSubstr("verification.names has 1 names, but verification.sets 2 sets"));
+  EXPECT_THAT(error({"verification.sets=[a, b]", "verification.names=[x, x]"}), HasSubstr("gives two sets the name x"));
   EXPECT_THAT(error({"cluster.heartbeat_timeout=1500ms"}),
               HasSubstr("cluster.heartbeat_timeout (1.5s) must be at least twice"));
 }

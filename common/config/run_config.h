@@ -16,6 +16,7 @@ struct RunConfig {
     uint64_t seed = 1;                // for weights, sample order, augmentation
     bool deterministic = false;       // one micro-batch at a time, in order: bit-equal when run twice
     uint32_t max_skips = 10;          // skipped steps in a row that end the run
+    bool tensorboard = false;         // write event files for TensorBoard to folder/tensorboard
   } run;
 
   struct Data {
@@ -88,18 +89,22 @@ struct RunConfig {
   struct Schedule {
     double epochs = 20;               // length of the run
     double lr = 0.1;                  // after warm-up
+    double lr_batch_size = 0.0;       // batch that the learning rates are meant for; 0: this run's
     std::string kind = "polynomial";  // polynomial | steps | cosine
     double power = 2.0;               // polynomial: exponent
     double end_lr = 0.0;              // polynomial and cosine: at the end
     std::vector<double> drop_epochs;  // steps: where lr is multiplied by drop_factor
     double drop_factor = 0.1;
-    double warmup_epochs = 0.0;  // linear from 0
+    double warmup_epochs = 0.0;           // linear from 0
+    std::optional<double> warmup_end_lr;  // at the warm-up's last step; no value: auto, lr
   } schedule;
 
   struct Verification {
-    std::vector<std::string> sets;  // .bin files
-    double every_epochs = 0.0;      // 0: only at the end
-    bool keep_best = true;          // write model/best_backbone.safetensors at the best mean accuracy so far
+    std::vector<std::string> sets;   // .bin files
+    std::vector<std::string> names;  // of the sets, in their order; empty: the files' names
+    double every_epochs = 0.0;       // 0: not by epochs
+    uint64_t every_steps = 0;        // 0: not by steps. The end of the run always verifies
+    bool keep_best = true;           // write model/best_backbone.safetensors at the best mean accuracy so far
   } verification;
 
   struct Checkpoint {
@@ -129,5 +134,15 @@ struct RunConfig {
     absl::Duration heartbeat_timeout = absl::Seconds(8);  // a process silent for so long counts as dead
   } cluster;
 };
+
+// The name of each of verification.sets, as reports and logs have it: verification.names, or the file's name without
+// folder and ".bin", with a number where two would be the same.
+std::vector<std::string> NamesOfSets(const RunConfig::Verification& verification);
+
+// The name of the set at `path`, one of verification.sets.
+std::string NameOfSet(const RunConfig::Verification& verification, const std::string& path);
+
+// The schedule with the learning rates that the run uses: multiplied by data.batch_size / schedule.lr_batch_size.
+RunConfig::Schedule ScaledSchedule(const RunConfig& config);
 
 }  // namespace arcshard

@@ -29,15 +29,16 @@ class Keys {
 };
 
 void AddRun(RunConfig::Run& run, Keys& keys) {
-  keys.Add("run.folder", &run.folder, {}, "",
-           "folder for everything the run writes; is created; relative to the working directory",
-           PathBase::kWorkingDirectory);
+  keys.Add("run.folder", &run.folder, {}, "", "folder for everything the run writes; is created",
+           PathBase::kConfigFile);
   keys.Add("run.seed", &run.seed, {}, "", "seed of the first weights, the order of samples and augmentation")
       .on_resume = OnResume::kFixed;
   keys.Add("run.deterministic", &run.deterministic, {}, "",
            "one micro-batch at a time, in order: bit-equal when run twice with the same processes");
   keys.Add("run.max_skips", &run.max_skips, FromTo(1, kLargestCount), "steps",
            "so many skipped in a row (a value was not finite) end the run");
+  keys.Add("run.tensorboard", &run.tensorboard, {}, "",
+           "write what metrics.jsonl has for plots to run.folder/tensorboard too, as TensorBoard's event files");
 }
 
 void AddData(RunConfig::Data& data, Keys& keys) {
@@ -124,7 +125,9 @@ void AddHead(RunConfig::Head& head, Keys& keys) {
            "the same result");
   keys.Add("head.sample_rate", &head.sample_rate, AboveTo(0, 1), "",
            "share of the classes that take part in a step in addition to its targets (Partial FC)");
-  keys.Add("head.filter", &head.filter, FromTo(-1, 1), "",
+  Range filter = AboveTo(0, 1);
+  filter.reason = "1 turns the filter off; 0, which is off in InsightFace, would filter nearly every negative";
+  keys.Add("head.filter", &head.filter, filter, "",
            "negatives with a larger cosine get logit 0 and no gradient (inter-class filter); 1: no filter");
   keys.Add("head.compute", &head.compute, OneOf{{"float32", "bfloat16"}}, "",
            "type of the factors of the head's matrix products; sums stay float32; on a CPU without AVX512-BF16 or AMX "
@@ -185,6 +188,9 @@ void AddOptimizer(RunConfig::Optimizer& optimizer, Keys& keys) {
 void AddSchedule(RunConfig::Schedule& schedule, Keys& keys) {
   keys.Add("schedule.epochs", &schedule.epochs, AboveTo(0, kLargestCount), "epochs", "length of the run");
   keys.Add("schedule.lr", &schedule.lr, FromTo(0, 1000), "", "learning rate after the warm-up");
+  keys.Add("schedule.lr_batch_size", &schedule.lr_batch_size, FromTo(0, kLargestCount), "samples",
+           "batch that the section's learning rates are meant for: they are multiplied by data.batch_size / this; 0: "
+           "they are used as they are");
   keys.Add("schedule.kind", &schedule.kind, OneOf{{"polynomial", "steps", "cosine"}}, "",
            "how the learning rate falls after the warm-up");
   keys.Add("schedule.power", &schedule.power, AboveTo(0, 100), "", "exponent of the fall; polynomial only");
@@ -195,13 +201,19 @@ void AddSchedule(RunConfig::Schedule& schedule, Keys& keys) {
   keys.Add("schedule.drop_factor", &schedule.drop_factor, AboveTo(0, 1), "", "factor of the learning rate; steps only");
   keys.Add("schedule.warmup_epochs", &schedule.warmup_epochs, FromTo(0, kLargestCount), "epochs",
            "while the learning rate rises linearly from 0");
+  keys.Add("schedule.warmup_end_lr", &schedule.warmup_end_lr, FromTo(0, 1000), "",
+           "learning rate of the warm-up's last step; the next one has schedule.lr; auto: schedule.lr");
 }
 
 void AddVerification(RunConfig::Verification& verification, Keys& keys) {
   keys.Add("verification.sets", &verification.sets, {}, "", "InsightFace's .bin files or PLSC's lists of pairs",
            PathBase::kConfigFile);
+  keys.Add("verification.names", &verification.names, {}, "",
+           "names of the sets in reports, logs and metrics, in the order of sets; empty: those of the files");
   keys.Add("verification.every_epochs", &verification.every_epochs, FromTo(0, kLargestCount), "epochs",
-           "between verifications; 0: only at the end");
+           "between verifications; 0: none by epochs; the end of a run always verifies");
+  keys.Add("verification.every_steps", &verification.every_steps, FromTo(0, 1e12), "steps",
+           "between verifications; 0: none by steps");
   keys.Add("verification.keep_best", &verification.keep_best, {}, "",
            "write the backbone with the best mean accuracy so far to model/best_backbone.safetensors");
 }

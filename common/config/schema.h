@@ -39,8 +39,8 @@ struct OneOf {
 
 using ConfigCheck = std::variant<std::monostate, Range, DurationRange, OneOf>;
 
-// The folder that a relative path in the configuration file is relative to.
-enum class PathBase { kNotAPath, kConfigFile, kWorkingDirectory };
+// Whether the value is a path, or a list of paths. Relative ones in a configuration file are relative to its folder.
+enum class PathBase { kNotAPath, kConfigFile };
 
 // Whether a run that resumes from a checkpoint may change the key's value. Fixed keys determine the state, the shape of
 // its tensors or the order of samples.

@@ -4,7 +4,9 @@
 
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace arcshard {
 namespace {
@@ -21,6 +23,17 @@ class IgnoreEvents final : public YAML::EventHandler {
   void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
   void OnMapEnd() override {}
 };
+
+// The number of the first line that is indented with a tab, from 1; 0: there is none.
+int LineIndentedWithTab(const std::string& text) {
+  int number = 1;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const absl::string_view indentation = line.substr(0, line.find_first_not_of(" \t"));
+    if (indentation.size() < line.size() && absl::StrContains(indentation, '\t')) return number;
+    ++number;
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -40,6 +53,11 @@ absl::StatusOr<YAML::Node> ParseYamlDocument(const std::string& text, const std:
     }
     return YAML::Load(text);
   } catch (const YAML::Exception& error) {
+    const int line = LineIndentedWithTab(text);
+    if (line > 0 && (error.mark.is_null() || line <= error.mark.line + 1)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ":", line, ": the line is indented with a tab; YAML allows only spaces there"));
+    }
     const YAML::Mark& mark = error.mark;
     const std::string place = mark.is_null() ? "" : absl::StrCat(":", mark.line + 1, ":", mark.column + 1);
     return absl::InvalidArgumentError(absl::StrCat(name, place, ": malformed YAML: ", error.msg));

@@ -8,7 +8,10 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "common/io/log.h"
+#include "common/program/completion.h"
 #include "common/text/nearest_name.h"
 #include "common/text/printable_text.h"
 
@@ -33,6 +36,62 @@ std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& 
     parent = found;
   }
   return "";
+}
+
+// The command that the first words of `arguments` name, and those that it is below of, outermost first.
+std::vector<const CLI::App*> NamedCommands(const CLI::App& app, const std::vector<std::string>& arguments) {
+  std::vector<const CLI::App*> named = {&app};
+  for (const std::string& argument : arguments) {
+    const auto below = named.back()->get_subcommands([&](const CLI::App* c) { return c->get_name() == argument; });
+    if (below.empty()) break;
+    named.push_back(below.front());
+  }
+  return named;
+}
+
+// Where an option is given that the command does not have: a sentence with the nearest one; empty: all are known.
+std::string UnknownOption(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const std::vector<const CLI::App*> commands = NamedCommands(app, arguments);
+  std::vector<std::string> names, words;
+  for (const CLI::App* command : commands) words.push_back(command->get_name());
+  for (const CLI::Option* option : commands.back()->get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back(absl::StrCat("--", name));
+  }
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    const std::string name = argument.substr(0, argument.find('='));
+    if (!name.starts_with("--") || std::find(names.begin(), names.end(), name) != names.end()) continue;
+    const std::string command = absl::StrJoin(words, " ");
+    return absl::StrCat("'", name, "' is not an option of ", command, "; did you mean ", NearestNames(name, names),
+                        "? (see ", command, " --help)");
+  }
+  return "";
+}
+
+OptionDescription DescribeOption(CLI::Option& option) {
+  OptionDescription description{.help = option.get_description(), .takes_value = option.get_items_expected_max() > 0};
+  for (const std::string& name : option.get_snames()) description.names.push_back(absl::StrCat("-", name));
+  for (const std::string& name : option.get_lnames()) description.names.push_back(absl::StrCat("--", name));
+  try {
+    // The check of OneOf describes itself as {a,b,c}.
+    const std::string check = option.get_validator(0)->get_description();
+    if (check.starts_with('{') && check.ends_with('}')) {
+      description.words = absl::StrSplit(check.substr(1, check.size() - 2), ',');
+    }
+  } catch (const CLI::OptionNotFound&) {  // it has no check
+  }
+  return description;
+}
+
+CommandDescription DescribeCommand(CLI::App& app) {
+  CommandDescription description{.name = app.get_name(), .help = app.get_description()};
+  for (CLI::Option* option : app.get_options([](CLI::Option*) { return true; })) {
+    description.options.push_back(DescribeOption(*option));
+  }
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    description.commands.push_back(DescribeCommand(*command));
+  }
+  return description;
 }
 
 // "arcshard data pack": the program and the command that was given.
@@ -166,16 +225,35 @@ CommandLineParser::~CommandLineParser() = default;
 
 CommandLine CommandLineParser::root() const { return CommandLine(app_.get()); }
 
+void CommandLineParser::AddHelpCommands() {
+  has_help_commands_ = true;
+  CommandLine help = root().AddCommand("help", "Explain a command and its options, as --help after it does");
+  help.Add("command", &help_words_, "The command's words, such as data pack; none: all commands");
+  CommandLine completion = root().AddCommand(
+      "completion", "Print a script that completes commands and options: eval \"$(arcshard completion bash)\"");
+  completion.Add("shell", &shell_, "The shell that reads the script").OneOf({"bash", "zsh"}).Required();
+}
+
+CommandDescription CommandLineParser::Describe() const { return DescribeCommand(*app_); }
+
 absl::StatusOr<CommandLineParser::Outcome> CommandLineParser::Parse(std::vector<std::string> arguments) {
+  const bool help = has_help_commands_ && !arguments.empty() && arguments[0] == "help";
+  if (help && !(arguments.size() == 2 && arguments[1] == "--help")) {
+    arguments.erase(arguments.begin());
+    arguments.push_back("--help");
+  }
   if (const std::string sentence = UnknownCommand(*app_, arguments); !sentence.empty()) {
     return absl::InvalidArgumentError(sentence);
   }
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
-    app_->parse(std::move(arguments));
-    return Outcome::kCommand;
+    app_->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+    if (shell_.empty()) return Outcome::kCommand;
+    std::fputs((shell_ == "bash" ? BashCompletion(Describe()) : ZshCompletion(Describe())).c_str(), stdout);
+    return Outcome::kHelpShown;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) {
+      const std::string unknown = UnknownOption(*app_, arguments);
+      if (!unknown.empty()) return absl::InvalidArgumentError(unknown);
       return absl::InvalidArgumentError(absl::StrCat(error.what(), " (see ", GivenCommand(*app_), " --help)"));
     }
     std::ostringstream help, nothing;  // or the version

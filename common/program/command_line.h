@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/device_name.h"
+#include "common/program/command_description.h"
 
 namespace CLI {
 class App;
@@ -88,14 +89,23 @@ class CommandLineParser {
 
   CommandLine root() const;
 
+  // Adds the commands `help [command ...]`, which prints what --help prints, and `completion bash | zsh`. For a program
+  // that has commands, after these.
+  void AddHelpCommands();
+
+  CommandDescription Describe() const;
+
   enum class Outcome { kCommand, kHelpShown };
   // Call it once, after all commands have been added. arguments: without the program's name. kHelpShown: --help or
-  // --version was given, and the answer has been printed. InvalidArgument: one sentence that says what is wrong, and
-  // which --help to read.
+  // --version was given, or a command of AddHelpCommands, and the answer has been printed. InvalidArgument: one
+  // sentence that says what is wrong, names the nearest command or option for an unknown one, and which --help to read.
   absl::StatusOr<Outcome> Parse(std::vector<std::string> arguments);
 
  private:
   const std::unique_ptr<CLI::App> app_;
+  bool has_help_commands_ = false;
+  std::vector<std::string> help_words_;  // arguments of the command help
+  std::string shell_;                    // of the command completion
 };
 
 // The following are for a program's main: a result is the exit code with which it must end, because the function has

@@ -52,10 +52,31 @@ TEST_F(CommandLineTest, AnUnknownCommandGetsTheNearestOne) {
   EXPECT_EQ(ErrorOf({"data", "pakc"}), "'pakc' is not a command; did you mean pack?");
 }
 
+TEST_F(CommandLineTest, AnUnknownOptionGetsTheNearestOne) {
+  EXPECT_EQ(ErrorOf({"train", "--shard", "2", "run.yaml"}),
+            "'--shard' is not an option of program train; did you mean --shards? (see program train --help)");
+  EXPECT_THAT(ErrorOf({"train", "run.yaml", "--devise=cpu"}), HasSubstr("did you mean --device?"));
+  EXPECT_THAT(ErrorOf({"data", "pack", "--forc"}), HasSubstr("did you mean --force?"));
+  EXPECT_THAT(ErrorOf({"--versoin"}), HasSubstr("'--versoin' is not an option of program; did you mean --version?"));
+}
+
+TEST_F(CommandLineTest, HelpIsACommandToo) {
+  parser_.AddHelpCommands();
+  const auto printed = [&](const std::vector<std::string>& arguments) {
+    ::testing::internal::CaptureStdout();
+    EXPECT_EQ(*parser_.Parse(arguments), CommandLineParser::Outcome::kHelpShown);
+    return ::testing::internal::GetCapturedStdout();
+  };
+  EXPECT_EQ(printed({"help", "data", "pack"}), printed({"data", "pack", "--help"}));
+  EXPECT_EQ(printed({"help"}), printed({"--help"}));
+  EXPECT_THAT(printed({"help"}), AllOf(HasSubstr("help "), HasSubstr("completion ")));
+  EXPECT_EQ(ErrorOf({"help", "trian"}), "'trian' is not a command; did you mean train?");
+}
+
 TEST_F(CommandLineTest, AUsageErrorNamesTheHelpToRead) {
   EXPECT_THAT(ErrorOf({"train", "run.yaml", "--shards", "9"}), AllOf(HasSubstr("--shards"), HasSubstr("1 to 8")));
   EXPECT_THAT(ErrorOf({}), HasSubstr("(see program --help)"));
-  EXPECT_THAT(ErrorOf({"data", "pack", "--forc"}), HasSubstr("(see program data pack --help)"));
+  EXPECT_THAT(ErrorOf({"data", "pack", "more"}), HasSubstr("(see program data pack --help)"));
 }
 
 TEST_F(CommandLineTest, HelpAndVersionArePrinted) {

@@ -70,6 +70,11 @@ StepPlan SamplePlan::PlanOf(uint64_t step) const {
 bool SamplePlan::EvaluationDueAfter(uint64_t step) const {
   if (step == 0) return false;
   if (step >= total_steps_) return true;
+  if (options_.evaluate_every_steps > 0 && step % options_.evaluate_every_steps == 0) return true;
+  return EvaluationDueByEpochsAfter(step);
+}
+
+bool SamplePlan::EvaluationDueByEpochsAfter(uint64_t step) const {
   if (options_.evaluate_every_epochs == 0.0) return false;
   // Evaluations follow the steps nearest to whole multiples of the interval.
   const double interval = StepsBetweenEvaluations();
@@ -79,12 +84,18 @@ bool SamplePlan::EvaluationDueAfter(uint64_t step) const {
 
 uint64_t SamplePlan::EvaluationsAfter(uint64_t step) const {
   if (step >= total_steps_) return 0;
-  if (options_.evaluate_every_epochs == 0.0) return 1;
+  uint64_t to_come = 1;  // after the last step
+  if (const uint64_t every = options_.evaluate_every_steps; every > 0) {
+    for (uint64_t due = (step / every + 1) * every; due < total_steps_; due += every) {
+      if (!EvaluationDueByEpochsAfter(due)) ++to_come;
+    }
+  }
+  if (options_.evaluate_every_epochs == 0.0) return to_come;
   // Of the multiples whose nearest step is at most `last`.
   const auto until = [this](uint64_t last) {
     return static_cast<uint64_t>((static_cast<double>(last) + 0.5) / StepsBetweenEvaluations());
   };
-  return until(total_steps_ - 1) - until(step) + 1;
+  return until(total_steps_ - 1) - until(step) + to_come;
 }
 
 // An interval below one step means every step.
@@ -98,7 +109,8 @@ absl::StatusOr<SamplePlan> SamplePlanOf(const RunConfig& config, uint64_t sample
                              .micro_batch_size = config.data.micro_batch_size,
                              .keep_last_batch = config.data.last_batch == "keep",
                              .epochs = config.schedule.epochs,
-                             .evaluate_every_epochs = config.verification.every_epochs});
+                             .evaluate_every_epochs = config.verification.every_epochs,
+                             .evaluate_every_steps = config.verification.every_steps});
 }
 
 uint32_t MostSamplesOfAStep(const RunConfig& config) {

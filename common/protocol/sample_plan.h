@@ -18,7 +18,8 @@ class SamplePlan {
     uint32_t micro_batch_size = 0;       // at least 2
     bool keep_last_batch = false;        // keep an epoch's incomplete last batch, instead of dropping it
     double epochs = 0.0;                 // length of the run, above 0
-    double evaluate_every_epochs = 0.0;  // 0: only after the last step
+    double evaluate_every_epochs = 0.0;  // 0: not by epochs; an evaluation always follows the last step
+    uint64_t evaluate_every_steps = 0;   // 0: not by steps
   };
 
   // InvalidArgument: an option is out of range, or the batch is larger than the training set.
@@ -39,6 +40,7 @@ class SamplePlan {
 
  private:
   explicit SamplePlan(const Options& options);
+  bool EvaluationDueByEpochsAfter(uint64_t step) const;  // 0 < step < total_steps
   double StepsBetweenEvaluations() const;
 
   Options options_;

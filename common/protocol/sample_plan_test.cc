@@ -134,17 +134,35 @@ TEST(SamplePlan, EvaluatesAtTheStepsNearestToAFractionalInterval) {
 
 TEST(SamplePlan, CountsTheEvaluationsThatAreToCome) {
   for (const double every : {0.0, 0.01, 0.1, 0.15, 0.25, 0.33, 0.7, 1.0, 1.3, 9.0}) {
-    const SamplePlan plan = MakePlan({.samples = 100,
-                                      .batch_size = 10,
-                                      .micro_batch_size = 10,
-                                      .epochs = 2.5,
-                                      .evaluate_every_epochs = every});
-    uint64_t to_come = 0;
-    for (uint64_t step = plan.total_steps() + 1; step-- > 0;) {
-      EXPECT_EQ(plan.EvaluationsAfter(step), to_come) << "after step " << step << ", every " << every;
-      if (plan.EvaluationDueAfter(step)) ++to_come;
+    for (const uint64_t every_steps : {0, 1, 3, 8, 30}) {
+      const SamplePlan plan = MakePlan({.samples = 100,
+                                        .batch_size = 10,
+                                        .micro_batch_size = 10,
+                                        .epochs = 2.5,
+                                        .evaluate_every_epochs = every,
+                                        .evaluate_every_steps = every_steps});
+      uint64_t to_come = 0;
+      for (uint64_t step = plan.total_steps() + 1; step-- > 0;) {
+        EXPECT_EQ(plan.EvaluationsAfter(step), to_come)
+            << "after step " << step << ", every " << every << " epochs or " << every_steps << " steps";
+        if (plan.EvaluationDueAfter(step)) ++to_come;
+      }
     }
   }
+}
+
+TEST(SamplePlan, EvaluatesEverySoManyStepsToo) {
+  const SamplePlan plan = MakePlan({.samples = 100,
+                                    .batch_size = 10,
+                                    .micro_batch_size = 10,
+                                    .epochs = 2.5,
+                                    .evaluate_every_epochs = 1.0,
+                                    .evaluate_every_steps = 8});
+  std::vector<uint64_t> due;
+  for (uint64_t step = 0; step <= plan.total_steps(); ++step) {
+    if (plan.EvaluationDueAfter(step)) due.push_back(step);
+  }
+  EXPECT_THAT(due, ElementsAre(8, 10, 16, 20, 24, 25));
 }
 
 TEST(SamplePlan, EvaluatesOnlyAtTheEndByDefault) {

@@ -45,7 +45,7 @@ absl::StatusOr<FormedView> FormView(const RunConfig& config, const ViewInputs& i
   for (const ViewMember& worker : ById(inputs.workers)) {
     announcement.workers.push_back({.id = worker.id, .rendezvous = worker.address});
   }
-  const Schedule schedule(config.schedule, plan.steps_per_epoch(), plan.total_steps());
+  const Schedule schedule(ScaledSchedule(config), plan.steps_per_epoch(), plan.total_steps());
   return FormedView{std::move(announcement), plan, schedule, inputs.data};
 }
 

@@ -25,7 +25,7 @@ Schedule::Schedule(const RunConfig::Schedule& config, uint64_t steps_per_epoch, 
 double Schedule::LearningRate(uint64_t step) const {
   assert(step >= 1);
   const double t = static_cast<double>(step);
-  if (t <= warmup_steps_) return config_.lr * t / warmup_steps_;
+  if (t <= warmup_steps_) return config_.warmup_end_lr.value_or(config_.lr) * t / warmup_steps_;
   if (config_.kind == "steps") {
     double lr = config_.lr;
     for (const double drop_epoch : config_.drop_epochs) {

@@ -10,7 +10,7 @@ namespace arcshard::coordinator {
 // The learning rate of every step t, a pure function of t, which counts from 1. With W = the steps in warmup_epochs,
 // T = the steps of the run, and p = (t - 1 - W)/(T - W), the share of the steps after warm-up that precede step t:
 //
-//   t <= W       lr·t/W
+//   t <= W       warmup_end_lr·t/W, where auto is lr
 //   polynomial   end_lr + (lr - end_lr)·(1 - p)^power
 //   cosine       end_lr + (lr - end_lr)·(1 + cos(pi·p))/2
 //   steps        lr·drop_factor^(number of drop_epochs <= (t - 1)/steps_per_epoch)

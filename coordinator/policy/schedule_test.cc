@@ -48,6 +48,16 @@ TEST(Schedule, StepsDropAtTheFirstStepOfTheirEpoch) {
   EXPECT_DOUBLE_EQ(schedule.LearningRate(100), 0.1 * 0.1);
 }
 
+TEST(Schedule, TheWarmUpMayEndElsewhereThanTheRateAfterIt) {
+  RunConfig::Schedule config = Config("polynomial", 10, 0.2);
+  config.warmup_epochs = 0.5;
+  config.warmup_end_lr = 0.1;
+  const Schedule schedule(config, 8, 80);
+  EXPECT_DOUBLE_EQ(schedule.LearningRate(1), 0.025);
+  EXPECT_DOUBLE_EQ(schedule.LearningRate(4), 0.1);
+  EXPECT_DOUBLE_EQ(schedule.LearningRate(5), 0.2);
+}
+
 TEST(Schedule, EveryKindWarmsUpLinearlyAndThenStartsFromTheFullRate) {
   for (const char* kind : {"polynomial", "steps", "cosine"}) {
     RunConfig::Schedule config = Config(kind, 10, 0.2);

@@ -91,8 +91,9 @@ Json SetOf(const VerificationReport& set) {
 
 }  // namespace
 
-MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start)
+MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start, std::unique_ptr<EventFile> events)
     : lines_(std::move(path), "the run continues, but its report will have gaps"),
+      events_(std::move(events)),
       clock_(clock),
       started_(clock->Now()),
       step_(start.resumed_step) {
@@ -137,6 +138,7 @@ void MetricsLog::Look(const RunStatus& status) {
                      {"best_accuracy", progress.best_accuracy},
                      {"best_step", progress.best_step}});
     lines_.Append(Text(line));
+    if (events_ != nullptr) events_->AddVerification(Seconds(absl::ToUnixMillis(date)), progress);
   }
   if (!ended) return;
   ended_ = true;
@@ -158,7 +160,8 @@ void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
   if (now - step_written_ < between && !ended && progress.step != progress.steps) return;
   step_ = progress.step;
   step_written_ = now;
-  Json line = Line("step", clock_->WallTime(), Elapsed());
+  const absl::Time date = clock_->WallTime();
+  Json line = Line("step", date, Elapsed());
   line.update(Json{{"step", progress.step},
                    {"steps", progress.steps},
                    {"epoch", progress.epoch},
@@ -176,6 +179,7 @@ void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
                               {"shard", MostResident(status, Role::kShard)}};
   }
   lines_.Append(Text(line));
+  if (events_ != nullptr) events_->AddStep(Seconds(absl::ToUnixMillis(date)), progress);
 }
 
 }  // namespace arcshard::coordinator

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/io/line_log.h"
 #include "coordinator/run/run_status.h"
+#include "coordinator/run_folder/event_file.h"
 
 namespace arcshard::coordinator {
 
@@ -34,8 +36,8 @@ class MetricsLog {
     int64_t pid = 0;
   };
 
-  // Writes the `run` line. `clock` outlives this.
-  MetricsLog(std::string path, const Clock* clock, const Start& start);
+  // Writes the `run` line. `clock` outlives this. events: gets steps and verifications too; null: there are none.
+  MetricsLog(std::string path, const Clock* clock, const Start& start, std::unique_ptr<EventFile> events = nullptr);
 
   // Writes what is new since the last call. Call it often: of two verifications between two calls one is missed.
   void Look(const RunStatus& status);
@@ -48,6 +50,7 @@ class MetricsLog {
   absl::Duration Elapsed() const { return clock_->Now() - started_; }  // since the `run` line
 
   LineLog lines_;
+  const std::unique_ptr<EventFile> events_;
   const Clock* const clock_;
   const MonotonicTime started_;
 

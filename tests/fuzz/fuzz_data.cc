@@ -3,6 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "cli/migrate/import_config.h"
+#include "cli/migrate/python_reader.h"
 #include "common/config/load_config.h"
 #include "common/pickle/torch_file.h"
 #include "tests/fuzz/fuzz_targets.h"
@@ -69,6 +72,18 @@ void FuzzConfig(absl::string_view bytes) {
   const std::string yaml = ToYaml(*config);
   const auto again = ParseRunConfig(yaml, "/run.yaml", {});
   Require(again.ok() && ToYaml(*again) == yaml);
+}
+
+void FuzzImportConfig(absl::string_view bytes) {
+  const auto module = cli::ReadPython(std::string(bytes), "config.py");
+  if (!module.ok()) return;
+  const cli::PythonValue* const config = module->names.Find("config");
+  if (config == nullptr || config->dict() == nullptr) return;
+  const std::string yaml =
+      cli::ConvertConfig(*config->dict(), {.config = "config.py", .base = "", .gpus = 0}, module->notes).yaml;
+  // Whatever the values are, they cannot break out of their places in the YAML.
+  const std::string error(ParseRunConfig(yaml, "/run.yaml", {}).status().message());
+  Require(!absl::StrContains(error, "malformed") && !absl::StrContains(error, "unknown key"));
 }
 
 }  // namespace arcshard

@@ -16,16 +16,18 @@ void FuzzRecordFile(absl::string_view bytes);   // 2 bytes: length of the .idx f
 void FuzzVerificationSet(absl::string_view bytes);  // a .bin file, which is a pickle
 void FuzzTorchFile(absl::string_view bytes);        // .pt and .pth files, in both formats
 void FuzzConfig(absl::string_view bytes);           // a run's YAML
+void FuzzImportConfig(absl::string_view bytes);     // InsightFace's config.py
 
 struct FuzzTarget {
   const char* name;  // its program is fuzz_<name>; its seeds are in seeds/<name>
   void (*run)(absl::string_view bytes);
 };
-inline constexpr std::array<FuzzTarget, 6> kFuzzTargets = {{{"safetensors", FuzzSafetensors},
+inline constexpr std::array<FuzzTarget, 7> kFuzzTargets = {{{"safetensors", FuzzSafetensors},
                                                             {"manifest", FuzzManifest},
                                                             {"record_file", FuzzRecordFile},
                                                             {"verification_set", FuzzVerificationSet},
                                                             {"torch_file", FuzzTorchFile},
-                                                            {"config", FuzzConfig}}};
+                                                            {"config", FuzzConfig},
+                                                            {"import_config", FuzzImportConfig}}};
 
 }  // namespace arcshard

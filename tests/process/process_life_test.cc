@@ -211,5 +211,25 @@ TEST_F(ProcessLifeTest, AShortRunEndsWithItsVerification) {
                           HasSubstr("unseen_alphabets")));
 }
 
+TEST_F(ProcessLifeTest, AQuietRunPrintsNothingAndVerifiesAsOftenAndUnderTheNameThatWasAskedFor) {
+  Program pairs = Start("arcshard", {"data", "pairs", ARCSHARD_SOURCE_DIR "/examples/omniglot/data", Path("few.bin"),
+                                     "--pairs", "20", "--folds", "2"});
+  EXPECT_TRUE(pairs.AwaitEnd().ok()) << pairs.output();
+  std::vector<std::string> arguments =
+      SmallRun({"schedule.epochs=0.01", absl::StrCat("verification.sets=[", Path("few.bin"), "]"),
+                "verification.names=[strangers]", "verification.every_steps=5", "run.tensorboard=true"});
+  arguments.push_back("--quiet");
+  Program run = Start("arcshard", arguments);
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_EQ(run.output(), "");
+  const std::string log = ReadFile(Path("run/metrics.jsonl")).value_or("");
+  for (const int step : {5, 10, 12}) {
+    EXPECT_THAT(log, ContainsRegex(absl::StrCat("\"kind\":\"verification\",[^\n]*\"step\":", step,
+                                                ",\"sets\":\\[\\{\"name\":\"strangers\"")));
+  }
+  const std::filesystem::directory_iterator events(Path("run/tensorboard"));
+  EXPECT_THAT(ReadFile(events->path().string()).value_or(""), HasSubstr("verification/strangers/accuracy"));
+}
+
 }  // namespace
 }  // namespace arcshard

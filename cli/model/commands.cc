@@ -1,0 +1,47 @@
+#include "cli/commands.h"
+
+#include "cli/checkpoint/checkpoint_commands.h"
+#include "cli/insightface/import_checkpoint.h"
+#include "cli/model/embed.h"
+#include "cli/model/model_commands.h"
+#include "cli/model/verify.h"
+#include "common/base/status_macros.h"
+#include "common/io/file_system.h"
+
+// What arcshard-model carries out: the commands of arcshard that compute with LibTorch, declared by the same classes.
+namespace arcshard::cli {
+namespace {
+
+class Embed final : public EmbedCommand {
+ public:
+  using EmbedCommand::EmbedCommand;
+  absl::StatusOr<int> Run() override {
+    RETURN_IF_ERROR(EmbedImages(options()));
+    return 0;
+  }
+};
+
+class Verify final : public VerifyCommand {
+ public:
+  using VerifyCommand::VerifyCommand;
+  absl::StatusOr<int> Run() override {
+    RETURN_IF_ERROR(VerifyBackbone(options()));
+    return 0;
+  }
+};
+
+class Checkpoint final : public CheckpointCommands {
+ public:
+  using CheckpointCommands::CheckpointCommands;
+
+ private:
+  absl::StatusOr<std::string> Import() const override { return ImportCheckpoint(RealFileSystem(), import_options()); }
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Command>> MakeCommands(CommandLine program) {
+  return MakeAll<Embed, Verify, Checkpoint>(program);
+}
+
+}  // namespace arcshard::cli

@@ -1,0 +1,38 @@
+#include "common/config/run_config.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace arcshard {
+
+std::vector<std::string> NamesOfSets(const RunConfig::Verification& verification) {
+  if (!verification.names.empty()) return verification.names;
+  std::vector<std::string> names;
+  for (const absl::string_view path : verification.sets) {
+    const std::string stem(absl::StripSuffix(path.substr(path.rfind('/') + 1), ".bin"));
+    std::string name = stem;
+    for (int i = 2; std::find(names.begin(), names.end(), name) != names.end(); ++i) name = absl::StrCat(stem, "-", i);
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+std::string NameOfSet(const RunConfig::Verification& verification, const std::string& path) {
+  const std::vector<std::string>& sets = verification.sets;
+  return NamesOfSets(verification)[std::find(sets.begin(), sets.end(), path) - sets.begin()];
+}
+
+RunConfig::Schedule ScaledSchedule(const RunConfig& config) {
+  RunConfig::Schedule schedule = config.schedule;
+  if (schedule.lr_batch_size == 0) return schedule;
+  const double factor = config.data.batch_size / schedule.lr_batch_size;
+  schedule.lr *= factor;
+  schedule.end_lr *= factor;
+  if (schedule.warmup_end_lr.has_value()) *schedule.warmup_end_lr *= factor;
+  return schedule;
+}
+
+}  // namespace arcshard

@@ -1,0 +1,119 @@
+#include "coordinator/run_folder/event_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/types/span.h"
+#include "common/base/status_macros.h"
+#include "common/checkpoint/crc32c.h"
+#include "common/io/log.h"
+#include "tensorboard/event.pb.h"
+
+namespace arcshard::coordinator {
+namespace {
+
+template <typename T>
+void AppendLittleEndian(T value, std::string* bytes) {
+  for (size_t i = 0; i < sizeof(value); ++i) bytes->push_back(static_cast<char>(value >> (8 * i)));
+}
+
+void AppendChecksum(absl::string_view bytes, std::string* record) {
+  const uint32_t crc = Crc32c(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()));
+  AppendLittleEndian(((crc >> 15) | (crc << 17)) + 0xa282ead8u, record);  // as TFRecord masks it
+}
+
+tensorboard::Event EventAt(double time, uint64_t step) {
+  tensorboard::Event event;
+  event.set_wall_time(time);
+  event.set_step(static_cast<int64_t>(step));
+  return event;
+}
+
+void Add(absl::string_view tag, double value, tensorboard::Event* event) {
+  tensorboard::Summary::Value* const added = event->mutable_summary()->add_value();
+  added->set_tag(std::string(tag));
+  added->set_simple_value(static_cast<float>(value));
+}
+
+}  // namespace
+
+std::string TensorFlowRecord(absl::string_view bytes) {
+  std::string record;
+  AppendLittleEndian(static_cast<uint64_t>(bytes.size()), &record);
+  AppendChecksum(std::string(record), &record);
+  absl::StrAppend(&record, bytes);
+  AppendChecksum(bytes, &record);
+  return record;
+}
+
+EventFile::EventFile(std::string folder, absl::string_view name, uint64_t resumed_step)
+    : folder_(std::move(folder)),
+      path_(absl::StrCat(folder_, "/events.out.tfevents.", name)),
+      resumed_step_(resumed_step) {}
+
+void EventFile::AddStep(double time, const Progress& progress) {
+  tensorboard::Event event = EventAt(time, progress.step);
+  Add("train/loss", progress.loss, &event);
+  Add("train/target_cosine", progress.target_cosine, &event);
+  Add("train/learning_rate", progress.lr, &event);
+  Add("train/epoch", progress.epoch, &event);
+  Add("train/samples_per_second", progress.samples_per_second, &event);
+  Add("train/skipped_steps", static_cast<double>(progress.skipped), &event);
+  Append(time, event.SerializeAsString());
+}
+
+void EventFile::AddVerification(double time, const Progress& progress) {
+  tensorboard::Event event = EventAt(time, progress.verification_step);
+  for (const VerificationReport& set : progress.verification) {
+    const std::string prefix = absl::StrCat("verification/", set.name, "/");
+    Add(prefix + "accuracy", set.accuracy, &event);
+    Add(prefix + "xnorm", set.xnorm, &event);
+    for (const AcceptRate& rate : set.accept_rates) {
+      Add(absl::StrFormat("%star_at_far_%g", prefix, rate.far), rate.tar, &event);
+    }
+  }
+  Add("verification/best_accuracy", progress.best_accuracy, &event);
+  Append(time, event.SerializeAsString());
+}
+
+absl::Status EventFile::Open(double time) {
+  if (mkdir(folder_.c_str(), 0777) != 0 && errno != EEXIST) return ErrnoStatus(errno, folder_, "cannot be made");
+  file_ = FileDescriptor(open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (!file_.valid()) return ErrnoStatus(errno, path_, "cannot be made");
+  tensorboard::Event version = EventAt(time, 0), start = EventAt(time, resumed_step_ + 1);
+  version.set_file_version("brain.Event:2");
+  start.mutable_session_log()->set_status(tensorboard::SessionLog::START);
+  Append(time, version.SerializeAsString());
+  Append(time, start.SerializeAsString());
+  return absl::OkStatus();
+}
+
+void EventFile::Append(double time, absl::string_view bytes) {
+  absl::Status status = file_.valid() ? absl::OkStatus() : Open(time);
+  const std::string record = TensorFlowRecord(bytes);
+  if (status.ok()) {
+    ssize_t written = -1;
+    do {
+      written = write(file_.get(), record.data(), record.size());
+    } while (written < 0 && errno == EINTR);
+    if (written == static_cast<ssize_t>(record.size())) {
+      size_ += written;
+      return;
+    }
+    status = ErrnoStatus(written < 0 ? errno : ENOSPC, path_, "cannot be written");
+    // A record that is cut off would make everything after it unreadable.
+    if (written > 0 && ftruncate(file_.get(), size_) != 0) file_ = FileDescriptor();
+  }
+  if (warned_) return;
+  warned_ = true;
+  LogError(absl::StrCat(status.message(), "; the run continues, but TensorBoard's plots will have gaps"));
+}
+
+}  // namespace arcshard::coordinator

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "common/io/file.h"
+#include "common/protocol/messages.h"
+
+namespace arcshard::coordinator {
+
+// A file of events for TensorBoard, which plots the values of a run: RUN/tensorboard/events.out.tfevents.*. A life of a
+// run writes a file of its own; TensorBoard shows those of a folder together. Events that cannot be written are lost
+// with one warning in the log; the run continues, and the file stays readable. Not thread-safe.
+class EventFile {
+ public:
+  // folder: is made when the first event is written. name: what tells the file apart from those of other lives, in
+  // whose order the names sort.
+  // resumed_step: what earlier lives wrote about later steps is void.
+  EventFile(std::string folder, absl::string_view name, uint64_t resumed_step);
+
+  // Writes loss, learning rate and the like as train/loss, ...
+  void AddStep(double time, const Progress& progress);
+  // Writes accuracy and accept rates as verification/SET/accuracy, ...
+  void AddVerification(double time, const Progress& progress);
+
+ private:
+  void Append(double time, absl::string_view bytes);
+  absl::Status Open(double time);
+
+  const std::string folder_;
+  const std::string path_;
+  const uint64_t resumed_step_;
+  FileDescriptor file_;
+  int64_t size_ = 0;  // of the whole records in the file
+  bool warned_ = false;
+};
+
+// A record of TFRecord: the length, the bytes, and a masked CRC-32C of each.
+std::string TensorFlowRecord(absl::string_view bytes);
+
+}  // namespace arcshard::coordinator
