@@ -289,7 +289,7 @@ TEST(LoadConfigTest, HomeAndVariablesInPathsAreReplacedOrRefusedAndNeverNamesOfF
   const RunConfig config = Parsed("data: {train: ~/data}\nverification: {sets: [~/a.bin, $RUNS/b.bin]}", {});
   EXPECT_EQ(config.data.train, "/home/me/data");
   EXPECT_THAT(config.verification.sets, ::testing::ElementsAre("/home/me/a.bin", "/runs$x/b.bin"));
-  EXPECT_EQ(Parsed("", {"run.folder=~/runs"}).run.folder, "/home/me/runs");
+  EXPECT_EQ(Parsed("", {"data.train=/t", "run.folder=~/runs"}).run.folder, "/home/me/runs");
 
   EXPECT_THAT(ErrorOf("run: {folder: $NONE/a}"),
               HasSubstr("run.folder is '$NONE/a', but the environment has no NONE; set it, or write $$"));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -52,9 +53,13 @@ absl::string_view PickleKindName(Kind kind) {
 }
 
 std::string DescribePickleValue(const PickleValue& value) {
-  const PickleValue& named = value.kind == Kind::kObject ? *value.items[0] : value;
-  if (named.kind != Kind::kGlobal) return std::string(PickleKindName(value.kind));
-  const std::string name = absl::StrReplaceAll(absl::CHexEscape(named.text.substr(0, 200)), {{" ", "."}});
+  const PickleValue* named = value.kind == Kind::kObject ? value.items[0] : &value;
+  // Protocols 0 and 1 make an object by a call of this with its class.
+  if (named != &value && absl::EndsWith(named->text, " _reconstructor") && !value.items[1]->items.empty()) {
+    named = value.items[1]->items[0];
+  }
+  if (named->kind != Kind::kGlobal) return std::string(PickleKindName(value.kind));
+  const std::string name = absl::StrReplaceAll(absl::CHexEscape(named->text.substr(0, 200)), {{" ", "."}});
   return absl::StrCat(value.kind == Kind::kObject ? "an object of " : "the global ", name);
 }
 

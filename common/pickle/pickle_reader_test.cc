@@ -172,6 +172,7 @@ TEST(PickleReaderTest, WithoutAListEveryGlobalIsParsedOverAndNamed) {
   EXPECT_EQ(Described("ca\nb\n}b."), "the global a.b") << "a class with a state";
   EXPECT_EQ(Described("ca\nb\n)R]a(K\1K\2eK\1K\2s}b(K\1\x90Nb."), "an object of a.b")
       << "of a class that is a list, a dict and a set";
+  EXPECT_EQ(Described("ccopy_reg\n_reconstructor\n(ca\nb\nc__builtin__\nobject\nNtR."), "an object of a.b");
   EXPECT_EQ(Described("\x97\x98."), "bytes outside the pickle");
   EXPECT_EQ(Described("\x8f(K\1K\2\x90."), "a set");
   EXPECT_EQ(Described("(K\1K\2\x91."), "a set");
