@@ -10,6 +10,11 @@
 #include "common/io/file.h"
 
 namespace arcshard::worker {
+namespace {
+
+constexpr int64_t kMostClasses = 1'000'000'000;  // as head.classes
+
+}  // namespace
 
 absl::StatusOr<int64_t> ReadProperty(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, /*largest=*/1024));
@@ -17,6 +22,10 @@ absl::StatusOr<int64_t> ReadProperty(const std::string& path) {
   int64_t classes;
   if (fields.size() != 3 || !absl::SimpleAtoi(fields[0], &classes) || classes < 1) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is not \"classes,height,width\" with at least one class"));
+  }
+  if (classes > kMostClasses) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " announces ", classes, " classes; a run has at most ", kMostClasses));
   }
   return classes;
 }
