@@ -12,8 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "common/rpc/doorkeeper.h"
-#include "common/rpc/known_peers.h"
+#include "common/rpc/admission/doorkeeper.h"
+#include "common/rpc/admission/known_peers.h"
 #include "common/rpc/security/certified_role.h"
 #include "common/rpc/security/security.h"
 

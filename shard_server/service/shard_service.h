@@ -7,9 +7,9 @@
 #include "common/base/mutex.h"
 #include "common/metrics/metric_list.h"
 #include "common/metrics/traffic.h"
-#include "common/rpc/known_peers.h"
+#include "common/rpc/admission/known_peers.h"
+#include "common/rpc/admission/waiting_room.h"
 #include "common/rpc/security/repeat_filter.h"
-#include "common/rpc/waiting_room.h"
 #include "shard_server/service/worker_streams.h"
 #include "shard_server/state/shard_state.h"
 

@@ -1,4 +1,4 @@
-#include "common/rpc/waiting_room.h"
+#include "common/rpc/admission/waiting_room.h"
 
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "common/rpc/known_peers.h"
+#include "common/rpc/admission/known_peers.h"
 
 #include <grpcpp/server_context.h>
 

@@ -1,4 +1,4 @@
-#include "common/rpc/doorkeeper.h"
+#include "common/rpc/admission/doorkeeper.h"
 
 #include <netinet/in.h>
 #include <poll.h>
