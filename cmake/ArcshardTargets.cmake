@@ -88,6 +88,7 @@ endfunction()
 # which runs the whole program on a GPU (ARCSHARD_TEST_DEVICE) and is skipped where there is none.
 # One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. Files find what is checked in, and
 # the programs, by "test_paths.h". Label "slow": only scripts/test --all runs it.
+# "hostile": attacks over loopback beside a run; scripts/test --all runs it, and `ctest -L hostile` alone does.
 # "sanitized": scripts/test --all runs it under the sanitizers too; target sanitized_tests builds these. "address-sanitized":
 # not under ThreadSanitizer, which GCC cannot build what includes LibTorch for.
 include(GoogleTest)

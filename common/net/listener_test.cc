@@ -68,7 +68,7 @@ TEST(ListenerTest, EveryWayToNameThisMachineCanBeReached) {
     const auto listener = Listener::Open({host, 0});
     ASSERT_TRUE(listener.ok()) << listener.status();
     EXPECT_TRUE(Connect("127.0.0.1", listener->port()).valid()) << host;
-    if (ipv6.ok()) {
+    if (ipv6.ok() && std::string(host) != "localhost") {  // whose name need not mean ::1
       EXPECT_TRUE(Connect("::1", listener->port()).valid()) << host;
     }
   }

@@ -1,7 +1,10 @@
 #include "common/rpc/convert_messages.h"
 
+#include <functional>
 #include <limits>
+#include <string>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace arcshard {
@@ -89,6 +92,32 @@ TEST(ConvertMessagesTest, AHeartbeatIntervalThatCannotBeIsRefused) {
     message.mutable_welcome()->set_heartbeat_interval_seconds(seconds);
     EXPECT_EQ(FromProto(message).status().code(), absl::StatusCode::kInvalidArgument) << seconds;
   }
+}
+
+TEST(ConvertMessagesTest, ARegistrationThatSaysTooMuchIsRefusedByItsField) {
+  const auto refusal = [](const std::function<void(v1::Register*)>& change) {
+    v1::ParticipantMessage message;
+    message.mutable_register_()->set_role(v1::ROLE_SHARD);
+    change(message.mutable_register_());
+    return std::string(FromProto(message).status().message());
+  };
+  const std::string lots(257, 'x');
+  EXPECT_THAT(refusal([&](v1::Register* r) { r->set_host(lots); }), testing::HasSubstr("register.host has 257 bytes"));
+  EXPECT_THAT(refusal([&](v1::Register* r) { r->set_address(lots); }), testing::HasSubstr("register.address has"));
+  EXPECT_THAT(refusal([&](v1::Register* r) { r->mutable_device_request()->set_machine(lots); }),
+              testing::HasSubstr("register.device_request.machine has"));
+  EXPECT_THAT(refusal([&](v1::Register* r) { r->mutable_device_request()->add_devices()->set_name(lots); }),
+              testing::HasSubstr("register.device_request.devices.name has"));
+  EXPECT_THAT(refusal([](v1::Register* r) {
+                for (int i = 0; i < 257; ++i) r->mutable_device_request()->add_devices();
+              }),
+              testing::HasSubstr("devices has 257 entries; at most 256"));
+}
+
+TEST(ConvertMessagesTest, ALongSentenceOfAFailureIsCutBetweenCharacters) {
+  const FailureReport failure{std::string(16383, 'x') + "\u00e9\u00e9", 13};
+  const std::string sent = ToProto(ParticipantMessage(failure)).failure().sentence();
+  EXPECT_EQ(sent, std::string(16383, 'x') + " ...");
 }
 
 }  // namespace

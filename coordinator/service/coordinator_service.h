@@ -9,8 +9,8 @@
 #include "common/base/clock.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/admission/known_peers.h"
-#include "common/rpc/security/certified_role.h"
 #include "common/rpc/admission/waiting_room.h"
+#include "common/rpc/security/certified_role.h"
 #include "coordinator/service/session.h"
 #include "coordinator/service/watch.h"
 

@@ -1,4 +1,6 @@
 #include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/sync_stream.h>
 #include <unistd.h>
 
@@ -79,6 +81,44 @@ TEST_F(CoordinatorServiceTest, AMessageThatCannotBeReadIsRefusedByItsField) {
   EXPECT_EQ(worker_->ReadToEnd().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(service_->session()->AwaitEnd(absl::ZeroDuration()), std::nullopt);  // neither was a member
   EXPECT_EQ(metrics_.refused_messages.With("INVALID_ARGUMENT").Value(), 2.0);
+}
+
+TEST_F(CoordinatorServiceTest, AMessageLargerThanAnyParticipantSendsEndsOnlyItsStream) {
+  Peer stranger(stub_.get());
+  v1::ParticipantMessage large;
+  large.mutable_failure()->set_sentence(std::string(kMaxParticipantMessageBytes, 'x'));
+  stranger.Send(large);
+  EXPECT_EQ(stranger.ReadToEnd().code(), absl::StatusCode::kResourceExhausted);
+  BeginTraining();
+}
+
+TEST_F(CoordinatorServiceTest, StreamsThatNeverRegisterMakeRoomForThoseThatDo) {
+  std::vector<std::unique_ptr<v1::Coordinator::Stub>> stubs;  // a connection takes no more than a few streams
+  std::vector<std::unique_ptr<Peer>> silent;
+  for (int i = 0; i < 80; ++i) {
+    if (i % 8 == 0) {
+      grpc::ChannelArguments arguments;
+      arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+      stubs.push_back(v1::Coordinator::NewStub(
+          grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments)));
+    }
+    silent.push_back(std::make_unique<Peer>(stubs.back().get()));
+  }
+  EXPECT_EQ(silent.front()->ReadToEnd().code(), absl::StatusCode::kResourceExhausted);
+  shard_ = std::make_unique<Peer>(stub_.get());
+  worker_ = std::make_unique<Peer>(stub_.get());
+  BeginTraining();
+  EXPECT_EQ(Step(1).next().action(), v1::Next::ACTION_STEP);
+  silent.clear();
+}
+
+TEST_F(CoordinatorServiceTest, AParticipantThatRegistersAndHangsUpLeavesItsPlace) {
+  worker_->Register(v1::ROLE_WORKER);
+  worker_->Read(v1::CoordinatorMessage::kWelcome);
+  worker_->HalfClose();
+  while (!service_->session()->Status().members.empty()) std::this_thread::yield();
+  worker_ = std::make_unique<Peer>(stub_.get());
+  BeginTraining();
 }
 
 TEST_F(CoordinatorServiceTest, AVoteWithoutAViewEndsTheRunWithItsSentence) {

@@ -2,6 +2,8 @@
 #include "shard_server/service/shard_service.h"
 
 #include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -25,8 +27,8 @@ using testing::HasSubstr;
 // A worker's end of the stream: the messages received, and how it ended.
 class Client {
  public:
-  explicit Client(int port) {
-    const std::shared_ptr<grpc::Channel> channel = MakeChannel(absl::StrCat("127.0.0.1:", port));
+  explicit Client(int port) : Client(MakeChannel(absl::StrCat("127.0.0.1:", port))) {}
+  explicit Client(const std::shared_ptr<grpc::Channel>& channel) {
     EXPECT_TRUE(AwaitConnected(channel.get(), "the shard", absl::Minutes(10)).ok());
     stub_ = v1::Shard::NewStub(channel);
     sender_ = ClientStream<v1::WorkerMessage, v1::ShardMessage>::Start(
@@ -150,6 +152,12 @@ class ServiceTest : public testing::Test, protected ShardOutput {
     const absl::Status end = client.AwaitEnd();
     EXPECT_EQ(end.code(), code) << end;
     EXPECT_THAT(std::string(end.message()), HasSubstr(part));
+  }
+  // A channel that shares no connection with others.
+  std::shared_ptr<grpc::Channel> ChannelOfItsOwn() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments);
   }
   // Worker 0 with an open stream, after it has sent the labels of micro-batch 0.
   std::unique_ptr<Client> Labelled() {
@@ -309,7 +317,11 @@ TEST_F(ServiceTest, AWorkerWhoConnectedBeforeTheViewIsServedOnceTheTokensAreKnow
   Begin();
   // Streams of strangers do not push out one that has proven itself, although it has said nothing since.
   std::vector<std::unique_ptr<Client>> strangers;
-  for (int i = 0; i < 40; ++i) strangers.push_back(std::make_unique<Client>(server_->port()));
+  std::shared_ptr<grpc::Channel> channel;
+  for (int i = 0; i < 40; ++i) {
+    if (i % 8 == 0) channel = ChannelOfItsOwn();  // a connection takes no more than a few streams
+    strangers.push_back(std::make_unique<Client>(channel));
+  }
   ExpectEnd(*strangers.front(), absl::StatusCode::kResourceExhausted, "streams wait for their Hello");
   early.Send(LabelsMessage(key_, LabelsOf(0)));
   early.Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));

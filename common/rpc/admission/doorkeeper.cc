@@ -21,6 +21,7 @@
 namespace arcshard {
 namespace {
 
+constexpr size_t kDescriptorsOfAStranger = 2;
 constexpr absl::Duration kPauseWhenStuck = absl::Milliseconds(100);
 
 MonotonicTime Now() { return SystemClock().Now(); }
@@ -88,6 +89,11 @@ void Doorkeeper::Loop() {
   }
 }
 
+bool Doorkeeper::Full() const {
+  const size_t by_descriptors = static_cast<size_t>(FirstReservedDescriptor()) / 4 / kDescriptorsOfAStranger;
+  return strangers_.size() >= std::min(options_.most_strangers, std::max<size_t>(by_descriptors, 1));
+}
+
 void Doorkeeper::Update(const std::vector<int>& ended) {
   strangers_.remove_if([&](const Stranger& stranger) {
     const int fd = stranger.duplicate.get();
@@ -126,8 +132,7 @@ bool Doorkeeper::AcceptFrom(const FileDescriptor& socket) {
 void Doorkeeper::EndOldest() {
   shutdown(strangers_.front().duplicate.get(), SHUT_RDWR);
   strangers_.pop_front();
-  LogSometimes(absl::StrCat("ended a connection whose peer had not said who it is: there were ",
-                            options_.most_strangers, " of them, and another one wanted to connect"));
+  LogSometimes("ended a connection whose peer had not said who it is, to let the next one in");
 }
 
 }  // namespace arcshard

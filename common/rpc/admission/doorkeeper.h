@@ -18,9 +18,10 @@ namespace arcshard {
 // Accepts the connections of a server, on a thread of its own, so that strangers cannot use up what the process needs:
 //
 // - Connections leave descriptors for files (Listener).
-// - Few connections at once are those of strangers: peers that have not proven who they are (KnownPeers). One more
-//   waits until the oldest of them has had `patience`, which then is ended. So who connects and says nothing keeps
-//   nobody out, and a crowd of members that come at once is served in turn.
+// - Few connections at once are those of strangers: peers that have not proven who they are (KnownPeers). They take at
+//   most a quarter of the descriptors that connections may have. One more waits until the oldest of them has had
+//   `patience`, which then is ended. So who connects and says nothing keeps nobody out, and a crowd of members that
+//   come at once is served in turn.
 class Doorkeeper {
  public:
   struct Options {
@@ -48,7 +49,7 @@ class Doorkeeper {
   void Loop();
   // Forgets the strangers that have ended or are known by now.
   void Update(const std::vector<int>& ended);
-  bool Full() const { return strangers_.size() >= options_.most_strangers; }
+  bool Full() const;
   // False: the system has no descriptor left.
   bool AcceptFrom(const FileDescriptor& socket);
   void EndOldest();

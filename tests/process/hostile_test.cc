@@ -1,0 +1,277 @@
+// A run beside which strangers do what they can over loopback, in plaintext and under TLS. It goes on, and ends with
+// the same bits as a run that nobody disturbs. Label: hostile. The workers' all-reduce has neither TLS nor passwords
+// and is not attacked (operations.md, Certificates).
+#include <sys/resource.h>
+
+#include <csignal>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/checkpoint/take_checkpoint.h"
+#include "common/net/host_port.h"
+#include "common/program/healthcheck.h"
+#include "tests/process/testing/hostile_client.h"
+#include "tests/process/testing/process_kit.h"
+#include "tests/testing/certificates.h"
+
+namespace arcshard {
+namespace {
+
+// What connections may use of a process's descriptors, so that few of them are many.
+constexpr rlim_t kDescriptors = 256;
+constexpr double kStepsOfAnEpoch = 1265;  // 20,244 samples in batches of 16
+constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+
+// The programs of a run, started by hand.
+struct Cluster {
+  std::unique_ptr<Program> coordinator;
+  std::vector<std::unique_ptr<Program>> shards, workers;
+  std::string address;  // of the coordinator
+  std::vector<std::string> shard_addresses;
+  std::vector<int> metrics_ports;  // of all of them
+
+  std::vector<Program*> all() const {
+    std::vector<Program*> programs = {coordinator.get()};
+    for (const auto& shard : shards) programs.push_back(shard.get());
+    for (const auto& worker : workers) programs.push_back(worker.get());
+    return programs;
+  }
+};
+
+class HostileTest : public ProcessTestBase, public ::testing::WithParamInterface<bool> {
+ protected:
+  using Arguments = std::vector<std::string>;
+
+  static bool tls() { return GetParam(); }
+  Arguments With(Arguments arguments, CertifiedRole role) const {
+    if (!tls()) return arguments;
+    const TlsFiles files = certificates_.FilesOf(role);
+    arguments.insert(arguments.end(), {"--tls-ca", files.ca, "--tls-cert", files.certificate, "--tls-key", files.key});
+    return arguments;
+  }
+  const Security& Of(CertifiedRole role) {
+    const auto [found, is_new] = securities_.try_emplace(role);
+    if (is_new && tls()) found->second = certificates_.SecurityOf(role);
+    return found->second;
+  }
+
+  // Waits for a line with `mark` and returns what follows the mark, up to the next comma or the end of the line.
+  static std::string After(Program& program, const std::string& mark) {
+    const std::string line = program.AwaitLine(mark);
+    const size_t begin = line.find(mark) + mark.size();
+    return line.substr(begin, line.find(',', begin) - begin);
+  }
+  static int PortAfter(Program& program, const std::string& mark) {
+    int port = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(After(program, mark), &port));
+    return port;
+  }
+  static int PortOf(const std::string& address) { return ParseHostPort(address).value_or(HostPort()).port; }
+  static void LimitDescriptors(const Program& program) {
+    const rlimit limit = {kDescriptors, kDescriptors};
+    EXPECT_EQ(prlimit(program.pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
+  }
+
+  std::unique_ptr<Program> StartLimited(const std::string& name, const Arguments& arguments, CertifiedRole role) {
+    auto program = std::make_unique<Program>(Start(name, With(arguments, role)));
+    LimitDescriptors(*program);
+    return program;
+  }
+  // A run that is not yet complete: its last worker has not been started, all others have registered. The learning rate
+  // is constant, so that a run of as many steps is the same run.
+  Cluster StartAllButOne(const std::string& run_folder, double epochs) {
+    SmallRun();
+    Cluster cluster;
+    cluster.coordinator = StartLimited(
+        "arcshard-coordinator",
+        {"--config", Path("run.yaml"), "--listen", "127.0.0.1:0", "--set", absl::StrCat("run.folder=", run_folder),
+         "--set", absl::StrFormat("schedule.epochs=%.9f", epochs), "--set", "schedule.kind=steps", "--set",
+         "schedule.drop_factor=1", "--set", "schedule.warmup_epochs=0", "--set", "run.deterministic=true", "--set",
+         "cluster.connect_timeout=300s"},
+        CertifiedRole::kCoordinator);
+    const std::string line = cluster.coordinator->AwaitLine("listening on ");
+    const size_t begin = line.find("listening on ") + 13;
+    cluster.address = line.substr(begin, line.find(',', begin) - begin);
+    const size_t metrics = line.find("metrics on port ") + 16;
+    cluster.metrics_ports.push_back(std::atoi(line.c_str() + metrics));
+    for (int i = 0; i < 2; ++i) {
+      cluster.shards.push_back(StartLimited(
+          "arcshard-shard", {"--coordinator", cluster.address, "--connect-timeout", "300s"}, CertifiedRole::kShard));
+      cluster.metrics_ports.push_back(PortAfter(*cluster.shards.back(), "metrics on port "));
+      cluster.shard_addresses.push_back(After(*cluster.shards.back(), "for workers "));
+      cluster.coordinator->AwaitLine(absl::StrCat("shard ", i, " (pid "));
+    }
+    StartWorker(&cluster);
+    cluster.coordinator->AwaitLine("worker 0 (pid ");
+    return cluster;
+  }
+  void StartWorker(Cluster* cluster) {
+    cluster->workers.push_back(StartLimited(
+        "arcshard-worker", {"--coordinator", cluster->address, "--connect-timeout", "300s"}, CertifiedRole::kWorker));
+    cluster->metrics_ports.push_back(PortAfter(*cluster->workers.back(), "metrics on port "));
+  }
+  static void AwaitEnd(const Cluster& cluster) {
+    for (Program* const program : cluster.all()) EXPECT_TRUE(program->AwaitEnd().ok()) << program->output();
+  }
+  // The files of a model, by name.
+  static std::map<std::string, std::string> ModelOf(const std::string& run_folder) {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(run_folder + "/model")) {
+      files[entry.path().filename()] = ReadFile(entry.path()).value_or("");
+    }
+    return files;
+  }
+
+  // --- Attacks. Each is over when its function returns.
+
+  // While the run gathers: participants that are none, and some that go away again.
+  void DisturbGathering(const Cluster& cluster) {
+    for (int i = 0; i < 3; ++i) {
+      FakeParticipant fake(cluster.address, Of(CertifiedRole::kWorker));
+      fake.Send(FakeParticipant::Registration(v1::ROLE_WORKER));
+      EXPECT_TRUE(fake.Welcomed() || i > 0);  // the one before may not have left yet
+    }
+    const auto refused_after = [&](const v1::ParticipantMessage& message) {
+      for (absl::Status end; !absl::IsInvalidArgument(end) && !HasFailure();) {
+        FakeParticipant fake(cluster.address, Of(CertifiedRole::kWorker));
+        fake.Send(FakeParticipant::Registration(v1::ROLE_WORKER));
+        fake.Send(message);
+        end = fake.End();
+        EXPECT_TRUE(absl::IsInvalidArgument(end) || absl::IsFailedPrecondition(end)) << end;
+      }
+    };
+    refused_after(v1::ParticipantMessage());
+    v1::ParticipantMessage message;
+    for (int i = 0; i < 33; ++i) message.mutable_heartbeat()->mutable_stats()->add_phases()->set_name("forward");
+    refused_after(message);
+    message.mutable_dataset()->set_samples(~uint64_t{0});
+    refused_after(message);  // whose place is free by now
+  }
+
+  void ConnectAndSayNothing(const Cluster& cluster) {
+    std::vector<std::vector<FileDescriptor>> held;
+    for (const std::string& address : ServersOf(cluster)) held.push_back(HoldConnections(PortOf(address), 100));
+    // The run can still open files, and who has something to say is heard.
+    const auto taken = cli::TakeCheckpoint(cluster.address, Of(CertifiedRole::kClient));
+    EXPECT_TRUE(taken.ok()) << taken.status();
+    EXPECT_TRUE(CheckHealth(cluster.shard_addresses.front(), CertifiedRole::kShard, Of(CertifiedRole::kClient),
+                            absl::Minutes(5))
+                    .ok());
+  }
+
+  void ConnectAndSayNonsense(const Cluster& cluster) {
+    std::vector<std::vector<FileDescriptor>> held;
+    for (const std::string& address : ServersOf(cluster)) {
+      for (const std::string& nonsense : {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(5000, '\xff'),
+                                          std::string("\x16\x03\x01\x02\x00\x01", 6),
+                                          std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") + std::string(3000, '\0')}) {
+        held.push_back(HoldConnections(PortOf(address), 5, nonsense));
+      }
+    }
+  }
+
+  void BeginLargeMessages(const Cluster& cluster) {
+    std::vector<std::vector<FileDescriptor>> held;
+    for (const std::string& address : cluster.shard_addresses) {
+      held.push_back(
+          HoldConnections(PortOf(address), 100, UnfinishedCall("/arcshard.v1.Shard/Exchange", 1'000'000, 60'000)));
+    }
+    const std::string attend = UnfinishedCall("/arcshard.v1.Coordinator/Attend", 60'000'000, 60'000);
+    held.push_back(HoldConnections(PortOf(cluster.address), 100, attend));
+  }
+
+  void SendLargeTokens(const Cluster& cluster) {
+    for (const std::string& shard : cluster.shard_addresses) {
+      for (int i = 0; i < 20; ++i) {
+        const absl::Status end = SayHello(shard, Of(CertifiedRole::kWorker), i % 2 == 0 ? 1'000'000 : 16);
+        EXPECT_TRUE(absl::IsPermissionDenied(end)) << end;
+      }
+    }
+  }
+
+  void ReadMetricsSlowly(const Cluster& cluster) {
+    std::vector<std::vector<FileDescriptor>> held;
+    for (const int port : cluster.metrics_ports) {
+      held.push_back(HoldConnections(port, 50));
+      held.push_back(HoldConnections(port, 50, "GET /metr"));
+      EXPECT_TRUE(MetricsAnswer(port));
+    }
+  }
+
+  // Replaces each TLS file by ones that cannot be used, for as long as a process needs to notice, and puts it back.
+  void DamageCertificates(const Cluster& cluster) {
+    if (!tls()) return;
+    const std::vector<std::pair<CertifiedRole, Program*>> victims = {
+        {CertifiedRole::kCoordinator, cluster.coordinator.get()}, {CertifiedRole::kShard, cluster.shards[0].get()}};
+    for (const auto& [role, program] : victims) {
+      const TlsFiles files = certificates_.FilesOf(role);
+      for (const std::string& path : {files.ca, files.certificate, files.key}) {
+        const std::string good = ReadFile(path).value_or("");
+        EXPECT_TRUE(WriteFileAtomically(path, "").ok());
+        program->AwaitLine("TLS: what was read before stays in use: ");
+        EXPECT_TRUE(WriteFileAtomically(path, good.substr(0, good.size() / 2)).ok());
+        program->AwaitLine("TLS: what was read before stays in use: ");
+        EXPECT_TRUE(WriteFileAtomically(path, good).ok());
+      }
+    }
+  }
+
+  static std::vector<std::string> ServersOf(const Cluster& cluster) {
+    std::vector<std::string> servers = cluster.shard_addresses;
+    servers.push_back(cluster.address);
+    return servers;
+  }
+
+  const TestCertificates certificates_;
+  std::map<CertifiedRole, Security> securities_;
+};
+
+TEST_P(HostileTest, ARunGoesOnBesideAttacksAndEndsWithTheSameBits) {
+  Cluster attacked = StartAllButOne(Path("attacked"), 1000);
+  DisturbGathering(attacked);
+  ConnectAndSayNonsense(attacked);
+  BeginLargeMessages(attacked);
+  StartWorker(&attacked);
+  auto watch = cli::WatchClient::Start(attacked.address, Of(CertifiedRole::kClient));
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  AwaitSteps(watch->get(), 1);
+  const uint64_t before = PeakMemory(attacked.shards[0]->pid());
+  ConnectAndSayNothing(attacked);
+  AwaitSteps(watch->get(), 1);
+  SendLargeTokens(attacked);
+  BeginLargeMessages(attacked);
+  AwaitSteps(watch->get(), 1);
+  ReadMetricsSlowly(attacked);
+  ConnectAndSayNonsense(attacked);
+  DamageCertificates(attacked);
+  AwaitSteps(watch->get(), 1);
+  EXPECT_LT(PeakMemory(attacked.shards[0]->pid()), before + 150 * kMebibyte);
+  attacked.coordinator->Signal(SIGTERM);
+  const v1::Progress last = AwaitReport(
+      watch->get(), [](const v1::Progress& report) { return report.phase() == v1::Progress::PHASE_FINISHED; });
+  EXPECT_EQ(last.skipped(), 0u);
+  AwaitEnd(attacked);
+
+  Cluster calm = StartAllButOne(Path("calm"), static_cast<double>(last.step()) / kStepsOfAnEpoch);
+  StartWorker(&calm);
+  AwaitEnd(calm);
+  const auto expected = ModelOf(Path("calm")), model = ModelOf(Path("attacked"));
+  EXPECT_GE(expected.size(), 3u);  // the backbone, and the class centers of two shards
+  EXPECT_EQ(model.size(), expected.size());
+  for (const auto& [name, bytes] : expected) {
+    EXPECT_TRUE(model.contains(name) && model.at(name) == bytes) << name << " has other bits";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, HostileTest, ::testing::Values(false, true),
+                         [](const auto& chosen) { return chosen.param ? "UnderTls" : "InPlaintext"; });
+
+}  // namespace
+}  // namespace arcshard
