@@ -232,6 +232,7 @@ class Converter {
 
   void Verification() {
     const PythonValue* const targets = Take("val_targets", "verification");
+    used_.insert("verbose");  // says nothing without sets
     if (targets == nullptr || targets->list() == nullptr || targets->list()->items.empty()) return;
     std::vector<std::string> sets;
     for (const PythonValue& target : targets->list()->items) {

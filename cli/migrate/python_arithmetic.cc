@@ -50,6 +50,7 @@ PythonValue CalculateReals(absl::string_view op, double a, double b) {
   if (op == "-") return {a - b};
   if (op == "*") return {a * b};
   if (op == "**") return {std::pow(a, b)};
+  if (op != "/" && op != "//" && op != "%") return UnknownValue(absl::StrCat("it computes with ", op));
   if (b == 0) return UnknownValue("it divides by 0");
   if (op == "/") return {a / b};
   if (op == "//") return {std::floor(a / b)};

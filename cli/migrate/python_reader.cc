@@ -19,8 +19,8 @@ namespace {
 using Kind = PythonToken::Kind;
 
 constexpr size_t kMostBytes = 256 << 10;  // of a file
-constexpr std::array<absl::string_view, 8> kBlocks = {"for", "while", "def", "class", "with", "try", "async", "match"};
-constexpr std::array<absl::string_view, 3> kContinuesBlock = {"except", "finally", "else"};
+constexpr std::array<absl::string_view, 7> kBlocks = {"for", "while", "def", "class", "with", "try", "async"};
+constexpr std::array<absl::string_view, 4> kContinuesBlock = {"except", "finally", "else", "elif"};
 constexpr std::array<absl::string_view, 12> kCalculating = {
     "=", "+=", "-=", "*=", "/=", "//=", "%=", "**=", "|=", "&=", "^=", ":="};
 
@@ -56,6 +56,7 @@ class Reader {
     }
     if (IsName("if")) return If();
     if ((token().kind == Kind::kName && IsOneOf(kBlocks, token().text)) || IsOperator("@")) return LeaveOutBlock();
+    if (token().kind == Kind::kName && IsOneOf(kContinuesBlock, token().text)) return SkipSuite();
     if (IsName("from") || IsName("import")) return Import();
     if (IsName("pass") || IsName("assert") || IsName("del") || IsName("global")) return SkipLine();
     PythonScope::Path target;
@@ -124,7 +125,7 @@ class Reader {
         if (IsName("if")) SkipLine();  // none may stand here
         Statement();
       }
-      return;
+      return Next();
     }
     Next();
     if (token().kind != Kind::kIndent) return;

@@ -30,7 +30,7 @@ TEST(PythonReaderTest, LiteralsHaveTheirValues) {
   EXPECT_EQ(Evaluated("17"), "17");
   EXPECT_EQ(Evaluated("1_000_000"), "1000000");
   EXPECT_EQ(Evaluated("0x10"), "16");
-  EXPECT_EQ(Evaluated("5e-4"), "0.0005");
+  EXPECT_EQ(Evaluated("5e-4"), "5e-04");
   EXPECT_EQ(Evaluated("1."), "1.0");
   EXPECT_EQ(Evaluated("-.5"), "-0.5");
   EXPECT_EQ(Evaluated("True"), "True");
@@ -105,10 +105,18 @@ else:
     x = 3
 if __name__ == '__main__': x = 9
 z = 1
+if z == 1: v = 1
+else: v = 2
+if z == 2: w = 1
+else: w = 2
+z |= 4
 )";
   EXPECT_EQ(ValueOf("x", source), "2");
   EXPECT_EQ(ValueOf("y", source), "5");
-  EXPECT_EQ(ValueOf("z", source), "1");
+  EXPECT_EQ(ValueOf("v", source), "1");
+  EXPECT_EQ(ValueOf("w", source), "2");
+  EXPECT_THAT(ValueOf("z", source), HasSubstr("it computes with |"));
+  EXPECT_EQ(ValueOf("else", source), "not defined");
 }
 
 TEST(PythonReaderTest, NothingIsExecutedAndWhatIsNotKnownIsSaid) {

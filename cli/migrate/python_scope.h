@@ -33,7 +33,7 @@ class PythonScope {
   const PythonDict& names() const { return names_; }
 
  private:
-  static constexpr size_t kMostMade = 10'000'000;
+  static constexpr size_t kMostMade = 1'000'000;
 
   std::string Root(const std::string& name) const;
 
