@@ -1,8 +1,13 @@
 // A run of real processes, and how it ends when a process dies or the user stops it.
 #include <csignal>
 #include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest-spi.h"
@@ -229,6 +234,26 @@ TEST_F(ProcessLifeTest, AQuietRunPrintsNothingAndVerifiesAsOftenAndUnderTheNameT
   }
   const std::filesystem::directory_iterator events(Path("run/tensorboard"));
   EXPECT_THAT(ReadFile(events->path().string()).value_or(""), HasSubstr("verification/strangers/accuracy"));
+}
+
+TEST_F(ProcessLifeTest, WithKeptBatchesEachEpochTakesEverySampleOnceAlsoOneThatIsLeftOverAlone) {
+  Program run = Start(
+      "arcshard", SmallRun({"data.format=synthetic", "data.synthetic_samples=9", "head.classes=5", "data.batch_size=4",
+                            "data.last_batch=keep", "data.log_samples=true", "schedule.epochs=2"}));
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr("\ntrained 4 of 4 steps"));
+  std::map<std::string, int> times;  // a sample's number -> how often it was taken
+  for (const int worker : {0, 1}) {
+    const std::string log = ReadFile(Path(absl::StrCat("run/logs/samples-worker-", worker, ".jsonl"))).value_or("");
+    for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+      const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, "\"samples\":[");
+      for (const absl::string_view sample : absl::StrSplit(absl::StripSuffix(parts.second, "]}"), ',')) {
+        ++times[std::string(sample)];
+      }
+    }
+  }
+  EXPECT_EQ(times.size(), 9u);
+  for (const auto& [sample, count] : times) EXPECT_EQ(count, 2) << sample;
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ class RealTrainingCluster final : public TrainingCluster {
     shards.head = shard::HeadOptionsOf(config, dataset_->classes(), {0, dataset_->classes()}, DeviceName{});
     shards.head.exp_budget_bytes = int64_t{1} << 20;
     shards.workers = static_cast<uint32_t>(options_.workers);
-    shards.batch_size = config.data.batch_size;
+    shards.batch_size = MostSamplesOfAStep(config);
     shards.deterministic = config.run.deterministic;
     shards.view = {options_.incarnation, 1};
     shards.last_decided_step = decided_;
