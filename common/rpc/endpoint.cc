@@ -64,7 +64,7 @@ void LimitStrangers(int max_message_bytes, grpc::ServerBuilder* builder) {
   // The last resort against the process being killed for its memory: short of it gRPC cancels streams. Which ones is
   // chance, so the limit is far above what members need.
   grpc::ResourceQuota quota("arcshard");
-  quota.Resize(static_cast<size_t>(UsableMemoryBytes() / 4));
+  quota.Resize(static_cast<size_t>(UsableMemoryBytes() / 2));
   builder->SetResourceQuota(quota);
 }
 
