@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdio>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "cli/display/console.h"
 #include "cli/export/export_onnx.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
@@ -68,7 +68,7 @@ CommandLine ExportCommands::Add(const char* name, const char* help, const char* 
 
 absl::StatusOr<int> ExportCommands::Run() {
   ASSIGN_OR_RETURN(const std::string text, onnx_.given() ? ExportOnnx(options_) : ExportTorch(options_));
-  std::fputs(text.c_str(), stdout);
+  RETURN_IF_ERROR(PrintText(text));
   return 0;
 }
 

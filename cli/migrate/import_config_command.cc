@@ -1,7 +1,7 @@
 #include "cli/migrate/import_config_command.h"
 
-#include <cstdio>
-
+#include "absl/strings/str_cat.h"
+#include "cli/display/console.h"
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 
@@ -24,11 +24,10 @@ ImportConfigCommand::ImportConfigCommand(CommandLine program)
 
 absl::StatusOr<int> ImportConfigCommand::Run() {
   ASSIGN_OR_RETURN(const ImportedConfig imported, ImportConfig(options_));
-  std::fputs(imported.yaml.c_str(), stdout);
-  std::fflush(stdout);
+  RETURN_IF_ERROR(PrintData(imported.yaml));
   if (imported.without_counterpart > 0) {
-    std::fprintf(stderr, "arcshard: %d of its values have no counterpart here; comments of the output name them\n",
-                 imported.without_counterpart);
+    PrintNote(absl::StrCat(imported.without_counterpart,
+                           " of its values have no counterpart here; comments of the output name them"));
   }
   RETURN_IF_ERROR(ParseRunConfig(imported.yaml, "the output", {}).status());  // what it still lacks, such as data.train
   return 0;

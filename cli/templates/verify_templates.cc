@@ -1,13 +1,13 @@
 #include "cli/templates/verify_templates.h"
 
 #include <cstdint>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/display/console.h"
 #include "cli/templates/template_lists.h"
 #include "common/base/status_macros.h"
 #include "common/io/safetensors.h"
@@ -201,7 +201,7 @@ absl::Status VerifyTemplatesCommand::Check() const {
 
 absl::StatusOr<int> VerifyTemplatesCommand::Run() {
   ASSIGN_OR_RETURN(const std::string text, VerifyTemplates(options_));
-  std::fputs(text.c_str(), stdout);
+  RETURN_IF_ERROR(options_.json ? PrintData(text) : PrintText(text));
   return 0;
 }
 
