@@ -96,7 +96,8 @@ absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
   Member& member = members_.At(from);
   member.stats = *report.stats;
   member.recent.Add(clock_->Now(), report.stats->phases);
-  if (std::holds_alternative<Evaluating>(state_)) ReportProgress();
+  const bool verifies = std::holds_alternative<Evaluating>(state_) && member.registration.role == Role::kWorker;
+  if (verifies) ReportProgress();
   return absl::OkStatus();
 }
 
