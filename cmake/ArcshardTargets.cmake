@@ -15,6 +15,21 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
+# Mistakes with memory end a program instead of serving an attacker: a guard behind what is on the stack, no jump over its
+# end, checked lengths in the C library's calls (which need -O1), and tables of functions that are read-only from the start.
+# hardening_test reads them in the programs. CUDA's compiler does not know all of these.
+include(CheckCXXCompilerFlag)
+set(ARCSHARD_HARDENING -fstack-protector-strong)
+check_cxx_compiler_flag(-fstack-clash-protection ARCSHARD_HAS_STACK_CLASH_PROTECTION)
+if(ARCSHARD_HAS_STACK_CLASH_PROTECTION)
+  list(APPEND ARCSHARD_HARDENING -fstack-clash-protection)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL Release AND NOT ARCSHARD_SANITIZE)
+  list(APPEND ARCSHARD_HARDENING -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${ARCSHARD_HARDENING}>")
+add_link_options(-Wl,-z,relro -Wl,-z,now)
+
 # Google's libraries list each other as interface libraries; what is not used need not be loaded at start.
 find_program(ARCSHARD_MOLD mold)
 add_link_options(-Wl,--as-needed)
