@@ -36,7 +36,7 @@ class EndedRunTest : public ::testing::Test {
 {"kind":"step","time":1700000060,"elapsed_seconds":60,"step":5,"steps":10,"epoch":1,"loss":3.5,"target_cosine":0.25,"lr":0.1}
 {"kind":"run","time":1700000100,"elapsed_seconds":0,"incarnation":2,"resumed_step":4}
 {"kind":"step","time":1700000120,"elapsed_seconds":20,"step":10,"steps":10,"epoch":2,"loss":1.25,"target_cosine":0.5,"lr":0.001,"skipped":1}
-{"kind":"verification","time":1731536000,"elapsed_seconds":25,"step":10,"sets":[{"name":"lfw","accuracy":0.75,"pairs":6}]}
+{"kind":"verification","time":1731536000,"elapsed_seconds":25,"step":10,"sets":[{"name":"lfw","accuracy":0.75,"std":0.01,"threshold":1.25,"xnorm":22.5,"pairs":6,"overall_accuracy":0.5,"overall_threshold":1.5}]}
 )";
   }
   static std::string End(const std::string& more) {
@@ -64,8 +64,8 @@ TEST_F(EndedRunTest, AFinishedRunIsSummedUpOverItsLives) {
             "9 classes\n"
             "last checkpoint: step 10\n"
             "backbone: /runs/a/model/backbone.safetensors\n"
-            "step 10 lfw: accuracy 0.7500 ± 0.0000 (threshold 0.00, xnorm 0.00, 6 pairs), best so far\n"
-            "  all pairs: accuracy 0.0000 (threshold 0.000)\n");
+            "step 10 lfw: accuracy 0.7500 ± 0.0100 (threshold 1.25, xnorm 22.50, 6 pairs), best so far\n"
+            "  all pairs: accuracy 0.5000 (threshold 1.500)\n");
 }
 
 TEST_F(EndedRunTest, AFailureIsToldWholeHoweverNarrowTheTerminal) {

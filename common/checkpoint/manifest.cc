@@ -100,7 +100,8 @@ absl::StatusOr<Manifest> FromJson(const json& value) {
   read(progress, "corrupt_in_epoch", &manifest.corrupt_in_epoch);
   read(progress, "best_accuracy", &manifest.best.accuracy);
   read(progress, "best_step", &manifest.best.step);
-  if (progress.contains("best_sets")) read(progress, "best_sets", &manifest.best.sets);  // earlier ones lack it
+  if (progress.contains("best_sets"))
+    read(progress, "best_sets", &manifest.best.sets);  // those of earlier versions lack it
   read(value, "config_yaml", &manifest.config_yaml);
   for (const json& file : value.at("files")) {
     ASSIGN_OR_RETURN(FileRecord record, ParseFile(file));
@@ -150,8 +151,8 @@ absl::StatusOr<std::string> FormatManifest(const Manifest& manifest) {
                        {"corrupt_records", manifest.corrupt_records},
                        {"corrupt_in_epoch", manifest.corrupt_in_epoch},
                        {"best_accuracy", manifest.best.accuracy},
-                       {"best_step", manifest.best.step},
-                       {"best_sets", manifest.best.sets}};
+                       {"best_step", manifest.best.step}};
+  if (!manifest.best.sets.empty()) value["progress"]["best_sets"] = manifest.best.sets;
   value["config_yaml"] = manifest.config_yaml;
   value["files"] = ordered_json::array();
   for (const FileRecord& file : manifest.files) value["files"].push_back(FormatFile(file));

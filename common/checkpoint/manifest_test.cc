@@ -16,6 +16,7 @@ namespace arcshard {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr char kPath[] = "/run/manifest.json";
@@ -45,7 +46,7 @@ Manifest RandomManifest(std::mt19937_64* random) {
   manifest.corrupt_in_epoch = any();
   manifest.best.accuracy = any_double();
   manifest.best.step = any();
-  manifest.best.sets = {"lfw", "cfp_fp"};
+  if (any() % 2 == 0) manifest.best.sets = {any_text(), "cfp_fp"};
   for (uint64_t i = 0, count = any() % 4; i < count; ++i) {
     FileRecord& file = manifest.files.emplace_back();
     file.name = absl::StrCat(i, "-é.safetensors");
@@ -97,6 +98,16 @@ TEST_F(ManifestTest, WhateverItHoldsIsReadBack) {
     ASSERT_TRUE(read.ok()) << read.status() << "\n" << *text;
     EXPECT_EQ(*read, manifest);
   }
+}
+
+TEST_F(ManifestTest, ThatOfAnEarlierVersionDoesNotSayOfWhichSetsTheBestVerificationWas) {
+  manifest_.best = {.accuracy = 0.9, .step = 10};
+  const std::string text = *FormatManifest(manifest_);
+  EXPECT_THAT(text, Not(HasSubstr("best_sets")));
+  EXPECT_EQ(ParseManifest(text, kPath).value_or(Manifest()), manifest_);
+  manifest_.best.sets = {"lfw"};
+  EXPECT_EQ(ParseManifest(*FormatManifest(manifest_), kPath).value_or(Manifest()), manifest_);
+  ExpectRefusedWithReplaced("\"lfw\"", "7", "no checkpoint's manifest");
 }
 
 TEST_F(ManifestTest, ItsLastFieldIsTheCrcOfWhatIsBefore) {

@@ -35,8 +35,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainerSetup& setup, 
 // OpenCheckpoint::Open, and of InitWorker, annotated with the key.
 absl::Status InitFromCheckpoint(const RunConfig::InitFrom& init_from, const WorkerState& state);
 
-// Restores `state` from the checkpoint in `folder` and returns the best verification of the run so far. FailedPrecondition:
-// the checkpoint is not that of `step`. Errors of OpenCheckpoint::Open and RestoreWorker.
+// Restores `state` from the checkpoint in `folder` and returns the best verification of the run so far.
+// FailedPrecondition: the checkpoint is not that of `step`. Errors of OpenCheckpoint::Open and RestoreWorker.
 absl::StatusOr<BestVerification> ResumeFromCheckpoint(const std::string& folder, uint64_t step,
                                                       const WorkerState& state);
 
