@@ -256,9 +256,9 @@ absl::StatusOr<CommandLineParser::Outcome> CommandLineParser::Parse(std::vector<
       if (!unknown.empty()) return absl::InvalidArgumentError(unknown);
       return absl::InvalidArgumentError(absl::StrCat(error.what(), " (see ", GivenCommand(*app_), " --help)"));
     }
-    std::ostringstream help, nothing;  // or the version
-    app_->exit(error, help, nothing);
-    std::fputs((ShowsUnicode(STDOUT_FILENO) ? help.str() : PlainText(help.str())).c_str(), stdout);
+    std::ostringstream shown, nothing;  // or the version
+    app_->exit(error, shown, nothing);
+    std::fputs((ShowsUnicode(STDOUT_FILENO) ? shown.str() : PlainText(shown.str())).c_str(), stdout);
     return Outcome::kHelpShown;
   }
 }
