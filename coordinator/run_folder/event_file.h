@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/io/file.h"
-#include "common/protocol/messages.h"
+#include "coordinator/run/progress.h"
 
 namespace arcshard::coordinator {
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
+#include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "common/metrics/traffic.h"
 #include "common/rpc/checkpoint_pieces.h"
