@@ -71,10 +71,10 @@ TEST_F(ModelKeeperTest, ABestBackboneThatCouldNotBeWrittenIsNotTheBest) {
   ModelKeeper keeper({.run_folder = run_folder_});
   std::filesystem::create_directories(run_folder_);
   std::ofstream(run_folder_ + "/model") << "a file where the folder is wanted";
-  EXPECT_FALSE(keeper.AfterEvaluation(backbone_, 10, 0.75, /*writes=*/true).ok());
-  EXPECT_EQ(keeper.best_accuracy(), 0.0);
+  EXPECT_FALSE(keeper.AfterEvaluation(backbone_, 10, Accuracy(0.75), /*writes=*/true).ok());
+  EXPECT_EQ(keeper.best().accuracy, 0.0);
   std::filesystem::remove(run_folder_ + "/model");
-  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 20, 0.5, /*writes=*/true).ok());
+  ASSERT_TRUE(keeper.AfterEvaluation(backbone_, 20, Accuracy(0.5), /*writes=*/true).ok());
   EXPECT_THAT(MetadataOf("best_backbone.safetensors"), Contains(Pair("step", "20")));
 }
 
