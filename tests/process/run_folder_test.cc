@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "test_paths.h"
 #include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
