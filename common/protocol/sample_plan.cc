@@ -91,9 +91,12 @@ uint64_t SamplePlan::EvaluationsAfter(uint64_t step) const {
     }
   }
   if (options_.evaluate_every_epochs == 0.0) return to_come;
-  // Of the multiples whose nearest step is at most `last`.
-  const auto until = [this](uint64_t last) {
-    return static_cast<uint64_t>((static_cast<double>(last) + 0.5) / StepsBetweenEvaluations());
+  // How many multiples of the interval have a nearest step that is at most `last`; one half is rounded up.
+  const double interval = StepsBetweenEvaluations();
+  const auto until = [interval](uint64_t last) {
+    double multiple = std::floor((static_cast<double>(last) + 0.5) / interval);
+    if (std::round(multiple * interval) > static_cast<double>(last)) --multiple;
+    return static_cast<uint64_t>(multiple);
   };
   return until(total_steps_ - 1) - until(step) + to_come;
 }
