@@ -37,6 +37,7 @@ class PlanTest : public ::testing::Test {
 
 TEST_F(PlanTest, SaysWhatAShardAndAStepTake) {
   EXPECT_EQ(Text(), absl::StrCat(R"(1000000 classes of 512 dimensions over 2 shards; batches of 64 from 1 worker
+
 run.folder: )",
                                  std::filesystem::path(path_).parent_path().string(), R"(/runs/run
 data.train: none, data.format is synthetic

@@ -73,8 +73,8 @@ TEST_F(EndedRunTest, AFailureIsToldWholeHoweverNarrowTheTerminal) {
       TwoLives(),
       End(R"("outcome":"failed","sentence":"worker 1 (pid 5 on h) died at step 10: stream\u001b broken")")));
   const std::string text = EndedRunText(run, {.width = 24});
-  EXPECT_THAT(text,
-              HasSubstr("run /runs/a: failed\nworker 1 (pid 5 on h)\ndied at step 10: stream?\nbroken\nstep 10 of"));
+  EXPECT_THAT(
+      text, HasSubstr("run /runs/a: failed\nworker 1 (pid 5 on h)\ndied at step 10:\nstream\\x1b broken\nstep 10 of"));
   for (const absl::string_view line : absl::StrSplit(text, '\n'))
     EXPECT_LE(line.size(), 26u) << line;  // ± is two bytes
 }
