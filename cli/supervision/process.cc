@@ -115,7 +115,10 @@ int AwaitExec(int failure_pipe) {
 absl::StatusOr<std::unique_ptr<Process>> Process::Start(const Options& options) {
   const FileDescriptor input = OpenDescriptor("/dev/null", O_RDONLY);
   if (!input.valid()) return ErrnoStatus(errno, "/dev/null", "cannot open");
-  ASSIGN_OR_RETURN(const FileDescriptor log, OpenLog(options.log, SystemClock().WallTime()));
+  FileDescriptor log;
+  if (options.output_fd < 0) {
+    ASSIGN_OR_RETURN(log, OpenLog(options.log, SystemClock().WallTime()));
+  }
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, options.program, "cannot start");
   const FileDescriptor failure(ends[0]);
@@ -130,7 +133,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(const Options& options) 
                           .arguments = argv.data(),
                           .environment = envp.data(),
                           .input = input.get(),
-                          .log = log.get(),
+                          .log = options.output_fd < 0 ? log.get() : options.output_fd,
                           .inherit_fd = options.inherit_fd,
                           .failure = child_failure.get(),
                           .parent = getpid(),

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -26,8 +25,6 @@
 namespace arcshard {
 namespace {
 
-std::atomic<int> next_pipe{0};
-
 sockaddr_in LocalAddress(int port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -38,23 +35,22 @@ sockaddr_in LocalAddress(int port) {
 
 }  // namespace
 
-Program::Program(const std::string& program, const std::vector<std::string>& arguments, const std::string& folder,
-                 int inherit_fd)
-    : pipe_path_(absl::StrCat(folder, "/output-", next_pipe.fetch_add(1))) {
-  EXPECT_EQ(mkfifo(pipe_path_.c_str(), 0600), 0);
-  from_ = FileDescriptor(open(pipe_path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+Program::Program(const std::string& program, const std::vector<std::string>& arguments, int inherit_fd) {
+  int ends[2];
+  EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  from_ = FileDescriptor(ends[0]);
+  const FileDescriptor to(ends[1]);
   auto process = cli::Process::Start({.program = absl::StrCat(ARCSHARD_BIN_DIR "/", program),
                                       .arguments = arguments,
                                       .environment = {"OMP_NUM_THREADS=1"},
-                                      .log = pipe_path_,
+                                      .log = "",
+                                      .output_fd = to.get(),
                                       .inherit_fd = inherit_fd});
   if (!process.ok()) {
     ADD_FAILURE() << process.status();
     std::abort();
   }
   process_ = *std::move(process);
-  fcntl(from_.get(), F_SETFL, 0);
-  unlink(pipe_path_.c_str());
 }
 
 bool Program::ReadLine(std::string* line) {

@@ -24,9 +24,8 @@ inline constexpr absl::Duration kPatience = absl::Minutes(10);
 // A program whose output (stdout and stderr) can be read while it runs.
 class Program {
  public:
-  // program: "arcshard-shard". folder: for its output pipe.
-  Program(const std::string& program, const std::vector<std::string>& arguments, const std::string& folder,
-          int inherit_fd = -1);
+  // program: "arcshard-shard".
+  Program(const std::string& program, const std::vector<std::string>& arguments, int inherit_fd = -1);
 
   pid_t pid() const { return process_->pid(); }
   void Signal(int signal) { process_->Signal(signal); }
@@ -42,7 +41,6 @@ class Program {
   // Reads until the next line is complete; false at the end.
   bool ReadLine(std::string* line);
 
-  std::string pipe_path_;
   FileDescriptor from_;
   std::unique_ptr<cli::Process> process_;
   std::string output_;
@@ -59,7 +57,7 @@ class ProcessTestBase : public ::testing::Test {
   void Write(const std::string& name, const std::string& text) const;
 
   Program Start(const std::string& program, const std::vector<std::string>& arguments, int inherit_fd = -1) const {
-    return Program(program, arguments, folder_, inherit_fd);
+    return Program(program, arguments, inherit_fd);
   }
 
   // Expects the program to end with `status` after one line that reports an error, and returns the error.
