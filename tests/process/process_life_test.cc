@@ -63,6 +63,7 @@ class ProcessLifeTest : public ProcessTestBase {
 
   // Runs a script with `argument` and returns what it prints.
   std::string Python(const std::string& script, const std::string& argument) {
+    std::filesystem::remove(Path("python.log"));  // a log is appended to
     auto python = cli::Process::Start({.program = ARCSHARD_SOURCE_DIR "/.deps/python/bin/python",
                                        .arguments = {"-c", script, argument},
                                        .environment = {},
