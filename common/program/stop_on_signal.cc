@@ -62,8 +62,8 @@ void StopOnSignal::Follow() {
 void StopOnSignal::AwaitEnd(int signal, const std::string& name) {
   const auto deadline = options_.clock->Now() + options_.grace;
   const auto left = [&] { return deadline - options_.clock->Now(); };
-  if (EndsDuringRequest(left())) return;
   LogInfo(absl::StrCat(name, " has told this process to end: the run is stopped in order"));
+  if (EndsDuringRequest(left())) return;
   bool told = signal != SIGHUP;  // by a signal of which a second one ends this process
   while (true) {
     const std::vector<int> arrived = options_.signals->Wait(left());

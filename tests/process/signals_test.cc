@@ -215,6 +215,7 @@ TEST_F(SignalsTest, AWorkingDirectoryThatWasDeletedIsNamed) {
   for (const char* program : {"arcshard", "arcshard-coordinator", "arcshard-shard", "arcshard-worker"}) {
     const std::string gone = Path("gone");
     std::filesystem::create_directory(gone);
+    std::filesystem::remove(Path("log"));  // a log is appended to
     EXPECT_EQ(RunScript(absl::StrCat("cd ", gone, " && rmdir ", gone, " && exec " ARCSHARD_BIN_DIR "/", program)),
               kFailed);
     EXPECT_EQ(ReadFile(Path("log")).value_or(""),
