@@ -54,7 +54,7 @@ TEST(ConsoleTest, AFullDiskIsAnError) {
     status = PrintText("x\n");
   }
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("stdout: cannot be written to"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("stdout: what was printed could not be written"));
 }
 
 // A terminal whose other end can be read.

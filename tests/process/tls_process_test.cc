@@ -140,7 +140,7 @@ TEST_F(TlsProcessTest, ProgramsRefuseWhatIsUnsafeOrIncomplete) {
   insecure.AwaitLine("INSECURE: listens on 0.0.0.0:0 without TLS");
   insecure.AwaitLine("listening on ");
   insecure.Signal(SIGTERM);
-  EXPECT_TRUE(insecure.AwaitEnd().ok());
+  EXPECT_TRUE(insecure.AwaitEnd().ok()) << insecure.output();
 }
 
 TEST_F(TlsProcessTest, AWorkerWithoutTlsLearnsWhyNobodyAnswers) {
