@@ -105,12 +105,13 @@ absl::Status CoordinatorProcess::Listen(const Options& options) {
                                              {.security = options.security,
                                               .max_message_bytes = kMaxParticipantMessageBytes,
                                               .known = service_.known_peers()}));
-  LogInfo(absl::StrCat("listening on ", server_->address(), ", metrics on port ", metrics_server_->port(),
-                       ", incarnation ", incarnation_->number()));
   return absl::OkStatus();
 }
 
 absl::Status CoordinatorProcess::RunUntilItEnds() {
+  // Only now, because whoever reads it may stop the run, which needs the caller's signals to arrive here.
+  LogInfo(absl::StrCat("listening on ", server_->address(), ", metrics on port ", metrics_server_->port(),
+                       ", incarnation ", incarnation_->number()));
   keeper_.Start(
       [this](uint64_t step, const absl::Status& status) { service_.session()->CheckpointKept(step, status); });
   const absl::Status result = Loop();
