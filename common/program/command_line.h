@@ -18,8 +18,8 @@ class App;
 class Option;
 }  // namespace CLI
 
-// A program's commands and their options, described to CLI11. Only command_line.cc includes CLI11, which takes longer
-// to compile than any other header.
+// A program's commands and their options, described to CLI11. Outside bench/ only command_line.cc includes CLI11, which
+// takes longer to compile than any other header.
 namespace arcshard {
 
 inline constexpr int kUsageError = 2;  // exit code for wrong arguments
