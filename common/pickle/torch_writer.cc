@@ -66,10 +66,8 @@ class PickleWriter {
   std::string bytes_;
 };
 
-constexpr absl::string_view kOrderedDict = "collections OrderedDict";
-
-void PutEmptyDict(PickleWriter* pickle) {
-  pickle->PutGlobal(kOrderedDict);
+void PutEmptyOrderedDict(PickleWriter* pickle) {
+  pickle->PutGlobal("collections OrderedDict");
   pickle->Put(PickleOpcode::EMPTY_TUPLE);
   pickle->Put(PickleOpcode::REDUCE);
 }
@@ -93,14 +91,14 @@ void PutTensor(const TensorSpec& spec, absl::string_view storage_type, size_t ke
   pickle->PutTuple(spec.shape);
   pickle->PutTuple(strides);
   pickle->Put(PickleOpcode::NEWFALSE);
-  PutEmptyDict(pickle);
+  PutEmptyOrderedDict(pickle);
   pickle->Put(PickleOpcode::TUPLE);
   pickle->Put(PickleOpcode::REDUCE);
 }
 
 absl::StatusOr<std::string> PickleOf(absl::Span<const TensorView> tensors) {
   PickleWriter pickle;
-  PutEmptyDict(&pickle);
+  pickle.Put(PickleOpcode::EMPTY_DICT);  // LibTorch reads an OrderedDict as None, PyTorch reads both
   pickle.Put(PickleOpcode::MARK);
   for (size_t i = 0; i < tensors.size(); ++i) {
     const TensorSpec& spec = tensors[i].spec;
