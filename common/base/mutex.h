@@ -36,8 +36,10 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 };
 
 // Callers wait in a loop, `while (!ready_) changed_.Wait(&mutex_);`, so that Clang's analysis sees the guarded reads.
-// Not std::condition_variable: TSan of GCC 12 does not know pthread_cond_clockwait, by which that one waits on the
-// monotonic clock. Here the condition itself has that clock.
+// Not std::condition_variable, which waits by pthread_cond_clockwait always: TSan of GCC 12 does not know that
+// function, so there the condition itself has the monotonic clock. Elsewhere that function is used, because
+// libfaketime, with which users try what a wrong clock does, makes pthread_cond_timedwait return at once when the clock
+// is set back.
 class CondVar {
  public:
   CondVar() {
@@ -62,7 +64,11 @@ class CondVar {
     timespec now = {};
     clock_gettime(CLOCK_MONOTONIC, &now);
     const timespec deadline = absl::ToTimespec(absl::DurationFromTimespec(now) + wait);
+#ifdef __SANITIZE_THREAD__
     return pthread_cond_timedwait(&condition_, mutex->mutex_.native_handle(), &deadline) != ETIMEDOUT;
+#else
+    return pthread_cond_clockwait(&condition_, mutex->mutex_.native_handle(), CLOCK_MONOTONIC, &deadline) != ETIMEDOUT;
+#endif
   }
 
   void NotifyOne() { pthread_cond_signal(&condition_); }

@@ -58,23 +58,12 @@ T Load(const std::byte* bytes) {
   return value;
 }
 
-// 4 bits of exponent, 3 of fraction, no infinity.
-float Float8E4M3ToFloat(uint8_t bits) {
-  const float sign = (bits & 0x80) != 0 ? -1.0f : 1.0f;
-  const int exponent = bits >> 3 & 0xf, fraction = bits & 7;
-  if (exponent == 0xf && fraction == 7) return std::numeric_limits<float>::quiet_NaN();
-  return sign * (exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
-                               : std::ldexp(static_cast<float>(8 + fraction), exponent - 10));
-}
-
 bool IsFloating(TensorDtype dtype) {
   switch (dtype) {
     case TensorDtype::kF32:
     case TensorDtype::kF64:
     case TensorDtype::kF16:
     case TensorDtype::kBF16:
-    case TensorDtype::kF8E4M3:
-    case TensorDtype::kF8E5M2:
       return true;
     default:
       return false;
@@ -89,10 +78,6 @@ float ToFloat(TensorDtype dtype, const std::byte* bytes) {
       return HalfToFloat(Load<uint16_t>(bytes));
     case TensorDtype::kBF16:
       return std::bit_cast<float>(static_cast<uint32_t>(Load<uint16_t>(bytes)) << 16);
-    case TensorDtype::kF8E4M3:
-      return Float8E4M3ToFloat(Load<uint8_t>(bytes));
-    case TensorDtype::kF8E5M2:
-      return HalfToFloat(static_cast<uint16_t>(Load<uint8_t>(bytes) << 8));
     default:
       return Load<float>(bytes);
   }
@@ -292,6 +277,10 @@ absl::Status TorchFile::ReadBlocks(const TorchTensor& tensor, int64_t begin, siz
 }
 
 absl::Status TorchFile::ReadFloats(const TorchTensor& tensor, int64_t begin, absl::Span<float> out) const {
+  if (tensor.dtype == TensorDtype::kF8E4M3 || tensor.dtype == TensorDtype::kF8E5M2) {
+    return Refuse("a tensor of ", DtypeName(tensor.dtype),
+                  ", whose 2 or 3 bits of fraction are too few to go on from; save it in float32, float16 or bfloat16");
+  }
   if (!IsFloating(tensor.dtype)) return Refuse("a tensor of ", DtypeName(tensor.dtype), " where floats are expected");
   if (tensor.dtype == TensorDtype::kF32) {
     return ReadBytes(tensor, begin,

@@ -62,7 +62,7 @@ class TorchFile {
   // Reads elements in row-major order, beginning with number `begin`, in the tensor's own type. If the tensor is not
   // contiguous, its storage is kept in memory.
   absl::Status ReadBytes(const TorchTensor& tensor, int64_t begin, absl::Span<std::byte> out) const;
-  // The same, converted to float32. InvalidArgument: integers.
+  // The same, converted to float32. InvalidArgument: integers, or floats of 8 bits.
   absl::Status ReadFloats(const TorchTensor& tensor, int64_t begin, absl::Span<float> out) const;
   // The same, converted to integers. InvalidArgument: a value has a fraction or does not fit.
   absl::Status ReadIntegers(const TorchTensor& tensor, int64_t begin, absl::Span<int64_t> out) const;
