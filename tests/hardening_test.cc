@@ -52,7 +52,8 @@ TEST_P(HardeningTest, AProgramIsLoadedAnywhereAndItsTablesOfFunctionsAreReadOnly
 TEST_P(HardeningTest, AProgramChecksItsStack) { EXPECT_THAT(Elf("--dyn-syms"), HasSubstr("__stack_chk_fail@")); }
 
 INSTANTIATE_TEST_SUITE_P(Programs, HardeningTest,
-                         ::testing::Values("arcshard", "arcshard-coordinator", "arcshard-shard", "arcshard-worker"),
+                         ::testing::Values("arcshard", "arcshard-model", "arcshard-coordinator", "arcshard-shard",
+                                           "arcshard-worker"),
                          [](const auto& program) {
                            return absl::StrReplaceAll(program.param, {{"-", "_"}});
                          });

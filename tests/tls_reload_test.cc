@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "cli/certs/issue_certificate.h"
 #include "common/io/file.h"
@@ -20,7 +22,10 @@
 namespace arcshard {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 class TlsReloadTest : public ::testing::Test {
  protected:
@@ -38,6 +43,12 @@ class TlsReloadTest : public ::testing::Test {
   static void Put(const std::string& path, const std::string& text) {
     std::filesystem::remove(path);  // a link, perhaps
     EXPECT_TRUE(WriteFileAtomically(path, text).ok());
+  }
+  // The lines that this process logs meanwhile.
+  static std::vector<std::string> Logged(const std::function<void()>& action) {
+    ::testing::internal::CaptureStderr();
+    action();
+    return absl::StrSplit(::testing::internal::GetCapturedStderr(), '\n', absl::SkipEmpty());
   }
   // What gRPC gets to see.
   TlsTexts Published() const {
@@ -110,6 +121,73 @@ TEST_F(TlsReloadTest, FilesThatCannotBeUsedChangeNothing) {
   reloader_->Look(absl::Now());
   EXPECT_EQ(reloader_->refused().code(), absl::StatusCode::kNotFound);
   ExpectPublished(good_);
+}
+
+TEST_F(TlsReloadTest, EachReasonWhyFilesCannotBeUsedIsOneLineOfTheLog) {
+  constexpr char kLine[] = "error: TLS: what was read before stays in use: ";
+  const auto lines_of_three_looks = [&] {
+    return Logged([&] {
+      for (int look = 0; look < 3; ++look) reloader_->Look(absl::Now());
+    });
+  };
+  Put(files_.key, "");
+  const std::vector<std::string> empty = lines_of_three_looks();
+  ASSERT_THAT(empty, SizeIs(1));
+  EXPECT_THAT(empty[0], AllOf(HasSubstr(kLine + files_.key), HasSubstr("has no private key in PEM")));
+  EXPECT_THAT(lines_of_three_looks(), IsEmpty());
+
+  Put(files_.key, Renewed().key);
+  const std::vector<std::string> foreign = lines_of_three_looks();
+  ASSERT_THAT(foreign, SizeIs(1));
+  EXPECT_THAT(foreign[0], AllOf(HasSubstr(kLine + files_.key), HasSubstr("is not the private key")));
+
+  // Files that are as they were read are nothing to tell; one that is bad again is.
+  Put(good_);
+  EXPECT_THAT(lines_of_three_looks(), IsEmpty());
+  Put(files_.key, "");
+  EXPECT_EQ(lines_of_three_looks().size(), 1u);
+}
+
+TEST_F(TlsReloadTest, GoodFilesThatReplaceOthersAreOneLineOfTheLog) {
+  Put(Renewed());
+  std::filesystem::permissions(files_.key, std::filesystem::perms{0600});
+  const std::vector<std::string> lines = Logged([&] {
+    for (int look = 0; look < 3; ++look) reloader_->Look(absl::Now());
+  });
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_THAT(lines[0], HasSubstr("TLS: new connections use what was replaced; it is valid until "));
+}
+
+TEST_F(TlsReloadTest, AKeyThatOthersMayReadOrChangeIsWarnedOfOnce) {
+  const auto lines_at_mode = [&](unsigned mode) {
+    std::filesystem::permissions(files_.key, std::filesystem::perms{mode});
+    return Logged([&] {
+      const auto reloader = CertificateReloader::Create(files_, CertifiedRole::kShard, absl::Now());
+      ASSERT_TRUE(reloader.ok()) << reloader.status();
+      for (int look = 0; look < 3; ++look) (*reloader)->Look(absl::Now());
+    });
+  };
+  for (const unsigned mode : {0666, 0604, 0602, 0660}) {
+    const std::vector<std::string> lines = lines_at_mode(mode);
+    ASSERT_THAT(lines, SizeIs(1)) << absl::StrFormat("%04o", mode);
+    EXPECT_THAT(lines[0], HasSubstr(absl::StrFormat("warning: %s: other users may read or change this private key "
+                                                    "(mode %04o); chmod 600 keeps it to its owner",
+                                                    files_.key, mode)));
+  }
+  for (const unsigned mode : {0600, 0400, 0640}) {  // a group that may read is what Kubernetes' fsGroup makes
+    EXPECT_THAT(lines_at_mode(mode), IsEmpty()) << absl::StrFormat("%04o", mode);
+  }
+}
+
+TEST_F(TlsReloadTest, AKeyThatIsReplacedByOneThatOthersMayReadIsWarnedOfOnce) {
+  Put(Renewed());
+  std::filesystem::permissions(files_.key, std::filesystem::perms{0666});
+  const std::vector<std::string> lines = Logged([&] {
+    for (int look = 0; look < 3; ++look) reloader_->Look(absl::Now());
+  });
+  ASSERT_THAT(lines, SizeIs(2));
+  EXPECT_THAT(lines[0], HasSubstr("TLS: new connections use what was replaced"));
+  EXPECT_THAT(lines[1], HasSubstr(absl::StrCat("warning: ", files_.key, ": ")));
 }
 
 TEST_F(TlsReloadTest, APairThatIsReplacedFileByFileIsTakenOnceItIsWhole) {

@@ -20,6 +20,7 @@ namespace {
 constexpr absl::Duration kAuthorityLifetime = absl::Hours(24 * 3650);
 constexpr absl::Duration kClockSkew = absl::Hours(1);  // between the machines of a run
 constexpr mode_t kFromOthers = 0077;
+constexpr mode_t kChangesByOthers = 0022;
 
 struct File {
   std::string path;
@@ -61,11 +62,28 @@ absl::StatusOr<std::vector<File>> Make(const CertificatesOptions& options, absl:
   return files;
 }
 
+// What this process makes meanwhile is without these permissions, whatever the user's umask is.
+class WithoutPermissions {
+ public:
+  explicit WithoutPermissions(mode_t taken) : before_(umask(taken)) {}
+  ~WithoutPermissions() { umask(before_); }
+  WithoutPermissions(const WithoutPermissions&) = delete;
+  WithoutPermissions& operator=(const WithoutPermissions&) = delete;
+
+ private:
+  const mode_t before_;
+};
+
 absl::Status Write(const File& file) {
-  const mode_t before = umask(file.secret ? kFromOthers : 0022);
-  const absl::Status status = WriteFileAtomically(file.path, file.contents);
-  umask(before);
-  return status;
+  const WithoutPermissions guard(file.secret ? kFromOthers : kChangesByOthers);
+  return WriteFileAtomically(file.path, file.contents);
+}
+
+absl::Status MakeFolders(const std::string& folder) {
+  const WithoutPermissions guard(kChangesByOthers);
+  RETURN_IF_ERROR(CreateFolders(folder));
+  for (const CertifiedRole role : kAllCertifiedRoles) RETURN_IF_ERROR(CreateFolders(FolderOf(folder, role)));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -78,8 +96,7 @@ absl::Status InitCertificates(const CertificatesOptions& options, absl::Time now
                                                  "certificates of the same CA"));
   }
   ASSIGN_OR_RETURN(const std::vector<File> files, Make(options, now));
-  RETURN_IF_ERROR(CreateFolders(options.folder));
-  for (const CertifiedRole role : kAllCertifiedRoles) RETURN_IF_ERROR(CreateFolders(FolderOf(options.folder, role)));
+  RETURN_IF_ERROR(MakeFolders(options.folder));
   for (size_t i = 0; i < files.size(); ++i) {
     const absl::Status status = Write(files[i]);
     if (status.ok()) continue;

@@ -59,6 +59,31 @@ TEST_F(CertificatesFolderTest, KeysAreTheirOwnersAlone) {
   }
 }
 
+TEST_F(CertificatesFolderTest, OthersMayNotChangeTheFoldersWhateverTheUmaskIs) {
+  const mode_t before = umask(0);
+  Init();
+  umask(before);
+  for (const char* const folder : {"", "coordinator", "shard", "worker", "client"}) {
+    struct stat info;
+    ASSERT_EQ(stat(Path(folder).c_str(), &info), 0) << folder;
+    EXPECT_EQ(info.st_mode & 0777, 0755u) << folder;
+  }
+}
+
+TEST_F(CertificatesFolderTest, AKeyThatOthersMayReadOrChangeIsWarnedOf) {
+  Init();
+  const std::string key = Path("shard/tls.key");
+  for (const mode_t mode : {0600, 0400, 0440, 0640}) {
+    ASSERT_EQ(chmod(key.c_str(), mode), 0);
+    EXPECT_EQ(WarningOfOpenKey(key), "");
+  }
+  for (const mode_t mode : {0666, 0644, 0660, 0602}) {
+    ASSERT_EQ(chmod(key.c_str(), mode), 0);
+    EXPECT_THAT(WarningOfOpenKey(key),
+                HasSubstr(absl::StrCat(key, ": other users may read or change this private key")));
+  }
+}
+
 TEST_F(CertificatesFolderTest, InitOverwritesNothing) {
   ASSERT_TRUE(CreateFolders(Path("worker")).ok());
   ASSERT_TRUE(WriteFileAtomically(Path("worker/tls.key"), "precious").ok());

@@ -14,6 +14,7 @@
 #include "common/checkpoint/open_checkpoint.h"
 #include "common/io/output_file.h"
 #include "common/io/safetensors.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {
@@ -103,8 +104,8 @@ absl::StatusOr<std::string> ExportCenters(const OpenCheckpoint& checkpoint, cons
   }
   RETURN_IF_ERROR(writer.Finish());
   const absl::string_view type = DtypeName(dtype);
-  return absl::StrCat(options.centers, ": class_centers, ", range.size(), "×", dim, " ", type, ", classes ",
-                      range.begin, " to ", range.end - 1, "\n");
+  return absl::StrCat(PrintableLine(options.centers), ": class_centers, ", range.size(), "×", dim, " ", type,
+                      ", classes ", range.begin, " to ", range.end - 1, "\n");
 }
 
 template <typename T>
@@ -126,8 +127,9 @@ absl::StatusOr<std::string> ExportBackbone(const OpenCheckpoint& checkpoint, con
   }
   RETURN_IF_ERROR(writer.Finish());
   const auto network = file.metadata().find("backbone");
-  return absl::StrCat(options.backbone, ": backbone ", network == file.metadata().end() ? "" : network->second + ", ",
-                      specs.size(), " tensors under InsightFace's names\n");
+  return absl::StrCat(PrintableLine(options.backbone), ": backbone ",
+                      network == file.metadata().end() ? "" : PrintableLine(network->second) + ", ", specs.size(),
+                      " tensors under InsightFace's names\n");
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ worker::ProgressFunction ShowIn(TaskProgress* progress) {
 // What a data set's folders hold besides it, a line each.
 std::string Warnings(const worker::EncodedDataset& dataset) {
   std::string text;
-  for (const std::string& warning : dataset.Warnings()) absl::StrAppend(&text, "warning: ", warning, "\n");
+  for (const std::string& warning : dataset.Warnings())
+    absl::StrAppend(&text, "warning: ", PrintableLine(warning), "\n");
   return text;
 }
 

@@ -18,7 +18,9 @@ namespace arcshard::cli {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const std::string kGrocery = ARCSHARD_SOURCE_DIR "/examples/grocery/data";
 
@@ -131,6 +133,20 @@ TEST_F(DataCommandsTest, CheckTellsWhatIsNotRead) {
   EXPECT_THAT(::testing::internal::GetCapturedStdout(),
               AllOf(HasSubstr("\nfiles: 4 .jpg\nwarning: 50 files are not read: pictures .webp, such as "),
                     HasSubstr("images: 4, ")));
+}
+
+TEST_F(DataCommandsTest, ANameCannotForgeALine) {
+  WriteImages();
+  folder_.Write("in/b/x\ndamaged: 0 images\x1b[31m.webp", "");
+  for (const char* const command : {"check", "pack", "unpack"}) {
+    std::vector<std::string> arguments = {command, Path("in")};
+    if (arguments[0] != "check") arguments.push_back(Path(command));
+    ::testing::internal::CaptureStdout();
+    EXPECT_EQ(*Run(arguments), 0);
+    const std::string shown = ::testing::internal::GetCapturedStdout();
+    EXPECT_THAT(shown, HasSubstr("in/b/x damaged: 0 images\\x1b[31m.webp"));
+    EXPECT_THAT(shown, Not(AnyOf(HasSubstr("\ndamaged: 0 images\\x1b"), HasSubstr("\x1b")))) << command;
+  }
 }
 
 TEST_F(DataCommandsTest, CheckReadsAListOfPairsAsAVerificationSet) {

@@ -3,21 +3,16 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/display/terminal.h"
 #include "common/base/clock.h"
 
 namespace arcshard::cli {
 namespace {
 
 constexpr absl::string_view kToLineStart = "\r", kEraseToLineEnd = "\x1b[K";
-
-bool CanOverwrite() {
-  const char* const kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && kind != nullptr && absl::string_view(kind) != "dumb";
-}
 
 }  // namespace
 
@@ -28,7 +23,7 @@ TaskProgress::Options TaskProgress::OfThisProcess() {
     std::fflush(stderr);
   };
   options.elapsed = [] { return SystemClock().Now() - MonotonicTime(); };
-  options.terminal = CanOverwrite();
+  options.terminal = ObeysEscapes(STDERR_FILENO);
   if (options.terminal) options.interval = absl::Milliseconds(300);
   return options;
 }

@@ -13,6 +13,7 @@
 #include "common/io/output_file.h"
 #include "common/io/safetensors.h"
 #include "common/pickle/torch_writer.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 
@@ -21,8 +22,8 @@ absl::StatusOr<std::string> ExportOnnx(const ExportBackboneOptions& options) {
   ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(options.backbone));
   ASSIGN_OR_RETURN(const std::string model, OnnxModelOf(file));
   RETURN_IF_ERROR(WriteFileAtomically(options.output, model));
-  return absl::StrCat(options.output, ": ", file.metadata().at("backbone"), " from data (batch×3×",
-                      file.metadata().at("image_size"), "×", file.metadata().at("image_size"),
+  return absl::StrCat(PrintableLine(options.output), ": ", PrintableLine(file.metadata().at("backbone")),
+                      " from data (batch×3×", file.metadata().at("image_size"), "×", file.metadata().at("image_size"),
                       ", RGB) to embedding, ONNX operator set 13\n");
 }
 
@@ -46,7 +47,7 @@ absl::StatusOr<std::string> ExportTorch(const ExportBackboneOptions& options) {
     tensors.push_back({{name, entry.dtype, entry.shape}, absl::MakeConstSpan(bytes)});
   }
   RETURN_IF_ERROR(WriteTorchStateDict(options.output, tensors));
-  return absl::StrCat(options.output, ": a state_dict of ", tensors.size(),
+  return absl::StrCat(PrintableLine(options.output), ": a state_dict of ", tensors.size(),
                       " tensors, for torch.load(..., weights_only=True)\n");
 }
 

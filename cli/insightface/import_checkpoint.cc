@@ -21,6 +21,7 @@
 #include "common/checkpoint/manifest.h"
 #include "common/checkpoint/part_writer.h"
 #include "common/io/output_file.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard::cli {
 namespace {
@@ -215,11 +216,11 @@ absl::Status PutInPlace(FileSystem* files, const std::string& made, const std::s
 std::string Describe(const ImportOptions& options, const InsightFaceState& state,
                      const std::optional<worker::BackboneOptions>& network) {
   std::string text;
-  for (const std::string& note : state.notes) absl::StrAppend(&text, note, "\n");
+  for (const std::string& note : state.notes) absl::StrAppend(&text, PrintableLine(note), "\n");
   if (!state.backbone.empty() && !network.has_value()) {
     absl::StrAppend(&text, "the backbone is not one of the networks that arcshard knows: a run cannot start from it\n");
   }
-  absl::StrAppend(&text, options.out, ": step ", state.step);
+  absl::StrAppend(&text, PrintableLine(options.out), ": step ", state.step);
   if (!state.ranks.empty()) {
     absl::StrAppend(&text, ", ", state.num_classes, " classes × ", state.embedding_size, " dimensions of ",
                     state.ranks.size(), state.ranks.size() == 1 ? " rank" : " ranks");
@@ -233,7 +234,7 @@ std::string Describe(const ImportOptions& options, const InsightFaceState& state
   }
   if (!state.optimizer.empty()) absl::StrAppend(&text, ", moments of ", state.optimizer);
   const absl::string_view parts = state.ranks.empty() ? "backbone" : state.backbone.empty() ? "head" : "both";
-  absl::StrAppend(&text, "\nto start a run from it: init_from.checkpoint: ", options.out);
+  absl::StrAppend(&text, "\nto start a run from it: init_from.checkpoint: ", PrintableLine(options.out));
   if (parts != "both") absl::StrAppend(&text, " and init_from.parts: ", parts);
   return absl::StrCat(text, "\n");
 }

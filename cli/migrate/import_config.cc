@@ -1,6 +1,7 @@
 #include "cli/migrate/import_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -137,13 +138,13 @@ class Converter {
 
   void Batch() {
     const auto batch = TakeNumber("batch_size", "data");
-    const double steps = std::max(1.0, TakeNumber("gradient_acc", "data").value_or(1));
+    passes_of_step_ = std::max(1.0, TakeNumber("gradient_acc", "data").value_or(1));
     if (!batch.has_value()) return;
     const int64_t gpus = std::max<int64_t>(1, options_.gpus);
     std::string comment = absl::StrCat("batch_size, which is ", Whole(*batch), " on each GPU there, × ", gpus);
     if (options_.gpus == 0) comment += "; with more GPUs give --gpus N";
-    if (steps > 1) absl::StrAppend(&comment, " × gradient_acc ", Whole(steps));
-    yaml_.Set("data.batch_size", Whole(*batch * static_cast<double>(gpus) * steps), comment);
+    if (passes_of_step_ > 1) absl::StrAppend(&comment, " × gradient_acc ", Whole(passes_of_step_));
+    yaml_.Set("data.batch_size", Whole(*batch * static_cast<double>(gpus) * passes_of_step_), comment);
     yaml_.Set("data.micro_batch_size", Whole(*batch), "batch_size: BatchNorm normalises over so many, as there");
   }
 
@@ -239,7 +240,16 @@ class Converter {
       sets.push_back(absl::StrCat(rec_, rec_.empty() || absl::EndsWith(rec_, "/") ? "" : "/", TextOf(target), ".bin"));
     }
     yaml_.Set("verification.sets", sets, "val_targets, in the folder rec");
-    Copy("verbose", "verification.every_steps");
+    CopyVerbose();
+  }
+
+  // Theirs counts forward passes, of which a step has gradient_acc.
+  void CopyVerbose() {
+    const std::optional<double> passes = TakeNumber("verbose", "verification");
+    if (!passes.has_value()) return;
+    const std::string comment =
+        passes_of_step_ > 1 ? absl::StrCat("verbose ÷ gradient_acc ", Whole(passes_of_step_)) : "verbose";
+    yaml_.Set("verification.every_steps", Whole(std::max(1.0, std::floor(*passes / passes_of_step_))), comment);
   }
 
   // What is left has no counterpart.
@@ -263,6 +273,7 @@ class Converter {
   YamlWriter yaml_;
   std::set<std::string> used_;
   std::string rec_;
+  double passes_of_step_ = 1;  // gradient_acc
   int without_ = 0;
 };
 

@@ -12,6 +12,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/compute_notes.h"
 #include "common/config/load_config.h"
+#include "common/text/printable_text.h"
 #include "worker/data/open_dataset.h"
 
 namespace arcshard::cli {
@@ -117,12 +118,12 @@ std::string PlanText(const RunConfig& config, const RunPlan& plan, const std::op
   std::string text = absl::StrCat(plan.num_classes, " classes of ", config.backbone.embedding_size, " dimensions over ",
                                   Count(config.cluster.shards, "shard"), "; batches of ", config.data.batch_size,
                                   " from ", Count(config.cluster.workers, "worker"), "\n");
-  absl::StrAppend(&text, "\nrun.folder: ", config.run.folder,
-                  "\ndata.train: ", config.data.train.empty() ? "none, data.format is synthetic" : config.data.train,
+  absl::StrAppend(&text, "\nrun.folder: ", PrintableLine(config.run.folder), "\ndata.train: ",
+                  config.data.train.empty() ? "none, data.format is synthetic" : PrintableLine(config.data.train),
                   "\n");
   absl::StrAppend(&text, ShardText(config, plan), StepText(plan));
   if (choice.has_value()) absl::StrAppend(&text, ChoiceText(plan, *choice));
-  for (const std::string& note : notes) absl::StrAppend(&text, "\nnote: ", note, "\n");
+  for (const std::string& note : notes) absl::StrAppend(&text, "\nnote: ", PrintableLine(note), "\n");
   return text;
 }
 

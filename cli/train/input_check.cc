@@ -23,6 +23,13 @@ class Inputs {
     Add(key, path, exists ? " is not a file" : " does not exist");
   }
 
+  void CheckCheckpoint(const char* key, const std::string& path) {
+    std::error_code error;
+    if (path.empty() || std::filesystem::is_directory(path, error)) return;
+    const bool exists = std::filesystem::exists(path, error);
+    Add(key, path, exists ? " is not a folder" : " does not exist");
+  }
+
   void CheckData(const RunConfig& config) {
     const std::string& path = config.data.train;
     absl::StatusOr<DatasetFormat> format = worker::ParseDatasetFormat(config.data.format);
@@ -65,6 +72,8 @@ absl::Status CheckInputs(const RunConfig& config, bool resumes) {
   if (!resumes) {
     inputs.CheckFile("head.init", config.head.init);
     inputs.CheckFile("backbone.init", config.backbone.init);
+    inputs.CheckCheckpoint("init_from.checkpoint", config.init_from.checkpoint);
+    inputs.CheckFile("init_from.classes", config.init_from.classes);
   }
   inputs.CheckFile("loss.class_weights", config.loss.class_weights);
   for (const std::string& set : config.verification.sets) inputs.CheckFile("verification.sets", set);

@@ -36,7 +36,13 @@ TEST_F(InputCheckTest, AllThatIsMissingIsNamedWithItsKey) {
 TEST_F(InputCheckTest, ARunThatResumesDoesNotNeedTheFilesItStartedFrom) {
   config_.head.init = Path("centers.safetensors");
   config_.backbone.init = Path("backbone.safetensors");
-  EXPECT_EQ(CheckInputs(config_, false).code(), absl::StatusCode::kNotFound);
+  config_.init_from.checkpoint = Path("runs/other");
+  config_.init_from.classes = Path("classes.txt");
+  const absl::Status status = CheckInputs(config_, false);
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  for (const char* const key : {"head.init: ", "backbone.init: ", "init_from.checkpoint: ", "init_from.classes: "}) {
+    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(key));
+  }
   EXPECT_EQ(CheckInputs(config_, true), absl::OkStatus());
   config_.loss.class_weights = Path("weights.txt");
   EXPECT_EQ(CheckInputs(config_, true).message(), "loss.class_weights: " + Path("weights.txt") + " does not exist");

@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/checkpoint/open_checkpoint.h"
+#include "common/io/file_system.h"
 #include "common/io/safetensors.h"
 #include "common/protocol/sample_plan.h"
 #include "worker/data/formats/verification_set.h"
@@ -62,6 +64,14 @@ absl::Status InspectTensors(const std::string& path, std::vector<std::string>* f
   return absl::OkStatus();
 }
 
+absl::Status InspectCheckpoint(const std::string& path, std::vector<std::string>* found) {
+  if (path.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string folder, ResolveCheckpoint(RealFileSystem(), path));
+  ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(RealFileSystem(), folder));
+  found->push_back(absl::StrCat(folder, ": a checkpoint of step ", checkpoint.manifest().step));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> InspectInputs(const RunConfig& config, bool resumes) {
@@ -73,6 +83,7 @@ absl::StatusOr<std::vector<std::string>> InspectInputs(const RunConfig& config, 
   if (!resumes) {
     RETURN_IF_ERROR(Annotate(InspectTensors(config.head.init, &found), "head.init"));
     RETURN_IF_ERROR(Annotate(InspectTensors(config.backbone.init, &found), "backbone.init"));
+    RETURN_IF_ERROR(Annotate(InspectCheckpoint(config.init_from.checkpoint, &found), "init_from.checkpoint"));
   }
   RETURN_IF_ERROR(Annotate(InspectTensors(config.loss.class_weights, &found), "loss.class_weights"));
   return found;

@@ -60,6 +60,10 @@ TEST_F(InputContentsTest, WhatWouldEndTheRunIsAnErrorWithItsKey) {
   config_.head.init = folder_.Write("centers.safetensors", "no tensors");
   EXPECT_THAT(ErrorOf(), AllOf(StartsWith("head.init: "), HasSubstr("centers.safetensors")));
   EXPECT_TRUE(InspectInputs(config_, true).ok()) << "a run that resumes does not read it";
+  config_.head.init.clear();
+  config_.init_from.checkpoint = folder_.Path("in");
+  EXPECT_THAT(ErrorOf(), AllOf(StartsWith("init_from.checkpoint: "), HasSubstr("in")));
+  config_.init_from.checkpoint.clear();
   config_.data.train = folder_.Write("list.txt", "in/a/1.jpg 0\nin/a/gone.jpg 1\nin/b/1.jpg 1\nin/b/2.jpg 1\n");
   EXPECT_THAT(ErrorOf(), AllOf(StartsWith("data.train: "), HasSubstr("in/a/gone.jpg")));
 }

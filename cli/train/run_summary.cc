@@ -24,11 +24,7 @@ std::string Quoted(const std::string& path) {
   return absl::StrCat("'", absl::StrReplaceAll(path, {{"'", "'\\''"}}), "'");
 }
 
-}  // namespace
-
-bool IsComplete(const v1::Progress& progress) { return progress.steps() > 0 && progress.step() >= progress.steps(); }
-
-RunSummary Summarize(const EndedRun& run, const RunConfig& config) {
+RunSummary SummarizeTraining(const EndedRun& run, const RunConfig& config) {
   const v1::Progress& progress = run.progress;
   const bool any_step = progress.step() > progress.resumed_step();
   if (!any_step && !IsComplete(progress)) {
@@ -52,6 +48,26 @@ RunSummary Summarize(const EndedRun& run, const RunConfig& config) {
   }
   summary.lines.push_back(absl::StrCat("a page about this run: arcshard report ", Quoted(config.run.folder)));
   return summary;
+}
+
+}  // namespace
+
+bool IsComplete(const v1::Progress& progress) { return progress.steps() > 0 && progress.step() >= progress.steps(); }
+
+RunSummary Summarize(const EndedRun& run, const RunConfig& config) {
+  RunSummary summary = SummarizeTraining(run, config);
+  if (run.logs_lost) {
+    summary.lines.push_back(
+        absl::StrCat(config.run.folder, "/logs was deleted or moved during the run: earlier lines are gone"));
+  }
+  return summary;
+}
+
+std::string WhatIsLost(FileSystem* files, const v1::Progress& progress, const std::string& backbone) {
+  const bool has_model = progress.phase() == v1::Progress::PHASE_FINISHED && progress.steps() > 0;
+  if (!has_model || !absl::IsNotFound(files->Open(backbone).status())) return "";
+  return absl::StrCat("the run ended in order, but ", backbone,
+                      " is not there: was run.folder deleted or moved meanwhile?");
 }
 
 std::vector<std::string> ChangesSinceCheckpoint(FileSystem* files, const RunConfig& config) {

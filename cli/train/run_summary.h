@@ -23,6 +23,7 @@ struct EndedRun {
   absl::Duration trained_for;  // since the first report of the training
   std::string backbone;        // path of the trained backbone
   std::string best_backbone;   // path of the backbone with the best verification
+  bool logs_lost = false;      // logs/ was deleted or moved meanwhile, and begun anew
 };
 
 // Whether all steps of the run are done.
@@ -30,6 +31,10 @@ bool IsComplete(const v1::Progress& progress);
 
 // The summary of a run that has ended in order.
 RunSummary Summarize(const EndedRun& run, const RunConfig& config);
+
+// A sentence about what is missing in the folder of a run that has ended in order with `progress` as its last report,
+// since somebody deleted it; empty: nothing is known to be. backbone: where the run has written the trained one.
+std::string WhatIsLost(FileSystem* files, const v1::Progress& progress, const std::string& backbone);
 
 // What a run that resumes under `config` does otherwise than its newest checkpoint was made under, a line for each key.
 // Empty also if there is no readable checkpoint: the coordinator says why.

@@ -5,6 +5,7 @@
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/config/load_config.h"
 #include "common/io/file.h"
+#include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -67,6 +68,39 @@ TEST_F(RunSummaryTest, ACompleteRunThatIsResumedHasNothingToTrain) {
   EXPECT_TRUE(IsComplete(run_.progress));
   EXPECT_EQ(Summarize(run_, config_).headline,
             "nothing was left to train: all 7 of 7 steps (1.40 of 2 epochs) are done");
+}
+
+TEST_F(RunSummaryTest, SaysThatTheLogsWereDeletedMeanwhileHoweverFarTheRunCame) {
+  run_.logs_lost = true;
+  const std::string sentence = "/runs/a b/logs was deleted or moved during the run: earlier lines are gone";
+  EXPECT_THAT(Summarize(run_, config_).lines, ::testing::Contains(sentence));
+  run_.progress = v1::Progress();
+  EXPECT_THAT(Summarize(run_, config_).lines, ElementsAre("stopped before the first step", sentence));
+}
+
+TEST(WhatIsLostTest, IsTheModelOfARunThatHasEndedInOrderAndDoesNotHaveIt) {
+  MemoryFileSystem files;
+  const std::string backbone = "/run/model/backbone.safetensors";
+  v1::Progress progress;
+  progress.set_steps(10);
+  progress.set_phase(v1::Progress::PHASE_FINISHED);
+  EXPECT_EQ(WhatIsLost(&files, progress, backbone),
+            "the run ended in order, but /run/model/backbone.safetensors is not there: was run.folder deleted or moved "
+            "meanwhile?");
+
+  ASSERT_TRUE(files.CreateFolders("/run/model").ok());
+  ASSERT_TRUE(files.Create(backbone).ok());
+  EXPECT_EQ(WhatIsLost(&files, progress, backbone), "");
+}
+
+TEST(WhatIsLostTest, IsNothingIfTheRunHadNoModelToWrite) {
+  MemoryFileSystem files;
+  v1::Progress progress;
+  progress.set_phase(v1::Progress::PHASE_FINISHED);  // stopped before the training was planned
+  EXPECT_EQ(WhatIsLost(&files, progress, "/run/model/backbone.safetensors"), "");
+  progress.set_steps(10);
+  progress.set_phase(v1::Progress::PHASE_FAILED);
+  EXPECT_EQ(WhatIsLost(&files, progress, "/run/model/backbone.safetensors"), "");
 }
 
 TEST(HowToResumeTest, NamesTheNewestCheckpointAndTheCommandOfTheCause) {

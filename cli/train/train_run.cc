@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -174,7 +172,8 @@ int TrainRun::Conclude() {
   announcement_.Read();
   const FailureDetails failure = announcement_.failure().value_or(FailureDetails{});
   RunEnd end = supervisor_.End(failure.pid);
-  if (const std::string lost = WhatIsLost(); end.sentence.empty() && !lost.empty()) end = {1, lost};
+  const std::string lost = WhatIsLost(RealFileSystem(), progress_, folder_.backbone());
+  if (end.sentence.empty() && !lost.empty()) end = {1, lost};
   printer_.Clear();
   if (end.sentence.empty()) {
     PrintSummary();
@@ -182,14 +181,6 @@ int TrainRun::Conclude() {
     PrintFailure(end.sentence, failure.cause);
   }
   return end.status;
-}
-
-std::string TrainRun::WhatIsLost() const {
-  std::error_code error;
-  const bool has_model = progress_.phase() == v1::Progress::PHASE_FINISHED && progress_.steps() > 0;
-  if (!has_model || std::filesystem::exists(folder_.backbone(), error)) return "";
-  return absl::StrCat("the run ended in order, but ", folder_.backbone(),
-                      " is not there: was run.folder deleted or moved meanwhile?");
 }
 
 void TrainRun::PrintFailure(const std::string& sentence, FailureCause cause) {
@@ -203,14 +194,11 @@ void TrainRun::PrintSummary() {
                                         .interrupted = interrupted_,
                                         .trained_for = clock_.Now() - trains_since_,
                                         .backbone = folder_.backbone(),
-                                        .best_backbone = folder_.best_backbone()},
+                                        .best_backbone = folder_.best_backbone(),
+                                        .logs_lost = !folder_.still_there()},
                                        config_);
   if (!summary.headline.empty()) printer_.Headline(summary.headline);
   for (const std::string& line : summary.lines) printer_.Line(line);
-  if (!folder_.still_there()) {
-    printer_.Line(
-        absl::StrCat(config_.run.folder, "/logs was deleted or moved during the run: earlier lines are gone"));
-  }
   if (summary.headline.empty() || IsComplete(progress_)) return;
   const std::string remedy = HowToResume(RealFileSystem(), config_.run.folder, FailureCause::kOther);
   if (!remedy.empty()) printer_.Line(remedy);

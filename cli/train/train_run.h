@@ -51,8 +51,6 @@ class TrainRun {
   void ShowLastReports();
   // Prints how the run has ended. Returns the exit status.
   int Conclude();
-  // A sentence about what was deleted from the run's folder during an orderly run; empty: nothing is known to be.
-  std::string WhatIsLost() const;
   void PrintFailure(const std::string& sentence, FailureCause cause);
   void PrintSummary();
 

@@ -1,18 +1,23 @@
 #include "common/config/run_config.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 
 namespace arcshard {
+
+std::string NameOfSetFile(const std::string& path) {
+  const std::filesystem::path file(path);
+  const std::string folder = file.parent_path().filename().string();
+  return file.filename() == "label.txt" && !folder.empty() ? folder : file.stem().string();
+}
 
 std::vector<std::string> NamesOfSets(const RunConfig::Verification& verification) {
   if (!verification.names.empty()) return verification.names;
   std::vector<std::string> names;
-  for (const absl::string_view path : verification.sets) {
-    const std::string stem(absl::StripSuffix(path.substr(path.rfind('/') + 1), ".bin"));
+  for (const std::string& path : verification.sets) {
+    const std::string stem = NameOfSetFile(path);
     std::string name = stem;
     for (int i = 2; std::find(names.begin(), names.end(), name) != names.end(); ++i) name = absl::StrCat(stem, "-", i);
     names.push_back(std::move(name));

@@ -135,8 +135,12 @@ struct RunConfig {
   } cluster;
 };
 
-// The name of each of verification.sets, as reports and logs have it: verification.names, or the file's name without
-// folder and ".bin", with a number where two would be the same.
+// The name that the file of a verification set gives it: its own without folder and suffix, or for PLSC's label.txt
+// that of its folder.
+std::string NameOfSetFile(const std::string& path);
+
+// The name of each of verification.sets, as reports and logs have it: verification.names, or that of its file, with a
+// number where two would be the same.
 std::vector<std::string> NamesOfSets(const RunConfig::Verification& verification);
 
 // The name of the set at `path`, one of verification.sets.

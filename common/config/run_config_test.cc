@@ -13,6 +13,9 @@ TEST(RunConfigTest, ASetIsCalledAsItsFileIsUnlessItHasAName) {
   verification.sets = {"/a/lfw.bin", "/b/lfw.bin", "cfp", "/c/lfw.bin"};
   EXPECT_THAT(NamesOfSets(verification), ElementsAre("lfw", "lfw-2", "cfp", "lfw-3"));
   EXPECT_EQ(NameOfSet(verification, "/b/lfw.bin"), "lfw-2");
+  verification.sets = {"/a/agedb_30/label.txt", "label.txt", "/b/lfw.v2.bin", "pairs.txt"};
+  EXPECT_THAT(NamesOfSets(verification), ElementsAre("agedb_30", "label", "lfw.v2", "pairs"));
+  verification.sets = {"/a/lfw.bin", "/b/lfw.bin", "cfp", "/c/lfw.bin"};
   verification.names = {"one", "two", "three", "four"};
   EXPECT_EQ(NameOfSet(verification, "/c/lfw.bin"), "four");
 }

@@ -114,7 +114,7 @@ struct CoordinatorMetrics : ProcessMetrics {
       registry->AddGauge({"arcshard_planned_steps", "steps", "Steps of the whole run; 0 until its data is known."});
   Gauge& remaining = registry->AddGauge(
       {"arcshard_remaining_seconds", "seconds",
-       "Time that the remaining steps take at the rate of the last ones; verifications are not counted."});
+       "Time that the remaining steps take at the rate of the last ones, and the verifications to come."});
   Gauge& loss = registry->AddGauge({"arcshard_loss", "", "Mean loss over the batch of the last committed step."});
   Gauge& target_cosine = registry->AddGauge(
       {"arcshard_target_cosine", "",

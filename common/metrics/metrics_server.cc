@@ -21,7 +21,6 @@ namespace arcshard {
 namespace {
 
 constexpr size_t kMostClients = 64;
-constexpr absl::Duration kTimeForAll = absl::Seconds(10);  // from a client's connection to its end
 constexpr absl::Duration kPauseWhenStuck = absl::Milliseconds(100);
 
 MonotonicTime Now() { return SystemClock().Now(); }
@@ -29,8 +28,8 @@ MonotonicTime Now() { return SystemClock().Now(); }
 // One connection: reads a request, sends the answer, and waits until the client has closed it too.
 class Client {
  public:
-  Client(FileDescriptor connection, std::function<std::string()> page)
-      : connection_(std::move(connection)), exchange_(std::move(page)), give_up_(Now() + kTimeForAll) {}
+  Client(FileDescriptor connection, std::function<std::string()> page, MonotonicTime give_up)
+      : connection_(std::move(connection)), exchange_(std::move(page)), give_up_(give_up) {}
 
   int fd() const { return connection_.get(); }
   MonotonicTime give_up() const { return give_up_; }
@@ -67,8 +66,8 @@ class Client {
 // What the server's thread does.
 class Serving {
  public:
-  Serving(Listener listener, int wake, std::shared_ptr<ScrapedMetrics> metrics)
-      : listener_(std::move(listener)), wake_(wake), metrics_(std::move(metrics)) {}
+  Serving(Listener listener, int wake, std::shared_ptr<ScrapedMetrics> metrics, absl::Duration time_for_client)
+      : listener_(std::move(listener)), wake_(wake), metrics_(std::move(metrics)), time_for_client_(time_for_client) {}
 
   void Loop() {
     while (true) {
@@ -105,13 +104,15 @@ class Serving {
     stuck_ = accepted.outcome == Listener::Outcome::kStuck;
     if (accepted.outcome != Listener::Outcome::kAccepted) return;
     if (clients_.size() >= kMostClients) clients_.pop_front();
-    clients_.emplace_back(std::move(accepted.connection),
-                          [this] { return prometheus::TextSerializer().Serialize(metrics_->Collect()); });
+    clients_.emplace_back(
+        std::move(accepted.connection), [this] { return prometheus::TextSerializer().Serialize(metrics_->Collect()); },
+        Now() + time_for_client_);
   }
 
   const Listener listener_;
   const int wake_;
   const std::shared_ptr<ScrapedMetrics> metrics_;
+  const absl::Duration time_for_client_;
   std::list<Client> clients_;  // the oldest first
   bool stuck_ = false;         // the system has no descriptor for the connection that waits
 };
@@ -119,22 +120,24 @@ class Serving {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(const MetricRegistry& registry,
-                                                                     absl::string_view address) {
+                                                                     absl::string_view address,
+                                                                     absl::Duration time_for_client) {
   const absl::StatusOr<HostPort> parts = ParseHostPort(address);
   if (!parts.ok()) return Annotate(parts.status(), "metrics cannot be served");
   absl::StatusOr<Listener> listener = Listener::Open(*parts);
   if (!listener.ok()) return Annotate(listener.status(), "metrics cannot be served");
   FileDescriptor wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake.valid()) return ErrnoStatus(errno, "eventfd", "cannot make one for the metrics' server");
-  return absl::WrapUnique(new MetricsServer(*std::move(listener), std::move(wake), registry.scraped()));
+  return absl::WrapUnique(
+      new MetricsServer(*std::move(listener), std::move(wake), registry.scraped(), time_for_client));
 }
 
-MetricsServer::MetricsServer(Listener listener, FileDescriptor wake, std::shared_ptr<ScrapedMetrics> metrics)
+MetricsServer::MetricsServer(Listener listener, FileDescriptor wake, std::shared_ptr<ScrapedMetrics> metrics,
+                             absl::Duration time_for_client)
     : port_(listener.port()),
       wake_(std::move(wake)),
-      thread_([serving = std::make_shared<Serving>(std::move(listener), wake_.get(), std::move(metrics))] {
-        serving->Loop();
-      }) {}
+      thread_([serving = std::make_shared<Serving>(std::move(listener), wake_.get(), std::move(metrics),
+                                                   time_for_client)] { serving->Loop(); }) {}
 
 MetricsServer::~MetricsServer() {
   eventfd_write(wake_.get(), 1);

@@ -219,6 +219,18 @@ TEST(MetricsServerTest, ClientsThatSayNothingKeepNobodyFromTheAnswer) {
   for (const int fd : slow) close(fd);
 }
 
+TEST(MetricsServerTest, AClientHasSomeTimeForItsRequestAndNoMore) {
+  const MetricRegistry registry;
+  const auto server = MetricsServer::Create(registry, "127.0.0.1:0", absl::Milliseconds(1));
+  ASSERT_TRUE(server.ok()) << server.status();
+  for (const char* const request : {"", "GET /metr"}) {
+    const int slow = ConnectAndSend((*server)->port(), request);
+    char byte = 0;
+    EXPECT_LE(recv(slow, &byte, 1, 0), 0) << "the server ends the connection, without a word";
+    close(slow);
+  }
+}
+
 TEST(MetricsServerTest, ServesOnAnIpv6AddressToo) {
   const int six = socket(AF_INET6, SOCK_STREAM, 0);
   sockaddr_in6 address = {};

@@ -1,6 +1,7 @@
 #include "common/protocol/sample_plan.h"
 
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -11,8 +12,10 @@
 namespace arcshard {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(SamplePlan, OfAConfigurationIsWhatItsKeysSay) {
   RunConfig config;
@@ -176,6 +179,56 @@ TEST(SamplePlan, OfABatchLargerThanTheTrainingSetIsRefused) {
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(plan.status().message()),
               HasSubstr("data.batch_size is 128, but data.train has only 100 samples"));
+}
+
+TEST(SamplePlan, OfMoreStepsThanCanBeCountedIsRefusedWithWhatMakesThem) {
+  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+  struct Case {
+    uint64_t samples;
+    uint32_t batch_size;
+    double epochs;
+    std::string cause;
+  };
+  const std::vector<Case> cases = {
+      // What a participant that means no good may register.
+      {kMost, 16, 10, "schedule.epochs is 10 and data.train has 18446744073709551615 samples: that makes 1.15292e+19"},
+      {kMost, 2, 1, "data.train has 18446744073709551615 samples: that makes 9.22337e+18"},
+      {kMost - 1, 16, 1000, "data.train has 18446744073709551614 samples"},
+      {uint64_t{1} << 63, std::numeric_limits<uint32_t>::max(), 1e6, "data.train has 9223372036854775808 samples"},
+      {100, 16, 1e300, "schedule.epochs is 1e+300 and data.train has 100 samples"},
+      {kMost, 2, std::numeric_limits<double>::max(), "that makes inf steps"},
+  };
+  for (const Case& each : cases) {
+    for (const bool keep : {false, true}) {
+      const absl::Status status = SamplePlan::Create({.samples = each.samples,
+                                                      .batch_size = each.batch_size,
+                                                      .micro_batch_size = 2,
+                                                      .keep_last_batch = keep,
+                                                      .epochs = each.epochs})
+                                      .status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_THAT(
+          std::string(status.message()),
+          AllOf(HasSubstr(each.cause), HasSubstr("; at most 1e+15 can be counted"), Not(HasSubstr("must be above 0"))));
+    }
+  }
+}
+
+TEST(SamplePlan, OfAnHonestSizeIsNotTakenForTooManySteps) {
+  // Ten billion pictures, for a thousand epochs.
+  const SamplePlan plan =
+      MakePlan({.samples = 10'000'000'000, .batch_size = 16, .micro_batch_size = 16, .epochs = 1000});
+  EXPECT_EQ(plan.total_steps(), 625'000'000'000u);
+}
+
+TEST(SamplePlan, OfEpochsThatAreNoLengthIsRefusedForThem) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  for (const double epochs : {0.0, -1.0, kInfinite, -kInfinite, std::numeric_limits<double>::quiet_NaN()}) {
+    const absl::Status status =
+        SamplePlan::Create({.samples = 100, .batch_size = 8, .micro_batch_size = 8, .epochs = epochs}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("schedule.epochs is "), HasSubstr("must be above 0")));
+  }
 }
 
 TEST(SamplePlan, OfAnOptionOutOfRangeIsRefused) {

@@ -56,6 +56,13 @@ TEST_F(FormViewTest, DoesNotDependOnTheOrderOfTheMembers) {
   EXPECT_EQ(FormView(config_, inputs_)->announcement, formed->announcement);
 }
 
+TEST_F(FormViewTest, TheLearningRateIsScaledFromTheBatchSizeThatItWasGivenFor) {
+  const auto rate = [&] { return FormView(config_, inputs_)->schedule.LearningRate(5); };
+  const double given = rate();
+  config_.schedule.lr_batch_size = 20;
+  EXPECT_DOUBLE_EQ(rate(), given / 2);
+}
+
 TEST_F(FormViewTest, NamesTheCheckpointThatMembersRestore) {
   Resume();
   const absl::StatusOr<FormedView> formed = FormView(config_, inputs_);

@@ -108,7 +108,7 @@ def training():
     board.stat("Done", "Decided steps of all steps of the run.",
                query("max(arcshard_step{SELECT}) / (max(arcshard_planned_steps{SELECT}) > 0)", "done"),
                unit="percentunit", decimals=1)
-    board.stat("Time left", "Training time at the rate of the last steps; verifications are not included.",
+    board.stat("Time left", "For the remaining steps at the rate of the last ones, and the verifications to come.",
                query("max(arcshard_remaining_seconds{SELECT})", "left"), unit="s")
     board.stat("Samples per second", "Samples of committed steps.",
                query("sum(rate(arcshard_samples_total{SELECT}[WINDOW]))", "samples/s"), unit="short")

@@ -17,12 +17,16 @@
 #include "cli/checkpoint/take_checkpoint.h"
 #include "common/net/host_port.h"
 #include "common/program/healthcheck.h"
+#include "gmock/gmock.h"
 #include "tests/process/testing/hostile_client.h"
 #include "tests/process/testing/process_kit.h"
 #include "tests/testing/certificates.h"
 
 namespace arcshard {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 // What connections may use of a process's descriptors, so that few of them are many.
 constexpr rlim_t kDescriptors = 256;
@@ -262,6 +266,9 @@ TEST_P(HostileTest, ARunGoesOnBesideAttacksAndEndsWithTheSameBits) {
       watch->get(), [](const v1::Progress& report) { return report.phase() == v1::Progress::PHASE_FINISHED; });
   EXPECT_EQ(last.skipped(), 0u);
   AwaitEnd(attacked);
+  for (Program* const program : attacked.all()) {
+    EXPECT_THAT(program->output(), Not(HasSubstr("\x1b"))) << "the strangers' escapes reached a terminal";
+  }
 
   ASSERT_GT(last.steps(), 0u);
   const double part = static_cast<double>(last.step()) / static_cast<double>(last.steps());

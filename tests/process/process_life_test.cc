@@ -55,8 +55,8 @@ class ProcessLifeTest : public ProcessTestBase {
     EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL}));
     EXPECT_LT(SystemClock().Now() - death, kPatience);
     EXPECT_THAT(run.output(),
-                HasSubstr(absl::StrCat("arcshard: error: ", name, " was killed by signal 9 (SIGKILL); its log is ",
-                                       victim.log, "\n")));
+                AllOf(HasSubstr(absl::StrCat("arcshard: error: ", name, " was killed by signal 9 (SIGKILL): memory ")),
+                      HasSubstr(absl::StrCat("; its log is ", victim.log, "\n"))));
     ExpectNothingIsLeft();
     EXPECT_FALSE(std::filesystem::exists(Path("run/model/backbone.safetensors")));
   }
@@ -110,6 +110,11 @@ TEST_F(ProcessLifeTest, TheDeathOfTheLauncherEndsEveryProcess) {
   AwaitEndOfReports(watch_.get());
   for (const Listing::Entry& process : listing_.processes) AwaitDeath(process.pid);
   EXPECT_FALSE(Answers(listing_.coordinator));
+
+  EXPECT_TRUE(std::filesystem::exists(Path("run/processes.json"))) << "nobody was left to remove it";
+  Program status = Start("arcshard", {"status", Path("run"), "--json"});
+  EXPECT_TRUE(status.AwaitEnd().ok()) << status.output();
+  EXPECT_THAT(status.output(), HasSubstr("\"outcome\": \"interrupted\""));
 }
 
 TEST_F(ProcessLifeTest, ATestThatWaitsForStepsFailsOnceAProcessHasCrashed) {
@@ -203,6 +208,8 @@ TEST_F(ProcessLifeTest, AShortRunEndsWithItsVerification) {
   Program run = Start("arcshard", SmallRun({"schedule.epochs=0.01", "verification.sets=[" ARCSHARD_SOURCE_DIR
                                                                     "/examples/omniglot/data/unseen_alphabets.bin]"}));
   EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr(absl::StrCat("run folder: ", Path("run"), " (")));
+  EXPECT_THAT(run.output(), HasSubstr("training set: " ARCSHARD_SOURCE_DIR "/"));
   EXPECT_THAT(
       run.output(),
       ContainsRegex("\ntrained 12 of 12 steps .* in [0-9ms]+\nstep 12 unseen_alphabets: accuracy "

@@ -100,6 +100,16 @@ TEST_F(RunFolderProcessTest, AStopDuringAVerificationKeepsEveryStep) {
   EXPECT_GE(CheckpointSteps(Path("run")).at(0), 3u);
 }
 
+TEST_F(RunFolderProcessTest, LogsThatGoAwayMeanwhileAreBegunAnewAndTheEndSaysSo) {
+  Program run = Start("arcshard", SmallRun());
+  run.AwaitLine("  step ");
+  std::filesystem::rename(Path("run/logs"), Path("gone"));
+  run.Signal(SIGINT);
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(run.output(), AllOf(HasSubstr("stopped in order: trained "),
+                                  HasSubstr(Path("run/logs was deleted or moved during the run: earlier lines are gone"))));
+}
+
 TEST_F(RunFolderProcessTest, AFolderThatGoesAwayMeanwhileIsNamedAndTheLastStateKeptInANewOne) {
   Program run = Start("arcshard", SmallRun());
   run.AwaitLine("  step ");

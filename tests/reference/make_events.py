@@ -2,7 +2,7 @@
 """Writes an event with TensorBoard's own writer: tests/data/tensorboard.events, for event_file_test.cc.
 
     make_events.py OUT            (needs tensorboard)
-    make_events.py --read RUN     prints what TensorBoard reads from RUN/tensorboard: tag, number of values, last step and value
+    make_events.py --read RUN     prints what TensorBoard reads from RUN/tensorboard: a tag a line, and each step with its value
 """
 import sys
 
@@ -11,8 +11,7 @@ if sys.argv[1] == "--read":
     events = EventAccumulator(sys.argv[2] + "/tensorboard")
     events.Reload()
     for tag in events.Tags()["scalars"]:
-        values = events.Scalars(tag)
-        print(tag, len(values), values[-1].step, values[-1].value)
+        print(tag, *(f"{one.step}:{one.value:g}" for one in events.Scalars(tag)))
 else:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter

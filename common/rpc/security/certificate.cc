@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 
@@ -130,6 +132,14 @@ absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files) {
   ASSIGN_OR_RETURN(texts.certificate, ReadPem(files.certificate));
   ASSIGN_OR_RETURN(texts.key, ReadPem(files.key));
   return texts;
+}
+
+std::string WarningOfOpenKey(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) return "";  // whoever reads it says why it cannot be read
+  if ((info.st_mode & (S_IWGRP | S_IRWXO)) == 0) return "";
+  return absl::StrCat(path, ": other users may read or change this private key (mode ",
+                      absl::StrFormat("%04o", info.st_mode & 07777), "); chmod 600 keeps it to its owner");
 }
 
 absl::StatusOr<Certificate> CheckTlsTexts(const TlsFiles& files, const TlsTexts& texts, absl::Time now) {

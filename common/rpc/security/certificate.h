@@ -33,6 +33,10 @@ struct Certificate {
 // Reads the files. InvalidArgument: one has more than 1 MiB. Other errors are those of ReadFile.
 absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files);
 
+// A sentence for people if more users than the owner and the group of the key in file `path` may read it, or others
+// than the owner may change it; else empty. A group that may read is what Kubernetes' fsGroup makes.
+std::string WarningOfOpenKey(const std::string& path);
+
 // Makes the checks that a peer will make of what was read from `files`. InvalidArgument: a text is not PEM, or is cut.
 // FailedPrecondition: the key does not belong to the certificate, or the certificate is not signed by the CA, has
 // expired or is not valid yet. Unauthenticated: it does not name exactly one role. Messages name the file.

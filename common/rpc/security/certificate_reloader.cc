@@ -14,6 +14,12 @@ namespace {
 // certificate.
 std::string IdentityOf(const TlsTexts& texts) { return absl::StrCat(texts.key, "\n", texts.certificate); }
 
+void WarnOfOpenKey(const TlsFiles& files) {
+  if (const std::string warning = WarningOfOpenKey(files.key); !warning.empty()) {
+    LogInfo(absl::StrCat("warning: ", warning));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CertificateReloader>> CertificateReloader::Create(const TlsFiles& files,
@@ -27,6 +33,7 @@ absl::StatusOr<std::unique_ptr<CertificateReloader>> CertificateReloader::Create
   if (const absl::Status readable = ReadFile(reloader->ca_path()).status(); !readable.ok()) {
     return absl::UnavailableError(absl::StrCat("TLS needs /proc: ", readable.message()));
   }
+  WarnOfOpenKey(files);
   MutexLock lock(&reloader->mutex_);
   reloader->published_ = texts;
   reloader->valid_until_ = certificate.valid_until;
@@ -55,6 +62,7 @@ void CertificateReloader::Look(absl::Time now) {
   } else if (status.ok() && changed) {
     LogInfo(absl::StrCat("TLS: new connections use what was replaced; it is valid until ",
                          absl::FormatTime("%Y-%m-%d %H:%M UTC", valid_until_, absl::UTCTimeZone())));
+    WarnOfOpenKey(files_);
   }
   refused_ = status;
 }

@@ -1,7 +1,6 @@
 #include "worker/data/formats/verification_list.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/ascii.h"
@@ -78,12 +77,6 @@ bool IsPairListWithTabs(const std::string& path) {
   text.resize(static_cast<size_t>(file.gcount()));
   const absl::string_view line = FirstLine(text);
   return absl::StrContains(line, '\t') && IsPair(FieldsOf(line));
-}
-
-std::string NameOfPairList(const std::string& path) {
-  const std::filesystem::path file(path);
-  const std::string folder = file.parent_path().filename().string();
-  return file.filename() == "label.txt" && !folder.empty() ? folder : file.stem().string();
 }
 
 }  // namespace arcshard::worker

@@ -27,7 +27,4 @@ bool IsPairList(absl::string_view path, absl::string_view text);
 // Whether the file at `path` begins as such a list with tabs, so that it is no list of a training set either.
 bool IsPairListWithTabs(const std::string& path);
 
-// The set's name: the file's without its suffix, or for label.txt the name of its folder.
-std::string NameOfPairList(const std::string& path);
-
 }  // namespace arcshard::worker

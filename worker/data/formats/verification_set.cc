@@ -4,8 +4,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "common/config/run_config.h"
 #include "common/io/file.h"
 #include "worker/data/formats/verification_list.h"
 
@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::FromList(const
   ASSIGN_OR_RETURN(PairList list, ParsePairList(path, text));
   auto set = std::unique_ptr<VerificationSet>(new VerificationSet);
   set->path_ = path;
-  set->name_ = NameOfPairList(path);
+  set->name_ = NameOfSetFile(path);
   set->same_ = std::move(list.same);
   absl::flat_hash_map<absl::string_view, absl::string_view>
       read;  // path -> its bytes: an image may be in several pairs
@@ -49,9 +49,7 @@ absl::Status VerificationSet::CheckCounts() const {
 absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Parse(const std::string& path, std::string bytes) {
   auto set = std::unique_ptr<VerificationSet>(new VerificationSet);
   set->path_ = path;
-  absl::string_view name = path;
-  name.remove_prefix(name.rfind('/') + 1);  // npos + 1 is 0
-  set->name_ = std::string(absl::StripSuffix(name, ".bin"));
+  set->name_ = NameOfSetFile(path);
 
   absl::StatusOr<std::unique_ptr<PickleDocument>> document =
       PickleDocument::Parse(std::move(bytes), BytesAndArrayGlobals());
