@@ -138,7 +138,11 @@ absl::Status CoordinatorProcess::Loop() {
   std::optional<absl::Status> result;
   while (!result.has_value()) {
     session->Tick();
-    RETURN_IF_ERROR(GuardFolder());
+    if (const absl::Status status = GuardFolder(); !status.ok()) {  // it is another coordinator's
+      keeper_.Drop();
+      restart_undo_.Keep();
+      return status;
+    }
     result = session->AwaitEnd(kTick);
     const RunStatus status = session->Status();
     if (!status.members.empty()) ranges_ = RangesOf(status);  // after the end there are no members

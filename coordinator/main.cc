@@ -37,23 +37,26 @@ struct Arguments {
   absl::Duration stop_grace;
 };
 
-// What a signal stops in order: nothing, while the coordinator starts; then the run; and after it nothing any more,
-// since the process ends. Thread-safe.
+// What a signal stops in order: the run, once the coordinator has started; after it nothing any more, since the process
+// ends. Thread-safe.
 class Stoppable {
  public:
   void Set(std::function<void()> stop) {
     MutexLock lock(&mutex_);
     stop_ = std::move(stop);
+    if (asked_) stop_();
   }
-  // False: there is nothing yet.
-  bool Stop() {
+  // While the process is still starting, it stops as soon as it can do so in order: a start that is cut off could leave
+  // the checkpoints that a restart puts aside where no later start finds them.
+  void Stop() {
     MutexLock lock(&mutex_);
+    asked_ = true;
     if (stop_ != nullptr) stop_();
-    return stop_ != nullptr;
   }
 
  private:
   Mutex mutex_;
+  bool asked_ ABSL_GUARDED_BY(mutex_) = false;
   std::function<void()> stop_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -162,7 +165,10 @@ int Main(int argc, char** argv) {
                            .clock = &clock,
                            .grace = arguments.stop_grace,
                            .ends_when_repeated = !announce_to.valid(),
-                           .ask = [&stoppable](const std::string&) { return stoppable.Stop(); }});
+                           .ask = [&stoppable](const std::string&) {
+                             stoppable.Stop();
+                             return true;
+                           }});
   const absl::Status status = Coordinate(arguments, &stoppable, announce_to);
   if (status.ok()) return EXIT_SUCCESS;
   LogError(status.message());

@@ -224,6 +224,15 @@ TEST_F(GatheringTest, APlaceThatBecomesFreeMayBeTakenForAsLongAsTheFirstTime) {
   ExpectItBegins();
 }
 
+TEST_F(GatheringTest, ThePlaceOfOneThatIsToldToEndMayBeTakenForAsLongToo) {
+  run().Receive(kStranger, RegistrationOf(kWorker1));
+  LetPass(absl::Minutes(5));
+  run().Receive(kStranger, LeavingReport{"SIGTERM"});
+  outbox_.sent.erase(kStranger);
+  LetPass(absl::Seconds(59));
+  ExpectItBegins();
+}
+
 // --- Messages out of order
 
 TEST_F(RunFailureTest, AVoteOfAnotherViewOrStepIsRefusedByName) {

@@ -157,15 +157,16 @@ absl::Status Run::Handle(Connection from, const LeavingReport& report) {
   if (!member.leaving.empty()) return absl::OkStatus();  // a repeat
   member.leaving = report.reason.empty() ? "a signal" : report.reason;
   const std::string sentence = absl::StrCat(member.Name(), " was told to end by ", member.leaving);
-  Emit(Note{sentence});
   if (std::holds_alternative<Gathering>(state_)) {
     Emit(CloseStream{from, absl::AbortedError(absl::StrCat(sentence, ", before the run began"))});
-    members_.Remove(from);
-    ReportProgress();
-  } else if (!leaver_.has_value()) {
-    leaver_ =
-        WithDetails(absl::AbortedError(sentence), {.cause = FailureCause::kMemberLeft, .pid = member.registration.pid});
+    Leave(from, absl::StrCat("it was told to end by ", member.leaving));
+    return absl::OkStatus();
   }
+  Emit(Note{sentence});
+  if (leaver_.has_value()) return absl::OkStatus();
+  leaver_ =
+      WithDetails(absl::AbortedError(sentence), {.cause = FailureCause::kMemberLeft, .pid = member.registration.pid});
+  if (std::holds_alternative<Evaluating>(state_)) AbandonEvaluation();
   return absl::OkStatus();
 }
 

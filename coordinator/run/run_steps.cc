@@ -129,7 +129,7 @@ absl::Status Run::Handle(Connection from, const EvaluationReport& report) {
     return absl::InvalidArgumentError(absl::StrCat("only ", evaluator->Name(), " reports evaluations"));
   }
   // It crossed the Proceed that abandons it.
-  if (std::holds_alternative<Stopping>(state_) && stop_requested_) return absl::OkStatus();
+  if (std::holds_alternative<Stopping>(state_) && MustStop()) return absl::OkStatus();
   const auto* const evaluating = std::get_if<Evaluating>(&state_);
   if (evaluating == nullptr) {
     return absl::FailedPreconditionError(

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/failure_details.h"
 #include "coordinator/run/testing/run_test_fixture.h"
 #include "gmock/gmock.h"
 
@@ -376,6 +377,22 @@ TEST_F(RunTest, StopWhileJoiningEndsItBeforeTheFirstStep) {
   EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}}));
   FinishAll();
   EXPECT_TRUE(run().result()->ok());
+}
+
+TEST_F(RunTest, AMemberThatIsToldToEndAbandonsAnEvaluationAsAStopDoes) {
+  options_.config.verification.sets = {"omniglot.bin"};
+  options_.config.verification.every_epochs = 0.1;
+  Begin();
+  Vote(1);
+  EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
+  run().Receive(kShard1, LeavingReport{"SIGTERM"});
+  for (const Connection connection : Everybody()) {
+    EXPECT_EQ(Received<Proceed>(connection).back().next, (Next{NextAction::kStop, {}, true}));
+  }
+  run().Receive(kWorker0, EvaluationReport{kView, {{"omniglot", 0.9}}});  // it was on its way
+  CompleteCheckpoint(1);
+  FinishAll();
+  EXPECT_EQ(DetailsOf(*run().result()).cause, FailureCause::kMemberLeft) << *run().result();
 }
 
 TEST_F(RunTest, AStopAbandonsAnEvaluationAndKeepsTheStateBeforeIt) {

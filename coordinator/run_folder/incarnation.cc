@@ -71,12 +71,13 @@ absl::Status Incarnation::Guard() {
     return absl::FailedPreconditionError(
         absl::StrCat("another coordinator was started in run.folder ", folder_, " after its lock was deleted"));
   }
-  lock_ = std::move(lock);
   if (last == number_) {
+    lock_ = std::move(lock);
     LogInfo(absl::StrCat(LockOf(folder_), " was deleted while the run is in progress; it was taken again"));
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(WriteNumber(folder_, number_));
+  lock_ = std::move(lock);  // only now, so that after an error the next call finds the loss again
   return absl::DataLossError(absl::StrCat(
       "run.folder ", folder_, " was deleted, moved or emptied while the run was in progress; what it held, ",
       "earlier checkpoints included, is no longer there"));

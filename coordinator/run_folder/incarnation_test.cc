@@ -1,6 +1,9 @@
 #include "coordinator/run_folder/incarnation.h"
 
+#include <sys/resource.h>
+
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -91,6 +94,20 @@ TEST_F(IncarnationTest, AFolderThatWasDeletedIsNamedOnceAndMadeAgain) {
   EXPECT_EQ((*incarnation)->Guard(), absl::OkStatus());
   EXPECT_EQ(*ReadFile(folder_ + "/incarnation"), "1\n");
   EXPECT_TRUE(absl::IsFailedPrecondition(Incarnation::Take(folder_).status()));
+}
+
+TEST_F(IncarnationTest, AFolderThatWasDeletedIsNamedOnceTheDiskTakesItsNumberAgain) {
+  const auto incarnation = Incarnation::Take(folder_);
+  ASSERT_TRUE(incarnation.ok()) << incarnation.status();
+  std::filesystem::remove_all(folder_);
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit full = {0, RLIM_INFINITY}, free = {RLIM_INFINITY, RLIM_INFINITY};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+  const absl::Status failed = (*incarnation)->Guard();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &free), 0);
+  EXPECT_FALSE(failed.ok() || absl::IsDataLoss(failed)) << failed;
+  EXPECT_EQ((*incarnation)->Guard().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ((*incarnation)->Guard(), absl::OkStatus());
 }
 
 TEST_F(IncarnationTest, AFolderThatAnotherCoordinatorHasTakenMeanwhileIsItsOwn) {

@@ -30,6 +30,11 @@ void KeeperThread::Finish() {
   if (thread_.joinable()) thread_.join();
 }
 
+void KeeperThread::Drop() {
+  MutexLock lock(&mutex_);
+  tasks_.clear();
+}
+
 void KeeperThread::Complete(const std::string& folder, Manifest manifest) {
   Add([this, folder, manifest = std::move(manifest)] { CompleteNow(folder, manifest); });
 }

@@ -30,6 +30,8 @@ class KeeperThread final : public CheckpointKeeper {
   void Start(Kept kept);
   // Waits until all that was asked for so far is done, and ends the thread.
   void Finish();
+  // Forgets what was asked for and has not begun: the folder belongs to another coordinator now.
+  void Drop();
 
   void Complete(const std::string& folder, Manifest manifest) override;
   void Abandon(const std::string& folder) override;

@@ -70,6 +70,17 @@ TEST_F(KeeperThreadTest, WhatIsHandedOverIsDurableWhenItHasFinished) {
                                  std::pair(3u, absl::StatusCode::kOk)));
 }
 
+TEST_F(KeeperThreadTest, WhatIsDroppedIsNotWritten) {
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 2});
+  Manifest manifest = WriteParts({1, 1});
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), std::move(manifest));
+  keeper.Drop();
+  keeper.Start(Note());
+  keeper.Finish();
+  EXPECT_THAT(CompleteSteps(), IsEmpty());
+  EXPECT_THAT(kept_, IsEmpty());
+}
+
 TEST_F(KeeperThreadTest, ThoseOfStepsThatKeepEveryDividesStay) {
   KeeperThread keeper(&disk_, kRun, {.keep_last = 1, .keep_every = 2});
   keeper.Start(Note());
