@@ -86,12 +86,12 @@ absl::Status Show(const std::string& text, bool first, bool in_place, bool json)
   return PrintRaw(absl::StrCat(first ? "\x1b[2J" : "", InPlace(printable, TerminalHeight(STDOUT_FILENO) - 1)));
 }
 
-// The coordinator has answered before and does not any more, for the reason `why`. If the run's folder shows that the
-// run has ended, prints that and returns OK; otherwise returns `why`.
+// The coordinator does not answer, or not any more, for the reason `why`. If the run's folder shows that the run has
+// ended meanwhile, prints that and returns OK; otherwise returns `why`.
 absl::Status ExplainSilence(const StatusOptions& options, const absl::Status& why) {
   if (options.run_folder.empty()) return why;
   const absl::Status ended = RunFolder::CoordinatorOf(options.run_folder).status();
-  return absl::IsNotFound(ended) ? ShowEnded(options, ended) : why;
+  return absl::IsNotFound(ended) ? ShowEnded(options, ended) : Annotate(why, options.run_folder);
 }
 
 }  // namespace
@@ -108,9 +108,7 @@ absl::Status ShowStatus(const StatusOptions& options) {
   const bool in_place = options.watch && !options.json && ObeysEscapes(STDOUT_FILENO);
   for (bool first = true;; first = false) {
     const absl::StatusOr<v1::RunStatus> status = coordinator.Ask(options.timeout);
-    if (!status.ok() && !first) return ExplainSilence(options, status.status());
-    if (!status.ok() && !options.run_folder.empty()) return Annotate(status.status(), options.run_folder);
-    RETURN_IF_ERROR(status.status());
+    if (!status.ok()) return ExplainSilence(options, status.status());
     RETURN_IF_ERROR(Show(TextOf(*status, address, options.json), first, in_place, options.json));
     const v1::Progress::Phase phase = status->progress().phase();
     const bool ended = phase == v1::Progress::PHASE_FINISHED || phase == v1::Progress::PHASE_FAILED;

@@ -22,9 +22,9 @@ struct StatusOptions {
 };
 
 // Prints what a coordinator reports about its run and members. On a terminal the text is coloured and as wide as the
-// terminal, and with `watch` each text replaces the one before. If no run is in progress in the folder, or a run that
-// is watched ends, prints what the folder tells of the last one. NotFound: no run was ever in the folder. Unavailable,
-// DeadlineExceeded: the coordinator does not answer.
+// terminal, and with `watch` each text replaces the one before. If no run is in progress in the folder, though a killed
+// launcher may have left its list there, or a run that is watched ends, prints what the folder tells of the last one.
+// NotFound: no run was ever in the folder. Unavailable, DeadlineExceeded: the coordinator does not answer.
 absl::Status ShowStatus(const StatusOptions& options);
 
 // `arcshard status`.

@@ -170,7 +170,7 @@ std::string VerificationFailure(const v1::Progress& progress, const StatusLook& 
   if (progress.verification_failure().empty()) return "";
   const std::string line =
       absl::StrCat("the latest verification is incomplete: ", PrintableLine(progress.verification_failure()));
-  return absl::StrCat(Paint(look.colours, Ink::kBad, CutTo(line, look.width)), "\n");
+  return absl::StrCat(Paint(look.colours, Ink::kBad, Wrap(line, look.width)), "\n");
 }
 
 std::string ProgressOf(const v1::Progress& progress, const StatusLook& look) {
@@ -203,7 +203,7 @@ std::string StatusText(const v1::RunStatus& status, const std::string& coordinat
   if (status.members_size() > 0) absl::StrAppend(&text, "\n", Members(status, look), Phases(status, look));
   const std::vector<std::string> verification = VerificationLines(status.progress());
   if (!verification.empty()) absl::StrAppend(&text, "\n");
-  for (const std::string& line : verification) absl::StrAppend(&text, CutTo(PrintableLine(line), look.width), "\n");
+  for (const std::string& line : verification) absl::StrAppend(&text, Wrap(PrintableLine(line), look.width), "\n");
   return text;
 }
 

@@ -1,8 +1,13 @@
 #include "cli/status/status_text.h"
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "cli/display/terminal.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -128,6 +133,28 @@ TEST(StatusTextTest, TellsOfAnIncompleteVerification) {
   status.mutable_progress()->set_verification_failure("lfw.bin: image 3 is damaged");
   EXPECT_THAT(StatusText(status, kAddress),
               HasSubstr("\nthe latest verification is incomplete: lfw.bin: image 3 is damaged\n\nmember "));
+}
+
+TEST(StatusTextTest, SentencesAndVerificationsAreWholeHoweverNarrowTheTerminal) {
+  v1::RunStatus status = Training();
+  v1::Progress* progress = status.mutable_progress();
+  progress->set_checkpoint_failure("step 6: the disk is full");
+  progress->set_verification_failure("lfw.bin: image 3 is damaged");
+  progress->set_verification_step(5);
+  progress->add_verification()->set_name("lfw");
+  const std::vector<std::string> wide = absl::StrSplit(StatusText(status, kAddress), '\n');
+  for (const size_t width : {24u, 40u, 60u}) {
+    const std::string text = StatusText(status, kAddress, {.width = width});
+    for (const absl::string_view line : absl::StrSplit(text, '\n')) EXPECT_LE(Columns(line), width) << line;
+    const std::string unwrapped = absl::StrReplaceAll(text, {{"\n", " "}});
+    int whole = 0;
+    for (const std::string& line : wide) {
+      if (!absl::StartsWith(line, "the latest ") && !absl::StrContains(line, "accuracy")) continue;
+      EXPECT_THAT(unwrapped, HasSubstr(line)) << "at width " << width;
+      ++whole;
+    }
+    EXPECT_EQ(whole, 4);
+  }
 }
 
 TEST(StatusTextTest, TheLatestVerificationComesLast) {

@@ -1,9 +1,16 @@
 #include "cli/supervision/first_failure.h"
 
+#include <csignal>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace arcshard::cli {
 namespace {
+
+// What a SIGKILL may mean that the launcher did not send.
+constexpr absl::string_view kMaybeMemory =
+    ": memory may have run out (the kernel's OOM killer, or a container's memory limit)";
 
 bool FailedByItself(const EndedProcess& process) { return !process.exit.ok() && !process.killed_by_us; }
 
@@ -43,6 +50,7 @@ std::string DescribeFailure(const EndedProcess& process) {
   if (process.role == Role::kCoordinator) sentence = absl::StrCat(ProgramOf(process.role), " ");
   if (process.exit.signal != 0) {
     absl::StrAppend(&sentence, Describe(process.exit));
+    if (process.exit.signal == SIGKILL && !process.killed_by_us) absl::StrAppend(&sentence, kMaybeMemory);
   } else if (process.last_error.empty()) {
     absl::StrAppend(&sentence, Describe(process.exit), " without an error message");
   } else {

@@ -38,8 +38,9 @@ struct EndedProcess {
 //   4. the first process that failed.
 size_t ChooseFailure(const std::vector<EndedProcess>& ended, int64_t blamed, absl::Duration blame_window);
 
-// "arcshard-worker 1 was killed by signal 9 (SIGKILL); its log is runs/a/logs/worker-1.log"
+// "arcshard-worker 1 was killed by signal 11 (SIGSEGV); its log is runs/a/logs/worker-1.log"
 // "arcshard-shard 0 failed: cannot listen on 127.0.0.1:99; its log is runs/a/logs/shard-0.log"
+// After a SIGKILL that is not ours it also says that memory may have run out.
 std::string DescribeFailure(const EndedProcess& process);
 
 }  // namespace arcshard::cli

@@ -65,10 +65,10 @@ TEST(FirstFailureTest, TheCoordinatorIsChosenBeforeProcessesThatRepeatItsError) 
 }
 
 TEST(FirstFailureTest, TheSentenceNamesProcessCauseAndLog) {
-  EndedProcess process = Worker(1, 0, kKilled);
+  EndedProcess process = Worker(1, 0, {.signal = SIGSEGV});
   process.log = "runs/a/logs/worker-1.log";
   EXPECT_EQ(DescribeFailure(process),
-            "arcshard-worker 1 was killed by signal 9 (SIGKILL); its log is runs/a/logs/worker-1.log");
+            "arcshard-worker 1 was killed by signal 11 (SIGSEGV); its log is runs/a/logs/worker-1.log");
   process.exit = kFailed;
   EXPECT_EQ(DescribeFailure(process),
             "arcshard-worker 1 ended with status 1 without an error message; its log is runs/a/logs/worker-1.log");
@@ -78,6 +78,16 @@ TEST(FirstFailureTest, TheSentenceNamesProcessCauseAndLog) {
   process.role = Role::kCoordinator;
   EXPECT_EQ(DescribeFailure(process),
             "arcshard-coordinator failed: data.train: no such folder; its log is runs/a/logs/worker-1.log");
+}
+
+TEST(FirstFailureTest, AKillThatIsNotOursMayBeForWantOfMemory) {
+  EndedProcess process = Worker(1, 0, kKilled);
+  process.log = "worker-1.log";
+  EXPECT_EQ(DescribeFailure(process),
+            "arcshard-worker 1 was killed by signal 9 (SIGKILL): memory may have run out (the kernel's OOM killer, or "
+            "a container's memory limit); its log is worker-1.log");
+  process.killed_by_us = true;
+  EXPECT_EQ(DescribeFailure(process), "arcshard-worker 1 was killed by signal 9 (SIGKILL); its log is worker-1.log");
 }
 
 }  // namespace

@@ -33,6 +33,18 @@ const char* NameOf(Role role) {
   return "";
 }
 
+// Whether a process may hold the lock on the file or folder `path`.
+bool MayBeLocked(const std::string& path) {
+  const FileDescriptor fd = OpenDescriptor(path, O_RDONLY | O_NONBLOCK);
+  return fd.valid() ? !NobodyHoldsFileLock(fd) : errno != ENOENT;
+}
+
+// Whether the launcher or the coordinator of the run in the folder `path` may live. The launcher has locked logs/,
+// which may have been deleted and made again, and the coordinator the file lock.
+bool MayBeInProgress(const std::string& path) {
+  return MayBeLocked(absl::StrCat(path, "/logs")) || MayBeLocked(absl::StrCat(path, "/lock"));
+}
+
 }  // namespace
 
 absl::StatusOr<RunFolder> RunFolder::Take(const std::string& path) {
@@ -72,7 +84,7 @@ absl::StatusOr<std::string> RunFolder::CoordinatorOf(const std::string& path) {
   }
   const std::string list = absl::StrCat(path, "/", kProcessList);
   const absl::StatusOr<std::string> text = ReadFile(list);
-  if (absl::IsNotFound(text.status())) {
+  if (absl::IsNotFound(text.status()) || !MayBeInProgress(path)) {  // a killed launcher leaves its list
     const std::string backbone = absl::StrCat(path, "/model/backbone.safetensors");
     return absl::NotFoundError(
         std::filesystem::exists(backbone, error)

@@ -35,7 +35,8 @@ class RunFolder {
   ~RunFolder();  // removes processes.json, if it is this launcher's
 
   // The coordinator's host:port of the run that is in progress in the folder `path`. NotFound: the folder does not
-  // exist, or no run is in progress; the message says if one has ended there. DataLoss: processes.json is not in the
+  // exist, or no run is in progress, even if the list of a launcher that was killed is there; the message says if one
+  // has ended there. DataLoss: processes.json is not in the
   // form that List writes. Unavailable: the coordinator does not listen yet.
   static absl::StatusOr<std::string> CoordinatorOf(const std::string& path);
 

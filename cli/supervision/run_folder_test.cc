@@ -1,10 +1,14 @@
 #include "cli/supervision/run_folder.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
+#include <filesystem>
 #include <thread>
 
 #include "cli/supervision/testing/script_test.h"
 #include "common/base/testing/refused_call.h"
+#include "common/io/file_lock.h"
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
 
@@ -114,8 +118,51 @@ TEST_F(RunFolderTest, WhereNoRunIsInProgressItSaysSo) {
                                       Path("run/model/backbone.safetensors"));
 }
 
+// What is left after kill -9 of the launcher, or a power cut.
+TEST_F(RunFolderTest, TheListOfALauncherThatDoesNotLiveIsNoRunInProgress) {
+  std::filesystem::create_directories(Path("run/logs"));
+  for (const char* list : {R"({"coordinator": "127.0.0.1:4711"})", R"({"coordinator": ""})", ""}) {
+    ASSERT_TRUE(WriteFileAtomically(Path("run/processes.json"), list).ok());
+    const absl::Status none = RunFolder::CoordinatorOf(Path("run")).status();
+    EXPECT_TRUE(absl::IsNotFound(none)) << none;
+    EXPECT_THAT(std::string(none.message()), HasSubstr("no run of arcshard train is in progress here"));
+  }
+  ASSERT_TRUE(WriteFileAtomically(Path("run/lock"), "").ok());
+  EXPECT_TRUE(absl::IsNotFound(RunFolder::CoordinatorOf(Path("run")).status()));
+}
+
+TEST_F(RunFolderTest, ARunWhoseLogsWereMadeAnewIsInProgressAsLongAsItsCoordinatorHasItsLock) {
+  auto folder = RunFolder::Take(Path("run"));
+  ASSERT_TRUE(folder.ok());
+  ASSERT_TRUE(folder->List("127.0.0.1:4711", {}).ok());
+  std::filesystem::remove_all(Path("run/logs"));
+  std::filesystem::create_directories(Path("run/logs"));
+  ASSERT_TRUE(WriteFileAtomically(Path("run/lock"), "").ok());
+  {
+    const FileDescriptor coordinator = OpenDescriptor(Path("run/lock"), O_RDWR);
+    std::string why;
+    ASSERT_EQ(TakeFileLock(coordinator, Path("run/lock"), &why), FileLock::kTaken);
+    EXPECT_EQ(RunFolder::CoordinatorOf(Path("run")).value_or("none"), "127.0.0.1:4711");
+  }
+  EXPECT_TRUE(absl::IsNotFound(RunFolder::CoordinatorOf(Path("run")).status()));
+}
+
+TEST_F(RunFolderTest, OnAFileSystemWithoutLocksTheListIsBelieved) {
+  std::filesystem::create_directories(Path("run/logs"));
+  ASSERT_TRUE(WriteFileAtomically(Path("run/processes.json"), R"({"coordinator": "127.0.0.1:4711"})").ok());
+  bool refused = false;
+  std::string address;
+  std::thread([&] {
+    refused = RefuseCall(SYS_flock, ENOLCK);
+    address = RunFolder::CoordinatorOf(Path("run")).value_or("none");
+  }).join();
+  if (!refused) GTEST_SKIP() << "this machine does not let a process filter its calls";
+  EXPECT_EQ(address, "127.0.0.1:4711");
+}
+
 TEST_F(RunFolderTest, AListThatIsNoneIsRefused) {
-  std::filesystem::create_directories(Path("run"));
+  const auto folder = RunFolder::Take(Path("run"));
+  ASSERT_TRUE(folder.ok());
   for (const char* text : {"", "[", "[]", "{}", R"({"coordinator": 5})"}) {
     ASSERT_TRUE(WriteFileAtomically(Path("run/processes.json"), text).ok());
     EXPECT_EQ(RunFolder::CoordinatorOf(Path("run")).status().code(), absl::StatusCode::kDataLoss) << text;

@@ -1,21 +1,44 @@
 #include "common/io/file_lock.h"
 
+#include <sched.h>
 #include <sys/file.h>
 
 #include <cerrno>
 
 namespace arcshard {
+namespace {
 
-FileLock TakeFileLock(const FileDescriptor& fd, const std::string& path, std::string* why) {
+constexpr int kMostLooks = 10'000;  // that a process waits for, each a moment long
+
+// flock() without waiting: 0 or errno.
+int Lock(const FileDescriptor& fd, int operation) {
   int result;
   do {
-    result = flock(fd.get(), LOCK_EX | LOCK_NB);
+    result = flock(fd.get(), operation | LOCK_NB);
   } while (result != 0 && errno == EINTR);
-  if (result == 0) return FileLock::kTaken;
+  return result == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+FileLock TakeFileLock(const FileDescriptor& fd, const std::string& path, std::string* why) {
+  int error = Lock(fd, LOCK_EX);
+  // A lock that can be shared is that of a look.
+  for (int looks = 0; error == EWOULDBLOCK && looks < kMostLooks && Lock(fd, LOCK_SH) == 0; ++looks) {
+    sched_yield();
+    error = Lock(fd, LOCK_EX);
+  }
+  if (error == 0) return FileLock::kTaken;
   // EACCES: where a network file system makes it a lock of another kind.
-  if (errno == EWOULDBLOCK || errno == EACCES) return FileLock::kHeld;
-  *why = std::string(ErrnoStatus(errno, path, "this file system cannot lock it").message());
+  if (error == EWOULDBLOCK || error == EACCES) return FileLock::kHeld;
+  *why = std::string(ErrnoStatus(error, path, "this file system cannot lock it").message());
   return FileLock::kUnavailable;
+}
+
+bool NobodyHoldsFileLock(const FileDescriptor& fd) {
+  if (Lock(fd, LOCK_SH) != 0) return false;
+  Lock(fd, LOCK_UN);
+  return true;
 }
 
 }  // namespace arcshard

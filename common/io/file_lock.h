@@ -17,4 +17,8 @@ enum class FileLock {
 // with `path`.
 FileLock TakeFileLock(const FileDescriptor& fd, const std::string& path, std::string* why);
 
+// Whether certainly nobody holds that lock; false where the file system has no locks. A process that takes the lock at
+// the same moment is not refused because of the look.
+bool NobodyHoldsFileLock(const FileDescriptor& fd);
+
 }  // namespace arcshard

@@ -83,34 +83,49 @@ void EventFile::AddVerification(double time, const Progress& progress) {
   Append(time, event.SerializeAsString());
 }
 
-absl::Status EventFile::Open(double time) {
+absl::Status EventFile::Open() {
+  if (file_.valid() && StillNames(path_, file_)) return absl::OkStatus();
+  const bool lost = file_.valid();
+  // What is written to a deleted file is lost, so a failure here must not be followed by a write to it.
+  file_ = FileDescriptor();
+  size_ = 0;
   if (mkdir(folder_.c_str(), 0777) != 0 && errno != EEXIST) return ErrnoStatus(errno, folder_, "cannot be made");
   file_ = FileDescriptor(open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
   if (!file_.valid()) return ErrnoStatus(errno, path_, "cannot be made");
-  tensorboard::Event version = EventAt(time, 0), start = EventAt(time, resumed_step_ + 1);
-  version.set_file_version("brain.Event:2");
-  start.mutable_session_log()->set_status(tensorboard::SessionLog::START);
-  Append(time, version.SerializeAsString());
-  Append(time, start.SerializeAsString());
+  if (lost) Warn(absl::DataLossError(absl::StrCat(path_, ": was deleted or renamed; a new file has what follows")));
   return absl::OkStatus();
 }
 
-void EventFile::Append(double time, absl::string_view bytes) {
-  absl::Status status = file_.valid() ? absl::OkStatus() : Open(time);
-  const std::string record = TensorFlowRecord(bytes);
-  if (status.ok()) {
-    ssize_t written = -1;
-    do {
-      written = write(file_.get(), record.data(), record.size());
-    } while (written < 0 && errno == EINTR);
-    if (written == static_cast<ssize_t>(record.size())) {
-      size_ += written;
-      return;
-    }
-    status = ErrnoStatus(written < 0 ? errno : ENOSPC, path_, "cannot be written");
-    // A record that is cut off would make everything after it unreadable.
-    if (written > 0 && ftruncate(file_.get(), size_) != 0) file_ = FileDescriptor();
+std::string EventFile::Beginning(double time) const {
+  tensorboard::Event version = EventAt(time, 0), start = EventAt(time, resumed_step_ + 1);
+  version.set_file_version("brain.Event:2");
+  start.mutable_session_log()->set_status(tensorboard::SessionLog::START);
+  return TensorFlowRecord(version.SerializeAsString()) + TensorFlowRecord(start.SerializeAsString());
+}
+
+absl::Status EventFile::Write(absl::string_view records) {
+  ssize_t written;
+  do {
+    written = write(file_.get(), records.data(), records.size());
+  } while (written < 0 && errno == EINTR);
+  if (written == static_cast<ssize_t>(records.size())) {
+    size_ += written;
+    return absl::OkStatus();
   }
+  const int error = written < 0 ? errno : ENOSPC;
+  // A record that is cut off would make everything after it unreadable.
+  if (written > 0 && ftruncate(file_.get(), size_) != 0) file_ = FileDescriptor();
+  return ErrnoStatus(error, path_, "cannot be written");
+}
+
+void EventFile::Append(double time, absl::string_view bytes) {
+  absl::Status status = Open();
+  // A file is empty when it is new, and still if the disk was full then.
+  if (status.ok()) status = Write(absl::StrCat(size_ == 0 ? Beginning(time) : "", TensorFlowRecord(bytes)));
+  if (!status.ok()) Warn(status);
+}
+
+void EventFile::Warn(const absl::Status& status) {
   if (warned_) return;
   warned_ = true;
   LogError(absl::StrCat(status.message(), "; the run continues, but TensorBoard's plots will have gaps"));

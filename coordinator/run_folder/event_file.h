@@ -12,7 +12,8 @@ namespace arcshard::coordinator {
 
 // A file of events for TensorBoard, which plots the values of a run: RUN/tensorboard/events.out.tfevents.*. A life of a
 // run writes a file of its own; TensorBoard shows those of a folder together. Events that cannot be written are lost
-// with one warning in the log; the run continues, and the file stays readable. Not thread-safe.
+// with one warning in the log; the run continues, and the file stays readable. A file that is deleted or renamed
+// meanwhile is begun again, with its folder and with a warning. Not thread-safe.
 class EventFile {
  public:
   // folder: is made when the first event is written. name: what tells the file apart from those of other lives, in
@@ -27,7 +28,12 @@ class EventFile {
 
  private:
   void Append(double time, absl::string_view bytes);
-  absl::Status Open(double time);
+  absl::Status Open();
+  // The records that every file begins with: its version, and from which step on earlier lives' events are void.
+  std::string Beginning(double time) const;
+  // Whole records; the file keeps all or none of them.
+  absl::Status Write(absl::string_view records);
+  void Warn(const absl::Status& status);
 
   const std::string folder_;
   const std::string path_;

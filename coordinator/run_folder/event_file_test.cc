@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <string>
@@ -17,6 +18,8 @@
 
 namespace arcshard::coordinator {
 namespace {
+
+using ::testing::HasSubstr;
 
 class EventFileTest : public ::testing::Test {
  protected:
@@ -38,6 +41,16 @@ class EventFileTest : public ::testing::Test {
       at += length + 16;
     }
     return events;
+  }
+
+  // "brain.Event:2, 7, 8": what the file begins with, and the steps of its scalars.
+  std::string FileVersionAndSteps() const {
+    std::string text;
+    for (const tensorboard::Event& event : Events()) {
+      if (text.empty()) text = event.file_version();
+      if (event.has_summary()) absl::StrAppend(&text, ", ", event.step());
+    }
+    return text;
   }
 
   static float ValueOf(const tensorboard::Event& event, const std::string& tag) {
@@ -109,6 +122,56 @@ TEST_F(EventFileTest, AfterAFullDiskTheFileIsStillReadable) {
   EXPECT_EQ(Bytes().size(), size);
   file.AddStep(4, {.step = 4});
   EXPECT_EQ(Events().back().step(), 4);
+}
+
+TEST_F(EventFileTest, AFileThatWasMadeOnAFullDiskBeginsWithItsVersionOnceThereIsRoom) {
+  EventFile file(folder_, "1", 0);
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit full = {5, RLIM_INFINITY}, free = {RLIM_INFINITY, RLIM_INFINITY};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+  file.AddStep(1, {.step = 1});
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &free), 0);
+  EXPECT_EQ(Bytes(), "");
+  file.AddStep(2, {.step = 2});
+  EXPECT_EQ(FileVersionAndSteps(), "brain.Event:2, 2");
+}
+
+TEST_F(EventFileTest, AfterItsFolderWasDeletedANewFileHasWhatFollows) {
+  EventFile file(folder_, "1", 0);
+  ::testing::internal::CaptureStderr();
+  file.AddStep(1, {.step = 1});
+  for (const uint64_t step : {2, 4}) {
+    std::filesystem::remove_all(folder_);
+    file.AddStep(2, {.step = step});
+    file.AddStep(3, {.step = step + 1});
+    EXPECT_EQ(FileVersionAndSteps(), absl::StrCat("brain.Event:2, ", step, ", ", step + 1));
+  }
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("error: " + folder_ +
+                             "/events.out.tfevents.1: was deleted or renamed; a new file has what follows; the run "
+                             "continues, but TensorBoard's plots will have gaps\n"));
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
+}
+
+TEST_F(EventFileTest, AfterItsFileWasRenamedANewOneHasWhatFollows) {
+  EventFile file(folder_, "1", 0);
+  file.AddStep(1, {.step = 1});
+  const std::string before = Bytes();
+  std::filesystem::rename(folder_ + "/events.out.tfevents.1", run_ + "/elsewhere");
+  file.AddStep(2, {.step = 2});
+  EXPECT_EQ(FileVersionAndSteps(), "brain.Event:2, 2");
+  EXPECT_EQ(ReadFile(run_ + "/elsewhere").value_or(""), before);
+}
+
+TEST_F(EventFileTest, AfterTheRunsFolderWasDeletedEventsAreLostUntilThereIsOneAgain) {
+  EventFile file(folder_, "1", 0);
+  file.AddStep(1, {.step = 1});
+  std::filesystem::remove_all(run_);
+  file.AddStep(2, {.step = 2});
+  EXPECT_FALSE(std::filesystem::exists(run_));
+  std::filesystem::create_directories(run_);
+  file.AddStep(3, {.step = 3});
+  EXPECT_EQ(FileVersionAndSteps(), "brain.Event:2, 3");
 }
 
 TEST_F(EventFileTest, ALinkIsNotFollowed) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds dashboards to the rules of Grafana's dashboard-linter, strictly: a warning is an error.
+"""Holds dashboards to the rules of Grafana's dashboard-linter, strictly: a warning is an error. And to two of ours: that
+legends name processes by role and number, and that no rate is shown in operations per second.
 
     deploy/grafana/lint.py [FILE ...]     default: deploy/grafana/dashboards/*.json
 
@@ -191,9 +192,33 @@ def uneditable_dashboard(board):
         yield "can be edited"
 
 
-RULES = [template_datasource, template_job, template_instance, template_label_promql, template_on_time_change_reload,
-         panel_datasource, panel_title_description, panel_units, panel_no_targets, target_logql, target_logql_auto,
-         target_promql, target_rate_interval, target_job, target_instance, target_counter_agg, uneditable_dashboard]
+GRAFANAS_RULES = [
+    template_datasource, template_job, template_instance, template_label_promql, template_on_time_change_reload,
+    panel_datasource, panel_title_description, panel_units, panel_no_targets, target_logql, target_logql_auto,
+    target_promql, target_rate_interval, target_job, target_instance, target_counter_agg, uneditable_dashboard]
+
+
+def target_legend_by_member(board):
+    """Nobody knows a process by its address and port, which is what the label instance is."""
+    for panel, target in targets(board):
+        legend = target.get("legendFormat", "")
+        if re.search(r"\{\{\s*instance\s*\}\}", legend):
+            yield f"panel '{panel['title']}' has the legend '{legend}': {{{{member}}}} names a process by role and number"
+        elif legend in ("", "__auto"):  # Grafana then shows all labels, among them instance
+            yield f"panel '{panel['title']}' has a query without a legend"
+
+
+def panel_units_of_what_is_counted(board):
+    """Grafana writes "ops/s" for this unit, but what is counted here are steps, samples, messages and the like."""
+    for panel in queried(board):
+        options = panel.get("fieldConfig", {})
+        overridden = [p["value"] for o in options.get("overrides", []) for p in o["properties"] if p["id"] == "unit"]
+        if "ops" in [options.get("defaults", {}).get("unit"), *overridden]:
+            yield f"panel '{panel['title']}' has the unit 'ops'"
+
+
+OUR_RULES = [target_legend_by_member, panel_units_of_what_is_counted]
+RULES = GRAFANAS_RULES + OUR_RULES
 
 
 def check(board):

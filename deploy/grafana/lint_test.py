@@ -23,6 +23,12 @@ def expr(text):
     return breaks
 
 
+def legend(text):
+    def breaks(board):
+        first(board)["targets"][0]["legendFormat"] = text
+    return breaks
+
+
 SELECT = '{job=~"$job", instance=~"$instance"}'
 BREAKS = {
     "template_datasource": [lambda b: variable(b, "datasource").update(label="Source"),
@@ -48,6 +54,13 @@ BREAKS = {
     "target_counter_agg": [expr("sum(a_total" + SELECT + ")"), expr("a_total" + SELECT),
                            expr("avg_over_time(a_total" + SELECT + "[$__rate_interval])")],
     "uneditable_dashboard": [lambda b: b.update(editable=True)],
+    "target_legend_by_member": [legend("{{instance}}"), legend("{{ instance }} p50"), legend(""), legend("__auto"),
+                                lambda b: first(b)["targets"][0].pop("legendFormat"),
+                                lambda b: first(b, "stat")["targets"][0].update(legendFormat="{{instance}}")],
+    "panel_units_of_what_is_counted": [
+        lambda b: first(b)["fieldConfig"]["defaults"].update(unit="ops"),
+        lambda b: first(b, "stat")["fieldConfig"]["defaults"].update(unit="ops"),
+        lambda b: first(b)["fieldConfig"]["overrides"].append({"properties": [{"id": "unit", "value": "ops"}]})],
 }
 
 
@@ -58,7 +71,7 @@ class LintTest(unittest.TestCase):
     def test_every_rule_finds_what_it_is_for(self):
         self.assertEqual(lint.check(self.board), [])
         self.assertEqual(set(BREAKS), {rule.__name__ for rule in lint.RULES})
-        self.assertEqual(len(lint.RULES), 17)
+        self.assertEqual((len(lint.GRAFANAS_RULES), len(lint.OUR_RULES)), (17, 2))
         for rule, breaks in BREAKS.items():
             for change in breaks:
                 board = copy.deepcopy(self.board)

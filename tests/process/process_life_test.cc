@@ -1,9 +1,13 @@
 // A run of real processes, and how it ends when a process dies or the user stops it.
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -21,6 +25,9 @@ using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+constexpr rlim_t kFewDescriptors = 256;
+constexpr rlim_t kMostDescriptors = rlim_t{1} << 20;  // to which a higher limit is not raised (descriptors.h)
 
 class ProcessLifeTest : public ProcessTestBase {
  protected:
@@ -59,6 +66,18 @@ class ProcessLifeTest : public ProcessTestBase {
                       HasSubstr(absl::StrCat("; its log is ", victim.log, "\n"))));
     ExpectNothingIsLeft();
     EXPECT_FALSE(std::filesystem::exists(Path("run/model/backbone.safetensors")));
+  }
+
+  // Starts a program with a soft limit of descriptors that is below the hard one.
+  Program StartWithFewDescriptors(const std::string& program, const std::vector<std::string>& arguments) const {
+    rlimit before = {};
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_GT(before.rlim_max, kFewDescriptors);
+    const rlimit few = {kFewDescriptors, before.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);  // the program inherits it
+    Program started = Start(program, arguments);
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    return started;
   }
 
   // Runs a script with `argument` and returns what it prints.
@@ -192,6 +211,31 @@ TEST_F(ProcessLifeTest, InterruptedWhileItWaitsItEndsInOrder) {
   run.Signal(SIGTERM);
   EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
   EXPECT_THAT(run.output(), HasSubstr("stopped before the first step\n"));
+}
+
+TEST_F(ProcessLifeTest, EveryProgramRaisesItsLimitOfDescriptorsWhenItStarts) {
+  struct Case {
+    std::string program;
+    std::vector<std::string> arguments;
+    std::string line;  // one that it prints later
+  };
+  const LocalPort nobody;
+  const std::vector<std::string> train = SmallRun();
+  const std::vector<Case> cases = {
+      {"arcshard", train, "waiting for"},
+      {"arcshard-coordinator", {"--config", Path("run.yaml")}, "listening on "},
+      {"arcshard-shard", {"--coordinator", nobody.address()}, "waiting for the coordinator"},
+      {"arcshard-worker", {"--coordinator", nobody.address()}, "waiting for the coordinator"},
+  };
+  for (const Case& each : cases) {
+    Program program = StartWithFewDescriptors(each.program, each.arguments);
+    program.AwaitLine(each.line);
+    rlimit limit = {};
+    EXPECT_EQ(prlimit(program.pid(), RLIMIT_NOFILE, nullptr, &limit), 0);
+    EXPECT_EQ(limit.rlim_cur, std::min(limit.rlim_max, kMostDescriptors)) << each.program;
+    program.Signal(SIGTERM);
+    program.AwaitEnd();
+  }
 }
 
 TEST_F(ProcessLifeTest, AWorkerThatCannotReadItsDataIsNamed) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "common/io/log_file.h"
 #include "gmock/gmock.h"
 #include "test_paths.h"
 #include "tests/process/testing/process_kit.h"
@@ -35,6 +36,7 @@ class RunFolderProcessTest : public ProcessTestBase {
     ASSERT_THAT(CheckpointSteps(Path("run")), ElementsAre(5u));
   }
   std::string Read(const std::string& name) const { return ReadFile(Path(name)).value_or("(there is no such file)"); }
+  static std::string LogOf(const std::string& process) { return absl::StrCat("run/logs/", process, ".log"); }
   // A verification set whose picture 3 is none.
   std::string DamagedSet() const {
     std::string pickle = *ReadFile(kSet);
@@ -106,8 +108,30 @@ TEST_F(RunFolderProcessTest, LogsThatGoAwayMeanwhileAreBegunAnewAndTheEndSaysSo)
   std::filesystem::rename(Path("run/logs"), Path("gone"));
   run.Signal(SIGINT);
   EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
-  EXPECT_THAT(run.output(), AllOf(HasSubstr("stopped in order: trained "),
-                                  HasSubstr(Path("run/logs was deleted or moved during the run: earlier lines are gone"))));
+  EXPECT_THAT(run.output(),
+              AllOf(HasSubstr("stopped in order: trained "),
+                    HasSubstr(Path("run") + "/logs was deleted or moved during the run: earlier lines are gone")));
+}
+
+TEST_F(RunFolderProcessTest, AFullLogIsPutAsideAndOneThatIsRenamedMeanwhileBegunAgain) {
+  std::filesystem::create_directories(Path("run/logs"));
+  const std::vector<std::string> processes = {"coordinator-0", "shard-0", "shard-1", "worker-0", "worker-1"};
+  for (const std::string& process : processes) {
+    Write(LogOf(process), "an earlier life\n");
+    std::filesystem::resize_file(Path(LogOf(process)), LogFile::kMostBytes);
+  }
+  Program run = Start("arcshard", SmallRun());
+  run.AwaitLine("  step ");
+  for (const std::string& process : processes) {
+    EXPECT_EQ(Read(LogOf(process) + ".1").substr(0, 16), "an earlier life\n") << process;
+    ASSERT_LT(std::filesystem::file_size(Path(LogOf(process))), LogFile::kMostBytes) << process;
+    EXPECT_THAT(Read(LogOf(process)), HasSubstr("metrics on port ")) << process;
+    std::filesystem::rename(Path(LogOf(process)), Path(LogOf(process) + ".mine"));
+  }
+  kill(Listing::Of(Path("run")).Find("worker", 0).pid, SIGTERM);
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGTERM})) << run.output();
+  EXPECT_THAT(Read(LogOf("worker-0")), HasSubstr("SIGTERM has told this process to end"));
+  EXPECT_THAT(Read(LogOf("coordinator-0")), HasSubstr("was told to end by SIGTERM"));
 }
 
 TEST_F(RunFolderProcessTest, AFolderThatGoesAwayMeanwhileIsNamedAndTheLastStateKeptInANewOne) {
