@@ -142,7 +142,7 @@ TEST_F(ImportConfigTest, AConfigurationOfTheFirstVersionIsReadToo) {
 }
 
 TEST_F(ImportConfigTest, AccumulationAndGpusAreInTheBatch) {
-  const RunConfig config = ConfigOf("config.gradient_acc = 4", 2);
+  const RunConfig config = ConfigOf("config.gradient_acc = 4\nconfig.val_targets = [\"lfw\"]", 2);
   EXPECT_EQ(config.data.batch_size, 1024u);
   EXPECT_EQ(config.data.micro_batch_size, 128u);
   EXPECT_EQ(config.verification.every_steps, 500u);  // verbose, 2000 forward passes of which a step has 4
@@ -192,6 +192,11 @@ TEST_F(ImportConfigTest, AnotherFileIsRefusedByName) {
   EXPECT_THAT(std::string(other.message()), HasSubstr("other.py does not say config = EasyDict()"));
   EXPECT_EQ(ImportConfig({.config = folder_ + "/none.py", .base = "", .gpus = 0}).status().code(),
             absl::StatusCode::kNotFound);
+}
+
+TEST_F(ImportConfigTest, AByteOrderMarkIsNoPartOfTheFirstLine) {
+  Write("base.py", absl::StrCat("\xef\xbb\xbf", kBase));
+  EXPECT_EQ(ConfigOf("").run.seed, 2048u);
 }
 
 TEST_F(ImportConfigTest, TrainNamesTheCommandForAFileInPython) {
