@@ -18,15 +18,15 @@ class GoldenSeedsTest : public ::testing::TestWithParam<int> {
   // Runs a command, whose output is shown if it fails.
   static void Run(const std::string& command) {
     const std::string log = ::testing::TempDir() + "log";
-    EXPECT_EQ(std::system(absl::StrCat(command, " >", log, " 2>&1").c_str()), 0)
-        << command << "\n" << ReadFile(log).value_or("");
+    EXPECT_EQ(std::system(absl::StrCat(command, " >", log, " 2>&1").c_str()), 0) << command << "\n"
+                                                                                 << ReadFile(log).value_or("");
   }
 };
 
 TEST_P(GoldenSeedsTest, GivesCasesThatPassWithTheSameTolerances) {
   const std::string folder = ::testing::TempDir() + "golden";
   Run(absl::StrCat(ARCSHARD_SOURCE_DIR "/.deps/python/bin/python -B " ARCSHARD_SOURCE_DIR
-                   "/tests/data/golden/make_golden.py ",
+                                       "/tests/data/golden/make_golden.py ",
                    folder, " ", GetParam()));
   const std::string cases = absl::StrCat("ARCSHARD_GOLDEN_DIR=", folder, " " ARCSHARD_BIN_DIR "/../test/");
   Run(cases + "head_golden_test --gtest_brief=1 --gtest_filter='*GoldenTest*'");

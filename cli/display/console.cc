@@ -20,7 +20,8 @@ absl::Status Write(int fd, absl::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, fd == STDOUT_FILENO ? "stdout" : "stderr", "what was printed could not be written");
+    if (written < 0)
+      return ErrnoStatus(errno, fd == STDOUT_FILENO ? "stdout" : "stderr", "what was printed could not be written");
     text.remove_prefix(static_cast<size_t>(written));
   }
   return absl::OkStatus();

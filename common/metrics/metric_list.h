@@ -163,8 +163,8 @@ struct ShardMetrics : ProcessMetrics {
   explicit ShardMetrics(MetricRegistry* registry_for_all);
 
   Gauge& classes = registry->AddGauge({"arcshard_shard_classes", "classes", "Classes that this shard owns."});
-  Gauge& bytes = registry->AddGauge(
-      {"arcshard_shard_bytes", "bytes", "Memory of this shard's class centers, optimizer state and kept exponentials."});
+  Gauge& bytes = registry->AddGauge({"arcshard_shard_bytes", "bytes",
+                                     "Memory of this shard's class centers, optimizer state and kept exponentials."});
   Gauge& micro_batches_in_flight = registry->AddGauge({"arcshard_micro_batches_in_flight", "micro-batches",
                                                        "Micro-batches received whose statistics are not yet sent."});
   LabelledMetric<Gauge> queue_depth = registry->AddGauges(

@@ -11,14 +11,15 @@ namespace arcshard::head {
 
 // The blocks of Q that pass 1 keeps for pass 2, within a budget of bytes. Each group takes what the groups before it
 // have left. A group that fits is kept whole, in as many bytes as its rows have. Where not all blocks of a group fit,
-// those that are kept are spread evenly, so that all threads benefit equally. Thread-compatible; all threads may call Slot at the same time.
+// those that are kept are spread evenly, so that all threads benefit equally. Thread-compatible; all threads may call
+// Slot at the same time.
 class KeptExponentials {
  public:
   // ResourceExhausted: no memory for the budget.
   absl::Status Init(int64_t budget_bytes);
 
-  // Adds a group with `samples` samples whose rows `plan` divides. Requires a row of kRowUnit·`bytes_per_row` bytes to be
-  // a multiple of 64.
+  // Adds a group with `samples` samples whose rows `plan` divides. Requires a row of kRowUnit·`bytes_per_row` bytes to
+  // be a multiple of 64.
   void AddGroup(int64_t samples, const BlockPlan& plan, int64_t bytes_per_row);
 
   // Forgets all groups.

@@ -114,7 +114,8 @@ TEST_F(RecordDatasetTest, AMissingFileIsNamed) {
 TEST_F(RecordDatasetTest, APropertyThatMakesNoSenseIsRefused) {
   writer_.Add(0, ImageRecord(0, "image"));
   writer_.WriteTo(folder_, 3);
-  for (const char* text : {"", "3", "0,8,8", "-1,8,8", "many,8,8", "3.5,8,8", "1000000001,8,8", "999999999999999999,8,8"}) {
+  for (const char* text :
+       {"", "3", "0,8,8", "-1,8,8", "many,8,8", "3.5,8,8", "1000000001,8,8", "999999999999999999,8,8"}) {
     folder_.Write("property", text);
     EXPECT_EQ(RecordDataset::Open(folder_.path(), 0).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
