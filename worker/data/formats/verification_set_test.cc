@@ -171,6 +171,21 @@ TEST(VerificationSetTest, AnImageNamedManyTimesTakesMemoryOnce) {
   EXPECT_EQ((*set)->image(0).data(), (*set)->image(99999).data());
 }
 
+TEST(VerificationSetTest, AFileThatIsNoPickleIsCalledWhatItIs) {
+  EXPECT_EQ(
+      Refusal("version https://git-lfs.github.com/spec/v1\n"),
+      "opcode 0x76 at offset 0 is not one of Python's; it is a pointer of Git LFS, whose file was not fetched (git "
+      "lfs pull)");
+  for (const auto& [bytes, kind] : {std::pair{"\n<HTML>"s, "; it is an HTML page"},
+                                    {"<?xml version='1.0'?>"s, "; it is an XML file"},
+                                    {"\x1f\x8b\x08\0"s, "; it is a gzip archive"},
+                                    {"PK\3\4\x14\0"s, "; it is a zip archive"},
+                                    {"\xff\xd8\xff\xe0"s, "; it is a JPEG image"},
+                                    {"\xff\xfe(\0"s, "; it is a text in UTF-16"}}) {
+    EXPECT_THAT(Refusal(bytes), ::testing::EndsWith(kind));
+  }
+}
+
 TEST(VerificationSetTest, AMissingFileIsNamed) {
   const absl::Status status = VerificationSet::Load("no folder/none.bin").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);

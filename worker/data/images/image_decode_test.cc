@@ -206,6 +206,8 @@ TEST(DecodeImageTest, OtherBytesAreDataLossAndSayWhatTheyAre) {
   EXPECT_THAT(message("P5\n8 8\n255\n"), HasSubstr(" but PGM ("));
   EXPECT_THAT(message(std::string("\0\0\0 ftypavif", 12)), HasSubstr(" but AVIF ("));
   EXPECT_THAT(message("<!DOCTYPE html>"), HasSubstr(" but an HTML page ("));
+  EXPECT_THAT(message("version https://git-lfs.github.com/spec/v1\n"), HasSubstr(" but a pointer of Git LFS"));
+  EXPECT_EQ(message("\x1f\x8b\x08"), "neither JPEG nor PNG but a gzip archive (3 bytes)");
   EXPECT_THAT(message(std::string(100, '\0')), HasSubstr(" but nothing but zeros ("));
   EXPECT_EQ(message("P5 is a motorway"), "neither JPEG nor PNG but PGM (16 bytes)");
   EXPECT_EQ(message("PIG"), "neither JPEG nor PNG (3 bytes)");
