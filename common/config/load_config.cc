@@ -195,6 +195,7 @@ absl::Status Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesyst
     std::error_code error;  // if there is no working directory the path stays relative, and opening it fails
     const std::filesystem::path result = std::filesystem::absolute(folder_of_file / path, error);
     if (!error) path = result.lexically_normal().string();
+    if (path.size() > 1 && path.back() == '/') path.pop_back();
     return absl::OkStatus();
   };
   if (std::string* const* path = std::get_if<std::string*>(&key.value)) return absolute(**path);

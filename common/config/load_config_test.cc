@@ -253,6 +253,9 @@ TEST(LoadConfigTest, AllPathsInAFileCountFromItsFolder) {
   EXPECT_EQ(config.data.train, "/t");
   EXPECT_EQ(config.head.init, "/runs/i.safetensors");
   EXPECT_EQ(config.loss.class_weights, "/runs/w");
+  EXPECT_EQ(Parsed("run: {folder: r/}").run.folder, "/runs/r") << "however it is written";
+  EXPECT_EQ(Parsed("run: {folder: .}").run.folder, "/runs");
+  EXPECT_EQ(Parsed("run: {folder: /}").run.folder, "/");
   EXPECT_EQ(Parsed("").head.init, "") << "empty means none, not the folder";
   const RunConfig overridden = Parsed("run: {folder: r}", {"data.train=t", "run.folder=s"});
   EXPECT_EQ(overridden.data.train, here + "/t") << "an override is written where the command is given";
