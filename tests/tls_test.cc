@@ -177,7 +177,7 @@ absl::StatusOr<std::string> ListServices(const std::shared_ptr<grpc::Channel>& c
 
 class TlsTest : public ::testing::Test {
  protected:
-  TlsTest() { QuietGrpc(); }
+  TlsTest() { PrepareGrpc(); }
 
   Security Of(CertifiedRole role) const { return certificates_.SecurityOf(role); }
   static cli::Validity Valid() { return {absl::Now() - absl::Hours(1), absl::Now() + absl::Hours(1)}; }

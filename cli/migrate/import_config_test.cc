@@ -194,6 +194,11 @@ TEST_F(ImportConfigTest, AnotherFileIsRefusedByName) {
             absl::StatusCode::kNotFound);
 }
 
+TEST_F(ImportConfigTest, AByteOrderMarkIsNoPartOfTheFirstLine) {
+  Write("base.py", absl::StrCat("\xef\xbb\xbf", kBase));
+  EXPECT_EQ(ConfigOf("").run.seed, 2048u);
+}
+
 TEST_F(ImportConfigTest, TrainNamesTheCommandForAFileInPython) {
   EXPECT_THAT(std::string(LoadRunConfig(folder_ + "/base.py", {}).status().message()),
               AllOf(HasSubstr("base.py is Python"), HasSubstr("arcshard import-config")));

@@ -74,7 +74,15 @@ void LimitStrangers(const RpcServer::Options& options, grpc::ServerBuilder* buil
 
 }  // namespace
 
-void QuietGrpc() { setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
+void PrepareGrpc() {
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  const char* const strategy = std::getenv("GRPC_POLL_STRATEGY");
+  if (strategy == nullptr) return;
+  for (const absl::string_view known : {"all", "epoll1", "poll"}) {
+    if (strategy == known) return;
+  }
+  unsetenv("GRPC_POLL_STRATEGY");
+}
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& listen,
                                                             const std::vector<grpc::Service*>& services,

@@ -32,8 +32,9 @@ inline constexpr int kMostStreams = 4;
 inline constexpr int kLookaheadBytes = 256 << 10;
 
 // Keeps gRPC's own log off stderr, unless GRPC_VERBOSITY is set: its failures are returned as a status, so a user gets
-// one sentence. Call it first in main.
-void QuietGrpc();
+// one sentence. And takes a GRPC_POLL_STRATEGY that gRPC does not know, for which it would abort the process, out of
+// the environment. Call it first in main, while there is one thread.
+void PrepareGrpc();
 
 // A gRPC server with health checking (grpc.health.v1) and reflection. What strangers can take from its process is
 // bounded: connections (Doorkeeper), the time for a handshake, the streams of a connection, the bytes of a stream, and

@@ -60,6 +60,19 @@ TEST(DeadlineTest, IsATimeThatNoDateMoves) {
   }
 }
 
+TEST(PrepareGrpcTest, APollStrategyThatGrpcDoesNotKnowIsTakenOut) {
+  for (const char* const strategy : {"none", "bogus", "", "epoll1,poll", "Poll"}) {
+    const Variable variable("GRPC_POLL_STRATEGY", strategy);
+    PrepareGrpc();
+    EXPECT_EQ(std::getenv("GRPC_POLL_STRATEGY"), nullptr) << strategy;
+  }
+  for (const char* const strategy : {"all", "epoll1", "poll"}) {
+    const Variable variable("GRPC_POLL_STRATEGY", strategy);
+    PrepareGrpc();
+    EXPECT_STREQ(std::getenv("GRPC_POLL_STRATEGY"), strategy);
+  }
+}
+
 TEST(RpcServerTest, APortInUseIsAnErrorThatNamesIt) {
   const auto first = RpcServer::Start("127.0.0.1:0", {});
   ASSERT_TRUE(first.ok()) << first.status();

@@ -21,6 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr int kFailed = 1;
+constexpr char kData[] = ARCSHARD_SOURCE_DIR "/examples/omniglot/data";
 constexpr char kSet[] = ARCSHARD_SOURCE_DIR "/examples/omniglot/data/unseen_alphabets.bin";
 
 class RunFolderProcessTest : public ProcessTestBase {
@@ -97,6 +98,25 @@ TEST_F(RunFolderProcessTest, ARestartThatAMemberRefusesMovesNothing) {
   EXPECT_EQ(refused.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << refused.output();
   EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(5u));
   EXPECT_EQ(Read("run/config.yaml"), before);
+}
+
+TEST_F(RunFolderProcessTest, AFolderWhoseNameIsNotUtf8HoldsARunThatEndsAndResumes) {
+  std::filesystem::create_directories(Path("w\xe4"));
+  const std::string data = Path("w\xe4/data"), folder = Path("w\xe4/run");
+  std::filesystem::create_directory_symlink(kData, data);
+  Program run = Start("arcshard", SmallRun({absl::StrCat("run.folder=", folder), absl::StrCat("data.train=", data),
+                                            "schedule.epochs=0.004"}));
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(CheckpointSteps(folder), ElementsAre(5u));
+  Program resumed = Start("arcshard", With({"train", "--resume", folder}, {"schedule.epochs=0.008"}));
+  EXPECT_TRUE(resumed.AwaitEnd().ok()) << resumed.output();
+  EXPECT_THAT(resumed.output(), HasSubstr("changed since the checkpoint of step 5: schedule.epochs is 0.008, was"));
+  EXPECT_THAT(CheckpointSteps(folder), ElementsAre(10u, 5u));
+  for (const std::vector<std::string>& question : std::vector<std::vector<std::string>>{
+           {"status", folder, "--json"}, {"report", folder}, {"checkpoint", "verify", folder}}) {
+    Program told = Start("arcshard", question);
+    EXPECT_TRUE(told.AwaitEnd().ok()) << told.output();
+  }
 }
 
 TEST_F(RunFolderProcessTest, ABadVerificationSetIsToldBeforeTheFirstStep) {
