@@ -142,7 +142,7 @@ TEST_F(ImportConfigTest, AConfigurationOfTheFirstVersionIsReadToo) {
 }
 
 TEST_F(ImportConfigTest, AccumulationAndGpusAreInTheBatch) {
-  const RunConfig config = ConfigOf("config.gradient_acc = 4", 2);
+  const RunConfig config = ConfigOf("config.gradient_acc = 4\nconfig.val_targets = [\"lfw\"]", 2);
   EXPECT_EQ(config.data.batch_size, 1024u);
   EXPECT_EQ(config.data.micro_batch_size, 128u);
   EXPECT_EQ(config.verification.every_steps, 500u);  // verbose, 2000 forward passes of which a step has 4
