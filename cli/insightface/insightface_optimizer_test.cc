@@ -163,7 +163,10 @@ TEST_F(InsightFaceOptimizerTest, MomentsOfIntegersAreNotImported) {
   const std::string floats = "(h\x08h\x09"s;  // "storage" and FloatStorage, which the pickle has named before
   const size_t at = pickle.find(floats, pickle.find("exp_avgq"));
   ASSERT_NE(at, std::string::npos);
-  SetEntry(0, "data.pkl", pickle.replace(at, floats.size(), "(h\x08ctorch\nIntStorage\n"));
+  SetEntry(0, "data.pkl",
+           pickle.replace(at, floats.size(),
+                          "(h\x08"
+                          "ctorch\nIntStorage\n"));
   const InsightFaceState state = Read();
   EXPECT_THAT(state.backbone_moments, IsEmpty());
   EXPECT_THAT(state.notes,

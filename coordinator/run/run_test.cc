@@ -43,7 +43,7 @@ TEST_F(RunTest, CollectsItsOutputsInOrderUntilTheyAreTaken) {
   run.Receive(99, HeartbeatReport{});
   const RunOutputs outputs = run.TakeOutputs();
   ASSERT_EQ(outputs.size(), 4u);
-  EXPECT_TRUE(std::holds_alternative<Note>(outputs[0]));
+  EXPECT_TRUE(std::holds_alternative<CameOrWent>(outputs[0]));
   EXPECT_EQ(std::get<SendMessage>(outputs[1]).to, kShard0);
   EXPECT_TRUE(std::holds_alternative<Progress>(outputs[2]));
   EXPECT_EQ(std::get<CloseStream>(outputs[3]).to, 99u);
