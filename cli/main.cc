@@ -11,13 +11,14 @@
 
 #include "absl/strings/string_view.h"
 #include "cli/command/command.h"
-#include "cli/command/standard_output.h"
 #include "cli/commands.h"
 #include "cli/display/console.h"
 #include "common/net/descriptors.h"
 #include "common/program/command_line.h"
 #include "common/program/first_process.h"
+#include "common/program/standard_output.h"
 #include "common/program/working_directory.h"
+#include "common/rpc/endpoint.h"
 
 namespace arcshard::cli {
 namespace {
@@ -68,6 +69,7 @@ int Main(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   arcshard::cli::OccupyStandardDescriptors();
+  arcshard::PrepareGrpc();
   arcshard::RaiseDescriptorLimit();
   arcshard::EndOnSignalsAsFirstProcess();
   return arcshard::cli::Main(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));

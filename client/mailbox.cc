@@ -33,6 +33,11 @@ std::optional<Next> Mailbox::TakeProceed() {
   return next;
 }
 
+bool Mailbox::closed() const {
+  MutexLock lock(&mutex_);
+  return closed_.has_value();
+}
+
 absl::Status Mailbox::OnProceed(const Next& next) {
   RETURN_IF_ERROR(Push(next));
   if (next.action != NextAction::kStop) return absl::OkStatus();

@@ -42,6 +42,9 @@ class Mailbox final : public ParticipantEvents {
   // The next event, if that is a Proceed; does not wait. While the training loop evaluates, no other message fits.
   std::optional<Next> TakeProceed();
 
+  // Whether the coordinator's stream has ended; does not wait.
+  bool closed() const;
+
   absl::Status OnWelcome(const Welcome& welcome) override { return Push(welcome); }
   absl::Status OnView(const ViewAnnouncement& view) override { return Push(view); }
   absl::Status OnDecision(const Decision& decision) override { return Push(decision); }
@@ -52,7 +55,7 @@ class Mailbox final : public ParticipantEvents {
   absl::Status Push(Event event);
 
   const Clock* const clock_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> closed_ ABSL_GUARDED_BY(mutex_);

@@ -92,7 +92,9 @@ TEST_F(MailboxTest, AStopIsToldOnceItCanBeTaken) {
 TEST_F(MailboxTest, TheEndWakesAWaitThatHasADeadline) {
   std::future<std::string> waits =
       std::async(std::launch::async, [&] { return Describe(mailbox_.Await(clock_.Now() + absl::Hours(1))); });
+  EXPECT_FALSE(mailbox_.closed());
   mailbox_.OnClosed(absl::UnavailableError("lost the coordinator at a:1"));
+  EXPECT_TRUE(mailbox_.closed());
   EXPECT_EQ(waits.get(), "UNAVAILABLE: lost the coordinator at a:1");
 }
 

@@ -80,7 +80,7 @@ CoordinatorProcess::CoordinatorProcess(const Options& options, std::unique_ptr<I
       yaml_(yaml),
       restart_undo_(RealFileSystem(), config_.run.folder, start_.put_aside),
       metrics_(&registry_),
-      reporter_(&clock_, &metrics_),
+      reporter_(&clock_, &metrics_, config_.cluster.shards + config_.cluster.workers),
       keeper_(RealFileSystem(), config_.run.folder,
               {.keep_last = config_.checkpoint.keep_last, .keep_every = config_.checkpoint.keep_every}),
       service_(RunOptions(start_, yaml, incarnation_->number(), std::move(lease_history)), &clock_,

@@ -147,7 +147,7 @@ absl::Status Coordinate(const Arguments& arguments, Stoppable* stoppable, const 
 
 int Main(int argc, char** argv) {
   SetProcessName("arcshard-coordinator");
-  QuietGrpc();
+  PrepareGrpc();
   RaiseDescriptorLimit();
   const auto healthcheck = HealthcheckCommand(CertifiedRole::kCoordinator, "127.0.0.1:7000", argc, argv);
   if (healthcheck.has_value()) return *healthcheck;

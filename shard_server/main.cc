@@ -52,7 +52,7 @@ absl::Status Run(const Arguments& arguments, const Clock& clock, client::Departu
 
 int Main(int argc, char** argv) {
   SetProcessName("arcshard-shard");
-  QuietGrpc();
+  PrepareGrpc();
   RaiseDescriptorLimit();
   const auto healthcheck = HealthcheckCommand(CertifiedRole::kShard, "127.0.0.1:7100", argc, argv);
   if (healthcheck.has_value()) return *healthcheck;

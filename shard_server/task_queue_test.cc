@@ -14,6 +14,30 @@ namespace {
 
 using testing::ElementsAre;
 
+// Somebody sets the date during each of the first two waits; time passes in those after them.
+class TurnedClock final : public Clock {
+ public:
+  MonotonicTime Now() const override { return clock_.Now(); }
+  absl::Time WallTime() const override { return clock_.WallTime(); }
+  void WaitUntil(MonotonicTime, Mutex*, CondVar*) const override {
+    switch (++waits_) {
+      case 1:
+        clock_.SetForward(absl::Hours(48));
+        break;
+      case 2:
+        clock_.SetBack(absl::Hours(96));
+        break;
+      default:
+        clock_.Advance(absl::Hours(1));
+    }
+  }
+  int waits() const { return waits_; }
+
+ private:
+  mutable FakeClock clock_;
+  mutable int waits_ = 0;
+};
+
 TEST(TaskQueueTest, TasksAreDoneInOrderUntilOneFails) {
   TaskQueue queue;
   std::vector<int> done;
@@ -67,6 +91,13 @@ TEST(TaskQueueTest, WaitingForTheEndLastsAtMostTheTimeoutByTheGivenClock) {
     std::this_thread::yield();
   }
   waiter.join();
+}
+
+TEST(TaskQueueTest, ADateThatIsSetNeitherEndsTheWaitNorProlongsIt) {
+  TaskQueue queue;
+  const TurnedClock clock;
+  EXPECT_FALSE(queue.AwaitClosed(clock, absl::Hours(2)));
+  EXPECT_EQ(clock.waits(), 2 + 2) << "the date is set twice, and two hours pass";
 }
 
 }  // namespace

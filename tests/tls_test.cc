@@ -19,6 +19,7 @@
 #include "common/program/healthcheck.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
+#include "common/rpc/testing/silent_connection.h"
 #include "coordinator/service/coordinator_service.h"
 #include "coordinator/service/reporter.h"
 #include "gmock/gmock.h"
@@ -91,7 +92,7 @@ class Servers {
   MetricRegistry coordinator_registry_, shard_registry_;
   CoordinatorMetrics coordinator_metrics_{&coordinator_registry_};
   ShardMetrics shard_metrics_{&shard_registry_};
-  coordinator::Reporter reporter_{&clock_, &coordinator_metrics_};
+  coordinator::Reporter reporter_{&clock_, &coordinator_metrics_, /*members=*/2};
   std::unique_ptr<coordinator::CoordinatorService> coordinator_;
   shard::ShardService shard_{&shard_metrics_};
   std::unique_ptr<RpcServer> coordinator_server_, shard_server_;
@@ -176,7 +177,7 @@ absl::StatusOr<std::string> ListServices(const std::shared_ptr<grpc::Channel>& c
 
 class TlsTest : public ::testing::Test {
  protected:
-  TlsTest() { QuietGrpc(); }
+  TlsTest() { PrepareGrpc(); }
 
   Security Of(CertifiedRole role) const { return certificates_.SecurityOf(role); }
   static cli::Validity Valid() { return {absl::Now() - absl::Hours(1), absl::Now() + absl::Hours(1)}; }
@@ -346,6 +347,13 @@ TEST_F(TlsTest, PlaintextToATlsPortIsRefused) {
 TEST_F(TlsTest, TlsToAPlaintextPortIsRefused) {
   const Servers servers{Security(), Security()};
   ExpectNoConnection(ToCoordinator(servers, Of(CertifiedRole::kClient)), "TLS: a handshake failed: wrong version");
+}
+
+TEST_F(TlsTest, AConnectionThatSaysNothingIsEndedOnceItsHandshakeHasHadItsTime) {
+  const auto server = RpcServer::Start(
+      "127.0.0.1:0", {}, {.security = Of(CertifiedRole::kShard), .handshake_limit = absl::Milliseconds(100)});
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_TRUE(EndsASilentConnection((*server)->port()));
 }
 
 TEST_F(TlsTest, OnlyWithTlsOrInsecureAServerListensBeyondThisMachine) {

@@ -10,6 +10,7 @@
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/descriptors.h"
+#include "common/net/host_address.h"
 #include "common/net/host_port.h"
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
@@ -48,7 +49,8 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
       .Add("--all-reduce-interface", &options.all_reduce_interface,
            "Address of this machine that the workers' all-reduce binds to; auto: the one by which it reaches the "
            "coordinator. The all-reduce has neither TLS nor passwords")
-      .ShowDefault();
+      .ShowDefault()
+      .Check([](const std::string& text) { return text == "auto" ? "" : LocalHostProblem(text); });
   SecurityOptions security;
   security.AddTo(&command, SecurityOptions::Listens::kYes);
   command.Add("--connect-timeout", &connect_timeout, "How long to wait for the coordinator, such as 60s").ShowDefault();
@@ -102,7 +104,7 @@ int Run(const Arguments& arguments, const Clock& clock, const StopOnSignal& stop
 
 int Main(int argc, char** argv) {
   SetProcessName("arcshard-worker");
-  QuietGrpc();
+  PrepareGrpc();
   RaiseDescriptorLimit();
   if (const std::optional<int> exit_code = HealthcheckCommand(argc, argv)) return *exit_code;
   const absl::StatusOr<std::unique_ptr<SignalQueue>> signals = TakeStopSignals();

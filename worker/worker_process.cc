@@ -1,7 +1,5 @@
 #include "worker/worker_process.h"
 
-#include <algorithm>
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -27,7 +25,7 @@
 #include "common/net/host_port.h"
 #include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
-#include "worker/inference/evaluation.h"
+#include "worker/inference/verifier.h"
 #include "worker/training/checkpoint_writer.h"
 #include "worker/training/model_keeper.h"
 #include "worker/training/run_backbone.h"
@@ -100,8 +98,7 @@ class WorkerProcess {
     attend.stats = [this] {
       ParticipantStats stats = StatsOf(metrics_, {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward,
                                                   kAllReduce, kVote, kOptimizer, kEvaluation});
-      stats.verified_images = verified_images_;
-      stats.images_to_verify = images_to_verify_;
+      verifier_.AddTo(&stats);
       return stats;
     };
     return attend;
@@ -141,7 +138,7 @@ class WorkerProcess {
     at::globalContext().setDeterministicCuDNN(config_.run.deterministic);
     at::set_num_threads(config_.cluster.worker_threads);
     ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config_)));
-    ASSIGN_OR_RETURN(sets_, LoadVerificationSets(config_.verification.sets));
+    RETURN_IF_ERROR(verifier_.Load(config_));
     LogInfo(absl::StrCat(dataset_->path(), ": ", dataset_->samples(), " samples of ", dataset_->classes(), " classes"));
     for (const std::string& warning : dataset_->Warnings()) LogInfo(absl::StrCat("warning: ", warning));
     models_.emplace(
@@ -154,8 +151,8 @@ class WorkerProcess {
 
   absl::Status Do(const WorkerProtocol::JoinView& join) {
     const ViewAnnouncement& view = join.view;
-    ASSIGN_OR_RETURN(const int64_t images, CheckSets(sets_, config_.data.image_size, config_.cluster.worker_threads,
-                                                     {join.position, view.workers.size()}));
+    const VerificationShare share{join.position, view.workers.size()};
+    RETURN_IF_ERROR(CheckSets(share));
     if (trainer_ == nullptr) RETURN_IF_ERROR(BeginTraining(view));
     if (!view.checkpoint.empty()) RETURN_IF_ERROR(BlameCheckpoint(Resume(view)));
     metrics_->view.Set(static_cast<double>(view.view.counter));
@@ -178,8 +175,21 @@ class WorkerProcess {
     trainer_->Enter(seat_);
     LogInfo(absl::StrCat("joined ", ToString(view.view), " with ", view.workers.size(), " workers and ",
                          view.shards.size(), " shards, ", view.num_classes, " classes"));
-    verification_images_ = static_cast<uint64_t>(images);
-    protocol_.OnJoined(verification_images_);
+    protocol_.OnJoined(static_cast<uint64_t>(verifier_.ImagesOf(share)));
+    return absl::OkStatus();
+  }
+
+  // A run that is to stop needs no check any more, only to be joined.
+  absl::Status CheckSets(const VerificationShare& share) {
+    if (verifier_.sets().empty()) return absl::OkStatus();
+    LogInfo(absl::StrCat("checking the verification sets: ", verifier_.ImagesOf(share), " images"));
+    const absl::Status status = verifier_.Check(share, [this] {
+      if (mailbox_->closed()) return absl::AbortedError("the run has ended");
+      const std::optional<Next> next = mailbox_->TakeProceed();
+      return next.has_value() ? protocol_.OnProceedWhileJoining(*next) : absl::OkStatus();
+    });
+    if (!absl::IsCancelled(status)) return status;
+    LogInfo(absl::StrCat("the check of the verification sets is abandoned: ", status.message()));
     return absl::OkStatus();
   }
 
@@ -242,15 +252,8 @@ class WorkerProcess {
 
   absl::Status Do(const WorkerProtocol::Evaluate& evaluate) {
     ScopedTimer timer(&phases_.evaluation, clock_);
-    EmbedOptions options = EvaluationOptions();
-    options.after_batch = [this](int64_t images) {
-      verified_images_ = static_cast<uint64_t>(images);
-      return HeedProceeds();
-    };
-    images_to_verify_ = verification_images_;
-    const auto results = VerifyTogether(trainer_->backbone(), sets_, options,
-                                        {seat_.position, seat_.view.workers.size()}, seat_.all_reduce);
-    images_to_verify_ = verified_images_ = 0;
+    const auto results = verifier_.Verify(trainer_->backbone(), {seat_.position, seat_.view.workers.size()},
+                                          seat_.all_reduce, [this] { return HeedProceeds(); });
     if (!results.ok()) {
       const absl::Status heeded = HeedProceeds();  // the stop may be why the sum was aborted
       return protocol_.abandoned() ? absl::OkStatus() : heeded.ok() ? results.status() : heeded;
@@ -259,9 +262,9 @@ class WorkerProcess {
     return absl::OkStatus();
   }
 
-  // Does what the coordinator has asked for during an evaluation. Cancelled: the evaluation is abandoned.
+  // Does what the coordinator has asked for during an evaluation. Cancelled: that is abandoned, or the run has ended.
   absl::Status HeedProceeds() {
-    while (!protocol_.abandoned()) {
+    while (!protocol_.abandoned() && !mailbox_->closed()) {
       const std::optional<Next> next = mailbox_->TakeProceed();
       if (!next.has_value()) return absl::OkStatus();
       const auto checkpoint = protocol_.OnProceedWhileEvaluating(*next, clock_->Now());
@@ -280,8 +283,9 @@ class WorkerProcess {
         problems.emplace_back(results[i].status().message());
         continue;
       }
-      VerificationReport& set = reports.emplace_back(ReportOf(*sets_[i], *results[i]));
-      set.name = NameOfSet(config_.verification, sets_[i]->path());
+      const VerificationSet& verified = *verifier_.sets()[i];
+      VerificationReport& set = reports.emplace_back(ReportOf(verified, *results[i]));
+      set.name = NameOfSet(config_.verification, verified.path());
       LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
     }
     if (problems.empty()) {
@@ -302,15 +306,6 @@ class WorkerProcess {
     return absl::OkStatus();
   }
 
-  // All threads together hold as many images in memory as one micro-batch of training.
-  EmbedOptions EvaluationOptions() const {
-    EmbedOptions options;
-    options.normalization = {static_cast<float>(config_.data.pixel_mean), static_cast<float>(config_.data.pixel_std)};
-    options.threads = config_.cluster.worker_threads;
-    options.batch_size = std::max<int64_t>(1, config_.data.micro_batch_size / config_.cluster.worker_threads);
-    return options;
-  }
-
   const WorkerOptions options_;
   client::Mailbox* const mailbox_;
   const Clock* const clock_;
@@ -326,9 +321,7 @@ class WorkerProcess {
   std::string token_;  // proves to a shard that this is worker id_
   RunConfig config_;
   std::unique_ptr<Dataset> dataset_;
-  std::vector<std::unique_ptr<VerificationSet>> sets_;
-  uint64_t verification_images_ = 0;                                  // of this worker's share
-  std::atomic<uint64_t> verified_images_ = 0, images_to_verify_ = 0;  // in the evaluation in progress
+  Verifier verifier_;
   std::optional<ModelKeeper> models_;
 
   std::unique_ptr<Trainer> trainer_;       // made in the first view

@@ -82,6 +82,9 @@ void WorkerProtocol::OnDecision(const Decision& decision, MonotonicTime now) {
 void WorkerProtocol::OnProceed(const Next& next, MonotonicTime now) {
   assert(idle());
   if (over()) return;
+  const auto* const joined = std::get_if<AwaitingDecision>(&state_);
+  const bool first = joined != nullptr && !joined->applies;
+  if (first && next.action == NextAction::kStop) return;  // it crossed Joined; the first decision says the same
   const auto* const awaiting = std::get_if<AwaitingProceed>(&state_);
   if (awaiting == nullptr) return Refuse("a Proceed", now);
   const AwaitingProceed evaluated = *awaiting;
@@ -90,6 +93,12 @@ void WorkerProtocol::OnProceed(const Next& next, MonotonicTime now) {
     return;
   }
   Follow(next, evaluated.seat, evaluated.step);
+}
+
+absl::Status WorkerProtocol::OnProceedWhileJoining(const Next& next) const {
+  assert(std::holds_alternative<Joining>(state_) && running_);
+  if (next.action == NextAction::kStop) return absl::CancelledError("the run is to stop");
+  return absl::FailedPreconditionError(absl::StrCat("the coordinator sent a Proceed while this worker ", Doing()));
 }
 
 std::optional<WorkerProtocol::BeginCheckpoint> WorkerProtocol::OnProceedWhileEvaluating(const Next& next,

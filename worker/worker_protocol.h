@@ -44,7 +44,8 @@ class WorkerProtocol {
   struct OpenData {
     Welcome welcome;
   };
-  // Make or restore the state that the view begins with, and connect to its shards and workers. Result: OnJoined.
+  // Check the verification sets, make or restore the state that the view begins with, and connect to its shards and
+  // workers. Result: OnJoined. Messages to proceed that come during the check are passed to OnProceedWhileJoining.
   struct JoinView {
     ViewAnnouncement view;
     size_t position = 0;  // of this worker among the view's workers
@@ -81,6 +82,10 @@ class WorkerProtocol {
   void OnView(const ViewAnnouncement& view, MonotonicTime now);
   void OnDecision(const Decision& decision, MonotonicTime now);
   void OnProceed(const Next& next, MonotonicTime now);
+  // The coordinator says how to proceed while JoinView is carried out. Cancelled: the run is to stop, so what only
+  // checks something is left out; this worker joins all the same, since the first decision stops the run.
+  // FailedPrecondition: the message does not fit. Requires that TakeWork's last answer was JoinView.
+  absl::Status OnProceedWhileJoining(const Next& next) const;
   // The coordinator says how to proceed while Evaluate is carried out. Returns the checkpoint that is to be begun now,
   // if one is. If the run is to stop, or the message does not fit, abandoned() is true from then on: Evaluate has no
   // result. Requires that TakeWork's last answer was Evaluate.

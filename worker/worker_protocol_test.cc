@@ -170,6 +170,36 @@ TEST_F(WorkerProtocolTest, AStopAbandonsAnEvaluation) {
   }
 }
 
+TEST_F(WorkerProtocolTest, AStopMayComeWhileItJoinsOrHasJustJoined) {
+  for (const bool in_time : {true, false}) {
+    protocol_ = WorkerProtocol();
+    protocol_.OnWelcome({.id = 0, .config_yaml = "run"}, now_);
+    Drive();
+    protocol_.OnView(ViewOf(kView, {0, 3}), now_);
+    const Next stop{NextAction::kStop, {}, false};
+    if (in_time) {
+      ASSERT_EQ(Describe(*protocol_.TakeWork()), "join view 1.1 at 0");
+      EXPECT_EQ(protocol_.OnProceedWhileJoining(stop).code(), absl::StatusCode::kCancelled);
+      protocol_.OnJoined(6);
+      EXPECT_THAT(Drive(), ElementsAre("joined view 1.1"));
+    } else {
+      Drive();
+      protocol_.OnProceed(stop, now_);
+      EXPECT_THAT(Drive(), IsEmpty());
+    }
+    EXPECT_THAT(Decide(0, stop), ElementsAre("finish after 0, write the model", "finished"));
+  }
+}
+
+TEST_F(WorkerProtocolTest, NoStepFollowsWhileItJoins) {
+  protocol_.OnWelcome({.id = 0, .config_yaml = "run"}, now_);
+  Drive();
+  protocol_.OnView(ViewOf(kView, {0, 3}), now_);
+  ASSERT_EQ(Describe(*protocol_.TakeWork()), "join view 1.1 at 0");
+  EXPECT_EQ(protocol_.OnProceedWhileJoining(Step(1)),
+            absl::FailedPreconditionError("the coordinator sent a Proceed while this worker joins a view"));
+}
+
 TEST_F(WorkerProtocolTest, ACheckpointIsBegunWhileItEvaluatesOrHasJustEvaluated) {
   for (const uint32_t id : {0u, 3u}) {
     protocol_ = WorkerProtocol();

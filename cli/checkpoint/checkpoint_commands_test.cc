@@ -226,6 +226,25 @@ TEST_F(CheckpointCommandsTest, NoFileIsOverwrittenUnaskedOrWrittenFromDamage) {
   EXPECT_TRUE(SafetensorsFile::Open(Out()).ok());
 }
 
+TEST_F(CheckpointCommandsTest, FilesOfTheRunAreNotReplacedButThoseThatWereExportedIntoItsFolderAre) {
+  const std::string older = Take(8);
+  Take(16);
+  folder_.Write("run/config.yaml", "precious");
+  folder_.Write("run/model/backbone.safetensors", "precious");
+  for (const std::string& from : {run(), run() + "/", older}) {
+    for (const char* name : {"run/config.yaml", "run/model/backbone.safetensors"}) {
+      EXPECT_EQ(ErrorOf({"export", from, "--centers", Out(name), "--force"}),
+                Out(name) + " is a file of the run: it is not replaced");
+      EXPECT_EQ(*ReadFile(Out(name)), "precious");
+    }
+  }
+  EXPECT_THAT(ErrorOf({"export", run(), "--backbone", older + "/backbone.safetensors", "--force"}),
+              HasSubstr("it is not replaced"))
+      << "another checkpoint of the run";
+  for (int i = 0; i < 2; ++i) Print({"export", run(), "--centers", Out("run/centers.safetensors"), "--force"});
+  EXPECT_TRUE(SafetensorsFile::Open(Out("run/centers.safetensors")).ok());
+}
+
 TEST_F(CheckpointCommandsTest, ImportMakesACheckpointThatTheOthersRead) {
   const std::string from = ARCSHARD_SOURCE_DIR "/tests/data/insightface/checkpoint";
   EXPECT_THAT(Print({"import", "--format", "insightface", from, Out("imported"), "--classes", "11"}),

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "common/checkpoint/class_rows.h"
 #include "common/checkpoint/manifest.h"
 #include "common/checkpoint/open_checkpoint.h"
+#include "common/io/file.h"
 #include "common/io/output_file.h"
 #include "common/io/safetensors.h"
 #include "common/text/printable_text.h"
@@ -22,14 +25,35 @@ namespace {
 constexpr int64_t kValuesAtOnce = int64_t{1} << 20;  // 4 MiB of float32
 constexpr absl::string_view kBackbone = "backbone.safetensors";
 
-// Checks the files to write. What is in the checkpoint is not replaced.
+// The folder of the run that the checkpoint in `folder` belongs to; empty: it lies in none, as an imported one.
+std::string RunOf(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::absolute(folder, error).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // it ended with a slash
+  const std::string checkpoints = path.parent_path().string(), run = FolderOf(checkpoints);
+  return checkpoints == CheckpointsOf(run) ? run : "";
+}
+
+// Whether `path` is a file that a run keeps in its folder. Exported files may lie directly in it, where a run has no
+// .safetensors.
+bool IsOfRun(const std::string& path, const std::string& run) {
+  std::error_code error;
+  if (path.empty() || run.empty() || !std::filesystem::exists(path, error) || !IsWithin(path, run)) return false;
+  return !absl::EndsWith(path, ".safetensors") || !IsSameFile(FolderOf(path), run);
+}
+
+// Checks the files to write. What is in the checkpoint or its run is not replaced.
 absl::Status CheckOutputs(const ExportOptions& options, const OpenCheckpoint& checkpoint) {
   std::vector<std::string> inputs = {absl::StrCat(checkpoint.folder(), "/", kManifestName)};
   for (const FileRecord& file : checkpoint.manifest().files) {
     inputs.push_back(absl::StrCat(checkpoint.folder(), "/", file.name));
   }
   for (const std::string* path : {&options.centers, &options.backbone}) {
-    if (!path->empty()) RETURN_IF_ERROR(CheckOutputFile(*path, options.force, inputs));
+    if (path->empty()) continue;
+    RETURN_IF_ERROR(CheckOutputFile(*path, options.force, inputs));
+    if (IsOfRun(*path, RunOf(checkpoint.folder()))) {
+      return absl::FailedPreconditionError(absl::StrCat(*path, " is a file of the run: it is not replaced"));
+    }
   }
   if (IsSameFile(options.centers, options.backbone)) {
     return absl::InvalidArgumentError(

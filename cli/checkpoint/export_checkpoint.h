@@ -22,8 +22,8 @@ struct ExportOptions {
 // backbone under InsightFace's names with the metadata that arcshard verify and embed need. Each file appears whole or
 // not at all; memory does not grow with the number of classes. Returns a description of the files. AlreadyExists: a
 // file exists, and `force` is not set. InvalidArgument: the checkpoint does not have these rows, or both files are the
-// same. NotFound: it does not have this part. Other errors are those of OpenCheckpoint, CheckOutputFile and
-// SafetensorsWriter.
+// same. FailedPrecondition: a file is the checkpoint's or its run's. NotFound: it does not have this part. Other errors
+// are those of OpenCheckpoint, CheckOutputFile and SafetensorsWriter.
 absl::StatusOr<std::string> ExportCheckpoint(FileSystem* files, const ExportOptions& options);
 
 }  // namespace arcshard::cli

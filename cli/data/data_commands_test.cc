@@ -158,6 +158,16 @@ TEST_F(DataCommandsTest, CheckReadsAListOfPairsAsAVerificationSet) {
               HasSubstr("a verification set of 2 pairs, 1 of the same class"));
 }
 
+TEST_F(DataCommandsTest, CheckSaysWhatAFileIsThatIsNoListOfOurs) {
+  WriteImages();
+  folder_.Write("t.lst", "1\tin/a/1.jpg\t0\n1\tin/b/1.jpg\t1\n");
+  EXPECT_THAT(ErrorOf({"check", Path("t.lst")}), AllOf(HasSubstr("line 1 of "), HasSubstr("InsightFace's .lst")));
+  folder_.Write("run.yaml", "data:\n  train: in\n");
+  EXPECT_THAT(ErrorOf({"check", Path("run.yaml")}), HasSubstr("if this is a run's configuration"));
+  folder_.Write("lfw.bin", "version https://git-lfs.github.com/spec/v1\n");
+  EXPECT_THAT(ErrorOf({"check", Path("lfw.bin")}), HasSubstr("; it is a pointer of Git LFS"));
+}
+
 TEST_F(DataCommandsTest, ALabelOfNineDigitsIsCheckedUnpackedAndPaired) {
   WriteImages();
   folder_.Write("list.txt", "in/a/1.jpg 0\nin/a/2.jpg 0\nin/b/1.jpg 999999999\nin/b/2.jpg 999999999\n");

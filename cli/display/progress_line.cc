@@ -57,11 +57,19 @@ std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
   return pieces;
 }
 
+// "1200 of 12000 images"
+std::string ImagesOf(const v1::Progress& progress) {
+  return absl::StrFormat("%d of %d images", progress.verified_images(), progress.images_to_verify());
+}
+
+std::string Joining(const v1::Progress& progress) {
+  if (progress.images_to_verify() > 0) return absl::StrCat("checking the verification sets  ", ImagesOf(progress));
+  return progress.waiting_for().empty() ? "joining" : PrintableLine(progress.waiting_for());
+}
+
 std::vector<Piece> VerifyingPieces(const v1::Progress& progress) {
   std::vector<Piece> pieces = {{absl::StrCat("verifying after step ", progress.step()), 0}};
-  if (progress.images_to_verify() > 0) {
-    pieces.push_back({absl::StrFormat("%d of %d images", progress.verified_images(), progress.images_to_verify()), 1});
-  }
+  if (progress.images_to_verify() > 0) pieces.push_back({ImagesOf(progress), 1});
   if (progress.eta_seconds() > 0) {
     pieces.push_back({absl::StrCat("ETA ", WholeSeconds(absl::Seconds(progress.eta_seconds()))), 2});
   }
@@ -75,7 +83,7 @@ std::string ProgressLine(const v1::Progress& progress, size_t width) {
     case v1::Progress::PHASE_GATHERING:
       return CutTo(progress.waiting_for().empty() ? "gathering" : PrintableLine(progress.waiting_for()), width);
     case v1::Progress::PHASE_JOINING:
-      return CutTo(progress.waiting_for().empty() ? "joining" : PrintableLine(progress.waiting_for()), width);
+      return CutTo(Joining(progress), width);
     case v1::Progress::PHASE_TRAINING:
       return Fit(TrainingPieces(progress), width);
     case v1::Progress::PHASE_EVALUATING:

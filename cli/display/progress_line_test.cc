@@ -64,6 +64,14 @@ TEST(ProgressLineTest, AVerificationTellsHowFarItIs) {
   EXPECT_EQ(ProgressLine(progress, 45), "verifying after step 7  1200 of 12000 images");
 }
 
+TEST(ProgressLineTest, ACheckOfTheVerificationSetsTellsHowFarItIs) {
+  v1::Progress progress = InPhase(v1::Progress::PHASE_JOINING, "waiting for worker 0 to join");
+  EXPECT_EQ(ProgressLine(progress, kWide), "waiting for worker 0 to join");
+  progress.set_verified_images(1200);
+  progress.set_images_to_verify(12000);
+  EXPECT_EQ(ProgressLine(progress, kWide), "checking the verification sets  1200 of 12000 images");
+}
+
 TEST(ProgressLineTest, BeforeTheFirstStepThereIsNoLoss) {
   v1::Progress progress;
   progress.set_phase(v1::Progress::PHASE_TRAINING);

@@ -1,6 +1,7 @@
 #include "cli/insightface/import_checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -27,6 +28,7 @@ namespace arcshard::cli {
 namespace {
 
 constexpr int64_t kValuesAtOnce = int64_t{1} << 18;  // 1 MiB of float32
+constexpr absl::string_view kCounter = "num_batches_tracked";
 
 template <typename T>
 absl::Span<const std::byte> BytesOf(absl::Span<const T> values) {
@@ -35,23 +37,28 @@ absl::Span<const std::byte> BytesOf(absl::Span<const T> values) {
 
 // BatchNorm's count of steps is an integer of 64 bits, whatever it was converted to with the others.
 bool IsCounter(const TensorInFile& tensor) {
-  if (absl::EndsWith(tensor.name, "num_batches_tracked")) return true;
-  switch (tensor.tensor.dtype) {
-    case TensorDtype::kF32:
-    case TensorDtype::kF64:
-    case TensorDtype::kF16:
-    case TensorDtype::kBF16:
-    case TensorDtype::kF8E4M3:
-    case TensorDtype::kF8E5M2:
-      return false;
-    default:
-      return true;
-  }
+  return absl::EndsWith(tensor.name, kCounter) || !HasFloats(tensor.tensor);
 }
 
 // Tensors in half or double precision become float32, integers such of 64 bits.
 TensorSpec SpecOf(const TensorInFile& tensor) {
   return {tensor.name, IsCounter(tensor) ? TensorDtype::kI64 : TensorDtype::kF32, tensor.tensor.shape};
+}
+
+TensorShapes ShapesOf(const std::vector<TensorInFile>& tensors) {
+  TensorShapes shapes;
+  for (const TensorInFile& tensor : tensors) shapes[tensor.name] = tensor.tensor.shape;
+  return shapes;
+}
+
+// Gives the backbone's tensors the names of a network that arcshard knows, where all have the same part before them.
+void TakeOffForeignPart(InsightFaceState* state) {
+  const std::string part = ForeignPart(ShapesOf(state->backbone));
+  if (part.empty()) return;
+  for (TensorInFile& tensor : state->backbone) tensor.name.erase(0, part.size());
+  for (TensorInFile& moment : state->backbone_moments) moment.name.erase(moment.name.find('.') + 1, part.size());
+  state->notes.push_back(
+      absl::StrCat("the names of the backbone's tensors begin with ", part, " in their file, which is left out"));
 }
 
 class Importer {
@@ -83,6 +90,13 @@ class Importer {
 
   const std::optional<worker::BackboneOptions>& network() const { return network_; }
 
+  // Sentences that name tensors with values that no training has.
+  std::vector<std::string> Warnings() const {
+    std::vector<std::string> warnings = odd_;
+    if (more_odd_ > 0) warnings.push_back(absl::StrCat("warning: ", more_odd_, " more tensors have such values"));
+    return warnings;
+  }
+
  private:
   absl::Status WriteRows(const InsightFaceState::Rank& rank, ClassRange range) {
     const int64_t dim = state_.embedding_size;
@@ -112,9 +126,11 @@ class Importer {
   }
 
   absl::Status WriteBackbone() {
-    TensorShapes shapes;
-    for (const TensorInFile& tensor : state_.backbone) shapes[tensor.name] = tensor.tensor.shape;
-    network_ = MatchBackbone(shapes);
+    network_ = MatchBackbone(ShapesOf(state_.backbone));
+    for (const TensorInFile& tensor : state_.backbone) {
+      if (!network_.has_value() || absl::EndsWith(tensor.name, kCounter)) continue;
+      RETURN_IF_ERROR(CheckFloats(*tensor.file, tensor.tensor, tensor.name));
+    }
     SafetensorsMetadata metadata = {{"format", "pt"}, {"step", absl::StrCat(state_.step)}};
     if (network_.has_value()) {
       metadata["backbone"] = network_->name;
@@ -153,6 +169,7 @@ class Importer {
   }
 
   absl::Status Copy(const TensorInFile& from, absl::string_view to, PartWriter* writer) {
+    int64_t odd = 0;  // values that are not finite
     for (int64_t at = 0, all = from.tensor.elements(); at < all; at += kValuesAtOnce) {
       const size_t count = static_cast<size_t>(std::min(kValuesAtOnce, all - at));
       if (IsCounter(from)) {
@@ -163,9 +180,21 @@ class Importer {
       }
       floats_.resize(count);
       RETURN_IF_ERROR(from.file->ReadFloats(from.tensor, at, absl::MakeSpan(floats_)));
+      odd += std::count_if(floats_.begin(), floats_.end(), [](float value) { return !std::isfinite(value); });
       RETURN_IF_ERROR(writer->Append(to, TensorDtype::kF32, BytesOf<float>(floats_)));
     }
+    if (odd > 0) Warn(from, odd);
     return absl::OkStatus();
+  }
+
+  void Warn(const TensorInFile& tensor, int64_t odd) {
+    constexpr size_t kNamed = 3;
+    if (odd_.size() == kNamed) {
+      ++more_odd_;
+      return;
+    }
+    odd_.push_back(absl::StrCat("warning: ", tensor.file->path(), ": of the ", tensor.tensor.elements(), " values of ",
+                                tensor.name, ", ", odd, odd == 1 ? " is" : " are", " NaN or infinite in float32"));
   }
 
   absl::Status Finish(PartWriter* writer) {
@@ -180,6 +209,8 @@ class Importer {
   Manifest manifest_;
   std::optional<worker::BackboneOptions> network_;
   std::vector<float> floats_;
+  std::vector<std::string> odd_;  // the first few of Warnings
+  int64_t more_odd_ = 0;
 };
 
 // Whether `out` exists and may be replaced. AlreadyExists: it exists but may not.
@@ -213,12 +244,22 @@ absl::Status PutInPlace(FileSystem* files, const std::string& made, const std::s
   return RemoveCheckpoint(files, aside);
 }
 
+// The line that says how a run starts from the checkpoint; empty: none can.
+std::string HowToStart(const ImportOptions& options, const InsightFaceState& state, bool knows_backbone) {
+  if (state.ranks.empty() && !knows_backbone) return "";
+  const bool only_head = !state.backbone.empty() && !knows_backbone;
+  const absl::string_view parts = !knows_backbone ? "head" : state.ranks.empty() ? "backbone" : "both";
+  return absl::StrCat("to start a run from ", only_head ? "its class centers" : "it",
+                      ": init_from.checkpoint: ", PrintableLine(options.out),
+                      parts == "both" ? "" : absl::StrCat(" and init_from.parts: ", parts), "\n");
+}
+
 std::string Describe(const ImportOptions& options, const InsightFaceState& state,
                      const std::optional<worker::BackboneOptions>& network) {
   std::string text;
   for (const std::string& note : state.notes) absl::StrAppend(&text, PrintableLine(note), "\n");
   if (!state.backbone.empty() && !network.has_value()) {
-    absl::StrAppend(&text, "the backbone is not one of the networks that arcshard knows: a run cannot start from it\n");
+    absl::StrAppend(&text, "the backbone is not one of the networks that arcshard knows: no run can start from it\n");
   }
   absl::StrAppend(&text, PrintableLine(options.out), ": step ", state.step);
   if (!state.ranks.empty()) {
@@ -233,10 +274,7 @@ std::string Describe(const ImportOptions& options, const InsightFaceState& state
     absl::StrAppend(&text, ", a backbone of ", state.backbone.size(), " tensors");
   }
   if (!state.optimizer.empty()) absl::StrAppend(&text, ", moments of ", state.optimizer);
-  const absl::string_view parts = state.ranks.empty() ? "backbone" : state.backbone.empty() ? "head" : "both";
-  absl::StrAppend(&text, "\nto start a run from it: init_from.checkpoint: ", PrintableLine(options.out));
-  if (parts != "both") absl::StrAppend(&text, " and init_from.parts: ", parts);
-  return absl::StrCat(text, "\n");
+  return absl::StrCat(text, "\n", HowToStart(options, state, network.has_value()));
 }
 
 }  // namespace
@@ -244,18 +282,15 @@ std::string Describe(const ImportOptions& options, const InsightFaceState& state
 absl::StatusOr<std::string> ImportCheckpoint(FileSystem* files, const ImportOptions& given) {
   ImportOptions options = given;
   while (options.out.size() > 1 && options.out.back() == '/') options.out.pop_back();
-  // Whether the files lie in the checkpoint that would be replaced, at any depth.
   std::error_code error;
-  for (std::filesystem::path in = std::filesystem::canonical(options.folder, error); in.has_relative_path();
-       in = in.parent_path()) {
-    if (IsSameFile(in.string(), options.out)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(options.out, " holds the files to import: it is not replaced; name another folder"));
-    }
+  if (std::filesystem::exists(options.folder, error) && IsWithin(options.folder, options.out)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.out, " holds the files to import: it is not replaced; name another folder"));
   }
   ASSIGN_OR_RETURN(const bool is_there, IsThere(files, options));
-  ASSIGN_OR_RETURN(const InsightFaceState state,
+  ASSIGN_OR_RETURN(InsightFaceState state,
                    ReadInsightFace({options.folder, options.num_classes, options.embedding_size}));
+  TakeOffForeignPart(&state);
 
   // The checkpoint is made under another name, so that one that it replaces exists until it is complete.
   const std::string beside = absl::StrCat(options.out, ".importing");
@@ -267,6 +302,7 @@ absl::StatusOr<std::string> ImportCheckpoint(FileSystem* files, const ImportOpti
     RemoveCheckpoint(files, beside).IgnoreError();
     return status;
   }
+  for (std::string& warning : importer.Warnings()) state.notes.push_back(std::move(warning));
   return Describe(options, state, importer.network());
 }
 

@@ -1,7 +1,10 @@
 #include "cli/insightface/import_checkpoint.h"
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
+#include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,9 +16,11 @@
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/class_rows.h"
 #include "common/checkpoint/open_checkpoint.h"
+#include "common/io/file.h"
 #include "common/io/safetensors.h"
 #include "common/io/testing/faulty_file_system.h"
 #include "common/io/testing/memory_file_system.h"
+#include "common/pickle/torch_writer.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "test_paths.h"
@@ -95,6 +100,31 @@ class ImportCheckpointTest : public ::testing::Test {
       return entry.first.compare(0, prefix.size(), std::string(prefix)) == 0;
     });
     EXPECT_EQ(file->entries().size(), static_cast<size_t>(count));
+  }
+
+  // Writes a state_dict of the recorded backbone, its names behind `before` and its floats as `change` leaves them.
+  void WriteBackbone(const std::string& layout, absl::string_view before,
+                     const std::function<void(absl::string_view, std::vector<float>*)>& change = nullptr,
+                     absl::string_view as_integers = "") {
+    fs::create_directories(in_.Path(layout));
+    std::deque<std::vector<float>> floats;
+    std::deque<std::vector<int64_t>> integers;
+    std::vector<TensorView> tensors;
+    for (const auto& [recorded, entry] : expected_.entries()) {
+      absl::string_view name = recorded;
+      if (!absl::ConsumePrefix(&name, "backbone.")) continue;
+      if (entry.dtype == TensorDtype::kI64) {
+        integers.push_back(*expected_.Read<int64_t>(recorded));
+      } else if (floats.emplace_back(Expected(recorded)); change != nullptr) {
+        change(name, &floats.back());
+      }
+      if (name == as_integers) integers.emplace_back(floats.back().size());
+      const std::string written = absl::StrCat(before, name);
+      tensors.push_back(entry.dtype == TensorDtype::kI64 || name == as_integers
+                            ? TensorView::Of<int64_t>(written, entry.shape, integers.back())
+                            : TensorView::Of<float>(written, entry.shape, floats.back()));
+    }
+    ASSERT_EQ(WriteTorchStateDict(in_.Path(layout + "/backbone.pth"), tensors), absl::OkStatus());
   }
 
   // An import with few file-system calls, for disks in memory.
@@ -290,6 +320,73 @@ TEST_F(ImportCheckpointTest, AStateDictOfOtherObjectsIsRefusedByTheirClass) {
   fs::create_directory(in_.Path("alone"));
   fs::copy(in_.Path("company_2.pt"), in_.Path("alone/model.pt"));
   EXPECT_EQ(ErrorOf("alone"), in_.Path("alone/model.pt: multi_step is a dict, not a tensor"));
+}
+
+TEST_F(ImportCheckpointTest, TheNamesOfABackboneLoseWhatAnotherProgramPutBeforeThem) {
+  for (const char* before : {"backbone.", "model.", "net.", "student.", "module.backbone.", "student.net."}) {
+    WriteBackbone("foreign", before);
+    const auto text = Import("foreign", Forced());
+    ASSERT_TRUE(text.ok()) << text.status();
+    EXPECT_THAT(*text, AllOf(HasSubstr(absl::StrCat("the names of the backbone's tensors begin with ",
+                                                    absl::StripPrefix(before, "module."), " in their file")),
+                             HasSubstr("backbone iresnet18 ("), HasSubstr("to start a run from it: "),
+                             Not(HasSubstr("warning"))));
+    ExpectTensors("backbone.safetensors", "", "backbone.");
+    EXPECT_TRUE(worker::OpenBackbone(out() + "/backbone.safetensors").ok());
+  }
+  fs::remove_all(out());
+  WriteBackbone("own", "");
+  const auto text = Import("own");
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, Not(HasSubstr("begin with")));
+}
+
+TEST_F(ImportCheckpointTest, NobodyIsToldToStartARunFromABackboneThatNoNetworkHas) {
+  auto text = Import("adamw");
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, AllOf(HasSubstr("no run can start from it\n"),
+                           HasSubstr(absl::StrCat("\nto start a run from its class centers: init_from.checkpoint: ",
+                                                  out(), " and init_from.parts: head\n"))));
+  fs::remove_all(in_.Path("alone"));
+  fs::create_directory(in_.Path("alone"));
+  fs::copy(in_.Path("company/checkpoint_gpu_0.pt"), in_.Path("alone/model.pt"));
+  text = Import("alone", Forced());
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, AllOf(HasSubstr("no run can start from it\n"), Not(HasSubstr("to start a run"))));
+}
+
+TEST_F(ImportCheckpointTest, WeightsThatAreNotFiniteAreNamed) {
+  const auto infinite_from = [](size_t begin) {
+    return [begin](absl::string_view, std::vector<float>* values) {
+      for (size_t i = begin; i < values->size(); ++i) (*values)[i] = std::numeric_limits<float>::infinity();
+    };
+  };
+  WriteBackbone("odd", "", [&](absl::string_view name, std::vector<float>* values) {
+    if (name == "conv1.weight") values->front() = std::numeric_limits<float>::quiet_NaN();
+    if (name == "fc.bias") infinite_from(0)(name, values);
+  });
+  auto text = Import("odd");
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, AllOf(HasSubstr("warning: " + in_.Path("odd/backbone.pth: of the ")),
+                           HasSubstr(" values of conv1.weight, 1 is NaN or infinite in float32\n"),
+                           HasSubstr("of the 8 values of fc.bias, 8 are NaN or infinite in float32\n"),
+                           Not(HasSubstr("more tensors"))));
+  WriteBackbone("odd", "", infinite_from(0));
+  text = Import("odd", Forced());
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, HasSubstr(" more tensors have such values\n"));
+}
+
+TEST_F(ImportCheckpointTest, IntegersInPlaceOfWeightsAreRefusedByName) {
+  WriteBackbone("whole", "backbone.", nullptr, "conv1.weight");
+  EXPECT_EQ(ErrorOf("whole"), in_.Path("whole/backbone.pth: conv1.weight is of I64, not of floats"));
+  for (const char* name : {"softmax/rank_0_softmax_weight_mom.pt", "softmax/rank_0_softmax_weight.pt"}) {
+    std::string file = *ReadFile(in_.Path(name));  // a stream of pickles, without checksums
+    const size_t at = file.find("FloatStorage");
+    ASSERT_NE(at, std::string::npos);
+    in_.Write(name, file.replace(at, 12, "IntStorage"));
+    EXPECT_EQ(ErrorOf("softmax"), absl::StrCat(in_.Path(name), ": what it holds is of I32, not of floats"));
+  }
 }
 
 TEST(StateDictTest, NamesLoseTheirWrappersInEveryCombination) {

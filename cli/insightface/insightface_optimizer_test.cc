@@ -152,6 +152,28 @@ TEST_F(InsightFaceOptimizerTest, ARankOfAnotherOptimizerIsNotedAndTheBackboneKee
                                        "the class centers' moments are not imported: not all ranks have them"));
 }
 
+TEST_F(InsightFaceOptimizerTest, ClassCentersOfIntegersAreRefusedByTheirFile) {
+  ChangePickle(0, "FloatStorage", "", "IntStorage");
+  EXPECT_EQ(ErrorOf(),
+            folder_.Path("checkpoint_gpu_0.pt: the weight of state_dict_softmax_fc is of I32, not of floats"));
+}
+
+TEST_F(InsightFaceOptimizerTest, MomentsOfIntegersAreNotImported) {
+  std::string pickle = GetEntry(0, "data.pkl");
+  const std::string floats = "(h\x08h\x09"s;  // "storage" and FloatStorage, which the pickle has named before
+  const size_t at = pickle.find(floats, pickle.find("exp_avgq"));
+  ASSERT_NE(at, std::string::npos);
+  SetEntry(0, "data.pkl",
+           pickle.replace(at, floats.size(),
+                          "(h\x08"
+                          "ctorch\nIntStorage\n"));
+  const InsightFaceState state = Read();
+  EXPECT_THAT(state.backbone_moments, IsEmpty());
+  EXPECT_THAT(state.notes,
+              ElementsAre("the backbone's moments are not imported: the exp_avg of 0.weight is of I32, not "
+                          "of floats"));
+}
+
 TEST_F(InsightFaceOptimizerTest, StepsThatNoOptimizerCountsAreRefusedByName) {
   const std::string path = folder_.Path("checkpoint_gpu_0.pt");
   const std::string entry = "data/8";  // of the first parameter

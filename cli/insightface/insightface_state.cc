@@ -148,6 +148,7 @@ class Reader {
       }
       ASSIGN_OR_RETURN(const auto file, OpenFile(path));
       ASSIGN_OR_RETURN(TorchTensor tensor, file->Tensor(file->root(), "what it holds"));
+      RETURN_IF_ERROR(CheckFloats(*file, tensor, "what it holds"));
       InsightFaceState::Rank& of = state_.ranks[static_cast<size_t>(rank)];
       if (tensor.shape != of.centers.tensor.shape)
         return Refuse(path, ": is not of the shape of ", of.centers.file->path());
@@ -191,6 +192,7 @@ class Reader {
 
   absl::Status AddRank(std::shared_ptr<const TorchFile> file, const PickleValue& value, absl::string_view what) {
     ASSIGN_OR_RETURN(TorchTensor tensor, file->Tensor(value, what));
+    RETURN_IF_ERROR(CheckFloats(*file, tensor, what));
     if (tensor.shape.size() != 2 || tensor.shape[1] == 0) {
       return Refuse(file->path(), ": ", what, " has ", tensor.shape.size(),
                     " dimensions, where class centers are rows×D");

@@ -1,9 +1,13 @@
 #include "cli/insightface/match_backbone.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace arcshard::cli {
 namespace {
@@ -54,6 +58,22 @@ std::optional<worker::BackboneOptions> MatchBackbone(const TensorShapes& state_d
     if (backbone.ok() && IsOf(**backbone, state_dict)) return options;
   }
   return std::nullopt;
+}
+
+std::string ForeignPart(const TensorShapes& state_dict) {
+  constexpr int kMostParts = 4;
+  if (state_dict.empty() || MatchBackbone(state_dict).has_value()) return "";
+  // In the order of the map, what the first and the last name share, all others share too.
+  const std::string &first = state_dict.begin()->first, &last = state_dict.rbegin()->first;
+  const auto differ = std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first;
+  const absl::string_view shared(first.data(), static_cast<size_t>(differ - first.begin()));
+  size_t dot = shared.find('.');
+  for (int parts = 0; parts < kMostParts && dot != absl::string_view::npos; ++parts, dot = shared.find('.', dot + 1)) {
+    TensorShapes without;
+    for (const auto& [name, shape] : state_dict) without[name.substr(dot + 1)] = shape;
+    if (MatchBackbone(without).has_value()) return std::string(shared.substr(0, dot + 1));
+  }
+  return "";
 }
 
 }  // namespace arcshard::cli

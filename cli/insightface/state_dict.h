@@ -17,6 +17,11 @@ struct TensorInFile {
   TorchTensor tensor;
 };
 
+bool HasFloats(const TorchTensor& tensor);  // of any precision
+
+// InvalidArgument: the tensor has integers or bools. `what` names it.
+absl::Status CheckFloats(const TorchFile& file, const TorchTensor& tensor, absl::string_view what);
+
 // The name that a network gives to a tensor: without what PyTorch's wrappers put around it, in any combination.
 // DistributedDataParallel begins names with "module."; torch.compile, FSDP and activation checkpointing add a part
 // wherever they wrap a layer ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module").

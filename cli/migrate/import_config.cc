@@ -16,6 +16,7 @@
 #include "cli/migrate/yaml_writer.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "common/text/file_kind.h"
 
 namespace arcshard::cli {
 namespace {
@@ -292,8 +293,9 @@ std::string BaseOf(const ImportConfigOptions& options) {
 
 // Adds the file's dict `config` to *config, and what was not read of it to *notes.
 absl::Status AddFile(const std::string& path, PythonDict* config, std::vector<std::string>* notes) {
-  ASSIGN_OR_RETURN(const std::string source, ReadFile(path));
-  ASSIGN_OR_RETURN(const PythonModule module, ReadPython(source, path));
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+  ASSIGN_OR_RETURN(const absl::string_view source, TextOfFile(path, bytes));
+  ASSIGN_OR_RETURN(const PythonModule module, ReadPython(std::string(source), path));
   for (const std::string& note : module.notes) notes->push_back(absl::StrCat(path, ", ", note));
   const PythonValue* found = module.names.Find("config");
   if (found == nullptr) found = module.names.Find("cfg");

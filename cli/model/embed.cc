@@ -115,8 +115,9 @@ absl::Status EmbedImages(const EmbedCommandOptions& options) {
     return absl::DataLossError(
         absl::StrCat(images->path(), ": none of its ", images->images(), " images can be decoded"));
   }
-  RETURN_IF_ERROR(writer->Finish({{"backbone", options.backbone},
-                                  {"input", images->path()},
+  // The metadata are UTF-8, which a path need not be.
+  RETURN_IF_ERROR(writer->Finish({{"backbone", PrintableLine(options.backbone)},
+                                  {"input", PrintableLine(images->path())},
                                   {"flip", options.flip ? "true" : "false"},
                                   {"normalized", options.normalize ? "true" : "false"},
                                   {"left_out", absl::StrCat(run.skipped())}}));

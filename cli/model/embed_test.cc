@@ -61,6 +61,14 @@ TEST_F(EmbedTest, EveryImageHasARowWithNameAndLabel) {
   EXPECT_EQ(file.metadata().at("input"), options_.input);
 }
 
+TEST_F(EmbedTest, PathsThatAreNotUtf8AreNoHindrance) {
+  folder_.Write("w\xe4/l\xff.png", worker::EncodePng(worker::PatternImage(20, 20, 0)));
+  options_.input = folder_.Path("w\xe4");
+  options_.output = folder_.Path("\xfc.safetensors");
+  EXPECT_EQ(Embeddings().size(), 1u * kDim);
+  EXPECT_EQ(Result().metadata().at("input"), folder_.Path("w\\xe4"));
+}
+
 TEST_F(EmbedTest, FlipAddsTheMirrorImageAndNormalizeComesAfterIt) {
   const std::vector<float> plain = Embeddings();
   options_.flip = true;

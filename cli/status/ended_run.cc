@@ -100,6 +100,8 @@ absl::StatusOr<EndedRunStatus> ReadEndedRun(const std::string& run_folder) {
   return run;
 }
 
+bool WasInterrupted(const EndedRunStatus& run) { return run.record.lives.back().outcome.empty(); }
+
 std::string EndedRunText(const EndedRunStatus& run, const StatusLook& look) {
   const std::string outcome = OutcomeOf(run.record);
   const v1::Progress progress = ProgressOf(run);

@@ -20,6 +20,9 @@ struct EndedRunStatus {
 // NotFound: no coordinator has written into the folder. Other errors are those of reading metrics.jsonl.
 absl::StatusOr<EndedRunStatus> ReadEndedRun(const std::string& run_folder);
 
+// Whether no end is recorded, because the coordinator was killed or still runs.
+bool WasInterrupted(const EndedRunStatus& run);
+
 // How the run has ended, how far it came and what it left, for people. Ends with a newline.
 std::string EndedRunText(const EndedRunStatus& run, const StatusLook& look = {});
 

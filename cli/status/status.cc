@@ -70,12 +70,17 @@ std::string TextOf(const v1::RunStatus& status, const std::string& coordinator, 
   return json ? StatusJson(status, coordinator) : StatusText(status, coordinator, LookOfStdout());
 }
 
-// No run is in progress in the folder, says `why`: prints how the last one has ended. Returns `why` if there was none.
+// No run is in progress in the folder, says `why`: prints how the last one has ended. Returns `why` if there was none,
+// and an error if it has not ended in order, so that a script that waits for the end can tell.
 absl::Status ShowEnded(const StatusOptions& options, const absl::Status& why) {
   const absl::StatusOr<EndedRunStatus> run = ReadEndedRun(options.run_folder);
   if (absl::IsNotFound(run.status())) return why;
   RETURN_IF_ERROR(run.status());
-  return options.json ? PrintData(EndedRunJson(*run)) : PrintText(EndedRunText(*run, LookOfStdout()));
+  RETURN_IF_ERROR(options.json ? PrintData(EndedRunJson(*run)) : PrintText(EndedRunText(*run, LookOfStdout())));
+  if (!WasInterrupted(*run)) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("the run in ", options.run_folder,
+                                         " was interrupted: no process of it lives, and ",
+                                         "none has recorded its end (arcshard train --resume continues it)"));
 }
 
 // Prints one answer. first: there was none before it. in_place: over the last one.

@@ -38,11 +38,14 @@ class StatusTest : public ::testing::Test {
   void Write(const std::string& name, const std::string& text) const {
     EXPECT_TRUE(WriteFileAtomically(absl::StrCat(folder_, "/", name), text).ok());
   }
+  // What is printed, beside an error.
   std::string Print() const {
     ::testing::internal::CaptureStdout();
     const absl::Status status = ShowStatus(options_);
     std::string printed = ::testing::internal::GetCapturedStdout();
-    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+    EXPECT_THAT(std::string(status.message()),
+                StartsWith(absl::StrCat("the run in ", folder_, " was interrupted: no process of it lives")));
     return printed;
   }
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "common/text/file_kind.h"
 
 namespace arcshard::cli {
 namespace {
@@ -29,7 +30,8 @@ absl::string_view FileOf(absl::string_view name) { return name.substr(name.rfind
 // returned with its place.
 absl::Status ForEachLine(const std::string& path, size_t least, absl::string_view format,
                          const std::function<absl::Status(const Fields&)>& take) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+  ASSIGN_OR_RETURN(const absl::string_view text, TextOfFile(path, bytes));
   int64_t number = 0;
   for (const absl::string_view whole : absl::StrSplit(text, '\n')) {
     ++number;

@@ -98,6 +98,18 @@ TEST_F(VerifyTemplatesTest, PairsAreCountedAndNamesAreFoundWithoutTheirFolder) {
   EXPECT_EQ(found["verification"]["accept_rates"][0]["tar"], 1.0);
 }
 
+TEST_F(VerifyTemplatesTest, AByteOrderMarkIsNoPartOfANameAndUtf16IsNamed) {
+  VerifyTemplatesOptions options = Small();
+  const std::string mark = "\xef\xbb\xbf";
+  options.templates = Write("faces.txt", mark + "a1.jpg A 1\na2.jpg A2 2\nx/b1.jpg\tB\t3\nb2.jpg,B2,4\nc.jpg C 5\n");
+  options.pairs = Write("pairs.txt", mark + "A A2 1\nB B2 1\nA B 0\n\nA2 B2 0\n");
+  EXPECT_EQ(Parsed(options)["verification"]["pairs"], 4);
+  options.pairs = Write("pairs.txt",
+                        "\xff\xfe"
+                        "A");
+  EXPECT_THAT(ErrorOf(options), HasSubstr("pairs.txt is a text in UTF-16; save it as UTF-8"));
+}
+
 TEST_F(VerifyTemplatesTest, TheTextSaysWhatIsMeasured) {
   VerifyTemplatesOptions options = Small();
   options.json = false;

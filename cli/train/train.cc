@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/display/console.h"
 #include "cli/supervision/run_folder.h"
@@ -103,6 +104,12 @@ TrainCommand::TrainCommand(CommandLine program)
 }
 
 absl::Status TrainCommand::Check() const {
+  for (const std::string& override : options_.overrides) {
+    if (options_.resume.empty() || !absl::StartsWith(override, "run.folder=")) continue;
+    return absl::InvalidArgumentError(absl::StrCat("--set ", override, " cannot be given with --resume ",
+                                                   options_.resume,
+                                                   ": a run resumes in its own folder, which may be moved before"));
+  }
   if (!options_.config.empty() || !options_.resume.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       "train needs the run's YAML file, or --resume with a run's folder (see arcshard train --help)");

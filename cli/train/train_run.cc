@@ -36,6 +36,20 @@ ProgressPrinter::Options PrinterOptions(bool quiet) {
   return options;
 }
 
+// For a sentence about a stop that is requested in this phase.
+absl::string_view HowItStops(v1::Progress::Phase phase) {
+  switch (phase) {
+    case v1::Progress::PHASE_UNSPECIFIED:
+    case v1::Progress::PHASE_GATHERING:
+    case v1::Progress::PHASE_JOINING:
+      return "before the next step";
+    case v1::Progress::PHASE_EVALUATING:
+      return "without the rest of the verification, with a checkpoint";
+    default:
+      return "after the current step, with a checkpoint";
+  }
+}
+
 }  // namespace
 
 TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFolder folder,
@@ -143,9 +157,7 @@ void TrainRun::Interrupt(int signal) {
   told_ = true;
   signals_->AwaitWake(kSameRequest);
   signals_->Take();  // part of the same request; the supervisor looks for ended children anyway
-  const bool verifying = progress_.phase() == v1::Progress::PHASE_EVALUATING;
-  printer_.Line(absl::StrCat("stopping ", verifying ? "without the rest of the verification" : "after the current step",
-                             ", with a checkpoint (interrupt again to stop at once)"));
+  printer_.Line(absl::StrCat("stopping ", HowItStops(progress_.phase()), " (interrupt again to stop at once)"));
 }
 
 void TrainRun::DismissWaitingMembers() {

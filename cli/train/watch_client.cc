@@ -6,9 +6,15 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 
 namespace arcshard::cli {
+namespace {
+
+constexpr absl::Duration kShutdown = absl::Seconds(3);  // how long the coordinator waits
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<WatchClient>> WatchClient::Start(const std::string& coordinator,
                                                                 const Security& security) {
@@ -19,9 +25,16 @@ absl::StatusOr<std::unique_ptr<WatchClient>> WatchClient::Start(const std::strin
 }
 
 WatchClient::WatchClient(std::shared_ptr<grpc::Channel> channel, FileDescriptor wake)
-    : stub_(v1::Coordinator::NewStub(channel)), wake_(std::move(wake)), thread_([this] { Read(); }) {}
+    : channel_(std::move(channel)),
+      stub_(v1::Coordinator::NewStub(channel_)),
+      wake_(std::move(wake)),
+      thread_([this] { Read(); }) {}
 
 WatchClient::~WatchClient() {
+  {
+    MutexLock lock(&mutex_);
+    cancelled_ = true;
+  }
   context_.TryCancel();
   thread_.join();
 }
@@ -34,10 +47,16 @@ void WatchClient::Read() {
     reports_.push_back(std::move(report));
     eventfd_write(wake_.get(), 1);
   }
-  MutexLock lock(&mutex_);
-  ended_ = true;
-  changed_.NotifyAll();
-  eventfd_write(wake_.get(), 1);
+  {
+    MutexLock lock(&mutex_);
+    ended_ = true;
+    changed_.NotifyAll();
+    eventfd_write(wake_.get(), 1);
+    if (cancelled_) return;
+  }
+  // gRPC reads from a connection only while somebody waits for something of it. The coordinator says that it shuts down
+  // and waits for the answer, so until the connection ends somebody has to.
+  channel_->WaitForStateChange(GRPC_CHANNEL_READY, DeadlineIn(kShutdown));
 }
 
 bool WatchClient::ended() {

@@ -37,6 +37,7 @@ class WatchClient {
   WatchClient(std::shared_ptr<grpc::Channel> channel, FileDescriptor wake);
   void Read();
 
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
   const FileDescriptor wake_;
   grpc::ClientContext context_;
@@ -44,6 +45,7 @@ class WatchClient {
   CondVar changed_;
   std::vector<v1::Progress> reports_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last, since it uses the members above
 };
 

@@ -49,6 +49,7 @@ TEST(WatchClientTest, AllReportsArriveInOrder) {
   EXPECT_EQ(TakeSteps(client->get()), (std::vector<uint64_t>{1, 2, 3}));
   EXPECT_EQ(poll(&readable, 1, 0), 0);
   EXPECT_EQ(TakeSteps(client->get()), (std::vector<uint64_t>{}));
+  (*server)->Shutdown(absl::Minutes(10));  // need not wait so long, since the client answers it
 }
 
 TEST(WatchClientTest, DestructionEndsAnOpenStream) {

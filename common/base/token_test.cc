@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <set>
+#include <thread>
+
+#include "common/base/testing/refused_call.h"
 
 namespace arcshard {
 namespace {
@@ -12,6 +16,20 @@ TEST(TokenTest, NoTwoTokensAreTheSame) {
   for (int i = 0; i < 1000; ++i) tokens.insert(NewToken());
   EXPECT_EQ(tokens.size(), 1000u);
   EXPECT_EQ(tokens.begin()->size(), kTokenBytes);
+}
+
+TEST(TokenTest, WhereTheKernelDoesNotAllowTheCallTokensDifferToo) {
+  for (const int error : {ENOSYS, EPERM}) {
+    bool refused = false;
+    std::set<std::string> tokens;
+    std::thread([&] {
+      refused = RefuseCall(SYS_getrandom, error);
+      for (int i = 0; i < 10; ++i) tokens.insert(NewToken());
+    }).join();
+    if (!refused) GTEST_SKIP() << "this machine does not let a process filter its calls";
+    EXPECT_EQ(tokens.size(), 10u) << error;
+    EXPECT_EQ(tokens.begin()->size(), kTokenBytes) << error;
+  }
 }
 
 TEST(TokenTest, OnlyTheSameBytesAreTheSameToken) {

@@ -124,7 +124,7 @@ TEST_F(CheckpointFolderTest, AManifestIsWrittenOnlyOverWhatIsThere) {
   wrong.best.accuracy = std::numeric_limits<double>::quiet_NaN();
   refused(wrong, absl::StatusCode::kInvalidArgument, path);
   wrong = manifest;
-  wrong.config_yaml = "\xff";
+  wrong.version = "\xff";
   refused(wrong, absl::StatusCode::kInvalidArgument, "not all UTF-8");
 
   std::swap(manifest.files.front(), manifest.files.back());  // reports come in any order

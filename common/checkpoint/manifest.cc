@@ -26,6 +26,7 @@ constexpr absl::string_view kFormat = "arcshard checkpoint 1";
 constexpr absl::string_view kCrcBegin = "  \"crc32c\": \"";
 constexpr absl::string_view kCrcEnd = "\"\n}\n";
 constexpr size_t kCrcDigits = 8;
+constexpr char kConfigBytes[] = "config_bytes";  // instead of config_yaml, for a configuration that is not UTF-8
 
 uint32_t CrcOfText(absl::string_view text) {
   return Crc32c(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(text.data()), text.size()));
@@ -46,6 +47,44 @@ absl::StatusOr<T> FromHex(absl::string_view text) {
     value = static_cast<T>(value << 4 | static_cast<T>(absl::ascii_isdigit(digit) ? digit - '0' : digit - 'a' + 10));
   }
   return value;
+}
+
+bool IsUtf8(const std::string& text) {
+  try {
+    ordered_json(text).dump();
+    return true;
+  } catch (const ordered_json::type_error&) {
+    return false;
+  }
+}
+
+// Any bytes as UTF-8: each becomes the character with its number, as in Latin-1.
+std::string BytesToCharacters(absl::string_view bytes) {
+  std::string characters;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) {
+      characters.push_back(c);
+    } else {
+      characters.push_back(static_cast<char>(0xc0 | byte >> 6));
+      characters.push_back(static_cast<char>(0x80 | (byte & 0x3f)));
+    }
+  }
+  return characters;
+}
+
+// The bytes of which BytesToCharacters makes these characters; of others whatever, since ParseManifest compares.
+std::string CharactersToBytes(absl::string_view characters) {
+  std::string bytes;
+  for (size_t i = 0; i < characters.size(); ++i) {
+    const auto first = static_cast<unsigned char>(characters[i]);
+    if (first < 0x80 || i + 1 == characters.size()) {
+      bytes.push_back(characters[i]);
+    } else {
+      bytes.push_back(static_cast<char>(first << 6 | (static_cast<unsigned char>(characters[++i]) & 0x3f)));
+    }
+  }
+  return bytes;
 }
 
 ordered_json FormatFile(const FileRecord& file) {
@@ -103,6 +142,9 @@ absl::StatusOr<Manifest> FromJson(const json& value) {
   if (progress.contains("best_sets"))
     read(progress, "best_sets", &manifest.best.sets);  // those of earlier versions lack it
   read(value, "config_yaml", &manifest.config_yaml);
+  if (value.contains(kConfigBytes)) {
+    manifest.config_yaml = CharactersToBytes(value.at(kConfigBytes).get_ref<const std::string&>());
+  }
   for (const json& file : value.at("files")) {
     ASSIGN_OR_RETURN(FileRecord record, ParseFile(file));
     manifest.files.push_back(std::move(record));
@@ -153,7 +195,12 @@ absl::StatusOr<std::string> FormatManifest(const Manifest& manifest) {
                        {"best_accuracy", manifest.best.accuracy},
                        {"best_step", manifest.best.step}};
   if (!manifest.best.sets.empty()) value["progress"]["best_sets"] = manifest.best.sets;
-  value["config_yaml"] = manifest.config_yaml;
+  if (IsUtf8(manifest.config_yaml)) {
+    value["config_yaml"] = manifest.config_yaml;
+  } else {
+    value["config_yaml"] = "";
+    value[kConfigBytes] = BytesToCharacters(manifest.config_yaml);
+  }
   value["files"] = ordered_json::array();
   for (const FileRecord& file : manifest.files) value["files"].push_back(FormatFile(file));
   std::string text;

@@ -35,7 +35,8 @@ struct Manifest {
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
 
-// JSON whose last field is the CRC-32C of all bytes before it. InvalidArgument: a text is not UTF-8.
+// JSON whose last field is the CRC-32C of all bytes before it. A configuration that is not UTF-8, since a path in it is
+// not, is written byte by byte. InvalidArgument: another text is not UTF-8.
 absl::StatusOr<std::string> FormatManifest(const Manifest& manifest);
 
 // Reads only what FormatManifest writes. DataLoss: a byte differs, or a field is impossible. The message begins with

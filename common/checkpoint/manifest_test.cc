@@ -157,8 +157,17 @@ TEST_F(ManifestTest, FieldsThatCannotBeAreRefusedEvenUnderARightCrc) {
   ExpectRefusedWithReplaced("\"files\": [", "\"files\": " + std::string(100000, '[') + "[", "no checkpoint's manifest");
 }
 
-TEST_F(ManifestTest, TextsThatAreNotUtf8AreRefusedWhenWritten) {
-  manifest_.config_yaml = "data: \xff";
+TEST_F(ManifestTest, AConfigurationWithAPathThatIsNotUtf8IsReadAsItWasWritten) {
+  manifest_.config_yaml = "data: {train: \"w\xe4/\xc3\xa4\xff\x80\"}\n";
+  const auto text = FormatManifest(manifest_);
+  ASSERT_TRUE(text.ok()) << text.status();
+  const auto read = ParseManifest(*text, "manifest.json");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, manifest_);
+}
+
+TEST_F(ManifestTest, OtherTextsThatAreNotUtf8AreRefusedWhenWritten) {
+  manifest_.version = "1.0\xff";
   EXPECT_EQ(FormatManifest(manifest_).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -143,7 +143,10 @@ absl::Status Reader::SetKey(const ConfigKey& key, const YAML::Node& node, const 
   const auto set = [&](const YAML::Node& scalar) -> absl::Status {
     const std::string place = PlaceOf(source, scalar.Mark());
     if (!scalar.IsScalar()) {
-      return Refuse(place, absl::StrCat(key.name, " expects ", DescribeType(key.value), ", found ", Describe(scalar)));
+      const bool is_tilde = scalar.IsNull() && key.path_base != PathBase::kNotAPath;  // or nothing at all
+      return Refuse(place,
+                    absl::StrCat(key.name, " expects ", DescribeType(key.value), ", found ", Describe(scalar),
+                                 is_tilde ? " (YAML's ~ alone is nothing; \"~\" in quotes is the home folder)" : ""));
     }
     // yaml-cpp gives a scalar in quotes the tag "!".
     const absl::Status status = SetFromText(key, scalar.Scalar(), scalar.Tag() == "!");
@@ -192,6 +195,7 @@ absl::Status Reader::MakePathsAbsolute(const ConfigKey& key, const std::filesyst
     std::error_code error;  // if there is no working directory the path stays relative, and opening it fails
     const std::filesystem::path result = std::filesystem::absolute(folder_of_file / path, error);
     if (!error) path = result.lexically_normal().string();
+    if (path.size() > 1 && path.back() == '/') path.pop_back();
     return absl::OkStatus();
   };
   if (std::string* const* path = std::get_if<std::string*>(&key.value)) return absolute(**path);

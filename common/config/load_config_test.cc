@@ -104,7 +104,9 @@ TEST(LoadConfigTest, AWrongTypeNamesKeyLineExpectedAndFound) {
   EXPECT_THAT(ErrorOfKey("data", "flip: yes"), HasSubstr("data.flip expects true or false, found 'yes'"));
   EXPECT_THAT(ErrorOfKey("data", "flip: 1"), HasSubstr("expects true or false, found '1'"));
   EXPECT_THAT(ErrorOfKey("data", "train: {a: b}"), HasSubstr("data.train expects text, found a map"));
-  EXPECT_THAT(ErrorOfKey("data", "train: ~"), HasSubstr("data.train expects text, found nothing"));
+  EXPECT_THAT(
+      ErrorOfKey("data", "train: ~"),
+      HasSubstr("data.train expects text, found nothing (YAML's ~ alone is nothing; \"~\" in quotes is the home "));
   EXPECT_THAT(ErrorOfKey("schedule", "lr: fast"), HasSubstr("schedule.lr expects a number, found 'fast'"));
   EXPECT_THAT(ErrorOfKey("schedule", "lr: .nan"), HasSubstr("expects a number, found '.nan'"));
   EXPECT_THAT(ErrorOfKey("schedule", "lr: inf"), HasSubstr("expects a number, found 'inf'"));
@@ -251,6 +253,9 @@ TEST(LoadConfigTest, AllPathsInAFileCountFromItsFolder) {
   EXPECT_EQ(config.data.train, "/t");
   EXPECT_EQ(config.head.init, "/runs/i.safetensors");
   EXPECT_EQ(config.loss.class_weights, "/runs/w");
+  EXPECT_EQ(Parsed("run: {folder: r/}").run.folder, "/runs/r") << "however it is written";
+  EXPECT_EQ(Parsed("run: {folder: .}").run.folder, "/runs");
+  EXPECT_EQ(Parsed("run: {folder: /}").run.folder, "/");
   EXPECT_EQ(Parsed("").head.init, "") << "empty means none, not the folder";
   const RunConfig overridden = Parsed("run: {folder: r}", {"data.train=t", "run.folder=s"});
   EXPECT_EQ(overridden.data.train, here + "/t") << "an override is written where the command is given";
@@ -284,7 +289,7 @@ TEST(LoadConfigTest, HomeAndVariablesInPathsAreReplacedOrRefusedAndNeverNamesOfF
   EXPECT_EQ(folder("$HOME/b"), "/home/me/b");
   EXPECT_EQ(folder("${RUNS}/c"), "/runs$x/c") << "what is put in is not read again";
   EXPECT_EQ(folder("/a/$RUNS/${HOME}d"), "/a/runs$x/home/med");
-  EXPECT_EQ(folder("/a$$HOME/b$/$1/${x"), "/a$HOME/b$/$1/${x");
+  EXPECT_EQ(folder("/a$$HOME/b$/$-/$`x$`/$$1/$$(y)/c$"), "/a$HOME/b$/$-/`x`/$1/$(y)/c$");
   EXPECT_EQ(folder("./~/x"), "/runs/~/x") << "a path from the file's folder";
   const RunConfig config = Parsed("data: {train: ~/data}\nverification: {sets: [~/a.bin, $RUNS/b.bin]}", {});
   EXPECT_EQ(config.data.train, "/home/me/data");
@@ -296,6 +301,12 @@ TEST(LoadConfigTest, HomeAndVariablesInPathsAreReplacedOrRefusedAndNeverNamesOfF
   EXPECT_THAT(ErrorOf("run: {folder: $EMPTY/a}"), HasSubstr("the environment has no EMPTY"));
   EXPECT_THAT(ErrorOf("", {"data.train=~you/a"}),
               HasSubstr("--set data.train=~you/a: data.train is '~you/a', and the home folders of others"));
+  for (const char* path : {"${RUNS:-x}/y", "$(echo hi)/x", "${/x", "${RUNS", "$1/x", "${1}"}) {
+    EXPECT_THAT(ErrorOf(absl::StrCat("run: {folder: '", path, "'}")),
+                HasSubstr(absl::StrCat("run.folder is '", path, "', of which only a shell can replace '$")));
+  }
+  EXPECT_THAT(ErrorOf("", {"verification.sets=['/a/`echo b`']"}),
+              HasSubstr("verification.sets is '/a/`echo b`', and a shell would run what is in backticks; write $`"));
   ASSERT_EQ(unsetenv("HOME"), 0);
   EXPECT_THAT(ErrorOf("run: {folder: ~/a}"), HasSubstr("the environment has no HOME, which ~ stands for"));
 }
@@ -397,7 +408,7 @@ TEST(ToYamlTest, WhatIsPrintedReadsBackToTheSameValues) {
   config.loss.magface_lambda = 1e22;
   config.loss.elastic_std = 5e-324;
   config.schedule.drop_epochs = {1.0 / 3, 8};
-  config.verification.sets = {"/~", "/-x", "/é", "/$HOME/${HOME}/$$/$"};
+  config.verification.sets = {"/~", "/-x", "/é", "/$HOME/${HOME}/$$/$", "/`a`/$`/$(b)/$1"};
   config.cluster.connect_timeout = absl::Milliseconds(61001);
   const absl::StatusOr<RunConfig> again = ParseRunConfig(ToYaml(config), "", {});
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << ToYaml(config);

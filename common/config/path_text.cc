@@ -34,6 +34,12 @@ Variable VariableAt(absl::string_view rest) {
                                                      : Variable();
 }
 
+// Whether what follows a $ makes a shell replace the two by something that is no variable of the environment.
+bool OnlyForAShell(absl::string_view rest) {
+  return !rest.empty() &&
+         (rest[0] == '{' || rest[0] == '(' || absl::ascii_isdigit(static_cast<unsigned char>(rest[0])));
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ExpandPath(absl::string_view text) {
@@ -49,15 +55,21 @@ absl::StatusOr<std::string> ExpandPath(absl::string_view text) {
     rest.remove_prefix(1);
   }
   while (!rest.empty()) {
-    const size_t dollar = std::min(rest.find('$'), rest.size());
-    absl::StrAppend(&path, rest.substr(0, dollar));
-    rest.remove_prefix(dollar);
+    const size_t special = std::min(rest.find_first_of("$`"), rest.size());
+    absl::StrAppend(&path, rest.substr(0, special));
+    rest.remove_prefix(special);
     if (rest.empty()) break;
+    if (rest[0] == '`') return Refuse(text, "and a shell would run what is in backticks; write $` for a backtick");
     rest.remove_prefix(1);
     const Variable variable = VariableAt(rest);
     if (variable.name.empty()) {
-      path.push_back('$');
-      if (absl::StartsWith(rest, "$")) rest.remove_prefix(1);
+      if (OnlyForAShell(rest)) {
+        return Refuse(text, "of which only a shell can replace '$", rest.substr(0, 1),
+                      "'; here $NAME and ${NAME} are replaced; write $$ for a dollar sign");
+      }
+      const bool escapes = absl::StartsWith(rest, "$") || absl::StartsWith(rest, "`");
+      path.push_back(escapes ? rest[0] : '$');
+      if (escapes) rest.remove_prefix(1);
       continue;
     }
     const char* const value = std::getenv(variable.name.c_str());
@@ -71,7 +83,7 @@ absl::StatusOr<std::string> ExpandPath(absl::string_view text) {
 }
 
 std::string EscapePath(absl::string_view path) {
-  return absl::StrCat(absl::StartsWith(path, "~") ? "./" : "", absl::StrReplaceAll(path, {{"$", "$$"}}));
+  return absl::StrCat(absl::StartsWith(path, "~") ? "./" : "", absl::StrReplaceAll(path, {{"$", "$$"}, {"`", "$`"}}));
 }
 
 }  // namespace arcshard

@@ -9,8 +9,9 @@
 namespace arcshard {
 
 // Replaces what a shell would replace: ~ at the beginning of a path by the home folder, $NAME and ${NAME} by the
-// variable of the environment. $$ is a dollar sign, and so is a $ with no name behind it. InvalidArgument: a variable
-// is not set, or the path begins with ~name; the message lacks its subject, and says the remedy.
+// variable of the environment. $$ is a dollar sign, $` a backtick, and a $ with none of those behind it is itself.
+// InvalidArgument: a variable is not set, the path begins with ~name, or it has what only a shell replaces: ${NAME:-x},
+// $(command), `command`, $1; the message lacks its subject, and says the remedy.
 absl::StatusOr<std::string> ExpandPath(absl::string_view text);
 
 // The text that ExpandPath makes `path` of.

@@ -4,18 +4,21 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "common/text/printable_text.h"
 
 namespace arcshard {
 
 std::string NameOfSetFile(const std::string& path) {
   const std::filesystem::path file(path);
   const std::string folder = file.parent_path().filename().string();
-  return file.filename() == "label.txt" && !folder.empty() ? folder : file.stem().string();
+  // The name goes into files and metrics that are UTF-8, which a file's name need not be.
+  return PrintableLine(file.filename() == "label.txt" && !folder.empty() ? folder : file.stem().string());
 }
 
 std::vector<std::string> NamesOfSets(const RunConfig::Verification& verification) {
-  if (!verification.names.empty()) return verification.names;
   std::vector<std::string> names;
+  for (const std::string& name : verification.names) names.push_back(PrintableLine(name));
+  if (!names.empty()) return names;
   for (const std::string& path : verification.sets) {
     const std::string stem = NameOfSetFile(path);
     std::string name = stem;

@@ -20,6 +20,14 @@ TEST(RunConfigTest, ASetIsCalledAsItsFileIsUnlessItHasAName) {
   EXPECT_EQ(NameOfSet(verification, "/c/lfw.bin"), "four");
 }
 
+TEST(RunConfigTest, WhatASetIsCalledIsUtf8WhateverItsFile) {
+  RunConfig::Verification verification;
+  verification.sets = {"/w\xe4/v\xfc.bin", "/a/\xff/label.txt", "/a/l\xc3\xa4.bin"};
+  EXPECT_THAT(NamesOfSets(verification), ElementsAre("v\\xfc", "\\xff", "l\xc3\xa4"));
+  verification.names = {"b\xe4", "two", "three"};
+  EXPECT_EQ(NameOfSet(verification, "/w\xe4/v\xfc.bin"), "b\\xe4");
+}
+
 TEST(RunConfigTest, LearningRatesForAnotherBatchAreScaledInProportion) {
   RunConfig config;
   config.data.batch_size = 1024;

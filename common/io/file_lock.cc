@@ -1,14 +1,16 @@
 #include "common/io/file_lock.h"
 
-#include <sched.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 namespace arcshard {
 namespace {
 
-constexpr int kMostLooks = 10'000;  // that a process waits for, each a moment long
+// A look takes microseconds, unless its process is not let run in the middle of it: then it may take a while.
+constexpr int kMostLooks = 10'000;
+constexpr useconds_t kPause = 1000;  // µs
 
 // flock() without waiting: 0 or errno.
 int Lock(const FileDescriptor& fd, int operation) {
@@ -25,7 +27,7 @@ FileLock TakeFileLock(const FileDescriptor& fd, const std::string& path, std::st
   int error = Lock(fd, LOCK_EX);
   // A lock that can be shared is that of a look.
   for (int looks = 0; error == EWOULDBLOCK && looks < kMostLooks && Lock(fd, LOCK_SH) == 0; ++looks) {
-    sched_yield();
+    usleep(kPause);
     error = Lock(fd, LOCK_EX);
   }
   if (error == 0) return FileLock::kTaken;

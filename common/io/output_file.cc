@@ -23,6 +23,17 @@ bool IsSameFile(const std::string& a, const std::string& b) {
   return !error && in_a / fs::path(a).filename() == in_b / fs::path(b).filename();
 }
 
+bool IsWithin(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  fs::path in = fs::absolute(path, error);
+  if (!error) in = fs::weakly_canonical(in, error);
+  if (path.empty() || error) return false;
+  for (; !IsSameFile(in.string(), folder); in = in.parent_path()) {
+    if (!in.has_relative_path()) return false;
+  }
+  return true;
+}
+
 absl::Status CheckOutputFile(const std::string& path, bool force, absl::Span<const std::string> inputs) {
   for (const std::string& input : inputs) {
     if (IsSameFile(path, input)) {

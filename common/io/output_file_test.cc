@@ -52,6 +52,19 @@ TEST_F(OutputFileTest, AnInputIsNeverReplacedHoweverItIsSpelt) {
   }
 }
 
+TEST_F(OutputFileTest, WhatLiesInAFolderIsFoundAtAnyDepthHoweverItIsSpelt) {
+  fs::create_directory_symlink(Path("folder"), Path("link"));
+  for (const char* name : {"folder", "folder/", "folder/.", "folder/new", "folder/new/", "folder/a/b/c", "link/new",
+                           "none/../folder/new", "link"}) {
+    EXPECT_TRUE(IsWithin(Path(name), Path("folder"))) << name;
+  }
+  for (const char* name : {"", "input", "folders", "folder/..", "folder/../new", "none/folder"}) {
+    EXPECT_FALSE(IsWithin(Path(name), Path("folder"))) << name;
+  }
+  EXPECT_TRUE(IsWithin("new", ".")) << "a relative name that is not there yet";
+  EXPECT_FALSE(IsWithin("", "."));
+}
+
 TEST_F(OutputFileTest, NamesOfFilesThatAreNotThereAreComparedToo) {
   EXPECT_TRUE(IsSameFile(Path("new"), Path("folder/../new")));
   EXPECT_FALSE(IsSameFile(Path("new"), Path("newer")));

@@ -124,8 +124,8 @@ struct CoordinatorMetrics : ProcessMetrics {
   Counter& samples = registry->AddCounter({"arcshard_samples_total", "samples", "Samples of committed steps."});
   Counter& odd_figures =
       registry->AddCounter({"arcshard_odd_figures_total", "figures",
-                            "Figures in heartbeats and reports of checkpoints that could not be, such as negative "
-                            "seconds, and were left out. They change no result."});
+                            "Figures in heartbeats and in reports of checkpoints and verifications that could not be, "
+                            "such as negative seconds, and were left out. They change no result."});
   Gauge& samples_per_second = registry->AddGauge(
       {"arcshard_samples_per_second", "", "Samples of committed steps per second, over the last steps."});
   LabelledMetric<Counter> checkpoints = registry->AddCounters(

@@ -25,7 +25,7 @@ void RaiseDescriptorLimit() {
 
 int FirstReservedDescriptor() {
   rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<int>(kMostDescriptors);  // no limit is known
   const rlim_t all = std::min(limit.rlim_cur, kMostDescriptors);
   const rlim_t reserve = std::min(all, std::clamp(all / 4, kLeastReserve, kMostReserve));
   return static_cast<int>(all - reserve);

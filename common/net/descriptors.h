@@ -9,7 +9,7 @@ void RaiseDescriptorLimit();
 
 // A connection that a server accepts must have a number below this one. The system gives out the lowest free number,
 // so the numbers from here to the limit stay free for files, whoever connects: a checkpoint, a log, a reloaded
-// certificate.
+// certificate. Where the limit cannot be asked for, none is assumed.
 int FirstReservedDescriptor();
 
 }  // namespace arcshard

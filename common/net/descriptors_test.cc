@@ -2,6 +2,10 @@
 
 #include <sys/resource.h>
 
+#include <cerrno>
+#include <thread>
+
+#include "common/base/testing/refused_call.h"
 #include "gtest/gtest.h"
 
 namespace arcshard {
@@ -52,6 +56,17 @@ TEST(DescriptorsTest, AFourthIsKeptForFilesButNotMoreThanTheyNeed) {
     const Limit tiny(40);
     EXPECT_EQ(FirstReservedDescriptor(), 8);
   }
+}
+
+TEST(DescriptorsTest, WhereTheLimitCannotBeAskedForConnectionsAreTaken) {
+  bool refused = false;
+  int first = 0;
+  std::thread([&] {
+    refused = RefuseCall(SYS_prlimit64, ENOSYS);
+    first = FirstReservedDescriptor();
+  }).join();
+  if (!refused) GTEST_SKIP() << "this machine does not let a process filter its calls";
+  EXPECT_EQ(first, 1 << 20);
 }
 
 }  // namespace

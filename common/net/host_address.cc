@@ -1,6 +1,7 @@
 #include "common/net/host_address.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -55,6 +56,16 @@ bool IsLoopback(const std::string& host) {
     if (!IsLoopback(*one->ai_addr)) return false;
   }
   return addresses != nullptr;
+}
+
+std::string LocalHostProblem(const std::string& host) {
+  const std::string name = WithoutBrackets(host);
+  if (!name.empty() && if_nametoindex(name.c_str()) != 0) {
+    return absl::StrCat("'", host, "' is the name of a network interface; give the address that it has");
+  }
+  std::string problem = HostFormProblem(host);
+  if (problem.empty() && Resolve(name, 0, SOCK_STREAM) == nullptr) problem = "no such name is known";
+  return problem.empty() ? "" : absl::StrCat("'", host, "' is not an address of this machine: ", problem);
 }
 
 bool IsWildcard(const std::string& host) {

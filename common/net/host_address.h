@@ -13,6 +13,9 @@ bool IsLoopback(const std::string& host);
 // Whether `host` means all of this machine's addresses: 0.0.0.0 or ::. Other machines cannot connect to that.
 bool IsWildcard(const std::string& host);
 
+// For options of the command line that take an address of this machine: what is wrong with one; empty: nothing.
+std::string LocalHostProblem(const std::string& host);
+
 // The address of this machine from which packets to host:port are sent, and which that host can therefore reach.
 // Retries for at most `timeout`, since the name may not be known yet. InvalidArgument: not host:port. Unavailable: the
 // name stayed unknown, or there is no route.

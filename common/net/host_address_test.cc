@@ -17,6 +17,19 @@ TEST(HostAddressTest, LoopbackIsWhatNoOtherMachineReaches) {
   }
 }
 
+TEST(HostAddressTest, AnInterfacesNameIsNoAddress) {
+  for (const char* const host : {"127.0.0.1", "0.0.0.0", "::1", "[::1]", "localhost"}) {
+    EXPECT_EQ(LocalHostProblem(host), "") << host;
+  }
+  EXPECT_EQ(LocalHostProblem("lo"), "'lo' is the name of a network interface; give the address that it has");
+  const std::string none = "' is not an address of this machine: ";
+  EXPECT_THAT(LocalHostProblem(""), HasSubstr(none + "there is no host"));
+  EXPECT_EQ(LocalHostProblem("127.0.0.1:5"), "'127.0.0.1:5" + none + "it has a port, or is no IPv6 address");
+  EXPECT_THAT(LocalHostProblem("[::1]:5"), HasSubstr(none + "it has a port"));
+  EXPECT_THAT(LocalHostProblem("127.1"), HasSubstr(none + "127.1 is not an IPv4 address"));
+  EXPECT_THAT(LocalHostProblem("no.such.host.invalid"), HasSubstr(none + "no such name is known"));
+}
+
 TEST(HostAddressTest, WildcardIsAllAddresses) {
   EXPECT_TRUE(IsWildcard("0.0.0.0"));
   EXPECT_TRUE(IsWildcard("::"));

@@ -59,6 +59,12 @@ std::string Part(absl::string_view text, absl::string_view* host, absl::string_v
   if (colon == absl::string_view::npos || colon + 1 == text.size()) return "there is no port";
   *host = text.substr(0, colon);
   *port = text.substr(colon + 1);
+  if (absl::StrContains(text, ",")) return "only one address is taken";
+  for (const absl::string_view scheme : {"dns:", "ipv4:", "ipv6:"}) {  // of gRPC's targets
+    if (absl::StartsWith(text, scheme) && host->size() >= scheme.size()) {
+      return absl::StrCat("leave out '", scheme, "'");
+    }
+  }
   if (absl::StrContains(*host, ":")) return "an IPv6 address needs brackets, as in [::1]:7000";
   return HostProblem(*host);
 }
@@ -101,6 +107,11 @@ std::string PeerAddressProblem(const std::string& text) { return ProblemOf(Parse
 
 std::string JoinHostPort(absl::string_view host, int port) {
   return absl::StrContains(host, ":") ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+std::string HostFormProblem(absl::string_view host) {
+  if (!absl::StrContains(host, ":")) return HostProblem(host);
+  return IsIpv6(WithoutBrackets(host)) ? "" : "it has a port, or is no IPv6 address";
 }
 
 std::string WithoutBrackets(absl::string_view host) {

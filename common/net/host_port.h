@@ -25,6 +25,9 @@ absl::StatusOr<HostPort> ParsePeerAddress(absl::string_view text);
 std::string ListenAddressProblem(const std::string& text);
 std::string PeerAddressProblem(const std::string& text);
 
+// What is wrong with the form of a host that stands alone, where an IPv6 address may have brackets; empty: nothing.
+std::string HostFormProblem(absl::string_view host);
+
 // host:port, with brackets where the host is an IPv6 address.
 std::string JoinHostPort(absl::string_view host, int port);
 

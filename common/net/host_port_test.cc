@@ -19,6 +19,7 @@ TEST(HostPortTest, HostAndPortComeApartAndTogether) {
   };
   for (const Case& one : std::vector<Case>{{"example.com:7000", "example.com", 7000},
                                            {"my_host:0", "my_host", 0},
+                                           {"dns:7000", "dns", 7000},
                                            {"LOCALHOST:65535", "LOCALHOST", 65535},
                                            {"10.0.0.1:7000", "10.0.0.1", 7000},
                                            {"[::1]:0", "::1", 0},
@@ -59,7 +60,10 @@ TEST(HostPortTest, WhatIsNoAddressIsQuotedWithTheReason) {
       {"unix:/tmp/x.sock", "the port '/tmp/x.sock'"},
       {"127.0.0.1:7000/", "the port '7000/'"},
       {" 127.0.0.1:0", "letters, digits"},
-      {"127.0.0.1:0,127.0.0.2:0", "needs brackets"},
+      {"127.0.0.1:0,127.0.0.2:0", "only one address is taken"},
+      {"dns:127.0.0.1:0", "leave out 'dns:'"},
+      {"ipv4:10.0.0.1:7000", "leave out 'ipv4:'"},
+      {"ipv6:[::1]:7000", "leave out 'ipv6:'"},
       {"a b:80", "letters, digits"},
       {std::string(300, 'a') + ":80", "300 characters"},
   };

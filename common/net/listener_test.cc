@@ -31,7 +31,7 @@ FileDescriptor Connect(const std::string& host, int port) {
 Listener::Accepted AcceptNext(const Listener& listener) {
   std::vector<pollfd> polled;
   for (const FileDescriptor& socket : listener.sockets()) polled.push_back({socket.get(), POLLIN, 0});
-  EXPECT_GT(poll(polled.data(), polled.size(), 60'000), 0);
+  EXPECT_GT(poll(polled.data(), polled.size(), 600'000), 0);
   for (size_t i = 0; i < polled.size(); ++i) {
     if (polled[i].revents != 0) return Listener::Accept(listener.sockets()[i]);
   }

@@ -163,18 +163,28 @@ absl::StatusOr<PickleInterpreter::Elements> PickleInterpreter::ElementsOf(const 
 }
 
 absl::StatusOr<bool> PickleInterpreter::Elements::BoolAt(size_t i) const {
-  // 1.0 of 2, 4 and 8 bytes, little-endian.
-  constexpr std::array<absl::string_view, 3> kOnes = {absl::string_view("\0\x3c", 2),
-                                                      absl::string_view("\0\0\x80\x3f", 4),
-                                                      absl::string_view("\0\0\0\0\0\0\xf0\x3f", 8)};
+  // 1.0 of 2, 4, 8 and 16 bytes, little-endian, and in the 10 bytes of the extended precision that x86 has.
+  constexpr std::array<absl::string_view, 5> kOnes = {
+      absl::string_view("\0\x3c", 2), absl::string_view("\0\0\x80\x3f", 4),
+      absl::string_view("\0\0\0\0\0\0\xf0\x3f", 8), absl::string_view("\0\0\0\0\0\0\0\x80\xff\x3f", 10),
+      absl::string_view("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\x3f", 16)};
+  const auto is_float_one = [&](const std::string& value) {
+    return std::find(kOnes.begin(), kOnes.end(), value) != kOnes.end();
+  };
   std::string element(bytes.substr(i * width, width));
   if (element.empty()) return absl::InvalidArgumentError("an array of empty values");
   if (big_endian) std::reverse(element.begin(), element.end());
-  if (std::all_of(element.begin(), element.end(), [](char byte) { return byte == 0; })) return false;
-  const bool is_one = kind == 'f' ? std::find(kOnes.begin(), kOnes.end(), element) != kOnes.end()
-                                  : element[0] == 1 && std::all_of(element.begin() + 1, element.end(),
-                                                                   [](char byte) { return byte == 0; });
-  if (is_one) return true;
+  const auto is_zero = [](char byte) { return byte == 0; };
+  if (kind == 'f') {
+    if (is_float_one(element)) return true;
+    // Behind x86's 10 bytes, NumPy's longdouble has bytes of no meaning, up to 12 or 16.
+    if (element.size() == 12 || element.size() == 16) element.resize(10);
+    if (is_float_one(element)) return true;
+    element.back() = static_cast<char>(element.back() & 0x7f);  // -0.0 is 0 too
+  } else if (element[0] == 1 && std::all_of(element.begin() + 1, element.end(), is_zero)) {
+    return true;
+  }
+  if (std::all_of(element.begin(), element.end(), is_zero)) return false;
   return absl::InvalidArgumentError(absl::StrCat("an array whose value ", i, " is neither 0 nor 1"));
 }
 

@@ -153,6 +153,10 @@ std::string Stream(const std::string& pickle) {
 TEST_F(TorchFileTest, WhatIsNoFileOfPyTorchIsRefused) {
   EXPECT_EQ(Open("no archive").message(), path_ + ": is no file of PyTorch's torch.save");
   EXPECT_EQ(Open("").message(), path_ + ": is no file of PyTorch's torch.save");
+  EXPECT_EQ(Open("version https://git-lfs.github.com/spec/v1\n").message(),
+            path_ +
+                ": is no file of PyTorch's torch.save; it is a pointer of Git LFS, whose file was not fetched (git lfs "
+                "pull)");
   EXPECT_EQ(Open(*ReadFile(ARCSHARD_SOURCE_DIR "/tests/data/adamw.safetensors")).code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(TorchFile::Open("/none.pt").status().code(), absl::StatusCode::kNotFound);

@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
 #include "common/pickle/torch_storages.h"
+#include "common/text/file_kind.h"
 
 namespace arcshard {
 namespace {
@@ -70,7 +71,10 @@ class StreamReader {
       begins = pickle.ok() && (*pickle)->root().kind == Kind::kInt && (*pickle)->root().integer == kVersion;
     }
     if (begins) return absl::OkStatus();
-    return absl::FailedPreconditionError(absl::StrCat(file_.path(), ": is no file of PyTorch's torch.save"));
+    at_ = 0;
+    ASSIGN_OR_RETURN(const std::string head, Take(std::min<uint64_t>(kFileKindBytes, Rest())));
+    return absl::FailedPreconditionError(
+        absl::StrCat(file_.path(), ": is no file of PyTorch's torch.save", FileKindHint(head)));
   }
 
   // A pickle does not contain its length, so read more and more bytes until they contain all of it.

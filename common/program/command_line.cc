@@ -4,7 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "common/io/log.h"
 #include "common/program/completion.h"
+#include "common/program/standard_output.h"
 #include "common/text/nearest_name.h"
 #include "common/text/printable_text.h"
 
@@ -94,6 +97,15 @@ CommandDescription DescribeCommand(CLI::App& app) {
   return description;
 }
 
+// A check that a value is a number that `accepts` takes; CLI11's own ones write the largest double in the message.
+std::function<std::string(const std::string&)> NumberCheck(bool (*accepts)(double), const char* which) {
+  return [accepts, which](const std::string& text) -> std::string {
+    double number = 0;
+    if (CLI::detail::lexical_cast(text, number) && std::isfinite(number) && accepts(number)) return "";
+    return absl::StrCat("'", text, "' is not a number that is ", which);
+  };
+}
+
 // "arcshard data pack": the program and the command that was given.
 std::string GivenCommand(const CLI::App& app) {
   std::string words = app.get_name();
@@ -121,12 +133,12 @@ CommandLineOption& CommandLineOption::ShowDefault() {
 }
 
 CommandLineOption& CommandLineOption::Positive() {
-  option_->check(CLI::PositiveNumber);
+  option_->check(NumberCheck([](double number) { return number > 0; }, "above 0"), "POSITIVE");
   return *this;
 }
 
 CommandLineOption& CommandLineOption::NotNegative() {
-  option_->check(CLI::NonNegativeNumber);
+  option_->check(NumberCheck([](double number) { return number >= 0; }, "0 or above"), "NONNEGATIVE");
   return *this;
 }
 
@@ -266,7 +278,11 @@ absl::StatusOr<CommandLineParser::Outcome> CommandLineParser::Parse(std::vector<
 std::optional<int> ParseCommandLine(CommandLineParser* parser, int argc, char** argv) {
   const auto outcome = parser->Parse(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   if (outcome.ok() && *outcome == CommandLineParser::Outcome::kCommand) return std::nullopt;
-  if (outcome.ok()) return 0;
+  if (outcome.ok()) {
+    const absl::Status written = FlushStandardOutput();
+    if (!written.ok()) LogError(written.message());
+    return written.ok() ? EXIT_SUCCESS : EXIT_FAILURE;
+  }
   LogError(outcome.status().message());
   return kUsageError;
 }

@@ -111,7 +111,8 @@ class CommandLineParser {
 // The following are for a program's main: a result is the exit code with which it must end, because the function has
 // printed the help, or has logged in one sentence what is wrong.
 
-// argv[0] is not looked at: it is the program's name, or the word that names its command.
+// The exit code is 1 if not all of a help could be written. argv[0] is not looked at: it is the program's name, or the
+// word that names its command.
 std::optional<int> ParseCommandLine(CommandLineParser* parser, int argc, char** argv);
 // Converts the value of an option such as --connect-timeout.
 std::optional<int> ParseDurationOption(absl::string_view option, const std::string& text, absl::Duration* value);

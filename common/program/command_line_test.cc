@@ -1,5 +1,6 @@
 #include "common/program/command_line.h"
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -22,6 +23,8 @@ class CommandLineTest : public ::testing::Test {
     CommandLine data = root.AddCommand("data", "Data");
     CommandLine pack = data.AddCommand("pack", "Pack");
     pack.AddFlag("--force", &force_, "Replace files");
+    pack.Add("--rate", &rate_, "A number").Positive();
+    pack.Add("--seed", &seed_, "A number").NotNegative();
   }
   std::string ErrorOf(const std::vector<std::string>& arguments) {
     const absl::StatusOr<CommandLineParser::Outcome> outcome = parser_.Parse(arguments);
@@ -35,6 +38,8 @@ class CommandLineTest : public ::testing::Test {
   int64_t shards_ = 2;
   std::vector<std::string> overrides_, devices_;
   bool force_ = false;
+  double rate_ = 1;
+  int64_t seed_ = 0;
 };
 
 TEST_F(CommandLineTest, ValuesGoToTheVariablesOfTheCommandThatWasGiven) {
@@ -58,6 +63,15 @@ TEST_F(CommandLineTest, AnUnknownOptionGetsTheNearestOne) {
   EXPECT_THAT(ErrorOf({"train", "run.yaml", "--devise=cpu"}), HasSubstr("did you mean --device?"));
   EXPECT_THAT(ErrorOf({"data", "pack", "--forc"}), HasSubstr("did you mean --force?"));
   EXPECT_THAT(ErrorOf({"--versoin"}), HasSubstr("'--versoin' is not an option of program; did you mean --version?"));
+}
+
+TEST_F(CommandLineTest, ANumberOutOfItsBoundsIsToldInShort) {
+  for (const char* const text : {"0", "-1", "nan", "inf", "x"}) {
+    EXPECT_THAT(ErrorOf({"data", "pack", absl::StrCat("--rate=", text)}),
+                HasSubstr(absl::StrCat("--rate: '", text, "' is not a number that is above 0")));
+  }
+  EXPECT_THAT(ErrorOf({"data", "pack", "--seed=-1"}), HasSubstr("--seed: '-1' is not a number that is 0 or above"));
+  EXPECT_TRUE(parser_.Parse({"data", "pack", "--rate=0.5", "--seed=0"}).ok());
 }
 
 TEST_F(CommandLineTest, HelpIsACommandToo) {

@@ -26,6 +26,7 @@ struct VerificationReport {
   double overall_threshold = 0.0;
   uint64_t different_pairs = 0;
   std::vector<AcceptRate> accept_rates = {};
+  uint64_t odd = 0;  // accept rates that were too many and were left out; on receipt
   friend bool operator==(const VerificationReport&, const VerificationReport&) = default;
 };
 

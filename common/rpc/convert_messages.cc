@@ -90,10 +90,7 @@ absl::StatusOr<ParticipantMessage> FromReady(const v1::Ready& message) {
 absl::StatusOr<ParticipantMessage> FromEvaluated(const v1::Evaluated& message) {
   if (!message.has_view()) return Missing("evaluated.view");
   EvaluationReport report{.view = FromProto(message.view()), .sets = {}, .problem = message.problem()};
-  for (const v1::Verification& set : message.sets()) {
-    ASSIGN_OR_RETURN(VerificationReport one, FromProto(set));
-    report.sets.push_back(std::move(one));
-  }
+  for (const v1::Verification& set : message.sets()) report.sets.push_back(FromProto(set));
   return report;
 }
 

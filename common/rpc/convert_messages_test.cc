@@ -72,6 +72,36 @@ TEST(ConvertMessagesTest, WhatTheCoordinatorSaysSurvivesTheRoundTrip) {
   EXPECT_EQ(std::get<Proceed>(*proceed).next.action, NextAction::kEvaluate);
 }
 
+// What the other side parses of the message.
+template <typename Message>
+Message Sent(const Message& message) {
+  Message received;
+  EXPECT_TRUE(received.ParseFromString(message.SerializeAsString()));
+  return received;
+}
+
+TEST(ConvertMessagesTest, PathsNamesAndSentencesNeedNotBeUtf8) {
+  const std::string path = "/data/w\xe4/\xff";
+  Welcome welcome;
+  welcome.config_yaml = path;
+  EXPECT_EQ(Sent(ToProto(CoordinatorMessage(welcome))).welcome().config_yaml(), path);
+  ViewAnnouncement view;
+  view.checkpoint = path;
+  EXPECT_EQ(Sent(ToProto(CoordinatorMessage(view))).view().checkpoint(), path);
+  Registration registration;
+  registration.host = path;
+  EXPECT_EQ(Sent(ToProto(ParticipantMessage(registration))).register_().host(), path);
+  const absl::Status error = absl::DataLossError(path);
+  EXPECT_EQ(Sent(ToProto(ParticipantMessage(FailureReport::Of(error)))).failure().sentence(), path);
+  EXPECT_EQ(Sent(ToProto(ParticipantMessage(EvaluationReport{{3, 2}, {}, path}))).evaluated().problem(), path);
+  EXPECT_EQ(Sent(ToProto(ParticipantMessage(CheckpointReport{{3, 2}, 17, {}, error}))).checkpoint().error(), path);
+  v1::RunStatus status;
+  status.set_run_folder(path);
+  status.mutable_progress()->set_waiting_for(path);
+  EXPECT_EQ(Sent(status).run_folder(), path);
+  EXPECT_EQ(Sent(status).progress().waiting_for(), path);
+}
+
 TEST(ConvertMessagesTest, WhatAMessageLacksIsNamed) {
   EXPECT_EQ(FromProto(v1::ParticipantMessage()).status().message(),
             "a participant's message is empty or of an unknown kind");

@@ -12,7 +12,7 @@
 namespace arcshard {
 namespace {
 
-constexpr int kMostAcceptRates = 16;
+constexpr size_t kMostAcceptRates = 16;
 constexpr size_t kMostPhases = 32;
 constexpr size_t kLongestPhaseName = 32;  // bytes
 constexpr size_t kLongestFileName = 255;  // bytes
@@ -112,11 +112,7 @@ v1::CheckpointReport ToProto(const CheckpointReport& report) {
   return out;
 }
 
-absl::StatusOr<VerificationReport> FromProto(const v1::Verification& message) {
-  if (message.accept_rates_size() > kMostAcceptRates) {
-    return absl::InvalidArgumentError(absl::StrCat("verification.accept_rates has ", message.accept_rates_size(),
-                                                   " entries; at most ", kMostAcceptRates, " are taken"));
-  }
+VerificationReport FromProto(const v1::Verification& message) {
   VerificationReport report = {.name = message.name(),
                                .accuracy = message.accuracy(),
                                .std = message.std(),
@@ -127,7 +123,11 @@ absl::StatusOr<VerificationReport> FromProto(const v1::Verification& message) {
                                .overall_threshold = message.overall_threshold(),
                                .different_pairs = message.different_pairs()};
   for (const v1::AcceptRate& rate : message.accept_rates()) {
-    report.accept_rates.push_back({.far = rate.far(), .tar = rate.tar(), .false_accepts = rate.false_accepts()});
+    if (report.accept_rates.size() < kMostAcceptRates) {
+      report.accept_rates.push_back({.far = rate.far(), .tar = rate.tar(), .false_accepts = rate.false_accepts()});
+    } else {
+      ++report.odd;
+    }
   }
   return report;
 }

@@ -14,13 +14,13 @@ v1::ParticipantStats ToProto(const ParticipantStats& stats);
 v1::PhaseTime ToProto(const PhaseTime& phase);
 v1::CheckpointReport ToProto(const CheckpointReport& report);
 
-// Statistics change no result, so none of them ends a run: a phase that cannot be is left out, an impossible time is 0,
-// and `odd` counts them.
+// Figures change no result, so none of them ends a run: a phase that cannot be is left out, and so is an accept rate
+// more than coordinator.proto allows; an impossible time is 0; `odd` counts them.
 ParticipantStats FromProto(const v1::ParticipantStats& message);
+VerificationReport FromProto(const v1::Verification& message);
 
-// InvalidArgument: more entries than coordinator.proto allows, or an impossible number or name; the message names the
+// InvalidArgument: more files than coordinator.proto allows, or an impossible number or name; the message names the
 // field.
-absl::StatusOr<VerificationReport> FromProto(const v1::Verification& message);
 absl::StatusOr<CheckpointReport> FromProto(const v1::CheckpointReport& message);
 
 }  // namespace arcshard

@@ -20,7 +20,7 @@ const ParticipantStats kStats = {1 << 30, 1 << 20, {{"forward", 17, 1.5}, {"pass
 TEST(ConvertReportsTest, EveryValueSurvivesTheRoundTrip) {
   EXPECT_EQ(FromProto(ToProto(kStats)), kStats);
   const VerificationReport report = {"lfw", 0.93, 0.01, 1.25, 6000, 22.5, 0.94, 1.3, 3000, {{1e-3, 0.8, 3}}};
-  EXPECT_EQ(*FromProto(ToProto(report)), report);
+  EXPECT_EQ(FromProto(ToProto(report)), report);
 }
 
 TEST(ConvertReportsTest, MorePhasesThanThereCanBeAreLeftOutAndCounted) {
@@ -78,10 +78,16 @@ TEST(ConvertReportsTest, FilesOfACheckpointThatCannotBeAreRefused) {
   EXPECT_THAT(error(message), HasSubstr("in 1 blocks, not in 2"));
 }
 
-TEST(ConvertReportsTest, MoreAcceptRatesThanTakenAreRefused) {
+TEST(ConvertReportsTest, MoreAcceptRatesThanTakenAreLeftOutAndCounted) {
   v1::Verification message;
-  for (int i = 0; i < 17; ++i) message.add_accept_rates();
-  EXPECT_THAT(std::string(FromProto(message).status().message()), HasSubstr("17 entries; at most 16"));
+  message.set_accuracy(0.93);
+  for (int i = 0; i < 18; ++i) message.add_accept_rates()->set_tar(i);
+  const VerificationReport report = FromProto(message);
+  ASSERT_THAT(report.accept_rates, SizeIs(16));
+  EXPECT_EQ(report.accept_rates.front().tar, 0);
+  EXPECT_EQ(report.accept_rates.back().tar, 15);
+  EXPECT_EQ(report.odd, 2u);
+  EXPECT_EQ(report.accuracy, 0.93);
 }
 
 }  // namespace

@@ -28,8 +28,7 @@ namespace {
 
 constexpr absl::Duration kLogEvery = absl::Seconds(5);  // while AwaitConnected waits
 constexpr absl::Duration kProbeTimeout = absl::Milliseconds(500);
-constexpr int kMostStreams = 16;  // of a connection; a participant has one or two
-constexpr int kHandshakeMilliseconds = 10'000;
+constexpr int kReflectionThreads = 8;
 
 // gRPC 1.51 stops its callback threads with the last channel or server, and crashes if one of those threads drops it,
 // which can happen at the end of a stream. So channels are never destroyed: a process makes only one for each peer.
@@ -56,21 +55,34 @@ std::string WhyNotConnected(grpc::Channel* channel) {
   return last == std::string::npos ? message : message.substr(last + kLastError.size());
 }
 
-void LimitStrangers(int max_message_bytes, grpc::ServerBuilder* builder) {
-  builder->SetMaxReceiveMessageSize(max_message_bytes);
+void LimitStrangers(const RpcServer::Options& options, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(options.max_message_bytes);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
-  // Until a connection's handshake is complete: TLS's, and the settings of HTTP/2.
-  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
-  // The last resort against the process being killed for its memory: short of it gRPC cancels streams. Which ones is
-  // chance, so the limit is far above what members need.
+  // Instead of a window that gRPC chooses, which is 4 MiB at first.
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                              static_cast<int>(absl::ToInt64Milliseconds(options.handshake_limit)));
+  // The last resort against the process being killed for its memory.
   grpc::ResourceQuota quota("arcshard");
-  quota.Resize(static_cast<size_t>(UsableMemoryBytes() / 2));
+  quota.Resize(static_cast<size_t>(options.memory_bytes > 0 ? options.memory_bytes : UsableMemoryBytes() / 2));
+  // Of our services only reflection's streams take a thread each; one more is refused.
+  quota.SetMaxThreads(kReflectionThreads);
+  builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder->SetResourceQuota(quota);
 }
 
 }  // namespace
 
-void QuietGrpc() { setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
+void PrepareGrpc() {
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  const char* const strategy = std::getenv("GRPC_POLL_STRATEGY");
+  if (strategy == nullptr) return;
+  for (const absl::string_view known : {"all", "epoll1", "poll"}) {
+    if (strategy == known) return;
+  }
+  unsetenv("GRPC_POLL_STRATEGY");
+}
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& listen,
                                                             const std::vector<grpc::Service*>& services,
@@ -83,7 +95,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& l
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
   grpc::ServerBuilder builder;
-  LimitStrangers(options.max_message_bytes, &builder);
+  LimitStrangers(options, &builder);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   for (grpc::Service* service : services) builder.RegisterService(service);

@@ -124,6 +124,14 @@ std::string PlainText(absl::string_view text) {
   return out;
 }
 
+std::string Shortened(absl::string_view text) {
+  constexpr size_t kMost = 120;
+  if (text.size() <= kMost) return std::string(text);
+  size_t end = kMost;
+  while (end > kMost - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // within a character
+  return absl::StrCat(text.substr(0, end), "…");
+}
+
 bool ShowsUnicode(int fd) {
   if (isatty(fd) == 0) return true;
   // The variables and not setlocale: a container may lack the locale's files, and its terminal shows UTF-8

@@ -20,6 +20,9 @@ std::string PrintableText(absl::string_view text);
 // for a plus-minus sign; others become their codes, "\u4e2d".
 std::string PlainText(absl::string_view text);
 
+// `text` for a sentence that quotes it: if it is long, only its beginning and "…".
+std::string Shortened(absl::string_view text);
+
 // Whether what is written to `fd` may have other characters than ASCII: always, unless it is a terminal and the locale
 // (LC_ALL, LC_CTYPE, LANG) does not name UTF-8.
 bool ShowsUnicode(int fd);

@@ -83,6 +83,13 @@ class LocaleTest : public ::testing::Test {
   const int terminal_;
 };
 
+TEST(ShortenedTest, OnlyTheBeginningOfALongTextStandsInASentence) {
+  EXPECT_EQ(Shortened("a name"), "a name");
+  EXPECT_EQ(Shortened(std::string(120, 'a')), std::string(120, 'a'));
+  EXPECT_EQ(Shortened(std::string(5'000'000, 'a')), std::string(120, 'a') + "…");
+  EXPECT_EQ(Shortened(std::string(119, 'a') + "é and more"), std::string(119, 'a') + "…") << "no half of a character";
+}
+
 TEST_F(LocaleTest, ATerminalTakesUnicodeWhereTheLocaleNamesUtf8) {
   if (terminal_ < 0) GTEST_SKIP() << "this machine has no terminals";
   EXPECT_FALSE(ShowsUnicode(terminal_)) << "no locale is that of POSIX";

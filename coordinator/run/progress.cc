@@ -18,6 +18,12 @@ std::string WithWaiting(absl::string_view what, const Progress& progress) {
   return progress.waiting_for.empty() ? std::string(what) : absl::StrCat(what, ": ", progress.waiting_for);
 }
 
+// "120 of 300 images", after `before`; empty if it is not known.
+std::string ImagesOf(const Progress& progress, absl::string_view before) {
+  if (progress.images_to_verify == 0) return "";
+  return absl::StrCat(before, progress.verified_images, " of ", progress.images_to_verify, " images");
+}
+
 std::string DescribeTraining(const Progress& progress) {
   std::string line = absl::StrFormat("epoch %s/%g  step %d/%d", ReadableEpochs(progress.epoch, progress.epochs),
                                      progress.epochs, progress.step, progress.steps);
@@ -40,14 +46,11 @@ std::string DescribeProgress(const Progress& progress) {
     case Phase::kGathering:
       return WithWaiting("gathering", progress);
     case Phase::kJoining:
-      return WithWaiting("joining", progress);
+      return absl::StrCat(WithWaiting("joining", progress), ImagesOf(progress, "; checking the verification sets, "));
     case Phase::kTraining:
       return DescribeTraining(progress);
     case Phase::kEvaluating:
-      return absl::StrCat("evaluating after step ", progress.step,
-                          progress.images_to_verify == 0 ? ""
-                                                         : absl::StrCat(": ", progress.verified_images, " of ",
-                                                                        progress.images_to_verify, " images"));
+      return absl::StrCat("evaluating after step ", progress.step, ImagesOf(progress, ": "));
     case Phase::kStopping:
       return WithWaiting("stopping", progress);
     case Phase::kFinished:

@@ -40,8 +40,10 @@ struct Progress {
   uint64_t resumed_step = 0;              // from which this life of the run began
   std::string checkpoint_failure = {};    // why the latest checkpoint failed; empty: it did not
   std::string verification_failure = {};  // why the latest verification is incomplete; empty: it is not
-  uint64_t verified_images = 0;           // kEvaluating: how many images are embedded
-  uint64_t images_to_verify = 0;          // of how many; 0: not known yet
+  // kEvaluating: how many images are embedded, of how many; 0 of 0: not known yet. kJoining: how many images of the
+  // verification sets are checked; 0 of 0: none are being checked.
+  uint64_t verified_images = 0;
+  uint64_t images_to_verify = 0;
 };
 
 // How a checkpoint ended.
@@ -67,6 +69,9 @@ class ProgressSink {
   virtual ~ProgressSink() = default;
   virtual void Report(const Progress& progress) = 0;
   virtual void Note(const std::string& sentence) = 0;  // for the log
+  // For the log, too, but strangers may cause any number of these: somebody has registered, or has left before the run
+  // began.
+  virtual void CameOrWent(const std::string& sentence) = 0;
   virtual void ViewFormed(const ViewAnnouncement& view) = 0;
   virtual void StepDecided(const StepSummary& step) = 0;
   virtual void CheckpointSettled(const CheckpointSummary& checkpoint) = 0;

@@ -61,10 +61,23 @@ TEST(DescribeProgress, ShowsSmallNumbersAsTheyAre) {
 TEST(DescribeProgress, OfTheOtherPhasesSaysWhatIsAwaited) {
   EXPECT_EQ(DescribeProgress({.phase = Phase::kGathering, .waiting_for = "waiting for 1 of 2 shards"}),
             "gathering: waiting for 1 of 2 shards");
+  EXPECT_EQ(DescribeProgress({.phase = Phase::kJoining, .waiting_for = "waiting for worker 0 to join"}),
+            "joining: waiting for worker 0 to join");
   EXPECT_EQ(DescribeProgress({.phase = Phase::kEvaluating, .step = 17}), "evaluating after step 17");
   EXPECT_EQ(DescribeProgress({.phase = Phase::kFinished, .step = 9, .steps = 10}), "finished after step 9 of 10");
   EXPECT_EQ(DescribeProgress({.phase = Phase::kFinished}), "stopped before the run began");
   EXPECT_EQ(DescribeProgress({.phase = Phase::kFailed, .waiting_for = "worker 1 died"}), "failed: worker 1 died");
+}
+
+TEST(DescribeProgress, TellsHowManyImagesAreCheckedOrVerified) {
+  EXPECT_EQ(DescribeProgress({.phase = Phase::kJoining,
+                              .waiting_for = "waiting for worker 0 to join",
+                              .verified_images = 120,
+                              .images_to_verify = 300}),
+            "joining: waiting for worker 0 to join; checking the verification sets, 120 of 300 images");
+  EXPECT_EQ(
+      DescribeProgress({.phase = Phase::kEvaluating, .step = 17, .verified_images = 120, .images_to_verify = 300}),
+      "evaluating after step 17: 120 of 300 images");
 }
 
 TEST(VerificationTimesTest, AreEstimatedUntilOneWasMeasured) {

@@ -86,8 +86,8 @@ absl::Status Run::Handle(Connection from, const Registration& registration) {
   const LeaseHistory leased_before = members_.lease_history();
   ASSIGN_OR_RETURN(const Member* const member, members_.Admit(from, registration, clock_->Now()));
   if (members_.lease_history() != leased_before) Emit(KeepLeaseHistory{members_.lease_history()});
-  Emit(Note{absl::StrCat(member->Name(), " has registered, at ", registration.address,
-                         member->device.empty() ? "" : absl::StrCat(", and computes on ", member->device))});
+  Emit(CameOrWent{absl::StrCat(member->Name(), " has registered, at ", registration.address,
+                               member->device.empty() ? "" : absl::StrCat(", and computes on ", member->device))});
   Emit(SendMessage{from, Welcome{.id = member->id,
                                  .config_yaml = options_.config_yaml,
                                  .incarnation = options_.incarnation,

@@ -83,7 +83,8 @@ class Run {
   void Disconnected(Connection from, absl::string_view reason);
   // Checks what depends only on time. Call it at least once a second.
   void Tick();
-  // Ends the run in order after the step in progress; an evaluation is abandoned. At once if there is no view yet.
+  // Ends the run in order after the step in progress; an evaluation is abandoned, and so is what workers check before
+  // the first step. At once if there is no view yet.
   void RequestStop();
   // Takes a checkpoint after the step in progress, during an evaluation at once. `answer` is called once, when the
   // AnswerCheckpoint is delivered. Errors are those of coordinator.proto.
@@ -134,7 +135,7 @@ class Run {
   void Decide();
   void Continue(const SharedView& view, const Next& next);
   void CountVerification(const EvaluationReport& report);
-  void AbandonEvaluation();
+  void AbandonVerification();
   void CountDecision(const FormedView& view, const StepVerdict& verdict, absl::Duration gathered_votes_for);
   Next NextAfter(const FormedView& view, uint64_t step, bool may_evaluate) const;
   void Apply(const SharedView& view, const Next& next);

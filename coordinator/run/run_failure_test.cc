@@ -154,7 +154,7 @@ TEST_F(GatheringTest, WhoRegistersAndHangsUpLeavesItsPlace) {
     run().Receive(stranger, RegistrationOf(kWorker1));
     run().Disconnected(stranger, "stream broken");
   }
-  EXPECT_THAT(sink_.notes.back(),
+  EXPECT_THAT(sink_.came_or_went.back(),
               HasSubstr("worker 1 (pid 1021 on h) left before the run began: stream broken; its place is free again"));
   ExpectItBegins();
 }

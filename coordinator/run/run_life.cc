@@ -54,7 +54,7 @@ void Run::Leave(Connection who, absl::string_view reason) {
   // Whoever comes in its place has as much time as the first one had.
   gathering.give_up_at = std::max(gathering.give_up_at, clock_->Now() + options_.config.cluster.connect_timeout);
   members_.Remove(who);
-  Emit(Note{absl::StrCat(gathering.last_leave, "; its place is free again")});
+  Emit(CameOrWent{absl::StrCat(gathering.last_leave, "; its place is free again")});
   ReportProgress();
 }
 
@@ -96,8 +96,8 @@ absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
   Member& member = members_.At(from);
   member.stats = *report.stats;
   member.recent.Add(clock_->Now(), report.stats->phases);
-  const bool verifies = std::holds_alternative<Evaluating>(state_) && member.registration.role == Role::kWorker;
-  if (verifies) ReportProgress();
+  const bool may_verify = std::holds_alternative<Evaluating>(state_) || std::holds_alternative<Joining>(state_);
+  if (may_verify && member.registration.role == Role::kWorker) ReportProgress();
   return absl::OkStatus();
 }
 
@@ -149,7 +149,7 @@ void Run::RequestStop() {
   stop_requested_ = true;
   Emit(Note{"a stop was requested"});
   if (std::holds_alternative<Gathering>(state_)) End(absl::OkStatus(), absl::OkStatus());
-  if (std::holds_alternative<Evaluating>(state_)) AbandonEvaluation();
+  AbandonVerification();
 }
 
 absl::Status Run::Handle(Connection from, const LeavingReport& report) {
@@ -166,7 +166,7 @@ absl::Status Run::Handle(Connection from, const LeavingReport& report) {
   if (leaver_.has_value()) return absl::OkStatus();
   leaver_ =
       WithDetails(absl::AbortedError(sentence), {.cause = FailureCause::kMemberLeft, .pid = member.registration.pid});
-  if (std::holds_alternative<Evaluating>(state_)) AbandonEvaluation();
+  AbandonVerification();
   return absl::OkStatus();
 }
 

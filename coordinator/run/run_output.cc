@@ -15,6 +15,7 @@ class Delivery {
   void operator()(const CloseStream& output) const { to_.outbox->Close(output.to, output.status); }
   void operator()(const Progress& output) const { to_.progress->Report(output); }
   void operator()(const Note& output) const { to_.progress->Note(output.sentence); }
+  void operator()(const CameOrWent& output) const { to_.progress->CameOrWent(output.sentence); }
   void operator()(const ViewFormed& output) const { to_.progress->ViewFormed(output.view); }
   void operator()(const StepSummary& output) const { to_.progress->StepDecided(output); }
   void operator()(const CheckpointSummary& output) const { to_.progress->CheckpointSettled(output); }

@@ -38,6 +38,11 @@ struct CloseStream {
 struct Note {
   std::string sentence;
 };
+// A sentence for the log, too: somebody has registered, or has left before the run began. A stranger may cause any
+// number of these.
+struct CameOrWent {
+  std::string sentence;
+};
 struct ViewFormed {
   ViewAnnouncement view;
 };
@@ -60,8 +65,9 @@ struct KeepLeaseHistory {
   LeaseHistory history;
 };
 
-using RunOutput = std::variant<SendMessage, CloseStream, Progress, Note, ViewFormed, StepSummary, CheckpointSummary,
-                               CompleteCheckpoint, AbandonCheckpoint, AnswerCheckpoint, KeepLeaseHistory>;
+using RunOutput =
+    std::variant<SendMessage, CloseStream, Progress, Note, CameOrWent, ViewFormed, StepSummary, CheckpointSummary,
+                 CompleteCheckpoint, AbandonCheckpoint, AnswerCheckpoint, KeepLeaseHistory>;
 using RunOutputs = std::vector<RunOutput>;
 
 // Receives what is meant for participants.

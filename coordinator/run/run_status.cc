@@ -67,7 +67,7 @@ Progress Run::ProgressNow() const {
   progress.best_step = counters_.best.step;
   progress.checkpoint_step = checkpoints_.newest().has_value() ? checkpoints_.newest()->step : 0;
   progress.checkpoint_failure = checkpoints_.failure();
-  if (progress.phase == Phase::kEvaluating) {
+  if (progress.phase == Phase::kEvaluating || progress.phase == Phase::kJoining) {
     for (const auto& [connection, member] : members_.all()) {
       progress.verified_images += std::min(member.stats.verified_images, member.stats.images_to_verify);
       progress.images_to_verify += member.stats.images_to_verify;

@@ -156,10 +156,19 @@ void Run::CountVerification(const EvaluationReport& report) {
   if (report.problem.empty()) counters_.CountVerification(step_, report.sets);
 }
 
-void Run::AbandonEvaluation() {
-  const SharedView view = std::get<Evaluating>(state_).view;
-  Emit(Note{absl::StrCat("the verification after step ", step_, " is abandoned")});
-  Continue(view, NextAfter(*view, step_, false));
+// The run is to stop: workers need not verify any more, nor, before the first step, check what they will verify.
+void Run::AbandonVerification() {
+  if (const auto* const joining = std::get_if<Joining>(&state_); joining != nullptr) {
+    const Proceed proceed{joining->view->announcement.view, Next{NextAction::kStop, {}, false}};
+    for (const auto& [connection, member] : members_.all()) {
+      const bool may_check = member.registration.role == Role::kWorker && !joining->joined.contains(connection);
+      if (may_check) Emit(SendMessage{connection, proceed});
+    }
+  } else if (const auto* const evaluating = std::get_if<Evaluating>(&state_); evaluating != nullptr) {
+    const SharedView view = evaluating->view;
+    Emit(Note{absl::StrCat("the verification after step ", step_, " is abandoned")});
+    Continue(view, NextAfter(*view, step_, false));
+  }
 }
 
 // Tells the members what follows an evaluation, or what is to be done during one.

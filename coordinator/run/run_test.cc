@@ -43,7 +43,7 @@ TEST_F(RunTest, CollectsItsOutputsInOrderUntilTheyAreTaken) {
   run.Receive(99, HeartbeatReport{});
   const RunOutputs outputs = run.TakeOutputs();
   ASSERT_EQ(outputs.size(), 4u);
-  EXPECT_TRUE(std::holds_alternative<Note>(outputs[0]));
+  EXPECT_TRUE(std::holds_alternative<CameOrWent>(outputs[0]));
   EXPECT_EQ(std::get<SendMessage>(outputs[1]).to, kShard0);
   EXPECT_TRUE(std::holds_alternative<Progress>(outputs[2]));
   EXPECT_EQ(std::get<CloseStream>(outputs[3]).to, 99u);
@@ -393,6 +393,44 @@ TEST_F(RunTest, AMemberThatIsToldToEndAbandonsAnEvaluationAsAStopDoes) {
   CompleteCheckpoint(1);
   FinishAll();
   EXPECT_EQ(DetailsOf(*run().result()).cause, FailureCause::kMemberLeft) << *run().result();
+}
+
+TEST_F(RunTest, WorkersThatHaveNotJoinedYetLearnOfAStopSoThatTheyCheckNoMore) {
+  RegisterAll();
+  ReportData();
+  run().Receive(kShard0, JoinedReport{kView});
+  run().Receive(kWorker0, JoinedReport{kView});
+  run().RequestStop();
+  ASSERT_THAT(Received<Proceed>(kWorker1), SizeIs(1));
+  EXPECT_EQ(Received<Proceed>(kWorker1)[0].next, (Next{NextAction::kStop, {}, false}));
+  for (const Connection connection : {kShard0, kShard1, kWorker0}) {
+    EXPECT_THAT(Received<Proceed>(connection), IsEmpty()) << connection;
+  }
+  run().Receive(kShard1, JoinedReport{kView});
+  run().Receive(kWorker1, JoinedReport{kView});
+  EXPECT_EQ(LastDecision(kWorker1).next, (Next{NextAction::kStop, {}}));
+}
+
+TEST_F(RunTest, WorkersThatHaveNotJoinedYetLearnOfAMemberThatIsToldToEndInTheSameWay) {
+  RegisterAll();
+  ReportData();
+  run().Receive(kShard0, LeavingReport{"SIGTERM"});
+  for (const Connection connection : {kWorker0, kWorker1}) {
+    ASSERT_THAT(Received<Proceed>(connection), SizeIs(1));
+    EXPECT_EQ(Received<Proceed>(connection)[0].next, (Next{NextAction::kStop, {}, false}));
+  }
+}
+
+TEST_F(RunTest, TellsHowManyImagesOfTheVerificationSetsAreCheckedBeforeTheFirstStep) {
+  RegisterAll();
+  ReportData();
+  run().Receive(kWorker0, HeartbeatReport{ParticipantStats{.verified_images = 50, .images_to_verify = 150}});
+  run().Receive(kWorker1, HeartbeatReport{ParticipantStats{.verified_images = 100, .images_to_verify = 150}});
+  EXPECT_EQ(LastProgress().phase, Phase::kJoining);
+  EXPECT_EQ(LastProgress().verified_images, 150u);
+  EXPECT_EQ(LastProgress().images_to_verify, 300u);
+  Join();
+  EXPECT_EQ(LastProgress().images_to_verify, 0u);
 }
 
 TEST_F(RunTest, AStopAbandonsAnEvaluationAndKeepsTheStateBeforeIt) {

@@ -41,6 +41,19 @@ absl::Status Shortened(const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(status.message().substr(0, kLongestSentence), " ..."));
 }
 
+// How many of the message's figures could not be and were left out.
+uint64_t OddFiguresOf(const ParticipantMessage& message) {
+  uint64_t odd = 0;
+  if (const auto* const beat = std::get_if<HeartbeatReport>(&message); beat != nullptr && beat->stats.has_value()) {
+    odd = beat->stats->odd;
+  } else if (const auto* const checkpoint = std::get_if<CheckpointReport>(&message); checkpoint != nullptr) {
+    odd = checkpoint->odd;
+  } else if (const auto* const evaluation = std::get_if<EvaluationReport>(&message); evaluation != nullptr) {
+    for (const VerificationReport& set : evaluation->sets) odd += set.odd;
+  }
+  return odd;
+}
+
 }  // namespace
 
 class CoordinatorService::Packer final : public Session::Stream {
@@ -99,12 +112,7 @@ class CoordinatorService::Attendance final : public StreamHandler<v1::Participan
 
  private:
   void CountOddFigures(const ParticipantMessage& message) {
-    uint64_t odd = 0;
-    if (const auto* const beat = std::get_if<HeartbeatReport>(&message); beat != nullptr && beat->stats.has_value()) {
-      odd = beat->stats->odd;
-    } else if (const auto* const checkpoint = std::get_if<CheckpointReport>(&message); checkpoint != nullptr) {
-      odd = checkpoint->odd;
-    }
+    const uint64_t odd = OddFiguresOf(message);
     if (odd == 0) return;
     if (odd_figures_.Value() == 0) LogInfo(absl::StrCat(peer_, " sent figures that cannot be; they are left out"));
     odd_figures_.Increment(static_cast<double>(odd));
@@ -247,6 +255,7 @@ void CoordinatorService::Report(const Progress& progress) {
 }
 
 void CoordinatorService::Note(const std::string& sentence) { progress_->Note(sentence); }
+void CoordinatorService::CameOrWent(const std::string& sentence) { progress_->CameOrWent(sentence); }
 void CoordinatorService::ViewFormed(const ViewAnnouncement& view) { progress_->ViewFormed(view); }
 void CoordinatorService::StepDecided(const StepSummary& step) { progress_->StepDecided(step); }
 void CoordinatorService::CheckpointSettled(const CheckpointSummary& checkpoint) {

@@ -54,6 +54,7 @@ class CoordinatorService final : public v1::Coordinator::CallbackService, privat
 
   void Report(const Progress& progress) override;
   void Note(const std::string& sentence) override;
+  void CameOrWent(const std::string& sentence) override;
   void ViewFormed(const ViewAnnouncement& view) override;
   void StepDecided(const StepSummary& step) override;
   void CheckpointSettled(const CheckpointSummary& checkpoint) override;

@@ -1,5 +1,6 @@
 // The leases of GPUs over real gRPC.
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "coordinator/service/testing/coordinator_service_test_kit.h"
@@ -19,7 +20,8 @@ TEST_F(CoordinatorServiceTest, FourShardsOnTwoMachinesOfTwoGpusGetOneEachAndAgai
     return peer->Read(v1::CoordinatorMessage::kWelcome).welcome().device();
   };
   {
-    Peer a(stub_.get()), b(stub_.get()), c(stub_.get()), d(stub_.get()), fifth(stub_.get());
+    const auto one = StubOfItsOwn(), two = StubOfItsOwn();
+    Peer a(one.get()), b(one.get()), c(one.get()), d(two.get()), fifth(two.get());
     EXPECT_EQ(lease(&a, "one", "shard-0"), "GPU-one0");
     EXPECT_EQ(lease(&b, "two", "shard-1"), "GPU-two0");
     EXPECT_EQ(lease(&c, "one", "shard-2"), "GPU-one1");
@@ -32,10 +34,11 @@ TEST_F(CoordinatorServiceTest, FourShardsOnTwoMachinesOfTwoGpusGetOneEachAndAgai
         StartsWith("no GPU is left for shard 4 (pid 123 on host): all 2 that it sees are leased, GPU-two0 (H100) to "
                    "shard 1 (pid 123 on host), GPU-two1 (H100) to shard 3"));
   }
-  EXPECT_FALSE(AwaitEnd().ok());  // the shards are gone, which ended this life of the run
+  while (!service_->session()->Status().members.empty()) std::this_thread::yield();  // the shards are gone
   options.lease_history = kept_history_;
   Begin(options);
-  Peer a(stub_.get()), b(stub_.get()), c(stub_.get()), d(stub_.get());
+  const auto one = StubOfItsOwn(), two = StubOfItsOwn();
+  Peer a(one.get()), b(one.get()), c(two.get()), d(two.get());
   EXPECT_EQ(lease(&d, "two", "shard-3"), "GPU-two1");
   EXPECT_EQ(lease(&c, "one", "shard-2"), "GPU-one1");
   EXPECT_EQ(lease(&b, "two", "shard-1"), "GPU-two0");

@@ -1,6 +1,4 @@
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/sync_stream.h>
 #include <unistd.h>
 
@@ -93,15 +91,10 @@ TEST_F(CoordinatorServiceTest, AMessageLargerThanAnyParticipantSendsEndsOnlyItsS
 }
 
 TEST_F(CoordinatorServiceTest, StreamsThatNeverRegisterMakeRoomForThoseThatDo) {
-  std::vector<std::unique_ptr<v1::Coordinator::Stub>> stubs;  // a connection takes no more than a few streams
+  std::vector<std::unique_ptr<v1::Coordinator::Stub>> stubs;
   std::vector<std::unique_ptr<Peer>> silent;
   for (int i = 0; i < 80; ++i) {
-    if (i % 8 == 0) {
-      grpc::ChannelArguments arguments;
-      arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-      stubs.push_back(v1::Coordinator::NewStub(
-          grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments)));
-    }
+    if (i % kMostStreams == 0) stubs.push_back(StubOfItsOwn());
     silent.push_back(std::make_unique<Peer>(stubs.back().get()));
   }
   EXPECT_EQ(silent.front()->ReadToEnd().code(), absl::StatusCode::kResourceExhausted);
@@ -202,6 +195,20 @@ TEST_F(CoordinatorServiceTest, WhatAHeartbeatSaysTooMuchIsLeftOutAndCounted) {
   EXPECT_EQ(metrics_.odd_figures.Value(), 1.0);
 }
 
+TEST_F(CoordinatorServiceTest, AVerificationThatSaysTooMuchIsTakenAndCounted) {
+  BeginTraining();
+  Step(1);
+  EXPECT_EQ(Step(2).next().action(), v1::Next::ACTION_EVALUATE);
+  v1::ParticipantMessage message;
+  *message.mutable_evaluated()->mutable_view() = worker_->view();
+  v1::Verification* const set = message.mutable_evaluated()->add_sets();
+  set->set_name("omniglot");
+  for (int i = 0; i < 17; ++i) set->add_accept_rates()->set_far(1e-3);
+  worker_->Send(message);
+  EXPECT_EQ(worker_->Read(v1::CoordinatorMessage::kProceed).proceed().next().action(), v1::Next::ACTION_STOP);
+  EXPECT_EQ(metrics_.odd_figures.Value(), 1.0);
+}
+
 // --- Watch
 
 TEST_F(CoordinatorServiceTest, AWatcherGetsTheLatestReportAtOnceAndTheLastOneAtTheEnd) {
@@ -243,10 +250,11 @@ TEST_F(CoordinatorServiceTest, WatchersThatComeAndGoOrDoNotReadHarmNobody) {
   const auto idle = stub_->Watch(&idle_context, v1::WatchRequest());
   std::vector<std::thread> watchers;
   for (int i = 0; i < 4; ++i) {
-    watchers.emplace_back([&] {
+    watchers.emplace_back([this] {
+      const auto stub = StubOfItsOwn();
       for (int round = 0; round < 20; ++round) {
         grpc::ClientContext context;
-        const auto watch = stub_->Watch(&context, v1::WatchRequest());
+        const auto watch = stub->Watch(&context, v1::WatchRequest());
         v1::Progress progress;
         watch->Read(&progress);
         context.TryCancel();

@@ -1,6 +1,7 @@
 #include "coordinator/service/reporter.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "common/io/log.h"
 
@@ -66,10 +67,20 @@ void Reporter::Report(const Progress& progress) {
       if (!set.accept_rates.empty()) metrics_->verification_tar.With(set.name).Set(set.accept_rates.front().tar);
     }
   }
-  if (WorthALine(progress)) LogInfo(DescribeProgress(progress));
+  if (!WorthALine(progress)) return;
+  if (progress.phase == Phase::kGathering) {
+    CameOrWent(DescribeProgress(progress));  // somebody has, or it is the first line
+  } else {
+    LogInfo(DescribeProgress(progress));
+  }
 }
 
 void Reporter::Note(const std::string& sentence) { LogInfo(sentence); }
+
+void Reporter::CameOrWent(const std::string& sentence) {
+  const std::optional<std::string> line = gathering_lines_.Line(sentence, clock_->Now());
+  if (line.has_value()) LogInfo(*line);
+}
 
 void Reporter::ViewFormed(const ViewAnnouncement& view) {
   metrics_->incarnation.Set(static_cast<double>(view.view.incarnation));

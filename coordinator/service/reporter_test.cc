@@ -1,17 +1,30 @@
 #include "coordinator/service/reporter.h"
 
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/testing/fake_clock.h"
+#include "coordinator/service/session.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace arcshard::coordinator {
 namespace {
 
+using ::testing::HasSubstr;
+using ::testing::Not;
+
 class ReporterTest : public ::testing::Test {
  protected:
+  static constexpr uint32_t kMembers = 2;
+
   FakeClock clock_;
   MetricRegistry registry_;
   CoordinatorMetrics metrics_{&registry_};
-  Reporter reporter_{&clock_, &metrics_};
+  Reporter reporter_{&clock_, &metrics_, kMembers};
 };
 
 TEST_F(ReporterTest, WritesDecisionsAtMostOnceASecondAndEveryChangeOfPhase) {
@@ -101,6 +114,97 @@ TEST_F(ReporterTest, ShowsAVerificationByItsSets) {
   reporter_.Report(progress);
   EXPECT_EQ(metrics_.verification_accuracy.With("lfw").Value(), 0.875);
   EXPECT_EQ(metrics_.phase.With("verifying").Value(), 1.0);
+}
+
+// --- While the run gathers
+
+// The log of a run whose participants say what a test tells them to.
+class GatheringLogTest : public ReporterTest {
+ protected:
+  class Deaf final : public Session::Stream {
+   public:
+    bool Send(CoordinatorMessage) override { return true; }
+    void Close(const absl::Status&) override {}
+  };
+
+  static Run::Options OptionsOf(uint32_t members_of_a_role) {
+    Run::Options options;
+    options.config.cluster.shards = options.config.cluster.workers = members_of_a_role;
+    options.config.data.batch_size = options.config.data.micro_batch_size = 64;
+    options.incarnation = 1;
+    return options;
+  }
+  Connection Register(Session* session, Role role) {
+    const Connection connection = session->Attach(std::make_shared<Deaf>());
+    session->Receive(
+        connection,
+        Registration{.role = role, .address = "h:1", .host = "h", .pid = ++pid_, .capacity_bytes = 1 << 30});
+    if (role == Role::kWorker) session->Receive(connection, DatasetReport{.samples = 1000, .classes = 256});
+    return connection;
+  }
+  void RegisterAndHangUp(Session* session, Role role) {
+    session->Detach(Register(session, role), absl::CancelledError());
+  }
+  // What is logged until End.
+  static void Begin() { ::testing::internal::CaptureStderr(); }
+  static std::string End() { return ::testing::internal::GetCapturedStderr(); }
+  static int Lines(const std::string& log) { return static_cast<int>(std::count(log.begin(), log.end(), '\n')); }
+
+  int64_t pid_ = 0;
+};
+
+TEST_F(GatheringLogTest, WhoRegistersAndHangsUpAThousandTimesDoesNotFillIt) {
+  constexpr int kAtOnce = Reporter::kGatheringLines + Reporter::kGatheringLinesOfAMember * static_cast<int>(kMembers);
+  Begin();
+  Session session(OptionsOf(kMembers / 2), &clock_, {.progress = &reporter_});
+  for (int i = 0; i < 500; ++i) {
+    RegisterAndHangUp(&session, Role::kWorker);
+    RegisterAndHangUp(&session, Role::kShard);
+  }
+  EXPECT_EQ(Lines(End()), kAtOnce);
+  Begin();
+  for (int minute = 1; minute <= 10; ++minute) {
+    clock_.Advance(absl::Minutes(1));
+    for (int i = 0; i < 100; ++i) RegisterAndHangUp(&session, Role::kWorker);
+  }
+  const std::string later = End();
+  EXPECT_LE(Lines(later), 10 * LineBudget::kLinesAMinute);
+  EXPECT_THAT(later, HasSubstr("such lines before this one were not logged)"));
+  // What members do is seen nevertheless.
+  Begin();
+  Register(&session, Role::kShard);
+  Register(&session, Role::kWorker);
+  EXPECT_THAT(End(), HasSubstr("view 1.1: 256 classes over 1 shards"));
+}
+
+TEST_F(GatheringLogTest, AStopIsLoggedWhateverStrangersDo) {
+  Session session(OptionsOf(1), &clock_, {.progress = &reporter_});
+  Begin();
+  for (int i = 0; i < 100; ++i) RegisterAndHangUp(&session, Role::kShard);
+  EXPECT_THAT(End(), Not(HasSubstr("a stop was requested")));
+  Begin();
+  session.RequestStop();
+  EXPECT_THAT(End(), HasSubstr("a stop was requested"));
+}
+
+TEST_F(GatheringLogTest, EveryMemberOfALargeRunIsSeenToComeAlsoIfAllOfThemRestartOnce) {
+  constexpr uint32_t kOfARole = 64;
+  Reporter reporter(&clock_, &metrics_, 2 * kOfARole);
+  Begin();
+  Session session(OptionsOf(kOfARole + 1), &clock_, {.progress = &reporter});  // it is never complete
+  for (uint32_t i = 0; i < kOfARole; ++i) {
+    for (const Role role : {Role::kShard, Role::kWorker}) {
+      RegisterAndHangUp(&session, role);
+      Register(&session, role);
+    }
+  }
+  const std::string log = End();
+  for (int64_t pid = 1; pid <= pid_; ++pid) {
+    EXPECT_TRUE(absl::StrContains(log, absl::StrCat(" (pid ", pid, " on h) has registered"))) << pid;
+    if (pid % 2 == 0) continue;
+    EXPECT_TRUE(absl::StrContains(log, absl::StrCat(" (pid ", pid, " on h) left before the run began"))) << pid;
+  }
+  EXPECT_THAT(log, Not(HasSubstr("were not logged")));
 }
 
 }  // namespace

@@ -68,6 +68,7 @@ class CountingSink final : public ProgressSink {
  public:
   void Report(const Progress& progress) override { last = progress; }
   void Note(const std::string&) override {}
+  void CameOrWent(const std::string&) override {}
   void ViewFormed(const ViewAnnouncement&) override {}
   void StepDecided(const StepSummary&) override { ++steps; }
   void CheckpointSettled(const CheckpointSummary&) override {}

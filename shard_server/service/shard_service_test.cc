@@ -159,6 +159,16 @@ class ServiceTest : public testing::Test, protected ShardOutput {
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     return grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments);
   }
+  // Streams that say nothing, on as many connections as they need.
+  std::vector<std::unique_ptr<Client>> SilentStreams(int count) const {
+    std::vector<std::unique_ptr<Client>> streams;
+    std::shared_ptr<grpc::Channel> channel;
+    for (int i = 0; i < count; ++i) {
+      if (i % kMostStreams == 0) channel = ChannelOfItsOwn();
+      streams.push_back(std::make_unique<Client>(channel));
+    }
+    return streams;
+  }
   // Worker 0 with an open stream, after it has sent the labels of micro-batch 0.
   std::unique_ptr<Client> Labelled() {
     Begin();
@@ -316,16 +326,30 @@ TEST_F(ServiceTest, AWorkerWhoConnectedBeforeTheViewIsServedOnceTheTokensAreKnow
   while (metrics_.messages.With(kReceived).Value() < 1.0) std::this_thread::yield();
   Begin();
   // Streams of strangers do not push out one that has proven itself, although it has said nothing since.
-  std::vector<std::unique_ptr<Client>> strangers;
-  std::shared_ptr<grpc::Channel> channel;
-  for (int i = 0; i < 40; ++i) {
-    if (i % 8 == 0) channel = ChannelOfItsOwn();  // a connection takes no more than a few streams
-    strangers.push_back(std::make_unique<Client>(channel));
-  }
+  const auto strangers = SilentStreams(40);
   ExpectEnd(*strangers.front(), absl::StatusCode::kResourceExhausted, "streams wait for their Hello");
   early.Send(LabelsMessage(key_, LabelsOf(0)));
   early.Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
   EXPECT_TRUE(early.Next().has_statistics());
+}
+
+TEST_F(ServiceTest, StreamsThatNeverSayHelloMakeRoomForThoseThatDo) {
+  Begin();
+  service_.ExpectWorkers(2);
+  const auto silent = SilentStreams(80);
+  ExpectEnd(*silent.front(), absl::StatusCode::kResourceExhausted,
+            "more than 34 streams wait for their Hello with its token");
+  Client worker_0(server_->port()), worker_7(server_->port());
+  for (const uint32_t worker : {0u, 7u}) {
+    Client& client = worker == 0 ? worker_0 : worker_7;
+    client.Send(HelloOf(worker));
+    for (const uint32_t m : {0u, 1u, 2u}) {
+      if (WorkerOf(m) != worker) continue;
+      client.Send(LabelsMessage(TestRun::KeyOf(1, m), LabelsOf(m)));
+      client.Send(EmbeddingPiece(TestRun::KeyOf(1, m), EmbeddingOf(1, m)));
+      EXPECT_TRUE(client.Next().has_statistics());
+    }
+  }
 }
 
 TEST_F(ServiceTest, ATokenThatIsNoneIsRefusedBeforeAnyTokenIsKnown) {

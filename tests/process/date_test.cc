@@ -44,7 +44,7 @@ class DateTest : public ProcessTestBase {
     setenv("FAKETIME_TIMESTAMP_FILE", Path("date").c_str(), 1);
     setenv("FAKETIME_NO_CACHE", "1", 1);
     setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
-    Program run = Start("arcshard", SmallRun({"cluster.heartbeat_interval=250ms", "cluster.heartbeat_timeout=10s"}));
+    Program run = Start("arcshard", SmallRun({"cluster.heartbeat_interval=250ms", "cluster.heartbeat_timeout=60s"}));
     for (const char* name :
          {"LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"}) {
       unsetenv(name);

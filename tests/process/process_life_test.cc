@@ -132,8 +132,9 @@ TEST_F(ProcessLifeTest, TheDeathOfTheLauncherEndsEveryProcess) {
 
   EXPECT_TRUE(std::filesystem::exists(Path("run/processes.json"))) << "nobody was left to remove it";
   Program status = Start("arcshard", {"status", Path("run"), "--json"});
-  EXPECT_TRUE(status.AwaitEnd().ok()) << status.output();
+  EXPECT_EQ(status.AwaitEnd(), (cli::ProcessExit{.code = 1})) << status.output();
   EXPECT_THAT(status.output(), HasSubstr("\"outcome\": \"interrupted\""));
+  EXPECT_THAT(status.output(), HasSubstr("was interrupted: no process of it lives"));
 }
 
 TEST_F(ProcessLifeTest, ATestThatWaitsForStepsFailsOnceAProcessHasCrashed) {

@@ -2,8 +2,11 @@
 // folder goes away.
 #include <csignal>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/io/log_file.h"
 #include "gmock/gmock.h"
 #include "test_paths.h"
@@ -18,6 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr int kFailed = 1;
+constexpr char kData[] = ARCSHARD_SOURCE_DIR "/examples/omniglot/data";
 constexpr char kSet[] = ARCSHARD_SOURCE_DIR "/examples/omniglot/data/unseen_alphabets.bin";
 
 class RunFolderProcessTest : public ProcessTestBase {
@@ -37,6 +41,17 @@ class RunFolderProcessTest : public ProcessTestBase {
   }
   std::string Read(const std::string& name) const { return ReadFile(Path(name)).value_or("(there is no such file)"); }
   static std::string LogOf(const std::string& process) { return absl::StrCat("run/logs/", process, ".log"); }
+  // A verification set of 12,000 small pictures, this many times.
+  static std::string KnownSets(int count) {
+    return absl::StrCat("verification.sets=[", absl::StrJoin(std::vector<std::string>(count, kSet), ", "), "]");
+  }
+  // A run that has begun a verification after step 3 that takes some ten seconds where nothing else runs.
+  Program StartLongVerification() const {
+    Program run = Start("arcshard", SmallRun({KnownSets(4), "verification.every_epochs=0.0025",
+                                              "checkpoint.every_minutes=0", "cluster.worker_threads=1"}));
+    run.AwaitLine("verifying after step 3");
+    return run;
+  }
   // A verification set whose picture 3 is none.
   std::string DamagedSet() const {
     std::string pickle = *ReadFile(kSet);
@@ -85,6 +100,25 @@ TEST_F(RunFolderProcessTest, ARestartThatAMemberRefusesMovesNothing) {
   EXPECT_EQ(Read("run/config.yaml"), before);
 }
 
+TEST_F(RunFolderProcessTest, AFolderWhoseNameIsNotUtf8HoldsARunThatEndsAndResumes) {
+  std::filesystem::create_directories(Path("w\xe4"));
+  const std::string data = Path("w\xe4/data"), folder = Path("w\xe4/run");
+  std::filesystem::create_directory_symlink(kData, data);
+  Program run = Start("arcshard", SmallRun({absl::StrCat("run.folder=", folder), absl::StrCat("data.train=", data),
+                                            "schedule.epochs=0.004"}));
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(CheckpointSteps(folder), ElementsAre(5u));
+  Program resumed = Start("arcshard", With({"train", "--resume", folder}, {"schedule.epochs=0.008"}));
+  EXPECT_TRUE(resumed.AwaitEnd().ok()) << resumed.output();
+  EXPECT_THAT(resumed.output(), HasSubstr("changed since the checkpoint of step 5: schedule.epochs is 0.008, was"));
+  EXPECT_THAT(CheckpointSteps(folder), ElementsAre(10u, 5u));
+  for (const std::vector<std::string>& question : std::vector<std::vector<std::string>>{
+           {"status", folder, "--json"}, {"report", folder}, {"checkpoint", "verify", folder}}) {
+    Program told = Start("arcshard", question);
+    EXPECT_TRUE(told.AwaitEnd().ok()) << told.output();
+  }
+}
+
 TEST_F(RunFolderProcessTest, ABadVerificationSetIsToldBeforeTheFirstStep) {
   Program run = Start("arcshard", SmallRun({absl::StrCat("verification.sets=[", DamagedSet(), "]")}));
   EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = kFailed})) << run.output();
@@ -92,14 +126,40 @@ TEST_F(RunFolderProcessTest, ABadVerificationSetIsToldBeforeTheFirstStep) {
                                   HasSubstr("leave it out of verification.sets"), Not(HasSubstr("  step "))));
 }
 
-TEST_F(RunFolderProcessTest, AStopDuringAVerificationKeepsEveryStep) {
-  Program run = Start("arcshard", SmallRun({absl::StrCat("verification.sets=[", kSet, "]"),
-                                            "verification.every_epochs=0.0025", "checkpoint.every_minutes=0"}));
-  const std::string verifying = run.AwaitLine("verifying after step 3");
+TEST_F(RunFolderProcessTest, AStopDuringAVerificationEndsItAndKeepsEveryStep) {
+  Program run = StartLongVerification();
   run.Signal(SIGINT);
   EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
-  EXPECT_THAT(run.output(), HasSubstr("stopping "));
-  EXPECT_GE(CheckpointSteps(Path("run")).at(0), 3u);
+  EXPECT_THAT(run.output(), HasSubstr("stopping without the rest of the verification, with a checkpoint"));
+  EXPECT_THAT(Read(LogOf("coordinator-0")), HasSubstr("the verification after step 3 is abandoned"));
+  for (const char* const worker : {"worker-0", "worker-1"}) {
+    EXPECT_THAT(Read(LogOf(worker)), Not(HasSubstr("accuracy"))) << "it has verified to the end";
+  }
+  EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(3u));
+}
+
+TEST_F(RunFolderProcessTest, ACheckpointIsTakenDuringAVerification) {
+  Program run = StartLongVerification();
+  Program take = Start("arcshard", {"checkpoint", "take", Path("run")});
+  EXPECT_TRUE(take.AwaitEnd().ok()) << take.output();
+  EXPECT_THAT(take.output(), HasSubstr(": complete, of step 3\n"));
+  EXPECT_THAT(CheckpointSteps(Path("run")), ElementsAre(3u));
+  run.Signal(SIGINT);
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(Read(LogOf("coordinator-0")), HasSubstr("the verification after step 3 is abandoned"))
+      << "it had ended before the checkpoint";
+}
+
+TEST_F(RunFolderProcessTest, AStopWhileTheVerificationSetsAreCheckedEndsTheCheck) {
+  Program run =
+      Start("arcshard", SmallRun({KnownSets(25), "cluster.workers=1", "cluster.worker_threads=1"}));  // 300,000 images
+  run.AwaitLine(" to join");
+  run.Signal(SIGINT);
+  EXPECT_TRUE(run.AwaitEnd().ok()) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr("stopping before the next step (interrupt again to stop at once)\n"));
+  EXPECT_THAT(Read(LogOf("worker-0")),
+              AllOf(HasSubstr("checking the verification sets: 300000 images"),
+                    HasSubstr("the check of the verification sets is abandoned: the run is to stop")));
 }
 
 TEST_F(RunFolderProcessTest, LogsThatGoAwayMeanwhileAreBegunAnewAndTheEndSaysSo) {

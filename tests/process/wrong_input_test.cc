@@ -67,6 +67,11 @@ TEST_F(WrongInputTest, AnOverrideOutOfRangeIsNamedAsSuch) {
               AllOf(HasSubstr("--set data.batch_size=0"), HasSubstr("data.batch_size")));
 }
 
+TEST_F(WrongInputTest, AnotherFolderForARunThatResumesIsRefused) {
+  EXPECT_THAT(ErrorOf("arcshard", {"train", "--resume", Path("run"), "--set", "run.folder=b"}, kUsage),
+              StartsWith(absl::StrCat("--set run.folder=b cannot be given with --resume ", Path("run"), ": ")));
+}
+
 TEST_F(WrongInputTest, MissingFilesAreAllNamed) {
   EXPECT_THAT(ErrorOfConfig("data: {train: nowhere}\nverification: {sets: [lfw.bin]}\n"),
               AllOf(HasSubstr(Path("run.yaml")), HasSubstr(absl::StrCat("data.train: ", Path("nowhere"))),
@@ -223,6 +228,34 @@ TEST_F(WrongInputTest, AFullDiskBehindStdoutIsToldByTheStatus) {
               "arcshard: error: stdout: what was printed could not be written: No space left on device\n")
         << command;
   }
+  for (const char* program :
+       {"arcshard-coordinator", "arcshard-shard", "arcshard-worker", "arcshard-shard healthcheck"}) {
+    const int status =
+        std::system(absl::StrCat(ARCSHARD_BIN_DIR, "/", program, " --help >/dev/full 2>", Path("errors")).c_str());
+    EXPECT_EQ(WEXITSTATUS(status), kFailed) << program;
+    EXPECT_THAT(*ReadFile(Path("errors")),
+                HasSubstr("stdout: what was printed could not be written: No space left on device"))
+        << program;
+  }
+}
+
+TEST_F(WrongInputTest, AVariableThatGrpcDoesNotKnowEndsNoProgram) {
+  for (const char* command : {"arcshard status --coordinator 127.0.0.1:1 --timeout 1",
+                              "arcshard-coordinator healthcheck --address 127.0.0.1:1 --timeout 1s",
+                              "arcshard-shard healthcheck --address 127.0.0.1:1 --timeout 1s",
+                              "arcshard-worker --coordinator 127.0.0.1:1 --connect-timeout 1s"}) {
+    const int status = std::system(
+        absl::StrCat("GRPC_POLL_STRATEGY=none ", ARCSHARD_BIN_DIR, "/", command, " 2>", Path("errors")).c_str());
+    EXPECT_EQ(WEXITSTATUS(status), kFailed) << command;
+    EXPECT_THAT(*ReadFile(Path("errors")), HasSubstr("127.0.0.1:1")) << command;
+  }
+}
+
+TEST_F(WrongInputTest, AnOptionThatCannotBeIsExplained) {
+  EXPECT_THAT(ErrorOf("arcshard-worker", {"--coordinator", "127.0.0.1:1", "--all-reduce-interface", "lo"}, kUsage),
+              HasSubstr("--all-reduce-interface: 'lo' is the name of a network interface; give the address"));
+  EXPECT_THAT(ErrorOf("arcshard-shard", {"--coordinator", "127.0.0.1:1", "--capacity-mb", "0"}, kUsage),
+              HasSubstr("--capacity-mb: '0' is not a number that is above 0"));
 }
 
 TEST_F(WrongInputTest, AllKeysAndTheVersionAreTold) {

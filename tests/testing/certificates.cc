@@ -58,7 +58,7 @@ void TestCertificates::Renew() const {
 std::string CertificateShownBy(const std::string& address, const Security& security, CertifiedRole server) {
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(address, security, server);
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(60)));
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(10)));
   grpc::health::v1::HealthCheckResponse response;
   const grpc::Status status =
       grpc::health::v1::Health::NewStub(channel)->Check(&context, grpc::health::v1::HealthCheckRequest(), &response);

@@ -30,4 +30,14 @@ bool DatasetReadsFile(const Dataset& dataset, const std::string& file) {
   return false;
 }
 
+absl::Status CheckOutsideOf(const Dataset& dataset, const std::string& out) {
+  std::error_code error;
+  const std::string path = dataset.path();
+  if (!std::filesystem::is_directory(path, error) || !IsWithin(out, path)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      IsSameFile(out, path)
+          ? absl::StrCat(out, " is the folder of the images that are read: name another")
+          : absl::StrCat(out, " lies in ", path, ", the folder of the images that are read: name another"));
+}
+
 }  // namespace arcshard::worker

@@ -15,6 +15,7 @@
 #include "worker/data/formats/image_list.h"
 #include "worker/data/formats/seed_folders.h"
 #include "worker/data/formats/synthetic_dataset.h"
+#include "worker/data/images/image_format.h"
 #include "worker/data/recordio/record_dataset.h"
 
 namespace arcshard::worker {
@@ -90,8 +91,8 @@ absl::StatusOr<DatasetFormat> DetectFormat(const std::string& path) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat(path, " holds no training set: neither train.rec (recordio), nor property and folders such as ",
-                   SeedFolderName(0), " (seed), nor a folder with .jpg, .jpeg or .png images for each class (folders)",
-                   inside.empty() ? unread.Hint() : inside));
+                   SeedFolderName(0), " (seed), nor a folder with ", ImageSuffixes(),
+                   " images for each class (folders)", inside.empty() ? unread.Hint() : inside));
 }
 
 DatasetOptions DatasetOptionsOf(const RunConfig& config) {

@@ -142,7 +142,7 @@ TEST_F(OpenDatasetTest, TheFormatIsToldByWhatLiesThere) {
   EXPECT_EQ(DetectFormat(folder_.path()).status().message(),
             absl::StrCat(folder_.path(),
                          " holds no training set: neither train.rec (recordio), nor property and "
-                         "folders such as 00000000 (seed), nor a folder with .jpg, .jpeg or .png images "
+                         "folders such as 00000000 (seed), nor a folder with .jpg, .jpeg, .jpe, .jfif or .png images "
                          "for each class (folders)"));
   EXPECT_EQ(DetectFormat(folder_.Path("none")).status().code(), absl::StatusCode::kNotFound);
   Image("00000000/1.jpg");
@@ -203,14 +203,75 @@ TEST_F(OpenDatasetTest, ListsWithCommasAndListsOfPairsAreTold) {
   EXPECT_THAT(message("a.jpg\tb.jpg\t1\n"), HasSubstr("belongs to verification.sets"));
 }
 
+TEST_F(OpenDatasetTest, ListsOfOtherProgramsAreToldByTheirFields) {
+  const auto message = [&](absl::string_view lines) { return MessageOf({.path = folder_.Write("t.lst", lines)}); };
+  for (const char* line : {"1\tdata/c000/000.jpg\t0\n", "0\tmy data/0.jpg\t17\n", "1\ta.jpg\t3\t10\t20\t100\t120\n",
+                           "1\ta.jpg\t0\t1.5\t2.5\n"}) {
+    EXPECT_THAT(message(line), AllOf(HasSubstr("line 1 of "), HasSubstr("InsightFace's .lst"))) << line;
+  }
+  for (const char* line : {"0\t7\tdata/c000/000.jpg\n", "12\t7.000000\tmy a.jpg\n", "3 7 a.jpg\n"}) {
+    EXPECT_THAT(message(line), AllOf(HasSubstr("line 1 of "), HasSubstr("MXNet's .lst"))) << line;
+  }
+  for (const char* line : {"0 a.jpg\n", "17\tdata/a.jpg\n"}) {
+    EXPECT_THAT(message(line), HasSubstr("; the label comes behind the path")) << line;
+  }
+  EXPECT_TRUE(Open({.path = folder_.Write("t.lst", "1/2 3.jpg 0\n4 5 6\n")}).ok()) << "paths may be numbers";
+}
+
+TEST_F(OpenDatasetTest, AByteOrderMarkIsNoPartOfAPathOrANumber) {
+  Image("a.jpg");
+  const auto dataset = Open({.path = folder_.Write("list.txt",
+                                                   "\xef\xbb\xbf"
+                                                   "a.jpg 0\n")});
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(Samples(**dataset), ElementsAre("0 a.jpg"));
+  folder_.Write("property",
+                "\xef\xbb\xbf"
+                "3,8,8");
+  Image("00000002/a.jpg");
+  EXPECT_EQ((*Open({.format = "seed"}))->classes(), 3);
+  folder_.Write("property", std::string("\xff\xfe"
+                                        "3\0,\0008\0",
+                                        8));
+  EXPECT_THAT(MessageOf({.format = "seed"}), HasSubstr("property is a text in UTF-16; save it as UTF-8"));
+}
+
+TEST_F(OpenDatasetTest, AFileThatIsNoListIsCalledWhatItIs) {
+  const auto message = [&](absl::string_view name, absl::string_view bytes) {
+    return MessageOf({.path = folder_.Write(name, bytes)});
+  };
+  EXPECT_EQ(message("list.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"),
+            folder_.Path("list.txt") + " is a pointer of Git LFS, whose file was not fetched (git lfs pull)");
+  EXPECT_THAT(message("list.txt", EncodeJpeg(PatternImage(8, 8, 0), {})), HasSubstr("list.txt is a JPEG image"));
+  EXPECT_THAT(message("list.txt",
+                      "\xff\xfe"
+                      "a"),
+              HasSubstr("list.txt is a text in UTF-16; save it as UTF-8"));
+  EXPECT_THAT(message("run.yaml", "run:\n  folder: a\n"),
+              HasSubstr("; if this is a run's configuration, the training set is what its data.train"));
+  EXPECT_THAT(message("run.yml", "data: {train: x}\n"), HasSubstr("the training set is what its data.train names"));
+}
+
+TEST_F(OpenDatasetTest, ALineWithoutEndIsRefusedByAShortSentence) {
+  const std::string endless(5'000'000, 'a');
+  for (const std::string& line :
+       {endless, endless + " 0\n", "a.jpg " + endless, endless + ", 0", endless + "\tb.jpg\t0"}) {
+    const std::string message = MessageOf({.path = folder_.Write("list.txt", line)});
+    EXPECT_THAT(message, HasSubstr("line 1 of "));
+    EXPECT_LT(message.size(), 600u);
+  }
+}
+
 TEST_F(OpenDatasetTest, WhatIsNoDataOfTheFormatIsRefusedWithASentence) {
   EXPECT_EQ(MessageOf({.format = "tar"}),
             "'tar' is not a data format; they are auto, recordio, seed, folders, list and synthetic");
-  EXPECT_THAT(MessageOf({.format = "folders"}), HasSubstr("has no folders with images"));
+  EXPECT_THAT(MessageOf({.format = "folders"}),
+              HasSubstr("has no folders with images (.jpg, .jpeg, .jpe, .jfif or .png): one"));
   std::filesystem::create_directories(folder_.Path("empty"));
   EXPECT_THAT(MessageOf({.format = "folders"}), HasSubstr("has no folder with images"));
   folder_.Write("property", "2,8,8");
-  EXPECT_THAT(MessageOf({.format = "seed"}), HasSubstr("has no folders such as 00000000 with images"));
+  EXPECT_THAT(MessageOf({.format = "seed"}),
+              HasSubstr("has no folders such as 00000000 with images (.jpg, .jpeg, .jpe, .jfif or .png)"));
   EXPECT_EQ(MessageOf({.format = "synthetic"}), "synthetic data has no files");
   EXPECT_THAT(MessageOf({.format = "folders", .root = "/r"}), HasSubstr("is not a list; its format is folders"));
   EXPECT_EQ(MessageOf({.classes = -1}), "a data set can't have -1 classes");

@@ -19,18 +19,20 @@ absl::StatusOr<VerificationResult> VerifyEmbeddings(const VerificationSet& set, 
 }
 
 // The images that the share has to embed: [first, second).
-std::pair<int64_t, int64_t> ImagesOfShare(const VerificationSet& set, const VerificationShare& share) {
+std::pair<int64_t, int64_t> RangeOfShare(const VerificationSet& set, const VerificationShare& share) {
   const int64_t images = set.images();
   const int64_t position = static_cast<int64_t>(share.position), workers = static_cast<int64_t>(share.workers);
   return {images * position / workers, images * (position + 1) / workers};
 }
 
-absl::Status CheckImages(const ImageSource& source, int side, int threads, int64_t begin, int64_t end) {
-  const auto new_work = [&source, side, begin]() -> BatchWork {
+absl::Status CheckImages(const ImageSource& source, int side, int threads, std::pair<int64_t, int64_t> range,
+                         const std::function<absl::Status(int64_t done)>& after) {
+  const auto [begin, end] = range;
+  const auto new_work = [&source, side, first = begin]() -> BatchWork {
     const auto buffers = std::make_shared<SampleBuffers>();
-    return [&source, side, begin, buffers](int64_t i) { return source.Read(begin + i, side, buffers.get()).status(); };
+    return [&source, side, first, buffers](int64_t i) { return source.Read(first + i, side, buffers.get()).status(); };
   };
-  return RunBatches(threads, end - begin, new_work, nullptr);
+  return RunBatches(threads, end - begin, new_work, after);
 }
 
 // Embeds images [begin, end) into their rows of `all`: those of the originals, then those of their mirror images. The
@@ -71,22 +73,37 @@ absl::StatusOr<VerificationResult> VerifySet(Backbone* backbone, const Verificat
   return VerifyEmbeddings(set, originals, flips, dim);
 }
 
-absl::StatusOr<int64_t> CheckSets(absl::Span<const std::unique_ptr<VerificationSet>> sets, int side, int threads,
-                                  const VerificationShare& share) {
-  constexpr absl::string_view kRemedy = "; repair the set, or leave it out of verification.sets";
+int64_t ImagesOfShare(absl::Span<const std::unique_ptr<VerificationSet>> sets, const VerificationShare& share) {
   int64_t images = 0;
+  for (const auto& set : sets) {
+    const auto [begin, end] = RangeOfShare(*set, share);
+    images += end - begin;
+  }
+  return images;
+}
+
+absl::Status CheckSets(absl::Span<const std::unique_ptr<VerificationSet>> sets, int side, int threads,
+                       const VerificationShare& share,
+                       const std::function<absl::Status(int64_t images)>& after_images) {
+  constexpr absl::string_view kRemedy = "; repair the set, or leave it out of verification.sets";
+  int64_t before = 0;  // images of the sets before
   for (const auto& set : sets) {
     if (set->pairs() < kVerificationFolds) {
       return absl::InvalidArgumentError(absl::StrCat(
           set->path(), ": has ", set->pairs(), " pairs, but verification has ", kVerificationFolds, " folds", kRemedy));
     }
-    const auto [begin, end] = ImagesOfShare(*set, share);
-    if (const absl::Status status = CheckImages(*ImagesOf(*set), side, threads, begin, end); !status.ok()) {
-      return absl::Status(status.code(), absl::StrCat(status.message(), kRemedy));
-    }
-    images += end - begin;
+    const std::pair<int64_t, int64_t> range = RangeOfShare(*set, share);
+    absl::Status stopped;
+    const auto after = [&after_images, &stopped, before](int64_t done) {
+      if (after_images) stopped = after_images(before + done);
+      return stopped;
+    };
+    const absl::Status status = CheckImages(*ImagesOf(*set), side, threads, range, after);
+    RETURN_IF_ERROR(stopped);
+    if (!status.ok()) return absl::Status(status.code(), absl::StrCat(status.message(), kRemedy));
+    before += range.second - range.first;
   }
-  return images;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<absl::StatusOr<VerificationResult>>> VerifyTogether(
@@ -96,7 +113,7 @@ absl::StatusOr<std::vector<absl::StatusOr<VerificationResult>>> VerifyTogether(
   std::vector<absl::StatusOr<VerificationResult>> results;
   int64_t before = 0;  // images of the sets before
   for (const auto& set : sets) {
-    const auto [begin, end] = ImagesOfShare(*set, share);
+    const auto [begin, end] = RangeOfShare(*set, share);
     absl::Status stopped;
     EmbedOptions one = options;
     one.after_batch = [&options, &stopped, before](int64_t images) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,11 +26,17 @@ struct VerificationShare {
   size_t workers = 1;
 };
 
+// How many images of all sets together are the worker's share.
+int64_t ImagesOfShare(absl::Span<const std::unique_ptr<VerificationSet>> sets, const VerificationShare& share);
+
 // What training would otherwise learn at its first verification: checks that each set has a pair for each fold, and
-// that the images of this worker's share can be decoded at `side` × `side` pixels, on `threads` threads. Returns how
-// many these are. InvalidArgument, DataLoss: names the set, what is wrong, and what to do.
-absl::StatusOr<int64_t> CheckSets(absl::Span<const std::unique_ptr<VerificationSet>> sets, int side, int threads,
-                                  const VerificationShare& share);
+// that the images of this worker's share can be decoded at `side` × `side` pixels, on `threads` threads. `after_images`
+// is called by the calling thread whenever further images are decoded, with the number of those of all sets so far;
+// null: is not called. InvalidArgument, DataLoss: names the set, what is wrong, and what to do. An error of
+// `after_images` abandons the check, and is returned as it is.
+absl::Status CheckSets(absl::Span<const std::unique_ptr<VerificationSet>> sets, int side, int threads,
+                       const VerificationShare& share,
+                       const std::function<absl::Status(int64_t images)>& after_images = nullptr);
 
 // Verifies the sets together with the other workers of the view: each embeds its share, the embeddings are summed, and
 // every worker gets all results, one for each set. A set whose images one of the workers could not embed has an error

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/data/testing/test_images.h"
+#include "worker/inference/testing/test_sets.h"
 
 namespace arcshard::worker {
 namespace {
@@ -23,20 +23,8 @@ using ::testing::SizeIs;
 constexpr int kSide = 16;
 constexpr int kThreads = 2;
 
-// A pickle of (2·pairs pictures, flags); the picture `damaged` is cut off.
 std::unique_ptr<VerificationSet> SetOf(const std::string& name, int pairs, int damaged = -1) {
-  std::string pickle = "\x80\x03](";
-  for (int i = 0; i < 2 * pairs; ++i) {
-    std::string image = EncodeJpeg(PatternImage(kSide, kSide, i), {});
-    if (i == damaged) image.resize(image.size() / 2);
-    pickle += 'B';
-    for (int byte = 0; byte < 4; ++byte) pickle += static_cast<char>(image.size() >> (8 * byte));
-    pickle += image;
-  }
-  pickle += "e](";
-  for (int i = 0; i < pairs; ++i) pickle += i % 2 == 0 ? '\x88' : '\x89';
-  pickle += "e\x86.";
-  auto set = VerificationSet::Parse(name, pickle);
+  auto set = VerificationSet::Parse(name, PickleOfPairs(pairs, kSide, damaged));
   EXPECT_TRUE(set.ok()) << set.status();
   return *std::move(set);
 }
@@ -54,8 +42,12 @@ class EvaluationTest : public ::testing::Test {
     options_.threads = kThreads;
   }
 
-  absl::StatusOr<int64_t> Check(const VerificationShare& share = {}) const {
-    return CheckSets(sets_, kSide, kThreads, share);
+  // Abandons the check once `enough` images are decoded. `told` gets what the check tells meanwhile.
+  absl::Status Check(const VerificationShare& share = {}, int64_t enough = 1000, std::vector<int64_t>* told = nullptr) {
+    return CheckSets(sets_, kSide, kThreads, share, [enough, told](int64_t images) {
+      if (told != nullptr) told->push_back(images);
+      return images < enough ? absl::OkStatus() : absl::CancelledError("stop");
+    });
   }
 
   std::vector<std::unique_ptr<VerificationSet>> sets_;
@@ -64,19 +56,41 @@ class EvaluationTest : public ::testing::Test {
   EmbedOptions options_;
 };
 
-TEST_F(EvaluationTest, SetsThatCanBeVerifiedPassTheCheckWithTheirShareOfImages) {
+TEST_F(EvaluationTest, SetsThatCanBeVerifiedPassTheCheckAndTheSharesOfTheWorkersAreAllOfTheirImages) {
   sets_.push_back(SetOf("a.bin", 10));
   sets_.push_back(SetOf("b.bin", 15));
-  EXPECT_EQ(*Check(), 50);
+  EXPECT_EQ(Check(), absl::OkStatus());
+  EXPECT_EQ(CheckSets(sets_, kSide, kThreads, {}), absl::OkStatus()) << "nobody wants to know how far it is";
+  EXPECT_EQ(ImagesOfShare(sets_, {}), 50);
   int64_t images = 0;
-  for (size_t position = 0; position < 3; ++position) images += *Check({position, 3});
+  for (size_t position = 0; position < 3; ++position) {
+    EXPECT_EQ(Check({position, 3}), absl::OkStatus());
+    images += ImagesOfShare(sets_, {position, 3});
+  }
   EXPECT_EQ(images, 50);
+}
+
+TEST_F(EvaluationTest, TheCheckTellsHowManyImagesOfAllSetsAreDecoded) {
+  sets_.push_back(SetOf("a.bin", 10));
+  sets_.push_back(SetOf("b.bin", 15));
+  std::vector<int64_t> told;
+  EXPECT_EQ(Check({0, 2}, 1000, &told), absl::OkStatus());
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.back(), 25);
+}
+
+TEST_F(EvaluationTest, TheCheckIsAbandonedWhenItIsTold) {
+  sets_.push_back(SetOf("a.bin", 10));
+  sets_.push_back(SetOf("damaged.bin", 10, /*damaged=*/0));
+  std::vector<int64_t> told;
+  EXPECT_EQ(Check({}, 1, &told), absl::CancelledError("stop")) << "the other set is not looked at";
+  EXPECT_EQ(told.size(), 1u);
 }
 
 TEST_F(EvaluationTest, ASetWithFewerPairsThanFoldsIsFoundBeforeItsFirstUse) {
   sets_.push_back(SetOf("a.bin", 10));
   sets_.push_back(SetOf("few.bin", 9));
-  const absl::Status status = Check().status();
+  const absl::Status status = Check();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message(),
             "few.bin: has 9 pairs, but verification has 10 folds; repair the set, or leave it out of "
@@ -85,7 +99,7 @@ TEST_F(EvaluationTest, ASetWithFewerPairsThanFoldsIsFoundBeforeItsFirstUse) {
 
 TEST_F(EvaluationTest, ADamagedPictureIsFoundByTheWorkerWhoseShareItIs) {
   sets_.push_back(SetOf("a.bin", 10, /*damaged=*/13));
-  const absl::Status status = Check().status();
+  const absl::Status status = Check();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("a.bin: image 13: "), EndsWith("leave it out of verification.sets")));

@@ -23,6 +23,7 @@ namespace {
 
 constexpr size_t kDescriptorsOfAStranger = 2;
 constexpr absl::Duration kPauseWhenStuck = absl::Milliseconds(100);
+constexpr absl::Duration kPauseWhenFull = absl::Milliseconds(20);  // then somebody may be known
 
 MonotonicTime Now() { return SystemClock().Now(); }
 
@@ -61,9 +62,9 @@ void Doorkeeper::Loop() {
   bool stuck = false;
   while (true) {
     if (Full()) Update({});
-    // Where the oldest stranger may not be ended yet, nobody is let in until then.
+    // Where the oldest stranger may not be ended yet, nobody is let in.
     absl::Duration shut = absl::ZeroDuration();
-    if (Full()) shut = strangers_.front().since + options_.patience - Now();
+    if (Full()) shut = std::min(strangers_.front().since + options_.patience - Now(), kPauseWhenFull);
     if (stuck) shut = std::max(shut, kPauseWhenStuck);
     const bool open = shut <= absl::ZeroDuration();
     std::vector<pollfd> polled = {{wake_.get(), POLLIN, 0}};

@@ -19,15 +19,15 @@ namespace arcshard {
 //
 // - Connections leave descriptors for files (Listener).
 // - Few connections at once are those of strangers: peers that have not proven who they are (KnownPeers). They take at
-//   most a quarter of the descriptors that connections may have. One more waits until the oldest of them has had
-//   `patience`, which then is ended. So who connects and says nothing keeps nobody out, and a crowd of members that
-//   come at once is served in turn.
+//   most a quarter of the descriptors that connections may have. One more waits until one of them is known, or until
+//   the oldest has had `patience`, which then is ended. So who connects and says nothing keeps nobody out, and a crowd
+//   of members that come at once is served in turn.
 class Doorkeeper {
  public:
   struct Options {
     KnownPeers* known = nullptr;  // outlives the doorkeeper; null: nobody counts as a stranger
-    size_t most_strangers = 128;
-    absl::Duration patience = absl::Seconds(2);
+    size_t most_strangers = 32;
+    absl::Duration patience = absl::Seconds(1);  // as long as a try to connect of ours takes at most (MakeChannel)
   };
   // Takes a connection that was accepted at `listener`. Called by the doorkeeper's thread; must not block.
   using Admit = std::function<void(FileDescriptor connection, int listener)>;

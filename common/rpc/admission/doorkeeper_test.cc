@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@
 namespace arcshard {
 namespace {
 
-constexpr int kLimit = 60'000;  // milliseconds, far more than anything here takes
+constexpr int kLimit = 600'000;  // milliseconds, far more than anything here takes
 
 // A TCP client.
 class Caller {
@@ -119,6 +120,17 @@ TEST_F(DoorkeeperTest, ANewcomerWaitsUntilTheOldestHasHadItsTime) {
   const Caller second(port_);
   AwaitAdmitted(2);
   EXPECT_TRUE(first.AwaitEnd());
+}
+
+TEST_F(DoorkeeperTest, ANewcomerIsLetInAsSoonAsAnotherIsKnown) {
+  Begin({.known = &known_, .most_strangers = 1, .patience = absl::InfiniteDuration()});
+  std::vector<std::unique_ptr<Caller>> crowd;
+  for (int i = 0; i < 10; ++i) crowd.push_back(std::make_unique<Caller>(port_));
+  for (size_t i = 0; i < crowd.size(); ++i) {
+    AwaitAdmitted(i + 1);
+    known_.Add("ipv4:127.0.0.1:" + std::to_string(crowd[i]->own_port()));
+  }
+  for (const auto& member : crowd) EXPECT_FALSE(member->ended());
 }
 
 TEST_F(DoorkeeperTest, WithoutAnyoneToKnowNobodyIsAStranger) {

@@ -80,7 +80,7 @@ std::optional<std::string> Between(absl::string_view text, absl::string_view beg
 }
 
 // gRPC reports only in its log why a handshake failed. This function receives the log's
-// lines, logs those in words for users, and drops the others, which QuietGrpc suppresses too.
+// lines, logs those in words for users, and drops the others, which PrepareGrpc suppresses too.
 void TakeGrpcLine(gpr_log_func_args* line) {
   const absl::string_view file = line->file, message = line->message;
   if (absl::StrContains(file, "ssl_transport_security")) {

@@ -27,6 +27,7 @@ class RecordingSink final : public ProgressSink {
  public:
   void Report(const Progress& progress) override { reports.push_back(progress); }
   void Note(const std::string& sentence) override { notes.push_back(sentence); }
+  void CameOrWent(const std::string& sentence) override { came_or_went.push_back(sentence); }
 
   void ViewFormed(const ViewAnnouncement& view) override { views.push_back(view); }
   void StepDecided(const StepSummary& step) override { steps.push_back(step); }
@@ -37,6 +38,7 @@ class RecordingSink final : public ProgressSink {
   std::vector<CheckpointSummary> checkpoints;
   std::vector<Progress> reports;
   std::vector<std::string> notes;
+  std::vector<std::string> came_or_went;
 };
 
 class RecordingKeeper final : public CheckpointKeeper {

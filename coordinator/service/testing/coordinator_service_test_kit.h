@@ -1,6 +1,8 @@
 #pragma once
 
 #include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/sync_stream.h>
 
 #include <memory>
@@ -22,7 +24,7 @@
 namespace arcshard::coordinator {
 
 // Far longer than any call takes; it turns a hang into a failure.
-inline constexpr absl::Duration kCallLimit = absl::Seconds(60);
+inline constexpr absl::Duration kCallLimit = absl::Minutes(10);
 
 // A participant that uses gRPC's synchronous client.
 class Peer {
@@ -99,6 +101,7 @@ class Peer {
     stream_->Write(message);
   }
   void Send(const v1::ParticipantMessage& message) { stream_->Write(message); }
+  const v1::View& view() const { return view_; }  // the last one that Read returned
   void HalfClose() { stream_->WritesDone(); }
   void Break() { context_.TryCancel(); }
 
@@ -160,6 +163,14 @@ class CoordinatorServiceTest : public ::testing::Test {
     server_.reset();
   }
 
+  // With a connection that it shares with no other stub: one has only a few streams.
+  std::unique_ptr<v1::Coordinator::Stub> StubOfItsOwn() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return v1::Coordinator::NewStub(
+        grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments));
+  }
+
   void BeginTraining() {
     shard_->Register(v1::ROLE_SHARD);
     worker_->Register(v1::ROLE_WORKER);
@@ -190,10 +201,10 @@ class CoordinatorServiceTest : public ::testing::Test {
   }
 
   FakeClock clock_;
-  LeaseHistory kept_history_;  // the last one that a coordinator wanted kept; read it after the run's end
+  LeaseHistory kept_history_;  // the last one that a coordinator wanted kept; the session's lock guards it
   MetricRegistry registry_;
   CoordinatorMetrics metrics_{&registry_};
-  Reporter reporter_{&clock_, &metrics_};
+  Reporter reporter_{&clock_, &metrics_, /*members=*/2};
   std::unique_ptr<CoordinatorService> service_;
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<v1::Coordinator::Stub> stub_;

@@ -19,27 +19,13 @@
 namespace arcshard {
 namespace {
 
-constexpr absl::Duration kCallLimit = absl::Seconds(120);  // far more than any call takes
+constexpr absl::Duration kCallLimit = absl::Minutes(10);  // far more than any call takes
 
 FileDescriptor Connect(int port) {
   const Addresses there = Resolve("127.0.0.1", port, SOCK_STREAM);
   FileDescriptor socket(::socket(there->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(socket.get(), there->ai_addr, there->ai_addrlen) != 0) return FileDescriptor();
   return socket;
-}
-
-// A frame of HTTP/2.
-std::string Frame(char type, char flags, uint32_t stream, const std::string& payload) {
-  const auto byte = [](uint64_t value, int shift) { return static_cast<char>(value >> shift & 0xff); };
-  std::string frame = {byte(payload.size(), 16), byte(payload.size(), 8), byte(payload.size(), 0), type, flags};
-  for (const int shift : {24, 16, 8, 0}) frame += byte(stream, shift);
-  return frame + payload;
-}
-
-// A header in HPACK, as a literal that is not indexed.
-std::string Header(const std::string& name, const std::string& value) {
-  return absl::StrCat(std::string(1, '\0'), std::string(1, static_cast<char>(name.size())), name,
-                      std::string(1, static_cast<char>(value.size())), value);
 }
 
 }  // namespace
@@ -53,22 +39,6 @@ std::vector<FileDescriptor> HoldConnections(int port, int count, const std::stri
     held.push_back(std::move(connection));
   }
   return held;
-}
-
-std::string UnfinishedCall(const std::string& path, uint32_t announced, uint32_t sent) {
-  std::string text = absl::StrCat("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Frame(4, 0, 0, ""));
-  const std::string headers = absl::StrCat(Header(":method", "POST"), Header(":scheme", "http"), Header(":path", path),
-                                           Header(":authority", "localhost"),
-                                           Header("content-type", "application/grpc"), Header("te", "trailers"));
-  absl::StrAppend(&text, Frame(1, 4, 1, headers));
-  std::string message(1, '\0');  // not compressed
-  for (const int shift : {24, 16, 8, 0}) message += static_cast<char>(announced >> shift & 0xff);
-  message.append(sent, 'x');
-  constexpr size_t kFrame = 16'000;  // at most, by default
-  for (size_t begin = 0; begin < message.size(); begin += kFrame) {
-    absl::StrAppend(&text, Frame(0, 0, 1, message.substr(begin, kFrame)));
-  }
-  return text;
 }
 
 bool MetricsAnswer(int port) {

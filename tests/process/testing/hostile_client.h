@@ -16,10 +16,6 @@ namespace arcshard {
 // TCP connections that send `greeting`, or nothing, and then stay open. Those that are refused are left out.
 std::vector<FileDescriptor> HoldConnections(int port, int count, const std::string& greeting = "");
 
-// The beginning of HTTP/2, and of a call of `path` ("/arcshard.v1.Shard/Exchange") whose first message says that it has
-// `announced` bytes and stops after `sent` of them.
-std::string UnfinishedCall(const std::string& path, uint32_t announced, uint32_t sent);
-
 // Whether GET /metrics at this port gets its answer.
 bool MetricsAnswer(int port);
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/data/formats/image_folder.h"
+#include "worker/data/images/image_format.h"
 
 namespace arcshard::worker {
 
@@ -25,8 +26,8 @@ absl::StatusOr<ImageFiles> FindClassFolders(const std::string& folder, int64_t c
   }
   if (files.size() == 0) {
     return absl::InvalidArgumentError(absl::StrCat(folder, found == 0 ? " has no folders" : " has no folder",
-                                                   " with images (.jpg, .jpeg, .png): one folder per class is expected",
-                                                   unread.Hint()));
+                                                   " with images (", ImageSuffixes(),
+                                                   "): one folder per class is expected", unread.Hint()));
   }
   files.set_warnings(unread.Sentences());
   return files;

@@ -1,6 +1,7 @@
 #include "worker/data/formats/image_list.h"
 
 #include <algorithm>
+#include <climits>
 #include <filesystem>
 
 #include "absl/strings/ascii.h"
@@ -10,6 +11,9 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "common/text/file_kind.h"
+#include "common/text/printable_text.h"
+#include "worker/data/formats/list_hint.h"
 
 namespace arcshard::worker {
 namespace {
@@ -17,25 +21,20 @@ namespace {
 // No run has more classes (head.classes). The limit keeps a mistyped label from allocating too much memory.
 constexpr int64_t kMaxLabel = 1'000'000'000 - 1;
 
+constexpr size_t kLongestPath = PATH_MAX;
+
 std::string FolderOf(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
 }
 
-// The end of a message on a line that has a comma.
-absl::string_view CommaHint(absl::string_view line) {
-  return absl::StrContains(line, ',')
-             ? "; did you mean a comma-separated list? Separate path and label by a blank or a tab instead"
-             : "";
-}
-
 }  // namespace
 
 absl::StatusOr<ImageFiles> ReadImageList(const std::string& path, const std::string& root, int64_t classes) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+  ASSIGN_OR_RETURN(absl::string_view rest, TextOfFile(path, bytes));
   ImageFiles files(path, root.empty() ? FolderOf(path) : root);
   int64_t largest = -1;
-  absl::string_view rest = text;
   for (int64_t number = 1; !rest.empty(); ++number) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     const absl::string_view line = absl::StripAsciiWhitespace(rest.substr(0, end));
@@ -45,17 +44,21 @@ absl::StatusOr<ImageFiles> ReadImageList(const std::string& path, const std::str
       return absl::InvalidArgumentError(absl::StrCat("line ", number, " of ", path, " ", what...));
     };
     const size_t blank = line.find_last_of(" \t");
-    if (blank == absl::string_view::npos) return refuse("is not \"path label\"", CommaHint(line));
+    if (blank == absl::string_view::npos) return refuse("is not \"path label\"", ListHint(path, line));
     const absl::string_view text_of_label = line.substr(blank + 1);
     const absl::string_view image = absl::StripAsciiWhitespace(line.substr(0, blank));
     int64_t label;
     if (!absl::SimpleAtoi(text_of_label, &label) || label < 0 || label > kMaxLabel) {
-      return refuse("has the label '", text_of_label, "'; a label is a whole number from 0 to ", kMaxLabel,
-                    CommaHint(line));
+      return refuse("has the label '", Shortened(text_of_label), "'; a label is a whole number from 0 to ", kMaxLabel,
+                    ListHint(path, line));
     }
-    if (absl::EndsWith(image, ",")) return refuse("has the path '", image, "'", CommaHint(line));
+    if (absl::EndsWith(image, ",")) return refuse("has the path '", Shortened(image), "'", ListHint(path, line));
     if (absl::StrContains(image, '\t')) {
+      if (IsNumberField(FieldsOfLine(line)[0])) return refuse("is not \"path label\"", ListHint(path, line));
       return refuse("has two paths, as the list of a verification set; such a list belongs to verification.sets");
+    }
+    if (image.size() >= kLongestPath) {
+      return refuse("has a path of ", image.size(), " bytes; no file has a path of more than ", kLongestPath - 1);
     }
     if (classes != 0 && label >= classes) {
       return refuse("has label ", label, ", but with N = ", classes, " classes labels are 0 to ", classes - 1);

@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "worker/data/formats/image_folder.h"
 #include "worker/data/formats/property.h"
+#include "worker/data/images/image_format.h"
 
 namespace arcshard::worker {
 
@@ -52,7 +53,7 @@ absl::StatusOr<ImageFiles> FindSeedFolders(const std::string& folder, int64_t cl
   }
   if (files.size() == 0) {
     return absl::InvalidArgumentError(absl::StrCat(folder, " has no folders such as ", SeedFolderName(0),
-                                                   " with images (.jpg, .jpeg, .png)", unread.Hint()));
+                                                   " with images (", ImageSuffixes(), ")", unread.Hint()));
   }
   files.set_warnings(unread.Sentences());
   return files;

@@ -17,9 +17,9 @@ struct PairList {
   std::vector<bool> same;          // the flag of each pair
 };
 
-// InvalidArgument: a line, which the message names by its number, is not of this form. `path`: the file, whose content
-// is `text`.
-absl::StatusOr<PairList> ParsePairList(const std::string& path, absl::string_view text);
+// InvalidArgument: a line, which the message names by its number, is not of this form, or this is no text. `path`: the
+// file, whose content is `bytes`.
+absl::StatusOr<PairList> ParsePairList(const std::string& path, absl::string_view bytes);
 
 // Whether a file is such a list and no pickle, by its name or its first line.
 bool IsPairList(absl::string_view path, absl::string_view text);

@@ -68,6 +68,33 @@ TEST_F(VerificationListTest, WhatIsNoPairIsRefusedWithItsLine) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("0 images and 0 flags"));
 }
 
+TEST_F(VerificationListTest, AListOfATrainingSetIsNoneOfPairs) {
+  const std::string training = folder_.Write("t.lst", "1\tdata/c000/000.jpg\t0\n1\tdata/c001/000.jpg\t1\n");
+  EXPECT_FALSE(IsPairListWithTabs(training)) << "InsightFace's: aligned, path, label";
+  EXPECT_THAT(ErrorOf("1\ta.jpg\t0\n"), HasSubstr("of a training set's list, which belongs to data.train"));
+  EXPECT_THAT(ErrorOf("a.jpg\t17\n"), HasSubstr("of a training set's list, which belongs to data.train"));
+}
+
+TEST_F(VerificationListTest, AByteOrderMarkIsNoPartOfTheFirstPathAndUtf16IsNamed) {
+  const auto list = ParsePairList("/sets/label.txt",
+                                  "\xef\xbb\xbf"
+                                  "a.png\tb.png\t1\n");
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_THAT(list->paths, ElementsAre("/sets/a.png", "/sets/b.png"));
+  EXPECT_TRUE(IsPairListWithTabs(folder_.Write("bom",
+                                               "\xef\xbb\xbf"
+                                               "a.png\tb.png\t1\n")));
+  EXPECT_THAT(ErrorOf("\xff\xfe"
+                      "a"),
+              HasSubstr("label.txt is a text in UTF-16; save it as UTF-8"));
+}
+
+TEST_F(VerificationListTest, APathWithoutEndIsRefusedByAShortSentence) {
+  const std::string message = ErrorOf(std::string(5'000'000, 'a') + "\tb.png\t1\n");
+  EXPECT_THAT(message, HasSubstr("has a path of 5000000 bytes"));
+  EXPECT_LT(message.size(), 600u);
+}
+
 TEST_F(VerificationListTest, OnlyAListWithTabsIsToldFromATrainingSet) {
   EXPECT_TRUE(IsPairListWithTabs(folder_.Write("1", "\na.png\tb.png\t1\n")));
   EXPECT_FALSE(IsPairListWithTabs(folder_.Write("2", "my a.png 1\n"))) << "a path with a blank, and a label";

@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/run_config.h"
 #include "common/io/file.h"
+#include "common/text/file_kind.h"
 #include "worker/data/formats/verification_list.h"
 
 namespace arcshard::worker {
@@ -51,9 +52,12 @@ absl::StatusOr<std::unique_ptr<VerificationSet>> VerificationSet::Parse(const st
   set->path_ = path;
   set->name_ = NameOfSetFile(path);
 
+  const std::string kind_hint = FileKindHint(bytes);
   absl::StatusOr<std::unique_ptr<PickleDocument>> document =
       PickleDocument::Parse(std::move(bytes), BytesAndArrayGlobals());
-  if (!document.ok()) return Annotate(document.status(), path);
+  if (!document.ok()) {
+    return absl::Status(document.status().code(), absl::StrCat(path, ": ", document.status().message(), kind_hint));
+  }
   set->document_ = *std::move(document);
 
   const auto refuse = [&](const auto&... what) {

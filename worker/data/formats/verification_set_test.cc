@@ -147,6 +147,33 @@ TEST(RefusedSetTest, FlagsThatAreNeither0Nor1AreRefused) {
             "the flags are an array of 4 values and another shape than a row's");
 }
 
+// A set of two pairs whose flags are the array of these bytes.
+std::string SetWithFlags(const std::string& type, const std::string& bytes) {
+  const auto counted = [](const std::string& text) {
+    return absl::StrCat(std::string(1, static_cast<char>(text.size())), text);
+  };
+  return absl::StrCat("](C\1aC\1bC\1cC\1decnumpy.core.numeric\n_frombuffer\n(C"s, counted(bytes), "cnumpy\ndtype\nU"s,
+                      counted(type), "\x85RK\2\x85X\1\0\0\0CtR\x86."s);
+}
+
+TEST(VerificationSetTest, ZerosWithASignAndFlagsOfEveryPrecisionAreRead) {
+  const std::string seven(7, '\0'), fourteen(14, '\0');
+  for (const auto& [type, bytes] :
+       {std::pair("f2"s, "\0\x3c\0\x80"s),
+        {"f4"s, "\0\0\x80\x3f\0\0\0\x80"s},
+        {"f8"s, "\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\0\x80"s},
+        {"f12"s, absl::StrCat(seven, "\x80\xff\x3f\0\0"s, seven, "\0\0\x80\0\0"s)},
+        {"f16"s, absl::StrCat(seven, "\x80\xff\x3f"s, "padded"s, seven, "\0\0\0"s, "padded"s)},
+        {"f16"s, absl::StrCat(fourteen, "\xff\x3f"s, fourteen, "\0\x80"s)}}) {
+    const auto set = VerificationSet::Parse("set.bin", SetWithFlags(type, bytes));
+    ASSERT_TRUE(set.ok()) << type << " " << set.status();
+    EXPECT_THAT((*set)->same(), ElementsAre(true, false)) << type;
+  }
+  EXPECT_EQ(Refusal(SetWithFlags("f4", "\0\0\0\0\0\0\x80\xbf"s)),
+            "the flags are an array whose value 1 is neither 0 nor 1")
+      << "-1";
+}
+
 TEST(RefusedSetTest, CallsNestedWithoutEndAreRefused) {
   std::string pickle = "](cbuiltins\nbytearray\nq\0"s;
   for (int i = 1; i < 100000; ++i) pickle += "h\0"s;
@@ -169,6 +196,21 @@ TEST(VerificationSetTest, AnImageNamedManyTimesTakesMemoryOnce) {
   ASSERT_TRUE(set.ok()) << set.status();
   EXPECT_EQ((*set)->image(0).size(), 100000u);
   EXPECT_EQ((*set)->image(0).data(), (*set)->image(99999).data());
+}
+
+TEST(VerificationSetTest, AFileThatIsNoPickleIsCalledWhatItIs) {
+  EXPECT_EQ(
+      Refusal("version https://git-lfs.github.com/spec/v1\n"),
+      "opcode 0x76 at offset 0 is not one of Python's; it is a pointer of Git LFS, whose file was not fetched (git "
+      "lfs pull)");
+  for (const auto& [bytes, kind] : {std::pair{"\n<HTML>"s, "; it is an HTML page"},
+                                    {"<?xml version='1.0'?>"s, "; it is an XML file"},
+                                    {"\x1f\x8b\x08\0"s, "; it is a gzip archive"},
+                                    {"PK\3\4\x14\0"s, "; it is a zip archive"},
+                                    {"\xff\xd8\xff\xe0"s, "; it is a JPEG image"},
+                                    {"\xff\xfe(\0"s, "; it is a text in UTF-16"}}) {
+    EXPECT_THAT(Refusal(bytes), ::testing::EndsWith(kind));
+  }
 }
 
 TEST(VerificationSetTest, AMissingFileIsNamed) {

@@ -19,7 +19,7 @@ bool IsPng(absl::string_view encoded) { return absl::StartsWith(encoded, "\x89PN
 absl::Status DecodeImage(absl::string_view encoded, Image* image, DecodeNotes* notes) {
   if (notes != nullptr) *notes = {};
   if (absl::StartsWith(encoded, "\xff\xd8\xff")) return DecodeJpeg(encoded, image, notes);
-  if (IsPng(encoded)) return DecodePng(encoded, image);
+  if (IsPng(encoded)) return DecodePng(encoded, image, notes);
   const absl::string_view other = NameOfOtherFormat(encoded);
   return absl::DataLossError(
       absl::StrCat("neither JPEG nor PNG", other.empty() ? "" : " but ", other, " (", encoded.size(), " bytes)"));

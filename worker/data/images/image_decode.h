@@ -14,7 +14,7 @@ constexpr int64_t kMaxImagePixels = int64_t{1} << 24;
 
 // What decoding noticed in an image that has all of its pixels.
 struct DecodeNotes {
-  bool no_end_marker = false;  // a JPEG ends with its last pixel; cameras and cut-off downloads leave such
+  bool no_end_marker = false;  // the file ends behind its last pixel; cameras and cut-off downloads leave such
 };
 
 // Decodes JPEG or PNG, recognised by their first bytes, into `image`, whose memory is reused. Grey becomes R = G = B,
@@ -28,7 +28,7 @@ bool IsPng(absl::string_view encoded);
 
 // DecodeImage for each of the two formats.
 absl::Status DecodeJpeg(absl::string_view encoded, Image* image, DecodeNotes* notes = nullptr);
-absl::Status DecodePng(absl::string_view encoded, Image* image);
+absl::Status DecodePng(absl::string_view encoded, Image* image, DecodeNotes* notes = nullptr);
 
 // DataLoss, with the figures, when width × height is beyond the limits.
 absl::Status CheckImageSize(int64_t width, int64_t height);

@@ -169,8 +169,27 @@ bool HasZeros(JpegDecoder* decoder) {
   return true;
 }
 
+// Whether the error that ended decoding says that libjpeg does not decode such images, not that bytes are damaged.
+bool IsOfAnotherKind(const JpegDecoder& decoder) {
+  switch (decoder.errors.msg_code) {
+    case JERR_ARITH_NOTIMPL:
+    case JERR_BAD_PRECISION:       // 12 bits
+    case JERR_CONVERSION_NOTIMPL:  // two channels, or more than four
+    case JERR_EMPTY_IMAGE:         // the height follows the first scan
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+    case JERR_SOF_UNSUPPORTED:  // lossless or hierarchical
+      return true;
+    default:
+      return false;
+  }
+}
+
 absl::Status Decode(JpegDecoder* decoder, absl::string_view encoded, Image* image) {
-  const auto loss = [&] { return absl::DataLossError(absl::StrCat("not a whole JPEG image: ", decoder->message)); };
+  const auto loss = [&] {
+    return absl::DataLossError(absl::StrCat(
+        IsOfAnotherKind(*decoder) ? "a JPEG of a kind that is not read here: " : "not a whole JPEG image: ",
+        decoder->message));
+  };
   if (!Begin(decoder, reinterpret_cast<const unsigned char*>(encoded.data()), encoded.size())) return loss();
   RETURN_IF_ERROR(CheckImageSize(decoder->info.image_width, decoder->info.image_height));
   image->Resize(static_cast<int>(decoder->info.image_width), static_cast<int>(decoder->info.image_height));

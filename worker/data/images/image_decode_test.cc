@@ -16,6 +16,7 @@
 namespace arcshard::worker {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -93,7 +94,7 @@ TEST(DecodeImageTest, AnImageCutOffAtAnyLengthIsDataLossUnlessOnlyTheEndMarkerIs
     DecodeNotes notes;
     ASSERT_TRUE(DecodeImage(whole, &decoded, &notes).ok());
     EXPECT_FALSE(notes.no_end_marker);
-    const size_t needed = whole.size() - (IsPng(whole) ? 0 : 2);
+    const size_t needed = whole.size() - (IsPng(whole) ? 12 : 2);  // IEND is a chunk without data
     for (size_t length = 0; length < whole.size(); ++length) {
       const absl::Status status = DecodeImage(whole.substr(0, length), &again, &notes);
       if (length < needed) {
@@ -105,6 +106,21 @@ TEST(DecodeImageTest, AnImageCutOffAtAnyLengthIsDataLossUnlessOnlyTheEndMarkerIs
       EXPECT_EQ(again.pixels, decoded.pixels);
     }
   }
+}
+
+TEST(DecodeImageTest, AnInterlacedPngCutOffAtAnyLengthIsDataLossUnlessOnlyItsEndIsMissing) {
+  const std::string whole = EncodePng(8, 8, {PNG_COLOR_TYPE_GRAY, 8, true}, std::vector<std::string>(8, "abcdefgh"));
+  Image decoded;
+  for (size_t length = 0; length < whole.size(); ++length) {
+    EXPECT_EQ(DecodeImage(whole.substr(0, length), &decoded).ok(), length >= whole.size() - 12) << length;
+  }
+}
+
+TEST(DecodeImageTest, APngThatIsDamagedBehindItsPixelsIsDataLoss) {
+  std::string png = EncodePng(PatternImage(24, 24, 3));
+  png.back() = static_cast<char>(~png.back());  // of the checksum
+  Image decoded;
+  EXPECT_EQ(DecodeImage(png, &decoded).code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(DecodeImageTest, BytesAroundTheEndMarkerAreNoDamage) {
@@ -206,9 +222,28 @@ TEST(DecodeImageTest, OtherBytesAreDataLossAndSayWhatTheyAre) {
   EXPECT_THAT(message("P5\n8 8\n255\n"), HasSubstr(" but PGM ("));
   EXPECT_THAT(message(std::string("\0\0\0 ftypavif", 12)), HasSubstr(" but AVIF ("));
   EXPECT_THAT(message("<!DOCTYPE html>"), HasSubstr(" but an HTML page ("));
+  EXPECT_THAT(message("version https://git-lfs.github.com/spec/v1\n"), HasSubstr(" but a pointer of Git LFS"));
+  EXPECT_EQ(message("\x1f\x8b\x08"), "neither JPEG nor PNG but a gzip archive (3 bytes)");
   EXPECT_THAT(message(std::string(100, '\0')), HasSubstr(" but nothing but zeros ("));
   EXPECT_EQ(message("P5 is a motorway"), "neither JPEG nor PNG but PGM (16 bytes)");
   EXPECT_EQ(message("PIG"), "neither JPEG nor PNG (3 bytes)");
+}
+
+TEST(DecodeImageTest, AJpegOfAKindThatIsNotReadIsNotCalledIncomplete) {
+  const std::string whole = EncodeJpeg(PatternImage(8, 8, 0), {});
+  const size_t frame = whole.find("\xff\xc0");
+  ASSERT_NE(frame, std::string::npos);
+  const auto message = [&](size_t at, const std::string& bytes) {
+    std::string jpeg = whole;
+    Image decoded;
+    const absl::Status status = DecodeImage(jpeg.replace(frame + at, bytes.size(), bytes), &decoded);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    return std::string(status.message());
+  };
+  const auto of_another_kind = HasSubstr("a JPEG of a kind that is not read here: ");
+  EXPECT_THAT(message(4, "\x0c"), AllOf(of_another_kind, HasSubstr("precision 12")));
+  EXPECT_THAT(message(1, "\xc5"), AllOf(of_another_kind, HasSubstr("0xc5"))) << "hierarchical";
+  EXPECT_THAT(message(5, std::string(2, '\0')), AllOf(of_another_kind, HasSubstr("DNL"))) << "no height in its frame";
 }
 
 TEST(DecodeImageTest, AnImageAboveTheLimitsIsRefusedBeforeItsMemoryIsTaken) {
@@ -225,6 +260,14 @@ TEST(DecodeImageTest, AnImageAboveTheLimitsIsRefusedBeforeItsMemoryIsTaken) {
   const std::string row(4100, '\x55');
   status = DecodeImage(EncodePng(4100, 4100, {PNG_COLOR_TYPE_GRAY, 8}, std::vector<std::string>(4100, row)), &decoded);
   EXPECT_THAT(std::string(status.message()), HasSubstr("4100 × 4100"));
+}
+
+TEST(DecodeImageTest, APngWithALongSideIsRefusedForItsSizeAndNotCalledIncomplete) {
+  Image decoded;
+  const std::string row(9000, '\x55');
+  EXPECT_EQ(DecodeImage(EncodePng(9000, 2, {PNG_COLOR_TYPE_GRAY, 8}, {row, row}), &decoded).message(),
+            absl::StrCat("an image of 9000 × 2 pixels; at most ", kMaxImageSide, " a side and ", kMaxImagePixels,
+                         " in all are read"));
 }
 
 }  // namespace

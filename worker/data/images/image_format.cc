@@ -7,6 +7,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/text/file_kind.h"
 
 namespace arcshard::worker {
 namespace {
@@ -38,12 +40,7 @@ constexpr Signature kSignatures[] = {
     {0, "\xff\x0a", "JPEG XL"},
     {0, "8BPS", "PSD"},
     {0, "\0\0\1\0", "ICO"},
-    {0, "%PDF", "PDF"},
     {0, "<svg", "SVG"},
-    {0, "<!DOCTYPE html", "an HTML page"},
-    {0, "<!doctype html", "an HTML page"},
-    {0, "<html", "an HTML page"},
-    {0, "version https://git-lfs", "a pointer of Git LFS, whose file was not fetched"},
 };
 
 constexpr std::array<absl::string_view, 5> kSuffixes = {"jpg", "jpeg", "jpe", "jfif", "png"};
@@ -86,11 +83,20 @@ absl::string_view NameOfOtherFormat(absl::string_view encoded) {
   if (!encoded.empty() && std::all_of(encoded.begin(), encoded.end(), [](char byte) { return byte == 0; })) {
     return "nothing but zeros";
   }
-  return NameOfNetpbm(encoded);
+  const absl::string_view netpbm = NameOfNetpbm(encoded);
+  return netpbm.empty() ? FileKind(encoded) : netpbm;
 }
 
 bool IsImageSuffix(absl::string_view suffix) {
   return std::find(kSuffixes.begin(), kSuffixes.end(), suffix) != kSuffixes.end();
+}
+
+std::string ImageSuffixes() {
+  std::string text;
+  for (size_t i = 0; i < kSuffixes.size(); ++i) {
+    absl::StrAppend(&text, i == 0 ? "." : i + 1 < kSuffixes.size() ? ", ." : " or .", kSuffixes[i]);
+  }
+  return text;
 }
 
 bool IsOtherImageSuffix(absl::string_view suffix) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 
 namespace arcshard::worker {
@@ -12,5 +14,8 @@ absl::string_view NameOfOtherFormat(absl::string_view encoded);
 // jpeg, jpe, jfif and png), or of images in formats that are not read (webp, bmp, ...).
 bool IsImageSuffix(absl::string_view suffix);
 bool IsOtherImageSuffix(absl::string_view suffix);
+
+// The suffixes that are read, for messages: ".jpg, .jpeg or .png".
+std::string ImageSuffixes();
 
 }  // namespace arcshard::worker

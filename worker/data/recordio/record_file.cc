@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/text/file_kind.h"
 #include "worker/data/recordio/record_part.h"
 
 namespace arcshard::worker {
@@ -21,18 +22,28 @@ struct IndexLine {
   int64_t offset;
 };
 
+void SkipBlanks(const char** text, const char* end) {
+  while (*text != end && (**text == ' ' || **text == '\t' || **text == '\r')) ++*text;
+}
+
+// Moves `text` past the end of a line of nothing but blanks; false: it is none.
+bool SkipEmptyLine(const char** text, const char* end) {
+  const char* next = *text;
+  SkipBlanks(&next, end);
+  if (next != end && *next != '\n') return false;
+  *text = next == end ? end : next + 1;
+  return true;
+}
+
 // Parses "number <blanks> offset" and moves `text` past the end of the line.
 bool ParseLine(const char** text, const char* end, IndexLine* line) {
-  const auto skip_blanks = [&] {
-    while (*text != end && (**text == ' ' || **text == '\t' || **text == '\r')) ++*text;
-  };
   for (int64_t* value : {&line->number, &line->offset}) {
-    skip_blanks();
+    SkipBlanks(text, end);
     const auto [next, error] = std::from_chars(*text, end, *value);
     if (error != std::errc() || *value < 0) return false;
     *text = next;
   }
-  skip_blanks();
+  SkipBlanks(text, end);
   if (*text == end) return true;
   return *(*text)++ == '\n';
 }
@@ -41,22 +52,29 @@ bool ParseLine(const char** text, const char* end, IndexLine* line) {
 
 absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& rec_path, const std::string& idx_path) {
   ASSIGN_OR_RETURN(ReadableFile rec, ReadableFile::Open(rec_path));
+  std::string head(std::min<uint64_t>(kFileKindBytes, rec.size()), '\0');
+  RETURN_IF_ERROR(rec.ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(head.data()), head.size())));
+  if (const absl::string_view kind = FileKind(head); !kind.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(rec_path, " is ", kind, ", and no file of records"));
+  }
   auto file = std::unique_ptr<RecordFile>(new RecordFile(std::move(rec)));
   RETURN_IF_ERROR(file->LoadIndex(idx_path));
   return file;
 }
 
 absl::Status RecordFile::LoadIndex(const std::string& idx_path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(idx_path));
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(idx_path));
+  ASSIGN_OR_RETURN(const absl::string_view text, TextOfFile(idx_path, bytes));
   std::vector<IndexLine> lines;
   lines.reserve(std::count(text.begin(), text.end(), '\n') + 1);
   const char* next = text.data();
   const char* const end = next + text.size();
-  while (next != end) {
+  for (int64_t at = 1; next != end; ++at) {
+    if (SkipEmptyLine(&next, end)) continue;
     IndexLine line;
     if (!ParseLine(&next, end, &line)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("line ", lines.size() + 1, " of ", idx_path, " is not \"record number, tab, offset\""));
+          absl::StrCat("line ", at, " of ", idx_path, " is not \"record number, tab, offset\""));
     }
     if (line.offset > file_size() - kHeaderBytes) {
       return absl::OutOfRangeError(absl::StrCat(idx_path, " says that record ", line.number, " begins at offset ",

@@ -27,8 +27,9 @@ class RecordFile {
  public:
   // Checks every offset of the index, so that a .rec file that lacks whole records is refused; one that was cut off
   // within its last record has one damaged record. NotFound: one of the files is missing. FailedPrecondition: one is
-  // not a file. InvalidArgument: a line of the index is not a pair of numbers, a number occurs twice, or the index is
-  // empty. OutOfRange: an offset is past the end of the .rec file.
+  // not a file. InvalidArgument: one is a file of another kind, such as an HTML page, a line of the index is not a pair
+  // of numbers, a number occurs twice, or the index is empty. Empty lines of the index are skipped, and so is a byte
+  // order mark. OutOfRange: an offset is past the end of the .rec file.
   static absl::StatusOr<std::unique_ptr<RecordFile>> Open(const std::string& rec_path, const std::string& idx_path);
 
   // Reads the record's payload, all parts joined, into `payload`, whose memory is reused; after an error it is empty.

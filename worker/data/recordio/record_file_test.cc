@@ -111,7 +111,7 @@ TEST_F(RecordFileTest, AnOffsetPastTheEndIsRefusedWithItsRecord) {
 TEST_F(RecordFileTest, LinesThatAreNoIndexAreRefusedWithTheirNumber) {
   writer_.Add(0, "first record");
   const std::string good = writer_.idx;
-  for (const char* line : {"1", "1\t-4", "x\t0", "1\t0\t0", "1 99999999999999999999", "\n"}) {
+  for (const char* line : {"1", "1\t-4", "x\t0", "1\t0\t0", "1 99999999999999999999", "1 2 3"}) {
     writer_.idx = absl::StrCat(good, line, "\n");
     EXPECT_THAT(MessageOfOpen(), HasSubstr("line 2 of ")) << line;
   }
@@ -119,6 +119,35 @@ TEST_F(RecordFileTest, LinesThatAreNoIndexAreRefusedWithTheirNumber) {
   EXPECT_THAT(MessageOfOpen(), HasSubstr("is empty"));
   writer_.idx = absl::StrCat(good, good);
   EXPECT_THAT(MessageOfOpen(), HasSubstr("names record 0 twice"));
+}
+
+TEST_F(RecordFileTest, EmptyLinesAndAByteOrderMarkAreNoLinesOfTheIndex) {
+  writer_.Add(0, "first record");
+  const std::string good = writer_.idx;
+  writer_.idx = absl::StrCat("\xef\xbb\xbf", "\n \r\n", good, "\n\n \t");
+  const auto file = Open();
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->size(), 1);
+  writer_.idx = absl::StrCat("\n", good, "\nwrong\n");
+  EXPECT_THAT(MessageOfOpen(), HasSubstr("line 4 of ")) << "empty lines count";
+  writer_.idx = "\n\n";
+  EXPECT_THAT(MessageOfOpen(), HasSubstr("is empty"));
+}
+
+TEST_F(RecordFileTest, AFileOfAnotherKindIsCalledWhatItIs) {
+  writer_.Add(0, "first record");
+  const std::string rec = writer_.rec;
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\n";
+  writer_.rec = pointer;
+  EXPECT_THAT(MessageOfOpen(), HasSubstr("a.rec is a pointer of Git LFS, whose file was not fetched"));
+  writer_.rec = rec;
+  writer_.idx = pointer;
+  EXPECT_THAT(MessageOfOpen(), HasSubstr("a.idx is a pointer of Git LFS, whose file was not fetched"));
+  writer_.idx = std::string(
+      "\xff\xfe"
+      "0\0",
+      4);
+  EXPECT_THAT(MessageOfOpen(), HasSubstr("a.idx is a text in UTF-16; save it as UTF-8"));
 }
 
 TEST_F(RecordFileTest, WindowsLineEndsAndAMissingLastOneAreFine) {

@@ -116,6 +116,7 @@ absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std:
                                        const PackOptions& options) {
   const std::string rec = absl::StrCat(out, "/train.rec"), idx = absl::StrCat(out, "/train.idx"),
                     property = absl::StrCat(out, "/property");
+  RETURN_IF_ERROR(CheckOutsideOf(dataset, out));
   std::error_code error;
   for (const std::string& path : {rec, idx, property}) {
     if (!std::filesystem::exists(path, error)) continue;

@@ -47,7 +47,7 @@ struct PackReport {
 // JPEG and PNG as PNG.
 //
 // train.rec is written last, so if it exists the data set is complete. AlreadyExists: OUT has such files.
-// FailedPrecondition: they are those of `dataset`.
+// FailedPrecondition: they are those of `dataset`, or OUT is its folder of images or lies in it.
 // InvalidArgument: more classes than a record's float32 label can represent. Damaged images: see CheckSound. Other
 // errors are those of reading samples and of common/io.
 absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std::string& out,
@@ -55,7 +55,8 @@ absl::StatusOr<PackReport> PackDataset(const EncodedDataset& dataset, const std:
 
 // Writes a data set as image files in the seed's layout (seed_folders.h): OUT/property and OUT/00000017/00000123.jpg or
 // .png, named by label and number of the sample, with the images' bytes. OUT appears when it is complete, or not at
-// all. AlreadyExists: OUT exists and is not an empty folder. Other errors as for PackDataset.
+// all. AlreadyExists: OUT exists and is not an empty folder. FailedPrecondition: it lies in the folder of the images.
+// Other errors as for PackDataset.
 absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const std::string& out,
                                          const UnpackOptions& options);
 

@@ -1,10 +1,13 @@
 #include "worker/data/tools/pack.h"
 
+#include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/testing/refused_call.h"
 #include "common/io/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -252,6 +255,47 @@ TEST_F(PackTest, AFileWhereAFolderShouldBeIsNamed) {
   const absl::Status unpacked = UnpackDataset(*Open(from_.path()), file, {}).status();
   EXPECT_EQ(unpacked.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(unpacked.message(), absl::StrCat(file, " already exists and is not an empty folder"));
+}
+
+TEST_F(PackTest, NothingIsWrittenIntoTheFolderOfTheImages) {
+  WriteFolders();
+  const auto expect_refused = [&](const std::string& out) {
+    const absl::Status packed = PackDataset(*Open(from_.path()), out, {.force = true}).status();
+    const absl::Status unpacked = UnpackDataset(*Open(from_.path()), out, {}).status();
+    for (const absl::Status& status : {packed, unpacked}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+      EXPECT_THAT(std::string(status.message()), HasSubstr("the folder of the images that are read: name another"));
+    }
+  };
+  for (const std::string& out : {from_.path(), from_.Path(""), from_.Path("apple/.."), from_.Path("apple"),
+                                 from_.Path("new"), from_.Path("new/deep/")}) {
+    expect_refused(out);
+  }
+  std::filesystem::create_directory_symlink(from_.path(), to_.Path("link"));
+  expect_refused(to_.Path("link/new"));
+  EXPECT_FALSE(std::filesystem::exists(from_.Path("new")));
+  EXPECT_EQ(Open(from_.path())->samples(), 6);
+}
+
+TEST_F(PackTest, UnpackingSyncsAllDisksWhereTheKernelCannotSyncOneAndFailsWhereTheDiskDoes) {
+  WriteFolders();
+  for (const int error : {ENOSYS, EIO}) {
+    bool refused = false;
+    const std::string out = to_.Path(absl::StrCat("out-", error));
+    absl::Status status;
+    std::thread([&] {
+      refused = RefuseCall(SYS_syncfs, error);
+      status = UnpackDataset(*Open(from_.path()), out, {}).status();
+    }).join();
+    if (!refused) GTEST_SKIP() << "this machine does not let a process filter its calls";
+    EXPECT_EQ(status.ok(), error != EIO) << status;
+    EXPECT_EQ(std::filesystem::exists(out), error != EIO) << error;
+    if (error != EIO) {
+      EXPECT_EQ(Open(out)->samples(), 6) << error;
+    } else {
+      EXPECT_THAT(std::string(status.message()), HasSubstr("cannot sync to disk"));
+    }
+  }
 }
 
 TEST_F(PackTest, UnpackingIntoAFolderThatIsNotEmptyIsRefusedAndLeavesNothing) {

@@ -30,7 +30,7 @@ struct ClassCount {
 struct Survey {
   int64_t images = 0;                            // sound ones
   int64_t bytes = 0;                             // of the sound images, as encoded
-  int64_t without_end = 0;                       // sound JPEGs that lack the end marker
+  int64_t without_end = 0;                       // sound images that lack the end marker, a PNG its IEND
   int64_t turned = 0;                            // sound images whose EXIF data ask for another orientation
   std::map<std::pair<int, int>, int64_t> sizes;  // (width, height) in pixels -> number of images
   std::vector<int64_t> labels;                   // (samples); -1: not sound; verification sets: empty

@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
+#include "worker/data/dataset_files.h"
 #include "worker/data/formats/property.h"
 #include "worker/data/formats/seed_folders.h"
 #include "worker/data/images/image_decode.h"
@@ -72,6 +73,7 @@ class AtomicFolder {
 
 absl::StatusOr<PackReport> UnpackDataset(const EncodedDataset& dataset, const std::string& out,
                                          const UnpackOptions& options) {
+  RETURN_IF_ERROR(CheckOutsideOf(dataset, out));
   std::string path = out;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   std::error_code error;

@@ -2,10 +2,10 @@
 
 #include "absl/status/status.h"
 
-namespace arcshard::cli {
+namespace arcshard {
 
 // Writes what is left in stdout's buffer. Not OK: that failed, or an earlier write to stdout did, so that not
 // everything that was printed has arrived (a full disk, for example).
 absl::Status FlushStandardOutput();
 
-}  // namespace arcshard::cli
+}  // namespace arcshard

@@ -1,11 +1,11 @@
-#include "cli/command/standard_output.h"
+#include "common/program/standard_output.h"
 
 #include <cerrno>
 #include <cstdio>
 
 #include "common/io/file.h"
 
-namespace arcshard::cli {
+namespace arcshard {
 
 absl::Status FlushStandardOutput() {
   errno = 0;
@@ -15,4 +15,4 @@ absl::Status FlushStandardOutput() {
   return ErrnoStatus(error != 0 ? error : EIO, "stdout", "what was printed could not be written");
 }
 
-}  // namespace arcshard::cli
+}  // namespace arcshard
