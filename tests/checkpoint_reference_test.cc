@@ -14,6 +14,7 @@
 #include "common/io/safetensors.h"
 #include "gtest/gtest.h"
 #include "test_paths.h"
+#include "tests/testing/commands.h"
 #include "worker/data/testing/test_folder.h"
 
 namespace arcshard::cli {
@@ -49,11 +50,7 @@ class CheckpointReferenceTest : public ::testing::Test {
 
   // Runs Python with these arguments and returns its exit status.
   static int Python(const std::vector<std::string>& arguments) {
-    const char* python = std::getenv("ARCSHARD_TEST_PYTHON");
-    const std::string command =
-        absl::StrCat(python != nullptr ? python : ARCSHARD_SOURCE_DIR "/.deps/python/bin/python", " -B ",
-                     absl::StrJoin(arguments, " "));
-    return std::system(command.c_str());
+    return std::system(PythonCommand(absl::StrJoin(arguments, " ")).c_str());
   }
   static std::string Script(const std::string& name) { return ARCSHARD_SOURCE_DIR "/tests/reference/" + name; }
 

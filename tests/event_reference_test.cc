@@ -1,7 +1,4 @@
 // TensorBoard's own reader reads what a run writes for it.
-#include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -9,26 +6,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "test_paths.h"
+#include "tests/testing/commands.h"
 #include "worker/data/testing/test_folder.h"
 
 namespace arcshard::coordinator {
 namespace {
-
-// What tests/reference/make_events.py --read prints.
-std::string ReadByTensorBoard(const std::string& run) {
-  const char* const python = std::getenv("ARCSHARD_TEST_PYTHON");
-  const std::string command = absl::StrCat(python != nullptr ? python : ARCSHARD_SOURCE_DIR "/.deps/python/bin/python",
-                                           " -B " ARCSHARD_SOURCE_DIR "/tests/reference/make_events.py --read ", run);
-  std::FILE* const pipe = popen(command.c_str(), "r");
-  EXPECT_NE(pipe, nullptr);
-  std::string output;
-  std::array<char, 4096> buffer;
-  for (size_t bytes; (bytes = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-    output.append(buffer.data(), bytes);
-  }
-  EXPECT_EQ(pclose(pipe), 0) << command;
-  return output;
-}
 
 TEST(EventReferenceTest, TensorBoardReadsTheStepsOfBothLivesAndNoneThatTheSecondHasVoided) {
   const worker::TestFolder run;
@@ -46,7 +28,8 @@ TEST(EventReferenceTest, TensorBoardReadsTheStepsOfBothLivesAndNoneThatTheSecond
   }
   EventFile second(folder, "2", 20);  // resumes from a checkpoint of step 20
   second.AddStep(5, {.step = 30, .loss = 3});
-  const std::string read = ReadByTensorBoard(run.path());
+  const std::string read =
+      OutputOf(PythonCommand(absl::StrCat(ARCSHARD_SOURCE_DIR "/tests/reference/make_events.py --read ", run.path())));
   EXPECT_THAT(read, ::testing::HasSubstr("train/loss 10:12.5 20:6.25 30:3\n"));
   EXPECT_THAT(read, ::testing::HasSubstr("verification/lfw/accuracy 20:0.75\n"));
   EXPECT_THAT(read, ::testing::HasSubstr("verification/best_accuracy 20:0.875\n"));

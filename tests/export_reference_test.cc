@@ -17,6 +17,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "test_paths.h"
+#include "tests/testing/commands.h"
 #include "torch/csrc/jit/serialization/pickle.h"
 #include "worker/backbone/backbone_file.h"
 #include "worker/data/images/image_encode.h"
@@ -76,13 +77,11 @@ TEST_P(ExportReferenceTest, AnOnnxRuntimeComputesTheSameEmbeddingsAtAnyBatch) {
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_EQ(*text, absl::StrCat(Path("backbone.onnx"), ": ", GetParam(),
                                 " from data (batch×3×32×32, RGB) to embedding, ONNX operator set 13\n"));
-  const char* const python = std::getenv("ARCSHARD_TEST_PYTHON");
-  EXPECT_EQ(
-      std::system(absl::StrCat(python != nullptr ? python : ARCSHARD_SOURCE_DIR "/.deps/python/bin/python", " -B ",
-                               ARCSHARD_SOURCE_DIR "/tests/reference/check_onnx.py ", Path("backbone.onnx"), " ",
-                               Path("data.safetensors"), " ", Path("embeddings.safetensors"))
-                      .c_str()),
-      0);
+  EXPECT_EQ(std::system(
+                PythonCommand(absl::StrCat(ARCSHARD_SOURCE_DIR "/tests/reference/check_onnx.py ", Path("backbone.onnx"),
+                                           " ", Path("data.safetensors"), " ", Path("embeddings.safetensors")))
+                    .c_str()),
+            0);
 }
 
 TEST_P(ExportReferenceTest, PyTorchsReaderFindsTheSameTensors) {

@@ -1,5 +1,4 @@
 // How the programs are compiled and linked, read from their ELF files, and that what is downloaded is pinned by hash.
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "test_paths.h"
+#include "tests/testing/commands.h"
 
 namespace arcshard {
 namespace {
@@ -21,17 +21,6 @@ using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// What a command prints.
-std::string OutputOf(const std::string& command) {
-  std::FILE* const pipe = popen(command.c_str(), "r");
-  EXPECT_NE(pipe, nullptr);
-  std::string output;
-  char buffer[4096];
-  for (size_t bytes; (bytes = std::fread(buffer, 1, sizeof(buffer), pipe)) > 0;) output.append(buffer, bytes);
-  EXPECT_EQ(pclose(pipe), 0) << command;
-  return output;
-}
 
 class HardeningTest : public ::testing::TestWithParam<const char*> {
  protected:

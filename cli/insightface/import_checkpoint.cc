@@ -37,7 +37,7 @@ absl::Span<const std::byte> BytesOf(absl::Span<const T> values) {
 
 // BatchNorm's count of steps is an integer of 64 bits, whatever it was converted to with the others.
 bool IsCounter(const TensorInFile& tensor) {
-  return absl::EndsWith(tensor.name, kCounter) || !HasFloats(tensor.tensor);
+  return absl::EndsWith(tensor.name, kCounter) || !IsFloatingPoint(tensor.tensor.dtype);
 }
 
 // Tensors in half or double precision become float32, integers such of 64 bits.

@@ -91,7 +91,7 @@ class MomentsReader {
       absl::StatusOr<TorchTensor> read = file_->Tensor(*value, key);
       if (absl::IsInvalidArgument(read.status())) return Unfit(read.status().message());
       ASSIGN_OR_RETURN(TorchTensor tensor, std::move(read));
-      if (!HasFloats(tensor))
+      if (!IsFloatingPoint(tensor.dtype))
         return Unfit("the ", key, " of ", name, " is of ", DtypeName(tensor.dtype), ", not of floats");
       if (tensor.shape != shape) {
         return Unfit(name, " is ", ShapeText(shape), ", but its ", key, " ", ShapeText(tensor.shape),

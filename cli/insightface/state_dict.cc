@@ -23,22 +23,8 @@ absl::Status Refuse(const TorchFile& file, const What&... what) {
 
 }  // namespace
 
-bool HasFloats(const TorchTensor& tensor) {
-  switch (tensor.dtype) {
-    case TensorDtype::kF32:
-    case TensorDtype::kF64:
-    case TensorDtype::kF16:
-    case TensorDtype::kBF16:
-    case TensorDtype::kF8E4M3:
-    case TensorDtype::kF8E5M2:
-      return true;
-    default:
-      return false;
-  }
-}
-
 absl::Status CheckFloats(const TorchFile& file, const TorchTensor& tensor, absl::string_view what) {
-  if (HasFloats(tensor)) return absl::OkStatus();
+  if (IsFloatingPoint(tensor.dtype)) return absl::OkStatus();
   return Refuse(file, what, " is of ", DtypeName(tensor.dtype), ", not of floats");
 }
 

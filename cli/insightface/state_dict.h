@@ -17,8 +17,6 @@ struct TensorInFile {
   TorchTensor tensor;
 };
 
-bool HasFloats(const TorchTensor& tensor);  // of any precision
-
 // InvalidArgument: the tensor has integers or bools. `what` names it.
 absl::Status CheckFloats(const TorchFile& file, const TorchTensor& tensor, absl::string_view what);
 

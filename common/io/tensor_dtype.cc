@@ -33,6 +33,20 @@ absl::string_view DtypeName(TensorDtype dtype) { return kDescriptions[static_cas
 
 size_t DtypeSize(TensorDtype dtype) { return kDescriptions[static_cast<size_t>(dtype)].size; }
 
+bool IsFloatingPoint(TensorDtype dtype) {
+  switch (dtype) {
+    case TensorDtype::kF32:
+    case TensorDtype::kF64:
+    case TensorDtype::kF16:
+    case TensorDtype::kBF16:
+    case TensorDtype::kF8E4M3:
+    case TensorDtype::kF8E5M2:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::optional<TensorDtype> DtypeFromName(absl::string_view name) {
   for (size_t i = 0; i < kDescriptions.size(); ++i) {
     if (kDescriptions[i].name == name) return static_cast<TensorDtype>(i);

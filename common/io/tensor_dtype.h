@@ -32,6 +32,7 @@ enum class TensorDtype {
 
 absl::string_view DtypeName(TensorDtype dtype);                    // as files spell it, "F32"
 size_t DtypeSize(TensorDtype dtype);                               // bytes of an element
+bool IsFloatingPoint(TensorDtype dtype);                           // of any precision
 std::optional<TensorDtype> DtypeFromName(absl::string_view name);  // nullopt: there is no such type
 
 template <typename T>

@@ -58,18 +58,6 @@ T Load(const std::byte* bytes) {
   return value;
 }
 
-bool IsFloating(TensorDtype dtype) {
-  switch (dtype) {
-    case TensorDtype::kF32:
-    case TensorDtype::kF64:
-    case TensorDtype::kF16:
-    case TensorDtype::kBF16:
-      return true;
-    default:
-      return false;
-  }
-}
-
 float ToFloat(TensorDtype dtype, const std::byte* bytes) {
   switch (dtype) {
     case TensorDtype::kF64:
@@ -281,7 +269,8 @@ absl::Status TorchFile::ReadFloats(const TorchTensor& tensor, int64_t begin, abs
     return Refuse("a tensor of ", DtypeName(tensor.dtype),
                   ", whose 2 or 3 bits of fraction are too few to go on from; save it in float32, float16 or bfloat16");
   }
-  if (!IsFloating(tensor.dtype)) return Refuse("a tensor of ", DtypeName(tensor.dtype), " where floats are expected");
+  if (!IsFloatingPoint(tensor.dtype))
+    return Refuse("a tensor of ", DtypeName(tensor.dtype), " where floats are expected");
   if (tensor.dtype == TensorDtype::kF32) {
     return ReadBytes(tensor, begin,
                      absl::MakeSpan(reinterpret_cast<std::byte*>(out.data()), out.size() * sizeof(float)));

@@ -4,6 +4,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace arcshard {
 namespace {
@@ -11,15 +12,7 @@ namespace {
 constexpr absl::string_view kUtf8Mark = "\xef\xbb\xbf";
 constexpr absl::string_view kUtf16 = "a text in UTF-16";
 
-struct Signature {
-  template <size_t n>
-  constexpr Signature(size_t at, const char (&text)[n], absl::string_view kind)
-      : offset(at), bytes(text, n - 1), name(kind) {}
-  size_t offset;
-  absl::string_view bytes;
-  absl::string_view name;
-};
-constexpr Signature kSignatures[] = {
+constexpr FileSignature kSignatures[] = {
     {0, "version https://git-lfs", "a pointer of Git LFS, whose file was not fetched (git lfs pull)"},
     {0, "\xff\xfe", kUtf16},
     {0, "\xfe\xff", kUtf16},
@@ -54,13 +47,17 @@ absl::string_view MarkupKind(absl::string_view bytes) {
 
 }  // namespace
 
-absl::string_view FileKind(absl::string_view bytes) {
-  bytes = bytes.substr(0, kFileKindBytes);
-  for (const Signature& known : kSignatures) {
+absl::string_view NameBySignature(absl::Span<const FileSignature> signatures, absl::string_view bytes) {
+  for (const FileSignature& known : signatures) {
     if (bytes.size() > known.offset && absl::StartsWith(bytes.substr(known.offset), known.bytes)) return known.name;
   }
-  if (absl::StartsWith(bytes, kUtf8Mark)) bytes.remove_prefix(kUtf8Mark.size());
-  return MarkupKind(bytes);
+  return "";
+}
+
+absl::string_view FileKind(absl::string_view bytes) {
+  bytes = bytes.substr(0, kFileKindBytes);
+  const absl::string_view known = NameBySignature(kSignatures, bytes);
+  return known.empty() ? MarkupKind(absl::StripPrefix(bytes, kUtf8Mark)) : known;
 }
 
 std::string FileKindHint(absl::string_view bytes) {
@@ -73,8 +70,7 @@ absl::StatusOr<absl::string_view> TextOfFile(absl::string_view path, absl::strin
     return absl::InvalidArgumentError(
         absl::StrCat(path, " is ", kind, kind == kUtf16 ? "; save it as UTF-8 or ASCII" : ""));
   }
-  if (absl::StartsWith(bytes, kUtf8Mark)) bytes.remove_prefix(kUtf8Mark.size());
-  return bytes;
+  return absl::StripPrefix(bytes, kUtf8Mark);
 }
 
 }  // namespace arcshard

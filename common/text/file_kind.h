@@ -5,9 +5,23 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 // Files that are not what their place or name says, because something else was downloaded, packed or saved there.
 namespace arcshard {
+
+// Bytes at a place by which files of a kind are known.
+struct FileSignature {
+  template <size_t n>
+  constexpr FileSignature(size_t at, const char (&text)[n], absl::string_view kind)
+      : offset(at), bytes(text, n - 1), name(kind) {}
+  size_t offset;
+  absl::string_view bytes;
+  absl::string_view name;
+};
+
+// The name of the first signature that `bytes`, the beginning of a file, have; empty: they have none.
+absl::string_view NameBySignature(absl::Span<const FileSignature> signatures, absl::string_view bytes);
 
 // What a file is, told by its first bytes (kFileKindBytes are enough): "an HTML page", "a zip archive", "a pointer of
 // Git LFS, whose file was not fetched". Empty: it is none of the kinds that are known.

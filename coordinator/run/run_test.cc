@@ -380,11 +380,7 @@ TEST_F(RunTest, StopWhileJoiningEndsItBeforeTheFirstStep) {
 }
 
 TEST_F(RunTest, AMemberThatIsToldToEndAbandonsAnEvaluationAsAStopDoes) {
-  options_.config.verification.sets = {"omniglot.bin"};
-  options_.config.verification.every_epochs = 0.1;
-  Begin();
-  Vote(1);
-  EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
+  BeginEvaluating();
   run().Receive(kShard1, LeavingReport{"SIGTERM"});
   for (const Connection connection : Everybody()) {
     EXPECT_EQ(Received<Proceed>(connection).back().next, (Next{NextAction::kStop, {}, true}));
@@ -434,11 +430,7 @@ TEST_F(RunTest, TellsHowManyImagesOfTheVerificationSetsAreCheckedBeforeTheFirstS
 }
 
 TEST_F(RunTest, AStopAbandonsAnEvaluationAndKeepsTheStateBeforeIt) {
-  options_.config.verification.sets = {"omniglot.bin"};
-  options_.config.verification.every_epochs = 0.1;
-  Begin();
-  Vote(1);
-  EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
+  BeginEvaluating();
   run().RequestStop();
   for (const Connection connection : Everybody()) {
     EXPECT_EQ(Received<Proceed>(connection).back().next, (Next{NextAction::kStop, {}, true}));

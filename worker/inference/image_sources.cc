@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "common/io/file.h"
 #include "common/io/output_file.h"
 #include "worker/data/dataset_files.h"
 #include "worker/data/formats/image_files_dataset.h"
@@ -67,11 +68,6 @@ class ImagesOfDataset final : public NamedImages {
   const std::unique_ptr<Dataset> dataset_;
   const std::string prefix_, suffix_;
 };
-
-std::string FolderOf(const std::string& file) {
-  const std::string folder = std::filesystem::path(file).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
 
 std::unique_ptr<NamedImages> Unlabeled(const std::string& path, const std::string& folder,
                                        const std::vector<std::string>& names,

@@ -175,6 +175,14 @@ class RunTest : public ::testing::Test {
   void Vote(uint64_t step) {
     for (const Connection connection : Everybody()) run().Receive(connection, VoteFor(step));
   }
+  // Until the verification after step 1 is in progress; with these options each step has one.
+  void BeginEvaluating() {
+    options_.config.verification.sets = {"omniglot.bin"};
+    options_.config.verification.every_epochs = 0.1;
+    Begin();
+    Vote(1);
+    EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
+  }
   void VoteWithNan(uint64_t step) {
     for (const Connection connection : Everybody()) {
       ReadyVote vote = VoteFor(step);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <filesystem>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -22,11 +21,6 @@ namespace {
 constexpr int64_t kMaxLabel = 1'000'000'000 - 1;
 
 constexpr size_t kLongestPath = PATH_MAX;
-
-std::string FolderOf(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
 
 }  // namespace
 

@@ -28,8 +28,7 @@ std::string ListHint(absl::string_view path, absl::string_view line) {
   if (fields.size() >= 2 && IsNumberField(fields[0])) {
     if (fields.size() >= 3 && !IsNumberField(fields[1]) && IsNumberField(fields[2])) {
       return "; it begins like InsightFace's .lst of a training set (aligned, path, label); keep only path and label, "
-             "as "
-             "cut -f2,3 does";
+             "as cut -f2,3 does";
     }
     if (fields.size() >= 3 && IsNumberField(fields[1]) && !IsNumberField(fields.back())) {
       return "; it looks like MXNet's .lst of a training set (index, label, path); write only path and label, in this "

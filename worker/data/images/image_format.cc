@@ -13,15 +13,7 @@
 namespace arcshard::worker {
 namespace {
 
-struct Signature {
-  template <size_t n>
-  constexpr Signature(size_t at, const char (&text)[n], absl::string_view format)
-      : offset(at), bytes(text, n - 1), name(format) {}
-  size_t offset;
-  absl::string_view bytes;
-  absl::string_view name;
-};
-constexpr Signature kSignatures[] = {
+constexpr FileSignature kSignatures[] = {
     {0, "GIF87a", "GIF"},
     {0, "GIF89a", "GIF"},
     {0, "II*\0", "TIFF"},
@@ -72,9 +64,8 @@ absl::string_view NameOfNetpbm(absl::string_view encoded) {
 }  // namespace
 
 absl::string_view NameOfOtherFormat(absl::string_view encoded) {
-  for (const Signature& known : kSignatures) {
-    if (encoded.size() > known.offset && absl::StartsWith(encoded.substr(known.offset), known.bytes)) return known.name;
-  }
+  const absl::string_view known = NameBySignature(kSignatures, encoded);
+  if (!known.empty()) return known;
   if (absl::StartsWith(encoded, "RIFF") && encoded.size() >= 12 && encoded.substr(8, 4) == "WEBP") return "WebP";
   // BMP: "BM", the file's size, and four bytes that are 0.
   if (absl::StartsWith(encoded, "BM") && encoded.size() >= 26 &&
