@@ -6,6 +6,7 @@
 //   head_bench --batch 256 --dim 512 --classes 100000 --exp-budget-mb 128 --threads 2
 //
 //   step_ms                         Begin, Forward and Update of one micro-batch
+//   replay_ms                       the same step replayed: Begin and Update, without Forward
 //   products_ms, stream_ms, read_ms the parts of the floor; the products use the fastest routine and block size found
 //   step_wall_ms                    wall time of the step
 //   floor_ratio, ratio              step/(products + stream + read), step/products
@@ -60,7 +61,7 @@ absl::StatusOr<ordered_json> Measure(const BenchOptions& options) {
   const std::vector<int64_t> active_rows = step->ActiveRows();
   ASSIGN_OR_RETURN(const std::unique_ptr<HeadFloor> floor, HeadFloor::Create(head_options, options.batch, active_rows));
 
-  std::vector<double> step_ms, step_wall_ms, products_ms, stream_ms, read_ms;
+  std::vector<double> step_ms, replay_ms, step_wall_ms, products_ms, stream_ms, read_ms;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     absl::Status status;
     const auto time = [&](absl::FunctionRef<absl::Status()> part, std::vector<double>* figures) {
@@ -69,6 +70,7 @@ absl::StatusOr<ordered_json> Measure(const BenchOptions& options) {
       return ms.wall;
     };
     step_wall_ms.push_back(time([&] { return step->Run(); }, &step_ms));
+    time([&] { return step->Replay(); }, &replay_ms);
     time([&] { return floor->Products(); }, &products_ms);
     time([&] { return floor->Stream(); }, &stream_ms);
     time([&] { return floor->Read(); }, &read_ms);
@@ -77,6 +79,7 @@ absl::StatusOr<ordered_json> Measure(const BenchOptions& options) {
   const double products = Median(products_ms), all = products + Median(stream_ms) + Median(read_ms);
   ordered_json result;
   result["step_ms"] = Median(step_ms);
+  result["replay_ms"] = Median(replay_ms);
   result["products_ms"] = products;
   result["stream_ms"] = Median(stream_ms);
   result["read_ms"] = Median(read_ms);

@@ -32,13 +32,22 @@ absl::StatusOr<std::unique_ptr<HeadStep>> HeadStep::Create(const head::HeadOptio
 }
 
 absl::Status HeadStep::Run() {
-  const head::ForwardInput input = {{embedding_.data(), batch_, dim_}, labels_};
+  const head::ForwardInput input = Input();
   const head::ForwardOutput output = {absl::MakeSpan(z_), {u_.data(), batch_, dim_}, {own_.data(), batch_, dim_}};
   RETURN_IF_ERROR(head_->Begin(++step_, labels_));
   RETURN_IF_ERROR(head_->Forward({&input, 1}, {&output, 1}));
   const float scale = head_->options().scale / static_cast<float>(batch_);
   for (size_t i = 0; i < z_.size(); ++i) r_[i] = z_[i] == 0.0f ? 0.0f : scale / z_[i];
-  const head::Group group = {{input, r_, t_}};
+  return Update();
+}
+
+absl::Status HeadStep::Replay() {
+  RETURN_IF_ERROR(head_->Begin(++step_, labels_));
+  return Update();
+}
+
+absl::Status HeadStep::Update() {
+  const head::Group group = {{Input(), r_, t_}};
   return head_->Update({&group, 1}, 0.01f);
 }
 

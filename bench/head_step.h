@@ -20,6 +20,10 @@ class HeadStep {
   // Calls Begin, Forward and Update for the next step, always with the same inputs.
   absl::Status Run();
 
+  // Replays a step: calls Begin and Update for the next step, with the gradients of the last Run, of which there must
+  // have been one.
+  absl::Status Replay();
+
   head::Head* head() const { return head_.get(); }
 
   // The rows that the last step updated.
@@ -27,6 +31,9 @@ class HeadStep {
 
  private:
   HeadStep(const head::HeadOptions& options, int64_t batch);
+
+  head::ForwardInput Input() const { return {{embedding_.data(), batch_, dim_}, labels_}; }
+  absl::Status Update();
 
   const int64_t batch_, dim_;
   std::vector<float> embedding_;  // B×D

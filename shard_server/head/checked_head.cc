@@ -36,9 +36,11 @@ absl::Status CheckedHead::Forward(absl::Span<const ForwardInput> group, absl::Sp
 absl::Status CheckedHead::CheckUpdate(absl::Span<const Group> groups, float lr) const {
   if (step_ == 0) return absl::FailedPreconditionError("no step was begun");
   if (!std::isfinite(lr)) return absl::InvalidArgumentError(absl::StrCat("the learning rate is ", lr));
-  if (groups.size() != forward_samples_.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("the update has ", groups.size(), " groups, but Forward took ",
-                                                   forward_samples_.size(), " since the last update"));
+  const bool replayed = forward_samples_.empty();
+  if (!replayed && groups.size() != forward_samples_.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the update has ", groups.size(), " groups, but Forward took ", forward_samples_.size(),
+                     " in step ", step_, ": it must take all of them, or none where a recorded step is replayed"));
   }
   for (size_t g = 0; g < groups.size(); ++g) {
     absl::Status status = CheckUpdateGroup(options_, groups[g]);
@@ -46,7 +48,7 @@ absl::Status CheckedHead::CheckUpdate(absl::Span<const Group> groups, float lr) 
       status.Update(CheckAnnounced(labels_, step_, m, groups[g][m].forward.labels));
     }
     RETURN_IF_ERROR(Annotate(status, absl::StrCat("group ", g)));
-    if (const int64_t samples = SamplesOf(groups[g]); samples != forward_samples_[g]) {
+    if (const int64_t samples = SamplesOf(groups[g]); !replayed && samples != forward_samples_[g]) {
       return absl::InvalidArgumentError(absl::StrCat("group ", g, " of the update has ", samples,
                                                      " samples, but Forward took ", forward_samples_[g], " with it"));
     }

@@ -45,7 +45,8 @@ class CheckedHead : public Head {
   // `labels`: of the whole global batch; empty unless the step is sampled.
   virtual absl::Status DoBegin(uint64_t step, const LabelSet& labels) = 0;
   virtual absl::Status DoForward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) = 0;
-  // Update calls DoDiscard afterwards when this succeeds.
+  // DoForward has taken all of `groups`, or none of them where a recorded step is replayed. Update calls DoDiscard
+  // afterwards when this succeeds.
   virtual absl::Status DoUpdate(absl::Span<const Group> groups, float lr) = 0;
   // Forgets what DoForward kept for pass 2.
   virtual void DoDiscard() = 0;

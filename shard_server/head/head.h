@@ -38,14 +38,17 @@ struct UpdateInput {
   absl::Span<const float> t;  // B: dL/dc, c being the cosine to the own center
 };
 
-// The micro-batches that one call of Forward processes together. Pass 2 uses the same groups, because it may compute
-// exponentials again, and a matrix product of another shape may round differently.
+// The micro-batches that one call of Forward processes together. Pass 2 uses the same groups, also where a step is
+// replayed, because it may compute exponentials again, and a matrix product of another shape may round differently.
 using Group = std::vector<UpdateInput>;
 
 // Thread-compatible (the shard's executor makes all calls), except that ReadHeld may be called by any thread at any
 // time. After the first steps, no call allocates memory that grows with B, C or D.
 //
-//   Begin(t) -> Forward ... Forward -> Update | Discard -> Begin(t + 1) ...
+//   Begin(t) -> [Forward ... Forward ->] Update | Discard -> Begin(t + 1) ...
+//
+// A step is computed with a Forward for each group, or replayed from its record without any: Update then computes the
+// exponentials itself, which takes two matrix products in place of three or four. Both leave the same bits.
 class Head {
  public:
   // The first weights are 0.01·normal from the counter hash of (seed, j, d), so they depend neither on the number of
@@ -74,10 +77,11 @@ class Head {
   virtual absl::Status Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) = 0;
 
   // Pass 2: updates weights and moments of the classes that take part, in place and block by block, and ends the step.
-  // `groups`: those of all Forwards since Begin, in the same order; `lr`: the learning rate of this step.
-  // InvalidArgument: shapes or labels are invalid, the number of groups or of their samples differs from those
-  // Forwards, or lr is not finite. FailedPrecondition: no step was begun. Nothing has changed after either of these
-  // errors.
+  // `groups`: those of all Forwards since Begin, in the same order; if there was none, those with which the step was
+  // computed. `lr`: the learning rate of this step.
+  // InvalidArgument: shapes or labels are invalid (as for Forward), there were Forwards and their number or that of
+  // their samples differs from the groups', or lr is not finite. FailedPrecondition: no step was begun. Nothing has
+  // changed after either of these errors.
   virtual absl::Status Update(absl::Span<const Group> groups, float lr) = 0;
 
   // Ends the step without an update, because it is skipped: weights and moments stay as they are. Has no effect when no

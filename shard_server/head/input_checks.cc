@@ -142,7 +142,7 @@ absl::Status CheckUpdateGroup(const HeadOptions& options, absl::Span<const Updat
                      " values of r and ", group[i].t.size(), " of t");
     }
   }
-  return absl::OkStatus();
+  return CheckSamples(SamplesOf(group));
 }
 
 absl::Status CheckRows(const HeadOptions& options, ClassRange range, MatrixView<const float> rows) {

@@ -197,6 +197,35 @@ TEST_P(OptionsTest, KeptExponentialsGiveTheBitsOfThoseComputedAgain) {
   EXPECT_EQ(keeping_all.State(), again.State());
 }
 
+// Inverse norms cannot be read; the outputs of a computed step depend on them.
+TEST_P(OptionsTest, AReplayedStepHasTheBitsOfAComputedOne) {
+  const std::vector<ClassRange> ranges = {{0, 0}, {0, 106}, {106, kClasses}};
+  for (const int64_t budget : {0, 6000, 1 << 20}) {
+    HeadOptions options = Options();
+    options.exp_budget_bytes = budget;
+    ShardedHead computing(options, ranges), replaying(options, ranges), taking_turns(options, ranges);
+    for (uint64_t step = 1; step <= 5; ++step) {
+      std::vector<LabelledGroup> groups = GroupsOf(step);
+      if (step == 3) groups = {{Joined(groups)}};
+      if (step == 4) groups.insert(groups.begin() + 1, LabelledGroup());  // without samples
+      const SummedOutputs sums = computing.Forward(groups);
+      replaying.Begin(groups);
+      if (step % 2 == 1) {
+        taking_turns.Begin(groups);
+      } else {
+        EXPECT_EQ(taking_turns.Forward(groups), sums) << "step " << step;
+      }
+      const std::vector<float> r = R(sums), t = RandomNormals(step, static_cast<int64_t>(r.size()));
+      for (ShardedHead* head : {&computing, &replaying, &taking_turns}) head->Update(groups, r, t, kLr);
+      EXPECT_EQ(replaying.State(), computing.State()) << "step " << step;
+      EXPECT_EQ(taking_turns.State(), computing.State()) << "step " << step;
+    }
+    const SummedOutputs sums = computing.Forward(GroupsOf(6));
+    EXPECT_EQ(replaying.Forward(GroupsOf(6)), sums);
+    EXPECT_EQ(taking_turns.Forward(GroupsOf(6)), sums);
+  }
+}
+
 TEST_P(OptionsTest, ADiscardedStepLeavesNoTraceAndARangeTakenOverGoesOnWithTheSameBits) {
   const auto ranges = UnevenRanges(kClasses, 2);
   ShardedHead straight(Options(), ranges), skipping(Options(), ranges);

@@ -186,10 +186,11 @@ void CpuHead<T>::AddUpOutputs(int thread) {
 
 template <typename T>
 absl::Status CpuHead<T>::DoUpdate(absl::Span<const Group> groups, float lr) {
+  assert(kept_.groups() == 0 || kept_.groups() == static_cast<int64_t>(groups.size()));
   if (update_.size() < groups.size()) update_.resize(groups.size());
   for (size_t g = 0; g < groups.size(); ++g) {
     const int64_t samples = SamplesOf(groups[g]);
-    assert(samples == kept_.samples(static_cast<int64_t>(g)));
+    assert(kept_.groups() == 0 || samples == kept_.samples(static_cast<int64_t>(g)));
     RETURN_IF_ERROR(update_[g].Start(samples, options().dim, /*gradient=*/true));
     RETURN_IF_ERROR(ReserveScratch(samples, /*pass_1=*/false));
     for (const UpdateInput& input : groups[g]) {

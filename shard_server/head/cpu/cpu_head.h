@@ -28,7 +28,8 @@ namespace arcshard::head {
 // W, Ê, Q and r·Ê have type T in the products; S, U, H and t·ê/|w| are float32. The scale of a row is folded into the
 // exponential and into Q, and r is folded into Ê, so Ŵ is never formed. Each thread processes its own blocks with its
 // own U and z, and these are added in the order of the threads. The rows of a sampled step are gathered block by block,
-// once in each pass.
+// once in each pass. Pass 2 computes each Q again that pass 1 did not keep; in a replayed step, which has no pass 1,
+// that is every Q.
 template <typename T>
 class CpuHead final : public CheckedHead {
  public:

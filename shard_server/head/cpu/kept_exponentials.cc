@@ -39,8 +39,9 @@ void KeptExponentials::Clear() {
 }
 
 void* KeptExponentials::Slot(int64_t group, int64_t number, const Block& block) const {
-  assert(group < groups() && number < groups_[static_cast<size_t>(group)].blocks);
+  if (group >= groups()) return nullptr;
   const Group& g = groups_[static_cast<size_t>(group)];
+  assert(number < g.blocks);
   if (g.kept_blocks == 0 || g.bytes_per_block == 0) return nullptr;
   if (g.kept_blocks == g.blocks) return memory_.data() + g.offset + block.begin * g.bytes_per_row;
   // A block is kept if the integer number·kept_blocks/blocks increases after it.

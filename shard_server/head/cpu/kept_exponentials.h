@@ -28,7 +28,8 @@ class KeptExponentials {
   int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t samples(int64_t group) const { return groups_[static_cast<size_t>(group)].samples; }
 
-  // Where the Q of the plan's block number `block` is kept, at a 64-byte boundary; null if it is not kept.
+  // Where the Q of the plan's block number `number` is kept, at a 64-byte boundary. Null if it is not kept, and for a
+  // group that was not added: a replayed step has no pass 1.
   void* Slot(int64_t group, int64_t number, const Block& block) const;
 
  private:

@@ -58,6 +58,18 @@ TEST(KeptExponentialsTest, WithoutABudgetNothingIsKept) {
   EXPECT_EQ(kept.samples(0), 4);
 }
 
+TEST(KeptExponentialsTest, AGroupThatWasNotAddedHasNoSlot) {
+  const BlockPlan plan = BlockPlan::Make(16, 128, 1);
+  KeptExponentials kept;
+  ASSERT_TRUE(kept.Init(4096).ok());
+  EXPECT_EQ(kept.Slot(0, 0, plan.blocks[0]), nullptr);
+  kept.AddGroup(16, plan, 64);
+  EXPECT_NE(kept.Slot(0, 0, plan.blocks[0]), nullptr);
+  EXPECT_EQ(kept.Slot(1, 0, plan.blocks[0]), nullptr);
+  kept.Clear();
+  EXPECT_EQ(kept.Slot(0, 0, plan.blocks[0]), nullptr);
+}
+
 TEST(KeptExponentialsTest, AGroupWithoutSamplesOrRowsKeepsNothing) {
   KeptExponentials kept;
   ASSERT_TRUE(kept.Init(1024).ok());

@@ -21,7 +21,7 @@ namespace arcshard::head {
 // The head on a GPU. It makes the same passes over blocks of classes as CpuHead: products by cuBLAS and kernels between
 // them, all on one stream. A pass copies its inputs from page-locked memory, queues all its work, copies its results
 // back, and waits once at the end. S stays in the device's L2 cache where W, S and H of a block fit into it; no matrix
-// of B×N values exists.
+// of B×N values exists. A replayed step consists of pass 2 alone.
 //
 // An error of the device during an update leaves some weights updated and others not: the head must not be used any
 // more.
@@ -115,7 +115,7 @@ class CudaHead final : public CheckedHead {
   CudaBuffer inverse_norms_;           // C float
   CudaBuffer kept_;                    // the exponentials' budget
   int64_t kept_used_ = 0;              // bytes
-  std::vector<StepGroup> groups_;      // of the step
+  std::vector<StepGroup> groups_;      // of the step's pass 1
 
   CudaActiveRows active_;          // where the step is sampled
   std::vector<int64_t> observed_;  // the rows of a sampled step's block, for the observer

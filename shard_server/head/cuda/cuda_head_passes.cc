@@ -110,16 +110,16 @@ void CudaHead::HandOut(absl::Span<const ForwardInput> group, absl::Span<const Fo
 // --- pass 2
 
 absl::Status CudaHead::DoUpdate(absl::Span<const Group> groups, float lr) {
-  assert(groups.size() == groups_.size());
+  assert(groups_.empty() || groups.size() == groups_.size());
   RETURN_IF_ERROR(UseDevice());
   std::vector<int64_t> samples;
   std::vector<GroupSlots> slots;
   int64_t first = 0;
-  for (const StepGroup& group : groups_) {
-    samples.push_back(group.samples);
-    slots.push_back({first, group.samples});
+  for (const Group& group : groups) {
+    samples.push_back(SamplesOf(group));
+    slots.push_back({first, samples.back()});
     first += slots.back().stride();
-    RETURN_IF_ERROR(ReserveScratch(group.samples));
+    RETURN_IF_ERROR(ReserveScratch(samples.back()));
   }
   RETURN_IF_ERROR(batch_.Start(samples, options().dim, /*gradient=*/true));
   for (const Group& group : groups) {
@@ -158,7 +158,8 @@ absl::Status CudaHead::ComputeGradient(int64_t index, absl::Span<const GroupSlot
   bool accumulate = false;
   for (size_t g = 0; g < groups.size(); ++g) {
     if (groups[g].samples == 0) continue;
-    Values q = Slot(groups_[g], index);
+    // A replayed step has no pass 1 that could have kept anything.
+    Values q = Slot(groups_.empty() ? StepGroup{} : groups_[g], index);
     if (q.data == nullptr) {
       q = ScratchQ();
       if (w.data == nullptr) {

@@ -41,14 +41,18 @@ ShardedHead::ShardedHead(const HeadOptions& options, const std::vector<ClassRang
   }
 }
 
-SummedOutputs ShardedHead::Forward(const std::vector<LabelledGroup>& groups) {
+void ShardedHead::Begin(const std::vector<LabelledGroup>& groups) {
   const std::vector<int64_t> labels = Joined(groups).labels;
-  const int64_t samples = static_cast<int64_t>(labels.size());
   ++step_;
+  for (const auto& head : heads_) ExpectOk(head->Begin(step_, labels));
+}
+
+SummedOutputs ShardedHead::Forward(const std::vector<LabelledGroup>& groups) {
+  const int64_t samples = static_cast<int64_t>(Joined(groups).labels.size());
+  Begin(groups);
   SummedOutputs sums = {std::vector<double>(samples), std::vector<double>(samples * dim_),
                         std::vector<float>(samples * dim_)};
   for (const auto& head : heads_) {
-    ExpectOk(head->Begin(step_, labels));
     int64_t first = 0;
     for (const LabelledGroup& group : groups) {
       std::vector<float> z(samples), u(samples * dim_);

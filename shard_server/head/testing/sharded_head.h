@@ -41,6 +41,8 @@ class ShardedHead {
  public:
   ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges);
 
+  // Begins the next step. An Update after it, without Forward, replays the step.
+  void Begin(const std::vector<LabelledGroup>& groups);
   // Begins the next step, and calls Forward once for each group.
   SummedOutputs Forward(const std::vector<LabelledGroup>& groups);
   // r and t have one value for each sample, in the order of the groups.
