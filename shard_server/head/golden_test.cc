@@ -11,7 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "common/base/testing/bfloat16_bounds.h"
+#include "common/base/testing/golden_bounds.h"
 #include "common/io/safetensors.h"
 #include "common/protocol/logit_shift.h"
 #include "gtest/gtest.h"
@@ -184,10 +184,13 @@ struct Case {
     if (narrow()) return Bfloat16BoundsOf(options.scale, options.dim).gradients;
     return name == "near_0_and_pi" ? 2e-3 : 5e-5;
   }
-  // Absolute, for a sample's lse.
-  double LseTolerance(const HeadOptions& options, double lse) const {
+  // Absolute, for a sample's cosine to its own center in step `step`, and for its lse.
+  static double CosTolerance(const HeadOptions& options, int step) {
+    return 5e-7 + CosToleranceOfUpdates(options.dim, step);
+  }
+  double LseTolerance(const HeadOptions& options, int step, double lse) const {
     if (narrow()) return Bfloat16BoundsOf(options.scale, options.dim).lse;
-    return 5e-6 * std::max(1.0, std::abs(lse));
+    return 5e-6 * std::max(1.0, std::abs(lse)) + options.scale * CosToleranceOfUpdates(options.dim, step);
   }
 };
 
@@ -211,13 +214,14 @@ class GoldenTest : public testing::TestWithParam<Case> {
     const double shift = LogitShift(options.scale, options.num_classes);
     for (size_t i = 0; i < lse.size(); ++i) {
       if (std::isfinite(lse[i])) {
-        EXPECT_NEAR(std::log(sums.z[i]) + shift, lse[i], c.LseTolerance(options, lse[i])) << "sample " << i;
+        EXPECT_NEAR(std::log(sums.z[i]) + shift, lse[i], c.LseTolerance(options, step, lse[i])) << "sample " << i;
       } else {
         EXPECT_EQ(sums.z[i], 0.0) << "sample " << i << " has no negative";
       }
       const std::vector<double> unit = Unit(&batch.embedding[i * options.dim], options.dim);
       const float* center = &sums.own_centers[i * options.dim];
-      EXPECT_NEAR(std::inner_product(unit.begin(), unit.end(), center, 0.0), cos[i], 5e-7 * step) << "sample " << i;
+      EXPECT_NEAR(std::inner_product(unit.begin(), unit.end(), center, 0.0), cos[i], Case::CosTolerance(options, step))
+          << "sample " << i;
     }
     std::vector<double> gradient = GradientOfEmbeddings(sums, batch, r, Narrowed(golden.Tensor("t", step)));
     std::vector<double> reference = golden.Tensor("dE", step);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/testing/bfloat16_bounds.h"
+#include "common/base/testing/golden_bounds.h"
 #include "gtest/gtest.h"
 #include "shard_server/head/testing/dense_head.h"
 

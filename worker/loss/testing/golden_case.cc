@@ -100,13 +100,15 @@ double GoldenCase::Tolerance(int step) const {
   return Bounds().gradients + by_lse * Bounds().lse;
 }
 
-double GoldenCase::LseTolerance(double largest) const {
-  return products_ == Products::kFloat32 ? 5e-6 * std::max(1.0, largest) : Bounds().lse;
+double GoldenCase::LseTolerance(int step, double largest) const {
+  return products_ == Products::kFloat32 ? 5e-6 * std::max(1.0, largest) + LogitToleranceOfUpdates(step) : Bounds().lse;
 }
 
 // The derivative of the loss by a sample's lse is its α.
 double GoldenCase::LossTolerance(int step) const {
-  if (products_ == Products::kFloat32) return 5e-6 * std::max(1.0, Reals("loss", step).item<double>());
+  if (products_ == Products::kFloat32) {
+    return 5e-6 * std::max(1.0, Reals("loss", step).item<double>()) + LogitToleranceOfUpdates(step);
+  }
   return Bounds().lse * Reals("alpha", step).sum().item<double>();
 }
 
@@ -152,7 +154,7 @@ void GoldenCase::ExpectClose(const at::Tensor& got, const std::string& tensor, i
   ASSERT_TRUE(at::equal(at::where(finite, 0.0, x), at::where(finite, 0.0, reference)));
   const double largest = at::where(finite, reference, 0.0).abs().max().item<double>();
   const double worst = at::where(finite, (x - reference).abs(), 0.0).max().item<double>();
-  EXPECT_LE(worst, tensor == "lse" ? LseTolerance(largest) : Tolerance(step) * largest);
+  EXPECT_LE(worst, tensor == "lse" ? LseTolerance(step, largest) : Tolerance(step) * largest);
 }
 
 void GoldenCase::ExpectLossClose(double got, int step) const {

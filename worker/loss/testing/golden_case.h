@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "common/base/testing/bfloat16_bounds.h"
+#include "common/base/testing/golden_bounds.h"
 #include "common/io/safetensors.h"
 #include "worker/loss/margin_loss.h"
 
@@ -46,7 +46,7 @@ class GoldenCase {
   // The tolerances for the arithmetic, as in the cases' README: relative to a tensor's largest value; of the lse of a
   // sample, whose largest value is `largest`; of the loss. The last two are absolute.
   double Tolerance(int step) const;
-  double LseTolerance(double largest) const;
+  double LseTolerance(int step, double largest) const;
   double LossTolerance(int step) const;
   // Expects that `got` differs from the tensor by no more than the tolerance, and has the same infinities.
   void ExpectClose(const at::Tensor& got, const std::string& tensor, int step) const;
@@ -54,6 +54,9 @@ class GoldenCase {
 
  private:
   Bfloat16Bounds Bounds() const { return Bfloat16BoundsOf(Real("scale"), Reals("W_0").size(1)); }
+  double LogitToleranceOfUpdates(int step) const {
+    return Real("scale") * CosToleranceOfUpdates(Reals("W_0").size(1), step);
+  }
 
   GoldenCase(std::string name, SafetensorsFile file, Products products)
       : name_(std::move(name)), file_(std::move(file)), products_(products) {}
