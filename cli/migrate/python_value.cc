@@ -39,6 +39,13 @@ std::string DescribeDict(const PythonDict& dict, size_t most) {
 
 }  // namespace
 
+PythonDict::PythonDict() = default;
+PythonDict::PythonDict(const PythonDict&) = default;
+PythonDict::PythonDict(PythonDict&&) noexcept = default;
+PythonDict& PythonDict::operator=(const PythonDict&) = default;
+PythonDict& PythonDict::operator=(PythonDict&&) noexcept = default;
+PythonDict::~PythonDict() = default;
+
 const PythonValue* PythonDict::Find(absl::string_view key) const {
   for (const auto& [name, value] : items_) {
     if (name == key) return &value;

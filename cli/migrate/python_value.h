@@ -16,6 +16,14 @@ struct PythonValue;
 // A dict, or a namespace, in the order in which its keys were set. Keys are texts.
 class PythonDict {
  public:
+  // Defined where PythonValue is complete: Clang instantiates what they call at once.
+  PythonDict();
+  PythonDict(const PythonDict&);
+  PythonDict(PythonDict&&) noexcept;
+  PythonDict& operator=(const PythonDict&);
+  PythonDict& operator=(PythonDict&&) noexcept;
+  ~PythonDict();
+
   // Null: there is no such key.
   const PythonValue* Find(absl::string_view key) const;
   PythonValue* Find(absl::string_view key);
