@@ -17,10 +17,10 @@ inline Bfloat16Bounds Bfloat16BoundsOf(double scale, int64_t dim) {
   return {.lse = 4.0 * logit, .gradients = std::sqrt(2.0) * logit + 0x1p-7};
 }
 
-// How far a cosine to a class center of `dim` dimensions may be off in float32 because of the step - 1 updates before
-// it, absolute; a logit by so much times the scale.
-inline double CosToleranceOfUpdates(int64_t dim, int step) {
-  return (step - 1) * 5e-5 / std::sqrt(static_cast<double>(dim));
+// How far a cosine to a class center of `dim` dimensions may be off in float32 because the center is not the
+// reference's, but was made by `updates` updates; absolute. A logit by so much times the scale.
+inline double CosToleranceOfUpdates(int64_t dim, int updates) {
+  return updates * 5e-5 / std::sqrt(static_cast<double>(dim));
 }
 
 }  // namespace arcshard

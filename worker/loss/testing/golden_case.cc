@@ -100,14 +100,15 @@ double GoldenCase::Tolerance(int step) const {
   return Bounds().gradients + by_lse * Bounds().lse;
 }
 
-double GoldenCase::LseTolerance(int step, double largest) const {
-  return products_ == Products::kFloat32 ? 5e-6 * std::max(1.0, largest) + LogitToleranceOfUpdates(step) : Bounds().lse;
+double GoldenCase::LseTolerance(int updates, double largest) const {
+  return products_ == Products::kFloat32 ? 5e-6 * std::max(1.0, largest) + LogitToleranceOfUpdates(updates)
+                                         : Bounds().lse;
 }
 
 // The derivative of the loss by a sample's lse is its α.
-double GoldenCase::LossTolerance(int step) const {
+double GoldenCase::LossTolerance(int step, int updates) const {
   if (products_ == Products::kFloat32) {
-    return 5e-6 * std::max(1.0, Reals("loss", step).item<double>()) + LogitToleranceOfUpdates(step);
+    return 5e-6 * std::max(1.0, Reals("loss", step).item<double>()) + LogitToleranceOfUpdates(updates);
   }
   return Bounds().lse * Reals("alpha", step).sum().item<double>();
 }
@@ -146,7 +147,7 @@ at::Tensor GoldenCase::SampleWeights(int step, int64_t first, int64_t size) cons
   return Flag("weighted") ? Reals("omega", step).narrow(0, first, size) : at::Tensor();
 }
 
-void GoldenCase::ExpectClose(const at::Tensor& got, const std::string& tensor, int step) const {
+void GoldenCase::ExpectClose(const at::Tensor& got, const std::string& tensor, int step, int updates) const {
   SCOPED_TRACE(absl::StrCat(tensor, "_", step));
   const at::Tensor reference = Reals(tensor, step), x = got.to(at::kDouble);
   ASSERT_EQ(x.sizes(), reference.sizes());
@@ -154,11 +155,11 @@ void GoldenCase::ExpectClose(const at::Tensor& got, const std::string& tensor, i
   ASSERT_TRUE(at::equal(at::where(finite, 0.0, x), at::where(finite, 0.0, reference)));
   const double largest = at::where(finite, reference, 0.0).abs().max().item<double>();
   const double worst = at::where(finite, (x - reference).abs(), 0.0).max().item<double>();
-  EXPECT_LE(worst, tensor == "lse" ? LseTolerance(step, largest) : Tolerance(step) * largest);
+  EXPECT_LE(worst, tensor == "lse" ? LseTolerance(updates, largest) : Tolerance(step) * largest);
 }
 
-void GoldenCase::ExpectLossClose(double got, int step) const {
-  EXPECT_NEAR(got, Reals("loss", step).item<double>(), LossTolerance(step)) << "loss_" << step;
+void GoldenCase::ExpectLossClose(double got, int step, int updates) const {
+  EXPECT_NEAR(got, Reals("loss", step).item<double>(), LossTolerance(step, updates)) << "loss_" << step;
 }
 
 std::vector<std::string> GoldenCases() {

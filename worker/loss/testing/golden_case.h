@@ -44,18 +44,19 @@ class GoldenCase {
   at::Tensor SampleWeights(int step, int64_t first, int64_t size) const;
 
   // The tolerances for the arithmetic, as in the cases' README: relative to a tensor's largest value; of the lse of a
-  // sample, whose largest value is `largest`; of the loss. The last two are absolute.
+  // sample, whose largest value is `largest`; of the loss. The last two are absolute. `updates`: of the class centers
+  // since they were the reference's.
   double Tolerance(int step) const;
-  double LseTolerance(int step, double largest) const;
-  double LossTolerance(int step) const;
+  double LseTolerance(int updates, double largest) const;
+  double LossTolerance(int step, int updates) const;
   // Expects that `got` differs from the tensor by no more than the tolerance, and has the same infinities.
-  void ExpectClose(const at::Tensor& got, const std::string& tensor, int step) const;
-  void ExpectLossClose(double got, int step) const;
+  void ExpectClose(const at::Tensor& got, const std::string& tensor, int step, int updates = 0) const;
+  void ExpectLossClose(double got, int step, int updates = 0) const;
 
  private:
   Bfloat16Bounds Bounds() const { return Bfloat16BoundsOf(Real("scale"), Reals("W_0").size(1)); }
-  double LogitToleranceOfUpdates(int step) const {
-    return Real("scale") * CosToleranceOfUpdates(Reals("W_0").size(1), step);
+  double LogitToleranceOfUpdates(int updates) const {
+    return Real("scale") * CosToleranceOfUpdates(Reals("W_0").size(1), updates);
   }
 
   GoldenCase(std::string name, SafetensorsFile file, Products products)
