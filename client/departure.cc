@@ -10,8 +10,9 @@ bool Departure::Announce(const std::string& reason) {
   return begun_;
 }
 
-void Departure::Begin(Participant* participant) {
+void Departure::Begin(Participant* participant, const Registration& registration) {
   MutexLock lock(&mutex_);
+  participant->Send(registration);
   begun_ = true;
   participant_ = participant;
 }

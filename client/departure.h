@@ -3,6 +3,7 @@
 #include <string>
 
 #include "common/base/mutex.h"
+#include "common/protocol/messages.h"
 
 namespace arcshard::client {
 
@@ -16,8 +17,9 @@ class Departure {
   // After it has attended, nothing is done: the process is ending.
   bool Announce(const std::string& reason);
 
-  // The participant calls these: it can send messages from now on; it cannot any more.
-  void Begin(Participant* participant);
+  // The participant calls these. It can send messages from now on, and sends `registration` before an announcement; it
+  // cannot any more.
+  void Begin(Participant* participant, const Registration& registration);
   void End();
 
  private:

@@ -91,9 +91,13 @@ class GrpcParticipant final : public Participant {
     sender_ = ClientStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
         std::make_unique<EventHandler>(options, events, &shared_),
         [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Attend(context, reactor); });
-    Send(options.registration);
+    // Whoever sees that this process has registered may tell it to end at once.
+    if (departure_ != nullptr) {
+      departure_->Begin(this, options.registration);
+    } else {
+      Send(options.registration);
+    }
     heartbeat_ = std::thread([this, registered = clock_->Now()] { BeatUntilClosed(registered); });
-    if (departure_ != nullptr) departure_->Begin(this);
   }
 
   ~GrpcParticipant() override {

@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -161,6 +162,33 @@ TEST_F(ParticipantTest, ADepartureIsToldToTheCoordinatorWhileTheProcessAttends) 
   EXPECT_EQ(recorder.Await(2).back(), "ABORTED: told to end by SIGTERM");
   participant->reset();
   EXPECT_TRUE(departure.Announce("SIGTERM")) << "the process is ending";
+}
+
+// Whoever sees the registration may send the signal at once.
+class ToldToEndAsItRegisters final : public Participant {
+ public:
+  explicit ToldToEndAsItRegisters(Departure* departure) : departure_(departure) {}
+
+  void Send(const ParticipantMessage& message) override {
+    sent.push_back(message.index());
+    if (!std::holds_alternative<Registration>(message)) return;
+    told = std::async(std::launch::async, [this] { return departure_->Announce("SIGTERM"); });
+  }
+
+  std::vector<size_t> sent;
+  std::future<bool> told;
+
+ private:
+  Departure* const departure_;
+};
+
+TEST(DepartureTest, ASignalThatComesAsTheProcessRegistersIsToldAfterTheRegistration) {
+  Departure departure;
+  ToldToEndAsItRegisters participant(&departure);
+  departure.Begin(&participant, Registration{});
+  EXPECT_TRUE(participant.told.get());
+  EXPECT_THAT(participant.sent,
+              ElementsAre(ParticipantMessage(Registration{}).index(), ParticipantMessage(LeavingReport{}).index()));
 }
 
 TEST_F(ParticipantTest, AVanishedCoordinatorIsNamed) {
