@@ -16,7 +16,7 @@ namespace arcshard::bench {
 namespace {
 
 double MillisecondsOf(clockid_t clock) {
-  timespec now;
+  timespec now = {};  // a process may have ended
   clock_gettime(clock, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
 }
@@ -45,6 +45,11 @@ double PeakResidentMb() {
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
+double ProcessorSeconds(pid_t pid) {
+  clockid_t clock;
+  return clock_getcpuclockid(pid, &clock) == 0 ? MillisecondsOf(clock) * 1e-3 : 0.0;
 }
 
 std::string ProcessorName() {

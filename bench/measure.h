@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -18,6 +20,9 @@ double Median(std::vector<double> values);  // requires at least one value
 
 double ResidentMb();      // now, in MiB
 double PeakResidentMb();  // since the process started, in MiB
+
+// Of the processor that the process has used with all its threads; 0: there is no such process.
+double ProcessorSeconds(pid_t pid);
 
 std::string ProcessorName();
 std::string CompilerName();

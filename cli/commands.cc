@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include "cli/certs/certs_commands.h"
+#include "cli/check/check_command.h"
 #include "cli/checkpoint/checkpoint_commands.h"
 #include "cli/data/data_commands.h"
 #include "cli/export/export_commands.h"
@@ -17,8 +18,8 @@ namespace arcshard::cli {
 
 std::vector<std::unique_ptr<Command>> MakeCommands(CommandLine program) {
   return MakeAll<TrainCommand, VerifyCommand, VerifyTemplatesCommand, EmbedCommand, PlanCommand, StatusCommand,
-                 ReportCommand, DataCommands, CertsCommands, CheckpointCommands, ExportCommands, ConfigCommand,
-                 ImportConfigCommand>(program);
+                 ReportCommand, DataCommands, CertsCommands, CheckpointCommands, CheckCommand, ExportCommands,
+                 ConfigCommand, ImportConfigCommand>(program);
 }
 
 }  // namespace arcshard::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -11,16 +12,23 @@ namespace arcshard::client {
 // Holds what one thread, the owner, uses and any other thread may have to abort: the connections of the current view.
 // T has a method Abort(const absl::Status&) that any thread may call while the owner uses the T.
 //
-// The lock is held while T::Abort runs, so that the owner never destroys what is being aborted. T::Abort may take its
-// own locks after it, but must not call the slot.
+// There are two ways to abort. Abort is for the end: it reaches what is held and all that will be. An interruption is
+// for what is held now: it is a state, such as "another view is queued", which voids the connections that are held
+// while it lasts and not those that are made for it. Whoever changes that state calls Recheck afterwards.
+//
+// The lock is held while T::Abort runs, so that the owner never destroys what is being aborted. T::Abort, and the
+// question whether there is an interruption, may take their own locks after it, but must not call the slot.
 template <typename T>
 class AbortableSlot {
  public:
+  // interrupted: any thread may call it; OK: there is no interruption. Null: there never is one.
+  explicit AbortableSlot(std::function<absl::Status()> interrupted = nullptr) : interrupted_(std::move(interrupted)) {}
+
   // Owner: destroys what is held.
   void Clear() { Replace(nullptr); }
 
-  // Owner: holds `value` from now on, and destroys what was held before. If Abort has been called, `value` is aborted
-  // at once. The pointer is valid until the next Install or Clear.
+  // Owner: holds `value` from now on, and destroys what was held before. If Abort has been called, or there is an
+  // interruption, `value` is aborted at once. The pointer is valid until the next Install or Clear.
   T* Install(std::unique_ptr<T> value) {
     T* const installed = value.get();
     Replace(std::move(value));
@@ -38,16 +46,30 @@ class AbortableSlot {
   void Abort(const absl::Status& status) {
     MutexLock lock(&mutex_);
     if (aborted_.ok()) aborted_ = status;
-    if (value_ != nullptr) value_->Abort(aborted_);
+    AbortHeld();
+  }
+
+  // Any thread: aborts what is held if there is an interruption.
+  void Recheck() {
+    MutexLock lock(&mutex_);
+    AbortHeld();
   }
 
  private:
   void Replace(std::unique_ptr<T> value) {
     MutexLock lock(&mutex_);
-    if (value != nullptr && !aborted_.ok()) value->Abort(aborted_);
     value_.swap(value);
+    AbortHeld();
   }  // the one that was held is destroyed by the caller's argument, after the lock is released
 
+  void AbortHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (value_ == nullptr) return;
+    absl::Status status = aborted_;
+    if (status.ok() && interrupted_) status = interrupted_();
+    if (!status.ok()) value_->Abort(status);
+  }
+
+  const std::function<absl::Status()> interrupted_;
   Mutex mutex_;
   std::unique_ptr<T> value_ ABSL_GUARDED_BY(mutex_);
   absl::Status aborted_ ABSL_GUARDED_BY(mutex_);

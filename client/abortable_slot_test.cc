@@ -83,5 +83,69 @@ TEST(AbortableSlotTest, AnAbortDuringAReplacementReachesTheLastOneWhateverTheOrd
   }
 }
 
+TEST(AbortableSlotTest, AnInterruptionReachesWhatIsHeldWhileItLastsAndNotWhatIsMadeForIt) {
+  bool queued = false;
+  std::vector<std::string> first, second;
+  AbortableSlot<Connections> slot(
+      [&queued] { return queued ? absl::CancelledError("view 2 is queued") : absl::OkStatus(); });
+  slot.Install(std::make_unique<Connections>(&first));
+  slot.Recheck();
+  EXPECT_THAT(first, IsEmpty());
+  queued = true;
+  slot.Recheck();
+  EXPECT_THAT(first, ElementsAre("view 2 is queued"));
+  queued = false;  // the owner takes the view
+  slot.Clear();
+  slot.Recheck();  // a notice of the view that comes late
+  slot.Install(std::make_unique<Connections>(&second));
+  slot.Recheck();
+  EXPECT_THAT(second, IsEmpty());
+}
+
+TEST(AbortableSlotTest, AnInterruptionBeforeTheInstallationReachesWhatIsInstalled) {
+  bool queued = true;
+  std::vector<std::string> aborted;
+  AbortableSlot<Connections> slot(
+      [&queued] { return queued ? absl::CancelledError("view 3 is queued") : absl::OkStatus(); });
+  slot.Recheck();
+  slot.Install(std::make_unique<Connections>(&aborted));
+  EXPECT_THAT(aborted, ElementsAre("view 3 is queued"));
+}
+
+TEST(AbortableSlotTest, TheEndComesBeforeAnInterruption) {
+  std::vector<std::string> aborted;
+  AbortableSlot<Connections> slot([] { return absl::CancelledError("view 3 is queued"); });
+  slot.Abort(absl::AbortedError("over"));
+  slot.Install(std::make_unique<Connections>(&aborted));
+  EXPECT_THAT(aborted, ElementsAre("over"));
+}
+
+// A view may be queued at any moment while the training loop changes from one view's connections to the next's: those
+// of the last view that the loop takes are never aborted, since no further one is queued. Under ThreadSanitizer this is
+// a check of the locks.
+TEST(AbortableSlotTest, ViewsThatAreQueuedDuringReplacementsAbortEveryViewButTheLast) {
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> announced = 1, taken = 1;
+    AbortableSlot<Connections> slot(
+        [&] { return announced > taken ? absl::CancelledError("another view is queued") : absl::OkStatus(); });
+    std::thread coordinator([&] {
+      for (int view = 2; view <= 5; ++view) {
+        ++announced;
+        slot.Recheck();
+      }
+    });
+    Connections* held = slot.Install(std::make_unique<Connections>());
+    while (taken < 5) {
+      while (!held->was_aborted()) std::this_thread::yield();
+      ++taken;
+      slot.Clear();
+      held = slot.Install(std::make_unique<Connections>());
+    }
+    coordinator.join();
+    slot.Recheck();
+    EXPECT_FALSE(held->was_aborted());
+  }
+}
+
 }  // namespace
 }  // namespace arcshard::client

@@ -10,9 +10,8 @@ bool Departure::Announce(const std::string& reason) {
   return begun_;
 }
 
-void Departure::Begin(Participant* participant, const Registration& registration) {
+void Departure::Begin(Participant* participant) {
   MutexLock lock(&mutex_);
-  participant->Send(registration);
   begun_ = true;
   participant_ = participant;
 }

@@ -3,7 +3,6 @@
 #include <string>
 
 #include "common/base/mutex.h"
-#include "common/protocol/messages.h"
 
 namespace arcshard::client {
 
@@ -13,13 +12,15 @@ class Participant;
 class Departure {
  public:
   // Tells the coordinator that `reason` ("SIGTERM") has told this process to end (coordinator.proto, Leaving). The end
-  // of the run then ends the process. False: the process does not attend a run yet, so that there is nobody to tell.
-  // After it has attended, nothing is done: the process is ending.
+  // of the run then ends the process. If the coordinator is lost, now or later, it is told when it is back; the process
+  // waits for that for Rejoin::kPatienceAtTheEnd, and then the participant's OnClosed ends it.
+  //
+  // False: the process does not attend a run yet, so that there is nobody to tell. After it has attended, nothing is
+  // done: the process is ending.
   bool Announce(const std::string& reason);
 
-  // The participant calls these. It can send messages from now on, and sends `registration` before an announcement; it
-  // cannot any more.
-  void Begin(Participant* participant, const Registration& registration);
+  // The participant calls these: it can send messages from now on; it cannot any more.
+  void Begin(Participant* participant);
   void End();
 
  private:

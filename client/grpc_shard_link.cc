@@ -11,7 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/metrics/traffic.h"
 #include "common/rpc/client_stream.h"
-#include "common/rpc/convert.h"
+#include "common/rpc/convert/convert.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/tensor_codec.h"
 
@@ -172,7 +172,7 @@ class GrpcShardLink final : public ShardLink {
 absl::StatusOr<std::unique_ptr<ShardLink>> ConnectShard(const ShardLinkOptions& options, ShardLinkEvents* events) {
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(options.address, options.security, CertifiedRole::kShard);
   RETURN_IF_ERROR(AwaitConnected(channel.get(), absl::StrCat("shard ", options.shard, " at ", options.address),
-                                 options.connect_timeout));
+                                 options.connect_timeout, options.check));
   return std::make_unique<GrpcShardLink>(options, channel, events);
 }
 

@@ -27,7 +27,7 @@ bool AddTo(const ShardStatistics& part, size_t batch, int64_t dim, SummedStatist
 }  // namespace
 
 void HeadClient::SendLabels(const Key& key, absl::Span<const int64_t> labels) {
-  for (const auto& link : links_) link->SendLabels(key, labels);
+  for (const Link& to : links_) to.link->SendLabels(key, labels);
 }
 
 void HeadClient::SendEmbedding(const Key& key, absl::Span<const float> embedding) {
@@ -51,11 +51,11 @@ void HeadClient::SendEmbedding(const Key& key, absl::Span<const float> embedding
     place = std::move(pending);
     ShowInFlight();
   }
-  for (const auto& link : links_) link->SendEmbedding(key, embedding);
+  for (const Link& to : links_) to.link->SendEmbedding(key, embedding);
 }
 
 void HeadClient::SendGradient(const Key& key, absl::Span<const float> r, absl::Span<const float> t) {
-  for (const auto& link : links_) link->SendGradient(key, r, t);
+  for (const Link& to : links_) to.link->SendGradient(key, r, t);
 }
 
 absl::StatusOr<SummedStatistics> HeadClient::Await(const Key& key) {
@@ -66,7 +66,12 @@ absl::StatusOr<SummedStatistics> HeadClient::Await(const Key& key) {
     if (found == pending_.end() || !(found->second->key == key)) {
       return absl::InternalError(absl::StrCat("no embedding was sent for ", ToString(key)));
     }
+    if (found->second->missing > 0) {
+      awaited_ = found->second.get();
+      awaited_since_ = clock_->Now();
+    }
     while (status_.ok() && found->second->missing > 0) changed_.Wait(&mutex_);
+    awaited_ = nullptr;
     if (!status_.ok()) return status_;
     pending = std::move(found->second);
     pending_.erase(found);
@@ -78,7 +83,7 @@ absl::StatusOr<SummedStatistics> HeadClient::Await(const Key& key) {
   std::vector<bool> owned(pending->batch);
   for (size_t shard = 0; shard < pending->shards.size(); ++shard) {
     if (!AddTo(pending->shards[shard], pending->batch, dim_, &sum, &owned)) {
-      return absl::DataLossError(absl::StrCat("shard ", shard, " answered ", ToString(key),
+      return absl::DataLossError(absl::StrCat("shard ", links_[shard].shard, " answered ", ToString(key),
                                               " with statistics of a wrong shape, or a sample's class has two owners"));
     }
   }
@@ -92,10 +97,30 @@ absl::StatusOr<SummedStatistics> HeadClient::Await(const Key& key) {
 }
 
 void HeadClient::Abort(const absl::Status& status) {
-  assert(!status.ok());
   MutexLock lock(&mutex_);
+  AbortWith(status);
+}
+
+void HeadClient::AbortWith(const absl::Status& status) {
+  assert(!status.ok());
   if (status_.ok()) status_ = status;
   changed_.NotifyAll();
+}
+
+Waiting HeadClient::waiting() const {
+  MutexLock lock(&mutex_);
+  Waiting waiting;
+  if (awaited_ == nullptr) return waiting;
+  for (size_t i = 0; i < links_.size(); ++i) {
+    if (!awaited_->answered[i]) waiting.shards.push_back(links_[i].shard);
+  }
+  waiting.since = awaited_since_;
+  return waiting;
+}
+
+std::vector<uint32_t> HeadClient::lost() const {
+  MutexLock lock(&mutex_);
+  return lost_;
 }
 
 void HeadClient::OnStatistics(size_t shard, const Key& key, ShardStatistics* statistics) {
@@ -104,10 +129,12 @@ void HeadClient::OnStatistics(size_t shard, const Key& key, ShardStatistics* sta
   if (found == pending_.end() || !(found->second->key == key))
     return;  // the second answer to one request, or an answer of an earlier view
   Pending& pending = *found->second;
-  assert(shard < pending.answered.size());
-  if (pending.answered[shard]) return;
-  pending.answered[shard] = true;
-  std::swap(pending.shards[shard], *statistics);
+  const auto link = std::find_if(links_.begin(), links_.end(), [shard](const Link& one) { return one.shard == shard; });
+  assert(link != links_.end());
+  const size_t place = link - links_.begin();
+  if (pending.answered[place]) return;
+  pending.answered[place] = true;
+  std::swap(pending.shards[place], *statistics);
   if (--pending.missing > 0) return;
   --unanswered_;
   ShowInFlight();
@@ -119,7 +146,10 @@ void HeadClient::ShowInFlight() {
 }
 
 void HeadClient::OnLost(size_t shard, const absl::Status& status) {
-  Abort(absl::Status(status.code(), absl::StrCat("shard ", shard, ": ", std::string(status.message()))));
+  MutexLock lock(&mutex_);
+  const uint32_t id = static_cast<uint32_t>(shard);
+  if (std::find(lost_.begin(), lost_.end(), id) == lost_.end()) lost_.push_back(id);
+  AbortWith(absl::Status(status.code(), absl::StrCat("shard ", shard, ": ", std::string(status.message()))));
 }
 
 }  // namespace arcshard::client

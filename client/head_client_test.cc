@@ -1,7 +1,12 @@
 #include "client/head_client.h"
 
+#include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "common/base/testing/fake_clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -10,9 +15,11 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr int64_t kDim = 2;
-const Key kKey{{1, 1}, 5, 3, 0};
+const Key kKey{{1, 1}, 5, 3};
+constexpr uint32_t kShards[] = {4, 7};  // ids
 
 class RecordingLink final : public ShardLink {
  public:
@@ -33,15 +40,18 @@ class RecordingLink final : public ShardLink {
 
 class HeadClientTest : public ::testing::Test {
  protected:
-  HeadClientTest() : client_(kDim) {
-    for (int i = 0; i < 2; ++i) client_.AddLink(std::make_unique<RecordingLink>(&sent_));
+  HeadClientTest() { AddLinks(&client_); }
+  void AddLinks(HeadClient* client) {
+    for (const uint32_t shard : kShards) client->AddLink(shard, std::make_unique<RecordingLink>(&sent_));
   }
-  void Answer(size_t shard, ShardStatistics statistics, const Key& key = kKey) {
-    client_.OnStatistics(shard, key, &statistics);
+  // place: in the order of the shards' ranges.
+  void Answer(size_t place, ShardStatistics statistics, const Key& key = kKey) {
+    client_.OnStatistics(kShards[place], key, &statistics);
   }
 
+  FakeClock clock_;
   std::vector<std::string> sent_;
-  HeadClient client_;
+  HeadClient client_{kDim, &clock_};
 };
 
 const ShardStatistics kFirst{{1, 2}, {1, 2, 3, 4}, {1}, {0.6f, 0.8f}};
@@ -50,18 +60,18 @@ const ShardStatistics kSecond{{10, 20}, {10, 20, 30, 40}, {0}, {1, 0}};
 TEST_F(HeadClientTest, MicroBatchesThatLackStatisticsAreShown) {
   MetricRegistry registry;
   Gauge& in_flight = registry.AddGauge({.name = "in_flight", .unit = "", .help = "Sent.", .label = ""});
-  HeadClient client(kDim, &in_flight);
-  for (int i = 0; i < 2; ++i) client.AddLink(std::make_unique<RecordingLink>(&sent_));
-  const Key other{{1, 1}, 5, 4, 0};
+  HeadClient client(kDim, &clock_, &in_flight);
+  AddLinks(&client);
+  const Key other{{1, 1}, 5, 4};
   client.SendEmbedding(kKey, {1, 0, 0, 1});
   client.SendEmbedding(other, {1, 0, 0, 1});
   EXPECT_EQ(in_flight.Value(), 2);
   client.SendEmbedding(other, {1, 0, 0, 1});  // once more: it is the same micro-batch
   EXPECT_EQ(in_flight.Value(), 2);
   ShardStatistics first = kFirst, second = kSecond;
-  client.OnStatistics(0, kKey, &first);
+  client.OnStatistics(kShards[0], kKey, &first);
   EXPECT_EQ(in_flight.Value(), 2);
-  client.OnStatistics(1, kKey, &second);
+  client.OnStatistics(kShards[1], kKey, &second);
   EXPECT_EQ(in_flight.Value(), 1);
   EXPECT_TRUE(client.Await(kKey).ok());
   EXPECT_EQ(in_flight.Value(), 1);
@@ -89,12 +99,12 @@ TEST_F(HeadClientTest, SumsAreOverAllShardsWhicheverAnswersFirst) {
   EXPECT_THAT(sum->own_centers, ElementsAre(1, 0, 0.6f, 0.8f));
 }
 
-TEST_F(HeadClientTest, AnAnswerThatComesTwiceOrIsOfAnotherAttemptCountsOnce) {
+TEST_F(HeadClientTest, AnAnswerThatComesTwiceOrIsOfAnotherViewCountsOnce) {
   client_.SendEmbedding(kKey, {1, 2, 3, 4});
   Answer(0, kFirst);
   Answer(0, kFirst);
   Key other = kKey;
-  other.attempt = 1;
+  other.view = {1, 0};
   Answer(1, kFirst, other);
   Answer(1, kSecond);
   EXPECT_THAT(client_.Await(kKey)->z, ElementsAre(11, 22));
@@ -115,16 +125,53 @@ TEST_F(HeadClientTest, StatisticsOfAWrongShapeAreRefused) {
   client_.SendEmbedding(kKey, {1, 2, 3, 4});
   Answer(0, {{1}, {1, 2, 3, 4}, {}, {}});
   Answer(1, kSecond);
-  EXPECT_THAT(std::string(client_.Await(kKey).status().message()), HasSubstr("shard 0 answered view 1.1, step 5"));
+  EXPECT_THAT(std::string(client_.Await(kKey).status().message()), HasSubstr("shard 4 answered view 1.1, step 5"));
 }
 
 TEST_F(HeadClientTest, ALostShardEndsTheWaitAndIsNamed) {
   client_.SendEmbedding(kKey, {1, 2, 3, 4});
-  std::thread shards([&] { client_.OnLost(1, absl::UnavailableError("connection reset")); });
-  EXPECT_EQ(client_.Await(kKey).status(), absl::UnavailableError("shard 1: connection reset"));
+  std::thread shards([&] { client_.OnLost(7, absl::UnavailableError("connection reset")); });
+  EXPECT_EQ(client_.Await(kKey).status(), absl::UnavailableError("shard 7: connection reset"));
   shards.join();
   client_.Abort(absl::AbortedError("later"));
-  EXPECT_EQ(client_.Await(kKey).status(), absl::UnavailableError("shard 1: connection reset"));
+  EXPECT_EQ(client_.Await(kKey).status(), absl::UnavailableError("shard 7: connection reset"));
+}
+
+TEST_F(HeadClientTest, LostShardsAreNamedByTheirIdsAndAnAbortNamesNone) {
+  client_.Abort(absl::CancelledError("another view is queued"));
+  EXPECT_THAT(client_.lost(), IsEmpty());
+  client_.OnLost(7, absl::UnavailableError("connection reset"));
+  client_.OnLost(4, absl::UnavailableError("connection reset"));
+  client_.OnLost(7, absl::FailedPreconditionError("an older view"));
+  EXPECT_THAT(client_.lost(), ElementsAre(7, 4));
+}
+
+TEST_F(HeadClientTest, WhileItWaitsItShowsForWhichShardsAndSinceWhen) {
+  const auto await_waiting_for = [this](const std::vector<uint32_t>& shards) {
+    while (client_.waiting().shards != shards) std::this_thread::yield();
+  };
+  EXPECT_THAT(client_.waiting().shards, IsEmpty());
+  client_.SendEmbedding(kKey, {1, 2, 3, 4});
+  EXPECT_THAT(client_.waiting().shards, IsEmpty()) << "it may have other work to do";
+  const MonotonicTime begin = clock_.Now();
+  std::thread loop([&] { EXPECT_TRUE(client_.Await(kKey).ok()); });
+  await_waiting_for({4, 7});
+  clock_.Advance(absl::Seconds(3));
+  Answer(0, kFirst);
+  await_waiting_for({7});
+  EXPECT_EQ(client_.waiting().since, begin);
+  Answer(1, kSecond);
+  loop.join();
+  EXPECT_THAT(client_.waiting().shards, IsEmpty());
+}
+
+TEST_F(HeadClientTest, AWaitThatIsAbortedIsOver) {
+  client_.SendEmbedding(kKey, {1, 2, 3, 4});
+  std::thread loop([&] { EXPECT_EQ(client_.Await(kKey).status(), absl::CancelledError("another view is queued")); });
+  while (client_.waiting().shards.empty()) std::this_thread::yield();
+  client_.Abort(absl::CancelledError("another view is queued"));
+  loop.join();
+  EXPECT_THAT(client_.waiting().shards, IsEmpty());
 }
 
 TEST_F(HeadClientTest, AwaitingWhatWasNotSentIsAnErrorNotAHang) {

@@ -3,9 +3,14 @@
 #include <cassert>
 #include <utility>
 
-#include "common/base/status_macros.h"
-
 namespace arcshard::client {
+namespace {
+
+bool Interrupts(const Mailbox::Event& event) {
+  return std::holds_alternative<ViewAnnouncement>(event) || std::holds_alternative<Mailbox::Detached>(event);
+}
+
+}  // namespace
 
 void Mailbox::OnClose(std::function<void(const absl::Status&)> callback) {
   absl::Status status;
@@ -20,34 +25,14 @@ void Mailbox::OnClose(std::function<void(const absl::Status&)> callback) {
   callback(status);
 }
 
+void Mailbox::OnInterrupt(std::function<void()> callback) {
+  MutexLock lock(&mutex_);
+  on_interrupt_ = std::move(callback);
+}
+
 void Mailbox::OnStop(std::function<void()> callback) {
   MutexLock lock(&mutex_);
   on_stop_ = std::move(callback);
-}
-
-std::optional<Next> Mailbox::TakeProceed() {
-  MutexLock lock(&mutex_);
-  if (events_.empty() || !std::holds_alternative<Next>(events_.front())) return std::nullopt;
-  const Next next = std::get<Next>(std::move(events_.front()));
-  events_.pop_front();
-  return next;
-}
-
-bool Mailbox::closed() const {
-  MutexLock lock(&mutex_);
-  return closed_.has_value();
-}
-
-absl::Status Mailbox::OnProceed(const Next& next) {
-  RETURN_IF_ERROR(Push(next));
-  if (next.action != NextAction::kStop) return absl::OkStatus();
-  std::function<void()> on_stop;
-  {
-    MutexLock lock(&mutex_);
-    on_stop = on_stop_;
-  }
-  if (on_stop) on_stop();
-  return absl::OkStatus();
 }
 
 std::optional<Mailbox::Event> Mailbox::Await(MonotonicTime deadline) {
@@ -57,9 +42,46 @@ std::optional<Mailbox::Event> Mailbox::Await(MonotonicTime deadline) {
     clock_->WaitUntil(deadline, &mutex_, &changed_);
   }
   if (closed_.has_value() && (!closed_->ok() || events_.empty())) return Closed{*closed_};
-  Event event = std::move(events_.front());
-  events_.pop_front();
-  return event;
+  return Pop();
+}
+
+std::optional<Proceed> Mailbox::TakeProceed() {
+  MutexLock lock(&mutex_);
+  if (events_.empty() || !std::holds_alternative<Proceed>(events_.front())) return std::nullopt;
+  return std::get<Proceed>(Pop());
+}
+
+bool Mailbox::interrupted() const {
+  MutexLock lock(&mutex_);
+  return interruptions_ > 0 || closed_.has_value();
+}
+
+bool Mailbox::closed() const {
+  MutexLock lock(&mutex_);
+  return closed_.has_value();
+}
+
+absl::Status Mailbox::OnView(const ViewAnnouncement& view) {
+  Push(view);
+  Interrupt();
+  return absl::OkStatus();
+}
+
+absl::Status Mailbox::OnProceed(const Proceed& proceed) {
+  Push(proceed);
+  if (proceed.next.action != NextAction::kStop) return absl::OkStatus();
+  std::function<void()> on_stop;
+  {
+    MutexLock lock(&mutex_);
+    on_stop = on_stop_;
+  }
+  if (on_stop) on_stop();
+  return absl::OkStatus();
+}
+
+void Mailbox::OnDetached(const absl::Status& why) {
+  Push(Detached{why});
+  Interrupt();
 }
 
 void Mailbox::OnClosed(const absl::Status& status) {
@@ -71,15 +93,32 @@ void Mailbox::OnClosed(const absl::Status& status) {
     callbacks.swap(on_close_);
     changed_.NotifyAll();
   }
+  Interrupt();
   for (const auto& callback : callbacks) callback(status);
 }
 
-absl::Status Mailbox::Push(Event event) {
+void Mailbox::Push(Event event) {
   MutexLock lock(&mutex_);
   assert(!closed_.has_value());
+  if (Interrupts(event)) ++interruptions_;
   events_.push_back(std::move(event));
   changed_.NotifyAll();
-  return absl::OkStatus();
+}
+
+Mailbox::Event Mailbox::Pop() {
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  if (Interrupts(event)) --interruptions_;
+  return event;
+}
+
+void Mailbox::Interrupt() {
+  std::function<void()> on_interrupt;
+  {
+    MutexLock lock(&mutex_);
+    on_interrupt = on_interrupt_;
+  }
+  if (on_interrupt) on_interrupt();
 }
 
 }  // namespace arcshard::client

@@ -3,13 +3,15 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
-#include <future>
 #include <string>
 #include <vector>
 
 #include "arcshard/v1/coordinator.grpc.pb.h"
+#include "client/testing/event_recorder.h"
 #include "common/base/testing/fake_clock.h"
-#include "common/rpc/convert.h"
+#include "common/rpc/convert/convert.h"
+#include "common/rpc/convert/convert_messages.h"
+#include "common/rpc/convert/convert_views.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/server_stream.h"
 #include "gmock/gmock.h"
@@ -19,6 +21,7 @@ namespace arcshard::client {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::StartsWith;
 
 using Sender = std::shared_ptr<StreamSender<v1::CoordinatorMessage>>;
 
@@ -38,17 +41,29 @@ class ScriptedHandler final : public StreamHandler<v1::ParticipantMessage> {
         answer.mutable_welcome()->set_heartbeat_interval_seconds(heartbeat_interval_seconds_);
         break;
       case v1::ParticipantMessage::kDataset:
-        *answer.mutable_view() = ToProto(ViewAnnouncement{{1, 1}, 10, {{0, "a:1", {0, 10}}}, {{0, "b:2"}}, {}, 0});
+        *answer.mutable_view() = ToProto(ViewAnnouncement{.view = {1, 1},
+                                                          .num_classes = 10,
+                                                          .shards = {{0, "a:1", {0, 10}}},
+                                                          .workers = {{0, "b:2"}},
+                                                          .state = {},
+                                                          .base = {}});
         break;
       case v1::ParticipantMessage::kJoined:
-        *answer.mutable_decision() = ToProto(Decision{{1, 1}, 0, Outcome::kCommit, 0.0, {NextAction::kEvaluate, {}}});
+        answer = ToProto(CoordinatorMessage(Install{{1, 1}, {NextAction::kEvaluate, {}}}));
+        break;
+      case v1::ParticipantMessage::kReady:
+        answer = ToProto(CoordinatorMessage(Decision{{1, 1}, 1, Outcome::kCommit, 0.1, {NextAction::kEvaluate, {}}}));
         break;
       case v1::ParticipantMessage::kEvaluated:
-        *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kStop, {}});
+        answer = ToProto(CoordinatorMessage(Proceed{{1, 1}, {NextAction::kStop, {}}}));
+        break;
+      case v1::ParticipantMessage::kLostPeers:
+        sender_->Send(ToProto(CoordinatorMessage(Pulse{})));
+        answer = ToProto(CoordinatorMessage(CheckpointSettled{{1, 17}, true}));
         break;
       case v1::ParticipantMessage::kHeartbeat:
         if (message.heartbeat().stats().resident_bytes() != 7) return absl::OkStatus();
-        *answer.mutable_proceed()->mutable_next() = ToProto(Next{NextAction::kEvaluate, {}});
+        answer = ToProto(CoordinatorMessage(Proceed{{1, 1}, {NextAction::kEvaluate, {}}}));
         break;
       case v1::ParticipantMessage::kFailure:
         return absl::AbortedError(message.failure().sentence());
@@ -82,36 +97,6 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
   std::atomic<double> heartbeat_interval_seconds = 0.001;  // that the Welcome sets
 };
 
-class Recorder final : public ParticipantEvents {
- public:
-  absl::Status OnWelcome(const Welcome& welcome) override {
-    return Note(absl::StrCat("welcome ", welcome.id, " ", welcome.config_yaml));
-  }
-  absl::Status OnView(const ViewAnnouncement& view) override { return Note(ToString(view.view)); }
-  absl::Status OnDecision(const Decision& decision) override { return Note(absl::StrCat("decision ", decision.step)); }
-  absl::Status OnProceed(const Next& next) override {
-    return Note(next.action == NextAction::kStop ? "stop" : "evaluate");
-  }
-  void OnClosed(const absl::Status& status) override { Note(status.ToString()).IgnoreError(); }
-
-  std::vector<std::string> Await(size_t count) {
-    MutexLock lock(&mutex_);
-    while (heard_.size() < count) changed_.Wait(&mutex_);
-    return heard_;
-  }
-
- private:
-  absl::Status Note(std::string what) {
-    MutexLock lock(&mutex_);
-    heard_.push_back(std::move(what));
-    changed_.NotifyAll();
-    return absl::OkStatus();
-  }
-  Mutex mutex_;
-  CondVar changed_;
-  std::vector<std::string> heard_ ABSL_GUARDED_BY(mutex_);
-};
-
 class ParticipantTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -132,7 +117,7 @@ class ParticipantTest : public ::testing::Test {
   const SystemClock clock_;
   ScriptedCoordinator service_;
   std::unique_ptr<RpcServer> server_;
-  Recorder recorder_;
+  EventRecorder recorder_;
   std::unique_ptr<Participant> participant_;
 };
 
@@ -140,79 +125,63 @@ TEST_F(ParticipantTest, AWholeLifeArrivesInOrder) {
   recorder_.Await(1);
   participant_->Send(DatasetReport{});
   participant_->Send(JoinedReport{{1, 1}});
+  participant_->Send(ReadyVote{{1, 1}, 1});
   participant_->Send(EvaluationReport{});
+  participant_->Send(LostPeersReport{{1, 1}, {0}, {}, "shard 0 does not answer"});
   participant_->Send(FinishedReport{});
-  EXPECT_THAT(recorder_.Await(5), ElementsAre("welcome 3 run:\n  seed: 5\n", "view 1.1", "decision 0", "stop", "OK"));
+  EXPECT_THAT(recorder_.Await(7),
+              ElementsAre("welcome 3", "view 1.1", "install view 1.1", "decision 1", "stop", "settled 1", "OK"));
 }
 
 TEST_F(ParticipantTest, AFailureComesBackAsTheEndOfTheRun) {
   participant_->Send(FailureReport::Of(absl::DataLossError("train.rec: truncated")));
-  EXPECT_EQ(recorder_.Await(2).back(), "ABORTED: train.rec: truncated");
+  EXPECT_EQ(recorder_.AwaitLast(2), "ABORTED: train.rec: truncated");
 }
 
 TEST_F(ParticipantTest, ADepartureIsToldToTheCoordinatorWhileTheProcessAttends) {
   Departure departure;
   EXPECT_FALSE(departure.Announce("SIGINT"));
-  Recorder recorder;
+  EventRecorder recorder;
   ParticipantOptions options = Options();
   options.departure = &departure;
   auto participant = Participant::Attend(options, &recorder);
   ASSERT_TRUE(participant.ok()) << participant.status();
   EXPECT_TRUE(departure.Announce("SIGTERM"));
-  EXPECT_EQ(recorder.Await(2).back(), "ABORTED: told to end by SIGTERM");
+  EXPECT_EQ(recorder.AwaitLast(2), "ABORTED: told to end by SIGTERM");
   participant->reset();
   EXPECT_TRUE(departure.Announce("SIGTERM")) << "the process is ending";
-}
-
-// Whoever sees the registration may send the signal at once.
-class ToldToEndAsItRegisters final : public Participant {
- public:
-  explicit ToldToEndAsItRegisters(Departure* departure) : departure_(departure) {}
-
-  void Send(const ParticipantMessage& message) override {
-    sent.push_back(message.index());
-    if (!std::holds_alternative<Registration>(message)) return;
-    told = std::async(std::launch::async, [this] { return departure_->Announce("SIGTERM"); });
-  }
-
-  std::vector<size_t> sent;
-  std::future<bool> told;
-
- private:
-  Departure* const departure_;
-};
-
-TEST(DepartureTest, ASignalThatComesAsTheProcessRegistersIsToldAfterTheRegistration) {
-  Departure departure;
-  ToldToEndAsItRegisters participant(&departure);
-  departure.Begin(&participant, Registration{});
-  EXPECT_TRUE(participant.told.get());
-  EXPECT_THAT(participant.sent,
-              ElementsAre(ParticipantMessage(Registration{}).index(), ParticipantMessage(LeavingReport{}).index()));
 }
 
 TEST_F(ParticipantTest, AVanishedCoordinatorIsNamed) {
   recorder_.Await(1);
   const std::string address = server_->address();
   server_.reset();
-  EXPECT_EQ(recorder_.Await(2).back(), "UNAVAILABLE: lost the coordinator at " + address);
+  EXPECT_THAT(recorder_.AwaitLast(2), StartsWith("detached UNAVAILABLE: lost the coordinator at " + address));
+}
+
+TEST_F(ParticipantTest, AnEventThatFailsIsTheEndAndNotALoss) {
+  EventRecorder recorder;
+  recorder.answer = absl::InternalError("the lineages differ");
+  auto participant = Participant::Attend(Options(), &recorder);
+  ASSERT_TRUE(participant.ok()) << participant.status();
+  EXPECT_THAT(recorder.Await(2), ElementsAre("welcome 3", "INTERNAL: the lineages differ"));
 }
 
 TEST_F(ParticipantTest, HeartbeatsComeAtTheCoordinatorsIntervalWithWhatTheProcessSaysOfItself) {
-  Recorder recorder;
+  EventRecorder recorder;
   ParticipantOptions options = Options();
   options.heartbeat_interval = absl::Hours(1);  // until the Welcome
   options.stats = [] { return ParticipantStats{.resident_bytes = 7}; };
   const auto participant = Participant::Attend(options, &recorder);
   ASSERT_TRUE(participant.ok()) << participant.status();
-  EXPECT_EQ(recorder.Await(3).back(), "evaluate");
+  EXPECT_EQ(recorder.AwaitLast(3), "evaluate");
 }
 
 TEST_F(ParticipantTest, AHeartbeatIsDueAnIntervalAfterTheLastOneByTheClock) {
   service_.heartbeat_interval_seconds = 3600;
   FakeClock clock;
   std::atomic<int> heartbeats = 0;
-  Recorder recorder;
+  EventRecorder recorder;
   ParticipantOptions options = Options();
   options.clock = &clock;
   options.stats = [&heartbeats] {
@@ -225,12 +194,12 @@ TEST_F(ParticipantTest, AHeartbeatIsDueAnIntervalAfterTheLastOneByTheClock) {
   clock.Advance(absl::Minutes(59));
   EXPECT_EQ(heartbeats, 0);
   clock.Advance(absl::Minutes(1));
-  EXPECT_EQ(recorder.Await(2).back(), "evaluate");
+  EXPECT_EQ(recorder.AwaitLast(2), "evaluate");
   EXPECT_EQ(heartbeats, 1);
   clock.Advance(absl::Minutes(59));
   EXPECT_EQ(heartbeats, 1);
   clock.Advance(absl::Minutes(1));
-  EXPECT_EQ(recorder.Await(3).back(), "evaluate");
+  EXPECT_EQ(recorder.AwaitLast(3), "evaluate");
   EXPECT_EQ(heartbeats, 2);
 }
 
@@ -238,7 +207,7 @@ TEST_F(ParticipantTest, AHeartbeatComesAtItsTimeAlthoughTheDateIsSet) {
   service_.heartbeat_interval_seconds = 3600;
   FakeClock clock;
   std::atomic<int> heartbeats = 0;
-  Recorder recorder;
+  EventRecorder recorder;
   ParticipantOptions options = Options();
   options.clock = &clock;
   options.stats = [&heartbeats] {
@@ -252,7 +221,7 @@ TEST_F(ParticipantTest, AHeartbeatComesAtItsTimeAlthoughTheDateIsSet) {
   EXPECT_EQ(heartbeats, 0);
   clock.SetBack(absl::Hours(48));
   clock.Advance(absl::Hours(1));
-  EXPECT_EQ(recorder.Await(2).back(), "evaluate");
+  EXPECT_EQ(recorder.AwaitLast(2), "evaluate");
   EXPECT_EQ(heartbeats, 1);
 }
 
@@ -262,9 +231,9 @@ TEST(ParticipantConnectTest, ACoordinatorThatDoesNotAnswerIsNamed) {
   options.coordinator = "127.0.0.1:1";
   options.clock = &clock;
   options.connect_timeout = absl::Milliseconds(50);
-  Recorder recorder;
+  EventRecorder recorder;
   EXPECT_THAT(std::string(Participant::Attend(options, &recorder).status().message()),
-              testing::StartsWith("waited 50ms for the coordinator at 127.0.0.1:1, which does not answer"));
+              StartsWith("waited 50ms for the coordinator at 127.0.0.1:1, which does not answer"));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ struct ShardStatistics {
   std::vector<float> own_centers;  // size(own_rows)×D
 };
 
-// Receives a link's results. Thread-safe; called by the link's threads, must not block.
+// Receives a link's results. `shard` is the id of the link's shard. Thread-safe; called by the link's threads, must not
+// block.
 class ShardLinkEvents {
  public:
   virtual ~ShardLinkEvents() = default;

@@ -104,6 +104,7 @@ endfunction()
 # One ctest entry for each TEST, so that a name reads as a sentence in ctest's list too. Files find what is checked in, and
 # the programs, by "test_paths.h". Label "slow": only scripts/test --all runs it.
 # "hostile": attacks over loopback beside a run; scripts/test --all runs it, and `ctest -L hostile` alone does.
+# "partition": cuts links between processes on hosts of their own; as root, else it is skipped.
 # "sanitized": scripts/test --all runs it under the sanitizers too; target sanitized_tests builds these. "address-sanitized":
 # not under ThreadSanitizer, which GCC cannot build what includes LibTorch for.
 include(GoogleTest)

@@ -28,28 +28,23 @@ constexpr absl::Duration kShutdownGrace = absl::Seconds(3);  // for streams to s
 
 std::string LeaseHistoryPath(const RunConfig& config) { return absl::StrCat(config.run.folder, "/devices.json"); }
 
-Run::Options RunOptions(const StartPoint& start, const std::string& yaml, uint64_t incarnation,
-                        LeaseHistory lease_history) {
-  Run::Options options{.config = start.config, .config_yaml = yaml, .incarnation = incarnation};
+Run::Options OptionsOf(const StartPoint& start, const std::string& yaml, uint64_t incarnation,
+                       LeaseHistory lease_history) {
+  Run::Options options{.config = start.config,
+                       .config_yaml = yaml,
+                       .incarnation = incarnation,
+                       .first_incarnation = start.first_incarnation};
   options.resume = start.resume;
   options.version = std::string(BuildVersion());
   options.lease_history = std::move(lease_history);
   return options;
 }
 
-std::vector<ClassRange> RangesOf(const RunStatus& status) {
-  std::vector<ClassRange> ranges;
-  for (const MemberStatus& member : status.members) {
-    if (member.registration.role == Role::kShard) ranges.push_back(member.range);
-  }
-  return ranges;
-}
-
 // Null: the run writes no events.
-std::unique_ptr<EventFile> EventsOf(const RunConfig& config, uint64_t incarnation, uint64_t resumed_step) {
+std::unique_ptr<EventFile> EventsOf(const RunConfig& config, uint64_t incarnation) {
   if (!config.run.tensorboard) return nullptr;
   const std::string name = absl::StrFormat("%010d.%s.%d", incarnation, HostName(), getpid());
-  return std::make_unique<EventFile>(absl::StrCat(config.run.folder, "/tensorboard"), name, resumed_step);
+  return std::make_unique<EventFile>(absl::StrCat(config.run.folder, "/tensorboard"), name);
 }
 
 }  // namespace
@@ -82,20 +77,23 @@ CoordinatorProcess::CoordinatorProcess(const Options& options, std::unique_ptr<I
       metrics_(&registry_),
       reporter_(&clock_, &metrics_, config_.cluster.shards + config_.cluster.workers),
       keeper_(RealFileSystem(), config_.run.folder,
-              {.keep_last = config_.checkpoint.keep_last, .keep_every = config_.checkpoint.keep_every}),
-      service_(RunOptions(start_, yaml, incarnation_->number(), std::move(lease_history)), &clock_,
+              {.keep_last = config_.checkpoint.keep_last, .keep_every = config_.checkpoint.keep_every},
+              [incarnation = incarnation_.get()] { return incarnation->Fence(); }),
+      service_(OptionsOf(start_, yaml, incarnation_->number(), std::move(lease_history)), &clock_,
                {.progress = &reporter_,
                 .keeper = &keeper_,
-                .keep_lease_history =
-                    [path = LeaseHistoryPath(config_)](const LeaseHistory& history) {
-                      const absl::Status status = WriteLeaseHistory(path, history);
-                      if (!status.ok()) LogError(status.message());  // a later life of the run leases without it
-                    }},
+                .keep_lease_history = [this](const LeaseHistory& history) { KeepLeases(history); }},
                &metrics_) {
   metrics_.WatchDisk(config_.run.folder);
   metrics_.expected_members.With(kShardRole).Set(config_.cluster.shards);
   metrics_.expected_members.With(kWorkerRole).Set(config_.cluster.workers);
   metrics_.checkpoint_interval.Set(absl::ToDoubleSeconds(absl::Minutes(config_.checkpoint.every_minutes)));
+}
+
+void CoordinatorProcess::KeepLeases(const LeaseHistory& history) const {
+  absl::Status status = incarnation_->Fence();
+  if (status.ok()) status = WriteLeaseHistory(LeaseHistoryPath(config_), history);
+  if (!status.ok()) LogError(status.message());  // a later life of the run leases without it
 }
 
 absl::Status CoordinatorProcess::Listen(const Options& options) {
@@ -117,35 +115,35 @@ absl::Status CoordinatorProcess::RunUntilItEnds() {
   const absl::Status result = Loop();
   keeper_.Finish();  // completes a checkpoint whose parts are all there, however the run has ended
   const bool has_model = result.ok() || DetailsOf(result).cause == FailureCause::kMemberLeft;
-  if (has_model) DeleteFilesOfEarlierModels();
+  if (has_model && incarnation_->Fence().ok()) DeleteFilesOfEarlierModels();
   server_->Shutdown(kShutdownGrace);
   return result;
 }
 
 absl::Status CoordinatorProcess::Loop() {
   Session* const session = service_.session();
-  const uint64_t resumed_step = start_.resume.has_value() ? start_.resume->manifest.step : 0;
   MetricsLog log(absl::StrCat(config_.run.folder, "/metrics.jsonl"), &clock_,
                  {.config = std::filesystem::path(config_file_).filename().string(),
                   .version = std::string(BuildVersion()),
                   .incarnation = incarnation_->number(),
-                  .resumed_step = resumed_step,
                   .shards = config_.cluster.shards,
                   .workers = config_.cluster.workers,
                   .host = HostName(),
                   .pid = getpid()},
-                 EventsOf(config_, incarnation_->number(), resumed_step));
+                 EventsOf(config_, incarnation_->number()));
   std::optional<absl::Status> result;
   while (!result.has_value()) {
     session->Tick();
-    if (const absl::Status status = GuardFolder(); !status.ok()) {  // it is another coordinator's
+    result = session->AwaitEnd(kTick);
+    // Just before the log is written: while this waited, the folder may have become another coordinator's.
+    const absl::Status guarded = result.has_value() ? incarnation_->Fence() : GuardFolder();
+    if (absl::IsFailedPrecondition(guarded)) {
       keeper_.Drop();
       restart_undo_.Keep();
-      return status;
+      return guarded;
     }
-    result = session->AwaitEnd(kTick);
     const RunStatus status = session->Status();
-    if (!status.members.empty()) ranges_ = RangesOf(status);  // after the end there are no members
+    ranges_ = status.ranges;
     if (status.began) NoteBegin();
     log.Look(status);
   }
@@ -154,7 +152,8 @@ absl::Status CoordinatorProcess::Loop() {
 }
 
 absl::Status CoordinatorProcess::GuardFolder() {
-  const absl::Status status = incarnation_->Guard();
+  absl::Status status = keeper_.fenced_off();
+  if (status.ok()) status = incarnation_->Guard();
   if (status.ok() || absl::IsFailedPrecondition(status)) return status;
   if (absl::IsDataLoss(status)) {
     if (!folder_lost_.ok()) return absl::OkStatus();  // it happened before, and the run is stopping already
@@ -181,10 +180,11 @@ void CoordinatorProcess::DeleteFilesOfEarlierModels() const {
   const absl::StatusOr<std::vector<std::string>> deleted =
       DeleteOtherRanges(RealFileSystem(), config_.run.folder, ranges_);
   if (!deleted.ok()) {
-    LogError(absl::StrCat("cannot delete class centers of an earlier model: ", deleted.status().message()));
+    LogError(absl::StrCat("cannot delete files that are not part of the model: ", deleted.status().message()));
     return;
   }
-  for (const std::string& path : *deleted) LogInfo(absl::StrCat("deleted a file of an earlier model: ", path));
+  for (const std::string& path : *deleted)
+    LogInfo(absl::StrCat("deleted a file that is not part of the model: ", path));
 }
 
 }  // namespace arcshard::coordinator

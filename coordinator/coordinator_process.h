@@ -58,8 +58,10 @@ class CoordinatorProcess {
 
   absl::Status Listen(const Options& options);
   absl::Status Loop();
-  // Stops the run in order if its folder was deleted; an error if the run must end at once because of that.
+  // Stops the run in order if its folder was deleted; an error if the run must end at once, because the folder is
+  // another coordinator's.
   absl::Status GuardFolder();
+  void KeepLeases(const LeaseHistory& history) const;
   void NoteBegin();
   void DeleteFilesOfEarlierModels() const;
 
@@ -80,7 +82,7 @@ class CoordinatorProcess {
   CoordinatorService service_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::unique_ptr<RpcServer> server_;
-  std::vector<ClassRange> ranges_;  // of the last view's shards
+  std::vector<ClassRange> ranges_;  // of the view's shards
 };
 
 }  // namespace arcshard::coordinator

@@ -129,6 +129,28 @@ TEST_F(ProgramTest, RefusesAPortInUse) {
   EXPECT_EQ(Wait(first), 0);
 }
 
+TEST_F(ProgramTest, ComesBackOnTheSameAddressAfterItWasKilled) {
+  const pid_t first = Start("run", {"--resume", "auto"});
+  const std::string address(absl::StripPrefix(Announced(), "listening "));
+  kill(first, SIGKILL);
+  EXPECT_EQ(Wait(first), SIGKILL);
+  const pid_t second = Start("run", {"--resume", "auto", "--listen", address});
+  EXPECT_EQ(Announced(), "listening " + address);
+  EXPECT_EQ(Read("run/incarnation"), "2\n");
+  kill(second, SIGTERM);
+  EXPECT_EQ(Wait(second), 0);
+}
+
+TEST_F(ProgramTest, EndsWhereALaterOneHasTakenItsFolder) {
+  const pid_t child = Start("run");
+  EXPECT_THAT(Announced(), testing::StartsWith("listening "));
+  // As another machine does over a file system without locks.
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/run/incarnation", "7\n").ok());
+  EXPECT_EQ(Wait(child), 1 << 8);
+  EXPECT_THAT(Errors("run"), HasSubstr("another coordinator, incarnation 7, has taken run.folder"));
+  EXPECT_EQ(Read("run/incarnation"), "7\n");
+}
+
 TEST_F(ProgramTest, RefusesARunFolderThatAnotherOneUses) {
   const pid_t first = Start("run");
   Announced();

@@ -23,12 +23,12 @@ void AddOptions(CommandLine* command, Arguments* arguments, Texts* texts) {
   command->Add("--coordinator", &process->coordinator, "The coordinator's address, host:port")
       .Required()
       .Check(PeerAddressProblem);
-  command->Add("--listen", &process->listen, "host:port for the workers; port 0 takes a free one")
+  command->Add("--listen", &process->listen, "host:port for the workers and other shards; port 0 takes a free one")
       .ShowDefault()
       .Check(ListenAddressProblem);
   command->Add("--advertise", &process->advertise,
-               "Host that the workers are told to connect to; auto: the address by which this machine reaches the "
-               "coordinator. Default: that of --listen, or auto where that is 0.0.0.0 or [::]");
+               "Host that the workers and other shards are told to connect to; auto: the address by which this machine "
+               "reaches the coordinator. Default: that of --listen, or auto where that is 0.0.0.0 or [::]");
   command
       ->Add("--device", &texts->device,
             "Where to hold the class centers and compute: cpu, cuda (one of the visible GPUs, leased by the "
@@ -39,6 +39,8 @@ void AddOptions(CommandLine* command, Arguments* arguments, Texts* texts) {
   command->Add("--name", &process->name,
                "Name that stays the same when this shard is restarted, so that it gets its GPU again; default: the "
                "host's name");
+  command->AddFlag("--spare", &process->spare,
+                   "Wait where the run has all its shards, and take the place of one that is lost");
   command
       ->Add("--capacity-mb", &texts->capacity_mb,
             "MiB for weights, moments and kept exponentials; default: half of the machine's memory, or nine tenths of "

@@ -14,12 +14,18 @@ absl::StatusOr<std::optional<DeviceRequest>> DeviceLease::Request() {
   const std::string replica = options_.name.empty() ? HostName() : options_.name;
   ASSIGN_OR_RETURN(DeviceRequest request,
                    RequestDevice(options_.device, gpus_, replica, options_.share, options_.capacity_bytes));
+  request.held = leased_;
   return request;
 }
 
 absl::Status DeviceLease::Take(absl::string_view uuid) {
-  if (!options_.device.cuda) return absl::OkStatus();
+  if (!options_.device.cuda || (!leased_.empty() && uuid == absl::string_view(leased_))) return absl::OkStatus();
+  if (!leased_.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the coordinator leased GPU '", uuid, "', but this process holds its classes on '", leased_, "'"));
+  }
   ASSIGN_OR_RETURN(const head::GpuInfo leased, LeasedGpu(uuid, gpus_));
+  leased_ = leased.uuid;
   device_.index = leased.index;
   ASSIGN_OR_RETURN(const DeviceRequest alone,
                    RequestDevice({.cuda = true, .index = leased.index}, gpus_, "", false, options_.capacity_bytes));

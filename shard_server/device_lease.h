@@ -32,10 +32,12 @@ class DeviceLease {
   explicit DeviceLease(Options options)
       : options_(std::move(options)), device_(options_.device), capacity_bytes_(options_.capacity_bytes) {}
 
-  // Returns the request that a shard registers with; nullopt on the CPU. Errors of list_gpus and of RequestDevice.
+  // Returns the request that a shard registers with; nullopt on the CPU. It asks for the GPU that was leased before, if
+  // any. Errors of list_gpus and of RequestDevice.
   absl::StatusOr<std::optional<DeviceRequest>> Request();
 
-  // Takes the GPU that the coordinator has leased; does nothing on the CPU. InvalidArgument: the GPU is not visible.
+  // Takes the GPU that the coordinator has leased; does nothing on the CPU, or if it is the one that was taken before.
+  // InvalidArgument: the GPU is not visible. FailedPrecondition: another one was taken before.
   absl::Status Take(absl::string_view uuid);
 
   // After Take: the device, and the memory to fill on it.
@@ -51,6 +53,7 @@ class DeviceLease {
  private:
   const Options options_;
   std::vector<head::GpuInfo> gpus_;  // of this machine
+  std::string leased_;               // uuid; empty: none yet
   DeviceName device_;
   int64_t capacity_bytes_;
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/this_process.h"
+#include "shard_server/device_lease.h"
 
 namespace arcshard::shard {
 namespace {
@@ -40,6 +41,20 @@ TEST(DeviceRequestTest, AGpuThatIsNotThereIsRefused) {
   EXPECT_EQ(RequestDevice({.cuda = true, .index = 2}, kGpus, "shard-0", false, 0).status().message(),
             "there is no cuda:2: this process sees 2 CUDA devices");
   EXPECT_EQ(RequestDevice(kAny, {}, "shard-0", false, 0).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(DeviceLeaseTest, WhoRegistersAgainAsksForTheGpuThatHoldsItsState) {
+  DeviceLease lease(
+      {.device = kAny, .share = false, .name = "shard-0", .capacity_bytes = 0, .list_gpus = [] { return kGpus; }});
+  EXPECT_EQ((*lease.Request())->held, "");
+  ASSERT_TRUE(lease.Take("GPU-b").ok());
+  EXPECT_EQ((*lease.Request())->held, "GPU-b");
+  EXPECT_TRUE(lease.Take("GPU-b").ok());
+  EXPECT_EQ(lease.gpu(), 1);
+  const absl::Status other = lease.Take("GPU-a");
+  EXPECT_EQ(other.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(other.message(), "the coordinator leased GPU 'GPU-a', but this process holds its classes on 'GPU-b'");
+  EXPECT_EQ(lease.gpu(), 1);
 }
 
 TEST(DeviceRequestTest, TheLeasedGpuIsFoundByItsUuid) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,8 +19,8 @@
 namespace arcshard::shard {
 
 // A range of classes that a shard holds: its head, whose calls are metered, the checkpoints of its rows, and the
-// metrics of its size. The executor's thread calls the head and BeginCheckpoint; otherwise thread-compatible, except
-// GiveUpCheckpoint.
+// metrics of its size. The executor's thread calls the head, Restore and BeginCheckpoint; otherwise thread-compatible,
+// except GiveUpCheckpoint.
 class HeldRange {
  public:
   // The pointers outlive the range.
@@ -33,11 +34,16 @@ class HeldRange {
     ShardCheckpointer::Report report;  // called once for each checkpoint, see ShardCheckpointer
   };
 
-  // Builds the head of `range` with the rows after the view's last decided step: from the checkpoint that the view
-  // names, or the first rows of a run. Errors: those of Head::Create, RestoreRows (blamed on the checkpoint,
-  // BlameCheckpoint), InitRows and LoadClassCenters.
-  static absl::StatusOr<std::unique_ptr<HeldRange>> Build(const Options& options, const ViewAnnouncement& view,
-                                                          ClassRange range);
+  // Makes the head of `range` out of `num_classes`. Its rows are those of no state before Restore. Errors: those of
+  // Head::Create.
+  static absl::StatusOr<std::unique_ptr<HeldRange>> Create(const Options& options, int64_t num_classes,
+                                                           ClassRange range);
+
+  // Makes the head hold the view's base: the rows of its checkpoint, or the first ones of a run. Every row is written
+  // anew, whatever the head held. A checkpoint that is being written of other rows is given up. Errors: those of
+  // RestoreRows (blamed on the checkpoint, BlameCheckpoint), WriteFirstRows, InitRows and LoadClassCenters; the head
+  // then holds no state. Requires: the head has no step in hand.
+  absl::Status Restore(const ViewAnnouncement& view);
 
   head::Head* head() const { return head_.get(); }
 
@@ -49,8 +55,13 @@ class HeldRange {
  private:
   HeldRange(const Options& options, std::unique_ptr<head::Head> head);
 
+  std::string Name() const;  // "classes [0, 100) of 300"
+
+  const RunConfig* const config_;
+  FileSystem* const files_;
   const std::unique_ptr<head::Head> head_;
   ShardCheckpointer checkpointer_;
+  bool new_ = true;  // nothing was written into the head yet
 };
 
 }  // namespace arcshard::shard

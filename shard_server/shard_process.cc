@@ -11,20 +11,11 @@
 #include "common/metrics/process_stats.h"
 #include "common/net/host_address.h"
 #include "common/protocol/sample_plan.h"
-#include "shard_server/checkpoint/class_centers.h"
 
 namespace arcshard::shard {
 namespace {
 
 constexpr absl::Duration kFailureGrace = absl::Seconds(2);  // for the coordinator to receive a failure
-
-// The range that the view gives to a shard; an empty one if the view does not name it, which JoinView refuses.
-ClassRange RangeOf(const ViewAnnouncement& view, uint32_t id) {
-  for (const ShardMember& shard : view.shards) {
-    if (shard.id == id) return shard.range;
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -40,112 +31,158 @@ ShardProcess::ShardProcess(Options options, ShardMetrics* metrics, const Clock* 
       service_(metrics) {}
 
 ShardProcess::~ShardProcess() {
-  // Callers are destroyed before what they call: the workers' streams call the state, the executor the head, and the
-  // range's writer the coordinator's stream.
+  // Callers are destroyed before what they call: the streams of workers and other shards call the state, and so do the
+  // heartbeats; what the holder owns calls the participant.
   server_.reset();
-  if (range_ != nullptr) range_->GiveUpCheckpoint();  // the executor's update may wait for the disk
-  executor_.reset();
-  state_.reset();
-  range_.reset();
+  service_.Attach(nullptr);
+  holder_.reset();
   participant_.reset();
 }
 
 absl::Status ShardProcess::Run() {
-  ASSIGN_OR_RETURN(client::ParticipantOptions attend, Listen());
+  client::ParticipantOptions attend;
+  RETURN_IF_ERROR(Listen(&attend));
   ASSIGN_OR_RETURN(participant_, client::Participant::Attend(std::move(attend), this));
   absl::Status status = DoTasks();
   if (!status.ok()) TellFailure(status);
   return status;
 }
 
-absl::StatusOr<client::ParticipantOptions> ShardProcess::Listen() {
-  client::ParticipantOptions attend;
-  ASSIGN_OR_RETURN(attend.registration.device_request, device_.Request());
+absl::Status ShardProcess::Listen(client::ParticipantOptions* attend) {
+  ASSIGN_OR_RETURN(registration_.device_request, device_.Request());
   ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen, {&service_},
                                              {.security = options_.security, .known = service_.known_peers()}));
-  ASSIGN_OR_RETURN(attend.registration.address, AdvertisedAddress(options_.advertise, server_->address(),
-                                                                  options_.coordinator, options_.connect_timeout));
-  LogInfo(absl::StrCat("listening on ", server_->address(), ", for workers ", attend.registration.address,
+  ASSIGN_OR_RETURN(registration_.address, AdvertisedAddress(options_.advertise, server_->address(),
+                                                            options_.coordinator, options_.connect_timeout));
+  registration_.role = Role::kShard;
+  registration_.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
+  registration_.spare = options_.spare;
+  LogInfo(absl::StrCat("listening on ", server_->address(), ", for workers ", registration_.address,
                        ", waiting for the coordinator at ", options_.coordinator));
-  attend.coordinator = options_.coordinator;
-  attend.security = options_.security;
-  attend.clock = clock_;
-  attend.connect_timeout = options_.connect_timeout;
-  attend.metrics = metrics_;
-  attend.departure = options_.departure;
-  attend.registration.role = Role::kShard;
-  attend.registration.capacity_bytes = static_cast<uint64_t>(options_.capacity_bytes);
-  attend.stats = [this] {
+  attend->coordinator = options_.coordinator;
+  attend->security = options_.security;
+  attend->registration = registration_;
+  attend->clock = clock_;
+  attend->connect_timeout = options_.connect_timeout;
+  attend->metrics = metrics_;
+  attend->departure = options_.departure;
+  attend->stats = [this] {
     ParticipantStats stats = StatsOf(metrics_, {kBegin, kPass1, kPass2});
     stats.held_bytes = static_cast<uint64_t>(metrics_->bytes.Value());
+    if (const std::optional<ShardLoad> load = service_.load(); load.has_value()) {
+      stats.log_bytes = load->log_bytes;
+      stats.replay_seconds = load->replay_seconds;
+    }
+    stats.waiting = service_.waiting();
     return stats;
   };
-  return attend;
+  return absl::OkStatus();
 }
 
 absl::Status ShardProcess::DoTasks() {
   RETURN_IF_ERROR(tasks_.Run());
   // The coordinator has closed its stream without an error.
   if (finished_) return absl::OkStatus();
+  if (options_.spare && holder_ == nullptr) {
+    LogInfo("the run has ended and did not need this spare");
+    return absl::OkStatus();
+  }
   return absl::UnavailableError("the coordinator left before the end of the run");
 }
 
 absl::Status ShardProcess::Enter(const Welcome& welcome) {
-  if (state_ != nullptr) return absl::InvalidArgumentError("the coordinator sent a second welcome");
+  if (config_yaml_.empty()) {
+    RETURN_IF_ERROR(Configure(welcome.config_yaml));
+  } else if (welcome.config_yaml != config_yaml_) {
+    return absl::FailedPreconditionError(
+        "the coordinator came back with another configuration than the run had; a run changes it only when all its "
+        "processes start again");
+  }
+  RETURN_IF_ERROR(device_.Take(welcome.device));
+  const bool other = holder_ == nullptr || id_ != welcome.id;
   id_ = welcome.id;
+  token_ = welcome.token;
   SetProcessName(absl::StrCat("arcshard-shard ", id_));
   metrics_->SetMember(kShardRole, id_);
-  ASSIGN_OR_RETURN(config_, ParseRunConfig(welcome.config_yaml, "the coordinator's configuration", {}));
-  RETURN_IF_ERROR(device_.Take(welcome.device));
-  const std::string note = NoteOnHeadCompute(config_, WhyBfloat16IsSlow());
-  if (!device_.device().cuda && !note.empty()) LogInfo(note);
-  ShardState::Options options;
-  options.id = id_;
-  options.dim = config_.backbone.embedding_size;
-  options.batch_size = MostSamplesOfAStep(config_);
-  options.max_in_flight = config_.cluster.max_in_flight;
-  options.deterministic = config_.run.deterministic;
-  metrics_->WatchDisk(config_.run.folder);
-  state_ = std::make_unique<ShardState>(options, static_cast<ShardOutput*>(this));
-  service_.ExpectWorkers(config_.cluster.workers);
-  service_.Attach(state_.get());
+  // What is held of another number's range is of no use.
+  if (other) Renew();
   LogInfo("registered, waiting for the other members of the run");
   return absl::OkStatus();
 }
 
-absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
-  if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator announced a view before its welcome");
-  // Before the range is built, which may take minutes: workers' hellos can be checked from now on.
-  RETURN_IF_ERROR(service_.Admit(view));
-  if (range_ == nullptr) {
-    HeldRange::Options options{.config = &config_,
-                               .device = device_.device(),
-                               .capacity_bytes = device_.capacity_bytes(),
-                               .files = options_.files,
-                               .metrics = metrics_,
-                               .clock = clock_,
-                               .report = [this](const CheckpointReport& report) { participant_->Send(report); }};
-    ASSIGN_OR_RETURN(range_, HeldRange::Build(options, view, RangeOf(view, id_)));
-  }
-  RETURN_IF_ERROR(state_->JoinView(view, range_->head()));
-  view_ = view.view;
-  metrics_->incarnation.Set(static_cast<double>(view_.incarnation));
-  metrics_->view.Set(static_cast<double>(view_.counter));
-  if (executor_ == nullptr) {
-    executor_ = std::make_unique<Executor>(state_.get(),
-                                           [this](const absl::Status& why) { tasks_.Post([why] { return why; }); });
-  }
-  participant_->Send(JoinedReport{view.view});
+absl::Status ShardProcess::Configure(const std::string& config_yaml) {
+  ASSIGN_OR_RETURN(config_, ParseRunConfig(config_yaml, "the coordinator's configuration", {}));
+  config_yaml_ = config_yaml;
+  const std::string note = NoteOnHeadCompute(config_, WhyBfloat16IsSlow());
+  if (!options_.device.cuda && !note.empty()) LogInfo(note);
+  metrics_->WatchDisk(config_.run.folder);
+  service_.ExpectWorkers(config_.cluster.workers);
+  participant_->SetTimeouts(config_.cluster.heartbeat_timeout, config_.cluster.rejoin_timeout);
   return absl::OkStatus();
 }
 
+void ShardProcess::Renew() {
+  RangeHolder::Options options;
+  options.state.id = id_;
+  options.state.dim = config_.backbone.embedding_size;
+  options.state.batch_size = MostSamplesOfAStep(config_);
+  options.state.max_in_flight = config_.cluster.max_in_flight;
+  options.state.deterministic = config_.run.deterministic;
+  options.state.log_bytes = static_cast<uint64_t>(config_.cluster.log_mb) << 20;
+  options.state.recovery_target = config_.cluster.recovery_target;
+  options.state.clock = clock_;
+  options.range = {.config = &config_,
+                   .device = device_.device(),
+                   .capacity_bytes = device_.capacity_bytes(),
+                   .files = options_.files,
+                   .metrics = metrics_,
+                   .clock = clock_,
+                   .report = [this](const CheckpointReport& report) { participant_->Send(report); }};
+  options.security = options_.security;
+  options.service = &service_;
+  options.tell = [this](const ParticipantMessage& message) { participant_->Send(message); };
+  options.on_failure = [this](const absl::Status& why) { tasks_.Post([why] { return why; }); };
+  auto holder = std::make_unique<RangeHolder>(std::move(options));
+  service_.Attach(holder->state());
+  // The one before, whose memory the next range needs. It calls the state before, which nothing else does any more.
+  std::swap(holder_, holder);
+}
+
+absl::Status ShardProcess::Join(const ViewAnnouncement& view) {
+  if (holder_ == nullptr) return absl::InvalidArgumentError("the coordinator announced a view before its welcome");
+  if (view.view < view_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(ToString(view.view), " was announced, but this shard is in ", ToString(view_)));
+  }
+  if (view.view > view_) {
+    if (!holder_->Fits(view)) Renew();
+    view_ = view.view;
+    installed_ = finished_ = false;
+    metrics_->incarnation.Set(static_cast<double>(view_.incarnation));
+    metrics_->view.Set(static_cast<double>(view_.counter));
+  }
+  // Before the range is made, which may take minutes: workers' hellos can be checked from now on.
+  RETURN_IF_ERROR(service_.Admit(view, id_));
+  return holder_->Join(view);
+}
+
 absl::Status ShardProcess::Follow(const Next& next) {
-  if (next.action != NextAction::kStop) return absl::OkStatus();
-  executor_->Finish();
-  range_->AwaitCheckpoint();  // its report has to be sent before Finished
-  RETURN_IF_ERROR(SaveClassCenters(absl::StrCat(config_.run.folder, "/model"), *range_->head()));
-  finished_ = true;
-  participant_->Send(FinishedReport{});
+  if (next.action != NextAction::kStop || finished_) return absl::OkStatus();
+  ASSIGN_OR_RETURN(finished_, holder_->Finish(view_));
+  if (finished_) participant_->Send(FinishedReport{});
+  return absl::OkStatus();
+}
+
+absl::Status ShardProcess::Reattach() {
+  Registration registration = registration_;
+  ASSIGN_OR_RETURN(registration.device_request, device_.Request());
+  registration.id = id_;
+  registration.token = token_;
+  if (holder_ != nullptr) {
+    HeldState held = holder_->state()->held();
+    if (held.view != View{}) registration.held = std::move(held);
+  }
+  participant_->Attach(std::move(registration));
   return absl::OkStatus();
 }
 
@@ -165,36 +202,52 @@ absl::Status ShardProcess::OnView(const ViewAnnouncement& view) {
   return absl::OkStatus();
 }
 
+void ShardProcess::PostToState(const char* message, std::function<absl::Status(ShardState*)> task) {
+  tasks_.Post([this, message, task = std::move(task)] {
+    if (holder_ == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("the coordinator sent ", message, " before its welcome"));
+    }
+    return task(holder_->state());
+  });
+}
+
+absl::Status ShardProcess::OnInstall(const Install& install) {
+  PostToState("Install", [this, install](ShardState* state) {
+    RETURN_IF_ERROR(state->Install(install));
+    if (std::exchange(installed_, true)) return absl::OkStatus();
+    return Follow(install.next);
+  });
+  return absl::OkStatus();
+}
+
 absl::Status ShardProcess::OnDecision(const Decision& decision) {
-  tasks_.Post([this, decision] {
-    if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator sent a decision before its welcome");
-    RETURN_IF_ERROR(state_->Decide(decision));
+  PostToState("a decision", [this, decision](ShardState* state) {
+    RETURN_IF_ERROR(state->Decide(decision));
     return Follow(decision.next);
   });
   return absl::OkStatus();
 }
 
-absl::Status ShardProcess::OnProceed(const Next& next) {
-  tasks_.Post([this, next] {
-    if (state_ == nullptr) return absl::InvalidArgumentError("the coordinator sent Proceed before its welcome");
-    RETURN_IF_ERROR(state_->Proceed(view_, next));
-    return Follow(next);
+absl::Status ShardProcess::OnProceed(const Proceed& proceed) {
+  PostToState("Proceed", [this, proceed](ShardState* state) {
+    RETURN_IF_ERROR(state->Proceed(proceed));
+    if (!installed_) return absl::OkStatus();  // it crossed Joined, and Install says the same
+    return Follow(proceed.next);
   });
   return absl::OkStatus();
 }
 
-void ShardProcess::SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) {
-  service_.SendStatistics(worker, key, statistics);
+absl::Status ShardProcess::OnCheckpointSettled(const CheckpointSettled& settled) {
+  PostToState("CheckpointSettled", [settled](ShardState* state) {
+    state->CheckpointSettled(settled);
+    return absl::OkStatus();
+  });
+  return absl::OkStatus();
 }
 
-void ShardProcess::Refuse(uint32_t worker, const Key&, const absl::Status& why) { service_.Refuse(worker, why); }
-
-void ShardProcess::VoteReady(const ReadyVote& vote) { participant_->Send(vote); }
-
-void ShardProcess::TakeCheckpoint(const View& view, uint64_t step) { range_->BeginCheckpoint(view, step); }
-
-void ShardProcess::Applied(uint64_t, Outcome outcome) {
-  metrics_->steps.With(outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();
+// The participant has logged why.
+void ShardProcess::OnDetached(const absl::Status&) {
+  tasks_.Post([this] { return Reattach(); });
 }
 
 }  // namespace arcshard::shard

@@ -20,30 +20,29 @@
 #include "common/rpc/security/security.h"
 #include "shard_server/device_lease.h"
 #include "shard_server/head/gpu.h"
-#include "shard_server/held_range.h"
+#include "shard_server/range_holder.h"
 #include "shard_server/service/shard_service.h"
-#include "shard_server/state/executor.h"
-#include "shard_server/state/shard_state.h"
 #include "shard_server/task_queue.h"
 
 namespace arcshard::shard {
 
-// A shard from start to end: it listens, registers, holds its range, takes part in every step, and writes its class
-// centers.
+// A shard from start to end: it listens, registers, holds its range, takes part in every step and view, registers again
+// when it loses the coordinator, and writes its class centers.
 //
-// Messages of the coordinator and errors of the head become tasks, which Run's thread does one after the
-// other. Messages of workers go directly to the ShardState, the executor's thread runs the passes, and another thread
-// writes checkpoints.
-class ShardProcess final : private client::ParticipantEvents, private ShardOutput {
+// Messages of the coordinator and errors of the head become tasks, which Run's thread does one after the other.
+// Messages of workers go directly to the ShardState, the executor's thread runs the passes and rebuilds the range, and
+// another thread writes checkpoints.
+class ShardProcess final : private client::ParticipantEvents {
  public:
   struct Options {
     std::string coordinator;             // host:port
     DeviceName device;                   // where the class centers are held and the passes run
     bool share_device = false;           // the GPU may be leased to others that also share
     std::string name;                    // the same after a restart; empty: the host's
-    std::string listen = "127.0.0.1:0";  // where the service for workers listens
-    std::string advertise;               // host that workers are told, see AdvertisedAddress
-    Security security;                   // of the service and of the connection to the coordinator
+    bool spare = false;                  // waits for a free place where the run has all its shards
+    std::string listen = "127.0.0.1:0";  // where the service for workers and other shards listens
+    std::string advertise;               // host that they are told, see AdvertisedAddress
+    Security security;                   // of the service, and of the connections to coordinator and other shards
     int64_t capacity_bytes = 0;          // memory that the head may fill; 0 on a GPU: RequestDevice's default
     absl::Duration connect_timeout = absl::Seconds(60);  // for the coordinator to answer
     std::function<absl::StatusOr<std::vector<head::GpuInfo>>()> list_gpus = head::ListGpus;  // of this machine
@@ -68,21 +67,26 @@ class ShardProcess final : private client::ParticipantEvents, private ShardOutpu
  private:
   absl::Status OnWelcome(const Welcome& welcome) override;
   absl::Status OnView(const ViewAnnouncement& view) override;
+  absl::Status OnInstall(const Install& install) override;
   absl::Status OnDecision(const Decision& decision) override;
-  absl::Status OnProceed(const Next& next) override;
+  absl::Status OnProceed(const Proceed& proceed) override;
+  absl::Status OnCheckpointSettled(const CheckpointSettled& settled) override;
+  void OnDetached(const absl::Status& why) override;
   void OnClosed(const absl::Status& status) override { tasks_.Close(status); }
 
-  void SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) override;
-  void Refuse(uint32_t worker, const Key& key, const absl::Status& why) override;
-  void VoteReady(const ReadyVote& vote) override;
-  void TakeCheckpoint(const View& view, uint64_t step) override;
-  void Applied(uint64_t step, Outcome outcome) override;
-
-  absl::StatusOr<client::ParticipantOptions> Listen();
-  absl::Status DoTasks();
+  // The tasks.
   absl::Status Enter(const Welcome& welcome);
   absl::Status Join(const ViewAnnouncement& view);
   absl::Status Follow(const Next& next);
+  absl::Status Reattach();
+
+  // Posts a task about a message that needs the state, which there is after the Welcome.
+  void PostToState(const char* message, std::function<absl::Status(ShardState*)> task);
+  absl::Status Listen(client::ParticipantOptions* attend);
+  absl::Status DoTasks();
+  absl::Status Configure(const std::string& config_yaml);
+  // Makes everything anew that depends on the shard's number and range.
+  void Renew();
   void TellFailure(const absl::Status& status);
 
   const Options options_;
@@ -90,16 +94,19 @@ class ShardProcess final : private client::ParticipantEvents, private ShardOutpu
   const Clock* const clock_;
   TaskQueue tasks_;
 
-  // Run's thread sets these, before other threads use them.
+  // Only Run's thread uses these.
   DeviceLease device_;
+  Registration registration_;  // of a process that holds nothing yet
   uint32_t id_ = 0;
+  std::string token_;
+  std::string config_yaml_;  // empty before the first Welcome
   RunConfig config_;
-  View view_;
-  bool finished_ = false;  // Finished was sent, so the coordinator closes the stream next
-  std::unique_ptr<HeldRange> range_;
-  std::unique_ptr<ShardState> state_;
+  View view_;               // the newest that was announced
+  bool installed_ = false;  // and was installed
+  bool finished_ = false;   // Finished was sent, so the coordinator closes the stream next, or announces another view
+
   ShardService service_;
-  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<RangeHolder> holder_;  // null before the first Welcome
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<client::Participant> participant_;
 };

@@ -8,7 +8,7 @@
 #include "common/checkpoint/part_writer.h"
 #include "common/io/safetensors.h"
 #include "common/io/testing/faulty_file_system.h"
-#include "common/rpc/convert_reports.h"
+#include "common/rpc/convert/convert_reports.h"
 #include "shard_server/testing/shard_process_test_kit.h"
 
 namespace arcshard::shard {
@@ -16,13 +16,21 @@ namespace {
 
 using testing::HasSubstr;
 
+constexpr StatePoint kRestored{17, 0xFACE};
+
 class ShardProcessCheckpointTest : public ShardProcessTest {
  protected:
-  static Decision WithCheckpoint(NextAction next) { return {{3, 1}, 0, Outcome::kCommit, 0.0, {next, {}, true}}; }
   CheckpointReport NextReport() {
     const absl::StatusOr<CheckpointReport> report = FromProto(coordinator_.NextMessage().checkpoint());
     EXPECT_TRUE(report.ok()) << report.status();
     return report.value_or(CheckpointReport());
+  }
+  // A view that goes on from that checkpoint.
+  ViewAnnouncement RestoredView(uint64_t counter = 1) const {
+    ViewAnnouncement view = ViewOf(10, counter);
+    view.state = view.base = kRestored;
+    view.checkpoint = CheckpointFolder(folder_, {17, 2});
+    return view;
   }
   // Writes the checkpoint of step 17 of incarnation 2: 10 classes of 16 dimensions.
   void WriteCheckpoint(const std::vector<float>& centers, const std::vector<float>& moments) {
@@ -37,7 +45,8 @@ class ShardProcessCheckpointTest : public ShardProcessTest {
     auto record = (*part)->Finish();
     ASSERT_TRUE(record.ok()) << record.status();
     Manifest manifest;
-    manifest.step = 17;
+    manifest.step = kRestored.step;
+    manifest.lineage = kRestored.lineage;
     manifest.incarnation = 2;
     manifest.num_classes = 10;
     manifest.embedding_size = 16;
@@ -53,9 +62,8 @@ class ShardProcessCheckpointTest : public ShardProcessTest {
 TEST_F(ShardProcessCheckpointTest, ACheckpointIsWrittenAndReportedBeforeTheEnd) {
   Start();
   coordinator_.SayWelcome(Config());
-  coordinator_.Say(ViewOf());
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  coordinator_.Say(WithCheckpoint(NextAction::kStop));
+  Join(ViewOf());
+  coordinator_.Say(First(NextAction::kStop, /*checkpoint=*/true));
   const CheckpointReport report = NextReport();
   EXPECT_EQ(report.view, (View{3, 1}));
   EXPECT_EQ(report.step, 0u);
@@ -74,12 +82,11 @@ TEST_F(ShardProcessCheckpointTest, ACheckpointIsWrittenAndReportedBeforeTheEnd) 
 TEST_F(ShardProcessCheckpointTest, EachCheckpointIsReportedOnce) {
   Start();
   coordinator_.SayWelcome(Config());
-  coordinator_.Say(ViewOf());
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  coordinator_.Say(WithCheckpoint(NextAction::kEvaluate));
+  Join(ViewOf());
+  coordinator_.Say(First(NextAction::kEvaluate, /*checkpoint=*/true));
   EXPECT_TRUE(NextReport().status.ok());
   std::filesystem::remove_all(CheckpointFolder(folder_, {0, 3}));
-  coordinator_.SayProceed({3, 1}, {NextAction::kStop, {}, true});
+  coordinator_.Say(Proceed{.view = {3, 1}, .next = {NextAction::kStop, {}, true}});
   EXPECT_TRUE(NextReport().status.ok());
   EXPECT_TRUE(coordinator_.NextMessage().has_finished());
   EXPECT_TRUE(Result().ok()) << result_;
@@ -91,9 +98,8 @@ TEST_F(ShardProcessCheckpointTest, OnAFullDiskTheCheckpointFailsAndTheRunDoesNot
   options_.files = &full;
   Start();
   coordinator_.SayWelcome(Config());
-  coordinator_.Say(ViewOf());
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  coordinator_.Say(WithCheckpoint(NextAction::kStop));
+  Join(ViewOf());
+  coordinator_.Say(First(NextAction::kStop, /*checkpoint=*/true));
   const CheckpointReport report = NextReport();
   EXPECT_EQ(report.status.code(), absl::StatusCode::kResourceExhausted) << report.status;
   EXPECT_TRUE(report.files.empty());
@@ -108,14 +114,8 @@ TEST_F(ShardProcessCheckpointTest, ARunContinuesFromTheCheckpointThatItsViewName
   WriteCheckpoint(centers, moments);
   Start();
   coordinator_.SayWelcome(Config());
-  ViewAnnouncement view = ViewOf();
-  view.last_decided_step = 17;
-  view.checkpoint = CheckpointFolder(folder_, {17, 2});
-  coordinator_.Say(view);
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  Decision decision = WithCheckpoint(NextAction::kStop);
-  decision.step = 17;
-  coordinator_.Say(decision);
+  Join(RestoredView());
+  coordinator_.Say(First(NextAction::kStop, /*checkpoint=*/true));
   EXPECT_EQ(NextReport().step, 17u);
   EXPECT_TRUE(coordinator_.NextMessage().has_finished());
   EXPECT_TRUE(Result().ok()) << result_;
@@ -128,12 +128,31 @@ TEST_F(ShardProcessCheckpointTest, ARunContinuesFromTheCheckpointThatItsViewName
 TEST_F(ShardProcessCheckpointTest, ACheckpointThatItCannotRestoreEndsItByName) {
   Start();
   coordinator_.SayWelcome(Config());
-  ViewAnnouncement view = ViewOf();
-  view.last_decided_step = 17;
-  view.checkpoint = folder_ + "/checkpoints/step-00000017.2";
+  const ViewAnnouncement view = RestoredView();
   coordinator_.Say(view);
   EXPECT_THAT(coordinator_.NextMessage().failure().sentence(), HasSubstr(view.checkpoint));
   EXPECT_EQ(Result().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ShardProcessCheckpointTest, ARollbackToACheckpointNeedsNoRestart) {
+  std::vector<float> centers(10 * 16, 0.25f), moments(10 * 16, 0.5f);
+  WriteCheckpoint(centers, moments);
+  Start();
+  coordinator_.SayWelcome(Config());
+  Join(ViewOf());
+  coordinator_.Say(First(NextAction::kEvaluate));
+  Join(RestoredView(2));
+  coordinator_.Say(First(NextAction::kStop, /*checkpoint=*/true, {3, 2}));
+  const CheckpointReport report = NextReport();
+  EXPECT_EQ(report.view, (View{3, 2}));
+  EXPECT_EQ(report.step, 17u);
+  EXPECT_TRUE(coordinator_.NextMessage().has_finished());
+  EXPECT_TRUE(Result().ok()) << result_;
+  // In a folder of the view's own.
+  const auto file = SafetensorsFile::Open(CheckpointFolder(folder_, {17, 3, 2}) + "/class_centers-4-10.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(*file->Read<float>("class_centers.4-10"), std::vector<float>(6 * 16, 0.25f));
+  EXPECT_EQ(*file->Read<float>("class_moment_0.4-10"), std::vector<float>(6 * 16, 0.5f));
 }
 
 TEST_F(ShardProcessCheckpointTest, ANewRunTakesItsClassCentersFromTheCheckpointThatTheConfigurationNames) {
@@ -142,9 +161,8 @@ TEST_F(ShardProcessCheckpointTest, ANewRunTakesItsClassCentersFromTheCheckpointT
   Start();
   coordinator_.SayWelcome(Config() +
                           absl::StrCat("init_from: {checkpoint: '", CheckpointFolder(folder_, {17, 2}), "'}\n"));
-  coordinator_.Say(ViewOf(12));
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  coordinator_.Say(Start0(NextAction::kStop));
+  Join(ViewOf(12));
+  coordinator_.Say(First(NextAction::kStop));
   EXPECT_TRUE(Result().ok()) << result_;
   const auto file = SafetensorsFile::Open(folder_ + "/model/class_centers-4-12.safetensors");
   ASSERT_TRUE(file.ok()) << file.status();

@@ -25,12 +25,11 @@ TEST_F(ShardProcessTest, FromRegistrationToTheClassCentersThatItLeaves) {
   EXPECT_EQ(registration.capacity_bytes(), uint64_t{64} << 20);
   EXPECT_THAT(registration.address(), HasSubstr("127.0.0.1:"));
   coordinator_.SayWelcome(Config());
-  coordinator_.Say(ViewOf());
-  EXPECT_EQ(FromProto(coordinator_.NextMessage().joined().view()), (View{3, 1}));
+  Join(ViewOf());
   EXPECT_EQ(metrics_.classes.Value(), 6.0);
   EXPECT_EQ(metrics_.incarnation.Value(), 3.0);
-  coordinator_.Say(Start0(NextAction::kEvaluate));
-  coordinator_.SayProceed({3, 1}, {NextAction::kStop, {}});
+  coordinator_.Say(First(NextAction::kEvaluate));
+  coordinator_.Say(Proceed{.view = {3, 1}, .next = {NextAction::kStop, {}}});
   EXPECT_TRUE(coordinator_.NextMessage().has_finished());
   EXPECT_TRUE(Result().ok()) << result_;
   const auto file = SafetensorsFile::Open(folder_ + "/model/class_centers-4-10.safetensors");
@@ -45,13 +44,28 @@ TEST_F(ShardProcessTest, TheFirstClassCentersComeFromTheFileThatTheConfiguration
   ASSERT_TRUE(WriteSafetensors(init, {TensorView::Of<float>("class_centers", {10, 16}, centers)}).ok());
   Start();
   coordinator_.SayWelcome(Config(absl::StrCat(", init: '", init, "'")));
-  coordinator_.Say(ViewOf());
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  coordinator_.Say(Start0(NextAction::kStop));
+  Join(ViewOf());
+  coordinator_.Say(First(NextAction::kStop));
   EXPECT_TRUE(Result().ok()) << result_;
   const auto file = SafetensorsFile::Open(folder_ + "/model/class_centers-4-10.safetensors");
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(*file->Read<float>("class_centers.4-10"), std::vector<float>(6 * 16, 0.25f));
+}
+
+TEST_F(ShardProcessTest, ItsHeartbeatsSayForWhomItWaits) {
+  Start();
+  coordinator_.SayWelcome(Config());
+  coordinator_.AwaitHeartbeat([](const v1::ParticipantStats& stats) { return !stats.has_waiting(); });
+  Join(ViewOf());
+  coordinator_.AwaitHeartbeat([](const v1::ParticipantStats& stats) {
+    return stats.waiting().coordinator() && stats.waiting().view().counter() == 1 && stats.waiting().workers().empty();
+  });
+  coordinator_.Say(Install{.view = {3, 1}, .next = {NextAction::kStep, {1, 0, 0, {4, 4}}}});
+  coordinator_.AwaitHeartbeat([](const v1::ParticipantStats& stats) {
+    return !stats.waiting().coordinator() && stats.waiting().workers_size() == 1 && stats.waiting().workers(0) == 0;
+  });
+  coordinator_.Close(absl::AbortedError("over"));
+  EXPECT_EQ(Result(), absl::AbortedError("over"));
 }
 
 TEST_F(ShardProcessTest, ARangeLargerThanItsMemoryIsRefusedWithTheFigures) {
@@ -84,13 +98,10 @@ TEST_F(ShardProcessTest, AnInitFileThatIsNotThereEndsIt) {
 TEST_F(ShardProcessTest, ADecisionThatCannotBeEndsIt) {
   Start();
   coordinator_.SayWelcome(Config());
-  coordinator_.Say(ViewOf());
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
-  Decision decision = Start0(NextAction::kStop);
-  decision.step = 4;
-  coordinator_.Say(decision);
-  EXPECT_THAT(coordinator_.NextMessage().failure().sentence(),
-              HasSubstr("step 4 was received, but view 3.1 continues after step 0"));
+  Join(ViewOf());
+  coordinator_.Say(First(NextAction::kEvaluate));
+  coordinator_.Say(Decision{.view = {3, 1}, .step = 4, .next = {NextAction::kStop, {}}});
+  EXPECT_THAT(coordinator_.NextMessage().failure().sentence(), HasSubstr("the decision of step 4"));
   EXPECT_EQ(Result().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -107,10 +118,12 @@ TEST_F(ShardProcessTest, ACoordinatorThatLeavesEarlyEndsIt) {
   EXPECT_EQ(Result(), absl::UnavailableError("the coordinator left before the end of the run"));
 }
 
-TEST_F(ShardProcessTest, ACoordinatorThatDiesEndsItByName) {
+TEST_F(ShardProcessTest, ACoordinatorThatDiesBeforeItsWelcomeEndsItByName) {
   Start();
   server_->Shutdown(absl::ZeroDuration());
-  EXPECT_FALSE(Result().ok());
+  const absl::Status result = Result();
+  EXPECT_EQ(result.code(), absl::StatusCode::kUnavailable) << result;
+  EXPECT_THAT(std::string(result.message()), HasSubstr(options_.coordinator));
 }
 
 TEST_F(ShardProcessTest, ToldToEndItTellsTheCoordinatorAndTakesPartUntilTheRunEnds) {
@@ -119,14 +132,14 @@ TEST_F(ShardProcessTest, ToldToEndItTellsTheCoordinatorAndTakesPartUntilTheRunEn
   EXPECT_FALSE(departure.Announce("SIGTERM"));
   Start();
   coordinator_.SayWelcome(Config());
-  coordinator_.Say(ViewOf());
-  EXPECT_TRUE(coordinator_.NextMessage().has_joined());
+  Join(ViewOf());
   EXPECT_TRUE(departure.Announce("SIGTERM"));
   EXPECT_EQ(coordinator_.NextMessage().leaving().reason(), "SIGTERM");
-  coordinator_.Say(Start0(NextAction::kStop));
+  coordinator_.Say(First(NextAction::kStop));
   EXPECT_TRUE(coordinator_.NextMessage().has_finished());
   EXPECT_TRUE(Result().ok()) << result_;
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/model/class_centers-4-10.safetensors"));
+  process_.reset();  // before the departure
 }
 
 TEST_F(ShardProcessTest, ACoordinatorThatDoesNotAnswerAFailureIsGivenTwoSeconds) {
@@ -135,12 +148,12 @@ TEST_F(ShardProcessTest, ACoordinatorThatDoesNotAnswerAFailureIsGivenTwoSeconds)
   ShardProcess process(options_, &metrics_, &clock);
   std::atomic<bool> running = true;
   std::thread runner([&] {
-    EXPECT_EQ(process.Run(), absl::InvalidArgumentError("the coordinator sent a decision before its welcome"));
+    EXPECT_EQ(process.Run(), absl::InvalidArgumentError("the coordinator sent Install before its welcome"));
     running = false;
   });
   coordinator_.NextMessage();  // its registration
-  coordinator_.Say(Start0(NextAction::kStop));
-  EXPECT_EQ(coordinator_.NextMessage().failure().sentence(), "the coordinator sent a decision before its welcome");
+  coordinator_.Say(First(NextAction::kStop));
+  EXPECT_EQ(coordinator_.NextMessage().failure().sentence(), "the coordinator sent Install before its welcome");
   clock.SetForward(absl::Hours(48));
   EXPECT_TRUE(running);  // however long that took, and whatever the date: the clock stands still
   while (running) {

@@ -20,13 +20,14 @@ TEST(EventReferenceTest, TensorBoardReadsTheStepsOfBothLivesAndNoneThatTheSecond
   verified.verification = {{.name = "lfw", .accuracy = 0.75}};
   verified.best_accuracy = 0.875;
   {
-    EventFile first(folder, "1", 0);
+    EventFile first(folder, "1");
     first.AddStep(1, {.step = 10, .loss = 12.5});
     first.AddStep(2, {.step = 20, .loss = 6.25});
     first.AddVerification(3, verified);
     first.AddStep(4, {.step = 30, .loss = 100});
   }
-  EventFile second(folder, "2", 20);  // resumes from a checkpoint of step 20
+  EventFile second(folder, "2");
+  second.ResumeAfter(20);  // from a checkpoint
   second.AddStep(5, {.step = 30, .loss = 3});
   const std::string read =
       OutputOf(PythonCommand(absl::StrCat(ARCSHARD_SOURCE_DIR "/tests/reference/make_events.py --read ", run.path())));

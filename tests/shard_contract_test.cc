@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,11 +12,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/mutex.h"
+#include "common/checkpoint/checkpoint_folder.h"
+#include "common/io/file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/shard_cluster.h"
 
-// The promises of shard.proto to a worker: the same tests run in process and through gRPC.
+// The promises of shard.proto to a worker, and to a shard that rebuilds its range: the same tests run in process and
+// through gRPC.
 namespace arcshard {
 namespace {
 
@@ -91,11 +97,21 @@ class ShardContract : public testing::TestWithParam<Transport> {
   }
 
   void Begin(Transport transport, const ShardClusterOptions& options = Options()) {
-    link_.reset();
-    link0_.reset();
+    CloseLinks();
     auto cluster = ShardCluster::Start(options, transport);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     cluster_ = *std::move(cluster);
+    OpenLinks();
+    Install(1);
+  }
+
+  void CloseLinks() {
+    link_.reset();
+    link0_.reset();
+  }
+  // Opens links in the newest view, whose answers are counted anew.
+  void OpenLinks() {
+    CloseLinks();
     answers_ = std::make_unique<Answers>();
     answers0_ = std::make_unique<Answers>();
     auto link0 = cluster_->Link(0, 0, answers0_.get());
@@ -103,15 +119,29 @@ class ShardContract : public testing::TestWithParam<Transport> {
     ASSERT_TRUE(link0.ok() && link.ok());
     link0_ = *std::move(link0);
     link_ = *std::move(link);
-    Decide(0, Outcome::kCommit);
   }
 
-  Key KeyOf(uint64_t step, uint32_t m) const { return {cluster_->view().view, step, m, 0}; }
+  Key KeyOf(uint64_t step, uint32_t m) const { return {cluster_->view().view, step, m}; }
+  static Next PlanOf(uint64_t step) { return {NextAction::kStep, {step, 0, 5 * (step - 1), kSizes}}; }
 
-  void Decide(uint64_t step, Outcome outcome) {
-    const absl::Status status = cluster_->Decide(
-        {cluster_->view().view, step, outcome, 0.1, {NextAction::kStep, {step + 1, 0, 5 * step, kSizes}}});
+  void Install(uint64_t step) {
+    const absl::Status status = cluster_->Install(PlanOf(step));
     ASSERT_TRUE(status.ok()) << status;
+  }
+  Decision DecisionOf(uint64_t step, Outcome outcome) const {
+    return {cluster_->view().view, step, outcome, 0.1, PlanOf(step + 1)};
+  }
+  void Decide(uint64_t step, Outcome outcome) {
+    const absl::Status status = cluster_->Decide(DecisionOf(step, outcome));
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  // Announces a view that begins with `step`, and opens links in it.
+  void EnterView(const View& view, uint64_t step) {
+    CloseLinks();
+    const absl::Status status = cluster_->Announce(view);
+    ASSERT_TRUE(status.ok()) << status;
+    OpenLinks();
+    Install(step);
   }
 
   enum class Kind { kLabels, kEmbedding, kGradient };
@@ -122,37 +152,63 @@ class ShardContract : public testing::TestWithParam<Transport> {
       case Kind::kEmbedding:
         return link.SendEmbedding(KeyOf(step, m), EmbeddingOf(step, m));
       case Kind::kGradient: {
-        const std::vector<float> r(kSizes[m], 1e-9f * static_cast<float>(step)), t(kSizes[m], -0.3f);
+        const std::vector<float> r(kSizes[m], 1e-24f * static_cast<float>(step)), t(kSizes[m], -0.3f);
         return link.SendGradient(KeyOf(step, m), r, t);
       }
     }
   }
 
-  // Sends every message of kSteps steps `times(kind, step, micro-batch)` times to shard 1, once to shard 0. Returns
-  // the final weights.
-  std::vector<float> Train(const std::function<int(Kind, uint64_t, uint32_t)>& times) {
-    for (uint64_t step = 1; step <= kSteps; ++step) {
-      for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
-        for (uint32_t m = 0; m < kSizes.size(); ++m) {
-          Send(*link0_, kind, step, m);
-          if (kind == Kind::kEmbedding) answers0_->Await(step, m);
-          const int count = times(kind, step, m);
-          for (int i = 1; i <= count; ++i) {
-            Send(*link_, kind, step, m);
-            if (kind == Kind::kEmbedding) answers_->Await(step, m, i);
-          }
+  using Times = std::function<int(Kind, uint64_t, uint32_t)>;
+  static int Once(Kind, uint64_t, uint32_t) { return 1; }
+
+  // Sends every message of a step `times(kind, step, micro-batch)` times to shard 1, once to shard 0, and waits for the
+  // votes.
+  void Compute(uint64_t step, const Times& times = Once) {
+    for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
+      for (uint32_t m = 0; m < kSizes.size(); ++m) {
+        Send(*link0_, kind, step, m);
+        if (kind == Kind::kEmbedding) answers0_->Await(step, m);
+        const int count = times(kind, step, m);
+        for (int i = 1; i <= count; ++i) {
+          Send(*link_, kind, step, m);
+          if (kind == Kind::kEmbedding) answers_->Await(step, m, i);
         }
       }
-      // The answer to one more repeat shows that everything sent before it was received. A repeat that arrived after
-      // the decision would be refused.
-      const int answered = answers_->Count(step, 0);
-      Send(*link_, Kind::kEmbedding, step, 0);
-      answers_->Await(step, 0, answered + 1);
-      EXPECT_TRUE(cluster_->AwaitVote(step).finite);
+    }
+    // The answer to one more repeat shows that everything sent before it was received. A repeat that arrived after the
+    // decision would be refused.
+    const int answered = answers_->Count(step, 0);
+    Send(*link_, Kind::kEmbedding, step, 0);
+    answers_->Await(step, 0, answered + 1);
+    EXPECT_TRUE(cluster_->AwaitVote(step).finite);
+  }
+  void ComputeAndDecide(uint64_t step, Outcome outcome = Outcome::kCommit) {
+    Compute(step);
+    Decide(step, outcome);
+    cluster_->AwaitApplied(step);
+  }
+  // The same for kSteps steps, which are committed. Returns the final weights.
+  std::vector<float> Train(const Times& times) {
+    for (uint64_t step = 1; step <= kSteps; ++step) {
+      Compute(step, times);
       Decide(step, Outcome::kCommit);
       cluster_->AwaitApplied(step);
     }
     return cluster_->Weights();
+  }
+  std::vector<float> Undisturbed() {
+    const std::vector<float> weights = Train(Once);
+    Begin(GetParam());
+    return weights;
+  }
+  // All that the shards hold of every class.
+  static std::vector<float> Held(const ShardCluster& cluster) {
+    std::vector<float> held = cluster.Weights();
+    for (const std::vector<float>& moment : {cluster.Moment(0), cluster.Moment(1)}) {
+      held.insert(held.end(), moment.begin(), moment.end());
+    }
+    for (const uint32_t count : cluster.Counts()) held.push_back(static_cast<float>(count));
+    return held;
   }
 
   std::unique_ptr<ShardCluster> cluster_;
@@ -172,7 +228,7 @@ TEST_P(ShardContract, StatisticsAreOfTheShardsOwnClasses) {
 
 // A worker repeats a message if the message or its answer was lost. In the second case the shard receives it twice.
 TEST_P(ShardContract, AMessageThatComesTwiceCountsOnce) {
-  const std::vector<float> undisturbed = Train([](Kind, uint64_t, uint32_t) { return 1; });
+  const std::vector<float> undisturbed = Undisturbed();
   for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
     for (uint32_t m = 0; m < kSizes.size(); ++m) {
       Begin(GetParam());
@@ -193,7 +249,7 @@ TEST_P(ShardContract, AnEmbeddingThatComesTwiceAtOnceIsAnswered) {
 // When a stream breaks, the worker cannot tell which messages arrived. It opens another one and repeats everything that
 // it has sent of the undecided step.
 TEST_P(ShardContract, AWorkerThatLostItsLinkAnywhereContinuesOverAnotherOne) {
-  const std::vector<float> undisturbed = Train([](Kind, uint64_t, uint32_t) { return 1; });
+  const std::vector<float> undisturbed = Undisturbed();
   for (const Kind broken : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
     Begin(GetParam());
     const std::vector<float> weights = Train([&](Kind kind, uint64_t step, uint32_t m) {
@@ -249,7 +305,7 @@ TEST_P(ShardContract, AnOlderViewIsRefusedByName) {
 }
 
 TEST_P(ShardContract, AStepThatWasDecidedIsRefused) {
-  Train([](Kind, uint64_t, uint32_t) { return 1; });
+  Train(Once);
   Send(*link_, Kind::kGradient, 1, 0);
   EXPECT_EQ(answers_->AwaitLost().code(), absl::StatusCode::kFailedPrecondition);
 }
@@ -374,6 +430,180 @@ TEST_P(ShardContract, ASkippedStepLeavesTheWeights) {
   Decide(1, Outcome::kSkip);
   cluster_->AwaitApplied(1);
   EXPECT_EQ(cluster_->Weights(), before);
+}
+
+// --- Views
+
+TEST_P(ShardContract, AViewVoidsTheStepThatIsNotDecidedAndItIsComputedAgain) {
+  const std::vector<float> undisturbed = Undisturbed();
+  for (const Kind reached : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
+    Begin(GetParam());
+    ComputeAndDecide(1);
+    for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
+      if (kind > reached) break;
+      for (uint32_t m = 0; m < kSizes.size(); ++m) {
+        // Other bytes than the step will have.
+        if (kind == Kind::kEmbedding) {
+          link_->SendEmbedding(KeyOf(2, m), std::vector<float>(kSizes[m] * kDim, 0.75f));
+          answers_->Await(2, m);
+        } else {
+          Send(*link_, kind, 2, m);
+        }
+      }
+    }
+    EnterView({1, 2}, 2);
+    ComputeAndDecide(2);
+    ComputeAndDecide(3);
+    EXPECT_EQ(cluster_->Weights(), undisturbed) << "message kind " << static_cast<int>(reached);
+  }
+}
+
+TEST_P(ShardContract, AStepThatWasVotedOnIsVoidToo) {
+  const std::vector<float> undisturbed = Undisturbed();
+  ComputeAndDecide(1);
+  Compute(2);
+  EnterView({1, 2}, 2);
+  EXPECT_EQ(cluster_->JoinedAs(1).replayed_steps, 0u);
+  ComputeAndDecide(2);
+  ComputeAndDecide(3);
+  EXPECT_EQ(cluster_->Weights(), undisturbed);
+}
+
+TEST_P(ShardContract, ADecisionThatOnlyOneShardReceivedIsAppliedByAllIfTheViewNamesIt) {
+  const std::vector<float> undisturbed = Undisturbed();
+  for (const size_t informed : {0, 1}) {
+    Begin(GetParam());
+    ComputeAndDecide(1);
+    Compute(2);
+    ASSERT_TRUE(cluster_->DecideAt(informed, DecisionOf(2, Outcome::kCommit)).ok());
+    EnterView({1, 2}, 3);
+    for (const size_t shard : {0, 1}) EXPECT_EQ(cluster_->JoinedAs(shard).replayed_steps, 0u);
+    ComputeAndDecide(3);
+    EXPECT_EQ(cluster_->Weights(), undisturbed);
+  }
+}
+
+TEST_P(ShardContract, MessagesOfAViewBeforeAreRefusedByName) {
+  ComputeAndDecide(1);
+  const Key old = KeyOf(2, 0);
+  EnterView({1, 2}, 2);
+  link_->SendLabels(old, LabelsOf(2, 0));
+  const absl::Status status = answers_->AwaitLost();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("view 1.1"));
+}
+
+TEST_P(ShardContract, MessagesOfAViewToComeWaitForItsFirstStep) {
+  ComputeAndDecide(1);
+  Compute(2);  // the answers show that what is sent now comes before the view
+  const Key early = {{1, 2}, 2, 0};
+  link_->SendLabels(early, LabelsOf(2, 0));
+  link_->SendEmbedding(early, EmbeddingOf(2, 0));
+  const int answered = answers_->Count(2, 0);
+  Send(*link_, Kind::kEmbedding, 2, 0);
+  answers_->Await(2, 0, answered + 1);
+  ASSERT_TRUE(cluster_->Announce({1, 2}).ok());
+  Install(2);
+  EXPECT_EQ(answers_->Await(2, 0, answered + 2).z.size(), kSizes[0]);
+}
+
+// --- A range that is rebuilt
+
+TEST_P(ShardContract, ARestartedShardRebuildsItsRangeFromTheLogOfAnother) {
+  ShardClusterOptions plain = Options();
+  ShardClusterOptions adamw = Options();
+  adamw.head.optimizer = head::AdamWOptions();
+  adamw.head.weights = adamw.head.moments = head::DataType::kBfloat16;
+  adamw.head.sample_rate = 0.3;
+  for (const ShardClusterOptions& options : {plain, adamw}) {
+    for (const size_t lost : {0, 1}) {
+      Begin(GetParam(), options);
+      ComputeAndDecide(1);
+      ComputeAndDecide(2, Outcome::kSkip);
+      ComputeAndDecide(3);
+      const std::vector<float> held = Held(*cluster_);
+      CloseLinks();
+      ASSERT_TRUE(cluster_->Restart(lost).ok());
+      EXPECT_NE(Held(*cluster_), held);
+      EnterView({1, 2}, 4);
+      EXPECT_EQ(Held(*cluster_), held);
+      EXPECT_EQ(cluster_->JoinedAs(lost).replayed_steps, 3u);
+      EXPECT_EQ(cluster_->JoinedAs(lost).state, cluster_->state());
+      EXPECT_EQ(cluster_->JoinedAs(1 - lost).replayed_steps, 0u);
+      ComputeAndDecide(4);
+      const std::vector<float> after = Held(*cluster_);
+
+      Begin(GetParam(), options);
+      ComputeAndDecide(1);
+      ComputeAndDecide(2, Outcome::kSkip);
+      ComputeAndDecide(3);
+      ComputeAndDecide(4);
+      EXPECT_EQ(Held(*cluster_), after) << "shard " << lost;
+    }
+  }
+}
+
+TEST_P(ShardContract, ARebuildBeginsAtTheLastCheckpoint) {
+  ShardClusterOptions options = Options();
+  options.run_folder =
+      absl::StrCat(testing::TempDir(), "/shard_contract_", ::getpid(), GetParam() == Transport::kGrpc ? "_grpc" : "");
+  Begin(GetParam(), options);
+  ComputeAndDecide(1);
+  Compute(2);
+  Decision decision = DecisionOf(2, Outcome::kCommit);
+  decision.next.checkpoint = true;
+  ASSERT_TRUE(cluster_->Decide(decision).ok());
+  const auto reports = cluster_->AwaitCheckpoint(2);
+  ASSERT_TRUE(reports.ok()) << reports.status();
+  Manifest manifest;
+  manifest.step = 2;
+  manifest.lineage = cluster_->state().lineage;
+  manifest.incarnation = 1;
+  manifest.num_classes = 11;
+  manifest.embedding_size = kDim;
+  for (const CheckpointReport& report : *reports) {
+    ASSERT_TRUE(report.status.ok()) << report.status;
+    manifest.files.insert(manifest.files.end(), report.files.begin(), report.files.end());
+  }
+  const std::string folder = CheckpointFolder(options.run_folder, {2, 1, 1});
+  ASSERT_TRUE(WriteManifest(RealFileSystem(), folder, manifest).ok());
+  cluster_->SetBase(cluster_->state(), folder);
+  ComputeAndDecide(3);
+  const std::vector<float> held = Held(*cluster_);
+  CloseLinks();
+  ASSERT_TRUE(cluster_->Restart(1).ok());
+  EnterView({1, 2}, 4);
+  EXPECT_EQ(cluster_->JoinedAs(1).replayed_steps, 1u);
+  EXPECT_EQ(Held(*cluster_), held);
+  std::filesystem::remove_all(options.run_folder);
+}
+
+TEST_P(ShardContract, WhoWasRebuiltCanRebuildTheOther) {
+  ComputeAndDecide(1);
+  ComputeAndDecide(2);
+  CloseLinks();
+  ASSERT_TRUE(cluster_->Restart(1).ok());
+  EnterView({1, 2}, 3);
+  ComputeAndDecide(3);
+  const std::vector<float> held = Held(*cluster_);
+  CloseLinks();
+  ASSERT_TRUE(cluster_->Restart(0).ok());
+  EnterView({1, 3}, 4);
+  EXPECT_EQ(cluster_->JoinedAs(0).replayed_steps, 3u);
+  EXPECT_EQ(Held(*cluster_), held);
+}
+
+TEST_P(ShardContract, ADecisionThatTheViewNamesReachesTheRebuiltShardByTheLog) {
+  const std::vector<float> undisturbed = Undisturbed();
+  ComputeAndDecide(1);
+  Compute(2);
+  ASSERT_TRUE(cluster_->DecideAt(1, DecisionOf(2, Outcome::kCommit)).ok());  // and shard 1 dies
+  CloseLinks();
+  ASSERT_TRUE(cluster_->Restart(1).ok());
+  EnterView({1, 2}, 3);
+  EXPECT_EQ(cluster_->JoinedAs(1).replayed_steps, 2u);
+  ComputeAndDecide(3);
+  EXPECT_EQ(cluster_->Weights(), undisturbed);
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, ShardContract, testing::Values(Transport::kInProcess, Transport::kGrpc),

@@ -68,13 +68,16 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     auto client = cluster_->Connect(0);
     ASSERT_TRUE(client.ok()) << client.status();
     client_ = *std::move(client);
-    Decide(0, 0.0);
+    const absl::Status status = cluster_->Install(PlanOf(1));
+    ASSERT_TRUE(status.ok()) << status;
   }
 
+  Next PlanOf(uint64_t step) const { return {NextAction::kStep, {step, 0, 0, sizes_}}; }
+
   void Decide(int step, double lr) {
-    const StepPlan plan{static_cast<uint64_t>(step + 1), 0, 0, sizes_};
-    const absl::Status status = cluster_->Decide(
-        {cluster_->view().view, static_cast<uint64_t>(step), Outcome::kCommit, lr, {NextAction::kStep, plan}});
+    const uint64_t decided = static_cast<uint64_t>(step);
+    const absl::Status status =
+        cluster_->Decide({cluster_->view().view, decided, Outcome::kCommit, lr, PlanOf(decided + 1)});
     ASSERT_TRUE(status.ok()) << status;
   }
 
@@ -85,7 +88,7 @@ class ShardedGolden : public testing::TestWithParam<std::tuple<std::string, size
     const auto loss = golden_->Loss(step);
     const double shift = LogitShift(loss->scale(), centers_.size(0));
     const auto key = [&](size_t m) {
-      return Key{cluster_->view().view, static_cast<uint64_t>(step), static_cast<uint32_t>(m), 0};
+      return Key{cluster_->view().view, static_cast<uint64_t>(step), static_cast<uint32_t>(m)};
     };
     std::vector<int64_t> first;
     for (int64_t at = 0; const uint32_t size : sizes_) {

@@ -19,7 +19,7 @@
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/meter_tls.h"
 #include "worker/healthcheck.h"
-#include "worker/training/worker_device.h"
+#include "worker/training/all_reduce/worker_device.h"
 #include "worker/watchdog.h"
 #include "worker/worker_process.h"
 
@@ -129,7 +129,8 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const int code = arcshard::worker::Main(argc, argv);
-  // Static destructors are skipped: a reduction that Gloo cannot abort may still use LibTorch's threads.
+  // Static destructors are skipped: threads that connect, or wait for what could not be aborted, may still use
+  // LibTorch.
   std::fflush(nullptr);
   std::_Exit(code);
 }

@@ -11,8 +11,8 @@
 
 namespace arcshard::worker {
 
-// Ends a process that does not end by itself after its run has ended: something in a library may wait for a process
-// that is gone, and cannot be interrupted (Gloo's rendezvous). Thread-safe.
+// Ends a process that does not end by itself after its run has ended: something may wait for a process or a disk that
+// is gone, and cannot be interrupted (NCCL's first sum). Thread-safe.
 class Watchdog {
  public:
   struct Options {

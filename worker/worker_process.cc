@@ -1,55 +1,37 @@
 #include "worker/worker_process.h"
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
-#include <vector>
 
-#include "ATen/Context.h"
-#include "ATen/Parallel.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/abortable_slot.h"
 #include "client/participant.h"
-#include "common/base/failure_details.h"
+#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
-#include "common/checkpoint/checkpoint_folder.h"
-#include "common/config/compute_notes.h"
-#include "common/config/load_config.h"
-#include "common/io/file.h"
-#include "common/io/file_system.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
 #include "common/net/host_address.h"
 #include "common/net/host_port.h"
-#include "worker/backbone/device_move.h"
-#include "worker/data/open_dataset.h"
 #include "worker/inference/verifier.h"
-#include "worker/training/checkpoint_writer.h"
-#include "worker/training/model_keeper.h"
-#include "worker/training/run_backbone.h"
-#include "worker/training/trainer_setup.h"
-#include "worker/training/worker_device.h"
-#include "worker/view_connections.h"
+#include "worker/training/all_reduce/rendezvous.h"
+#include "worker/training/all_reduce/worker_device.h"
+#include "worker/view/view_connections.h"
+#include "worker/view/view_joiner.h"
 #include "worker/worker_protocol.h"
+#include "worker/worker_run.h"
 
 namespace arcshard::worker {
 namespace {
 
-// The training loop's thread: carries out what WorkerProtocol decides, with the parts that know how.
+// The training loop's thread: passes on what the coordinator says and carries out what WorkerProtocol decides.
 class WorkerProcess {
  public:
   WorkerProcess(const WorkerOptions& options, client::Mailbox* mailbox, const Clock* clock, WorkerMetrics* metrics)
-      : options_(options),
-        mailbox_(mailbox),
-        clock_(clock),
-        metrics_(metrics),
-        phases_(metrics),
-        checkpoints_({.files = RealFileSystem(),
-                      .clock = clock,
-                      .metrics = metrics,
-                      .report = [this](const CheckpointReport& report) { participant_->Send(report); }}) {}
+      : options_(options), mailbox_(mailbox), clock_(clock), metrics_(metrics) {}
 
   absl::Status Run() {
     if (options_.device.cuda) {
@@ -59,12 +41,11 @@ class WorkerProcess {
     RETURN_IF_ERROR(ChooseInterface());
     ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen(interface_));
     LogInfo(absl::StrCat("waiting for the coordinator at ", options_.coordinator));
-    // The training loop may wait for a shard or another worker when the coordinator's stream ends.
-    mailbox_->OnClose([this](const absl::Status& status) {
-      connections_.Abort(status.ok() ? absl::CancelledError("the run has ended") : status);
-    });
+    // The training loop may wait for a shard or another worker when the coordinator wants something else of it.
+    mailbox_->OnInterrupt([this] { connections_.Recheck(); });
     // It may wait for another worker's share of an evaluation that the other has abandoned.
     mailbox_->OnStop([this] {
+      if (!evaluates_) return;
       connections_.With([](ViewConnections& view) { view.AbortAllReduce(absl::CancelledError("the run stops")); });
     });
     ASSIGN_OR_RETURN(participant_, client::Participant::Attend(RegistrationOptions(), mailbox_));
@@ -99,6 +80,7 @@ class WorkerProcess {
       ParticipantStats stats = StatsOf(metrics_, {kDataWait, kForward, kWaitForShards, kLossPhase, kBackward,
                                                   kAllReduce, kVote, kOptimizer, kEvaluation});
       verifier_.AddTo(&stats);
+      stats.waiting = WaitingNow();
       return stats;
     };
     return attend;
@@ -109,8 +91,8 @@ class WorkerProcess {
       for (const ParticipantMessage& message : protocol_.TakeMessages()) participant_->Send(message);
       if (const std::optional<WorkerProtocol::Work> work = protocol_.TakeWork(); work.has_value()) {
         const absl::Status status = std::visit([this](const auto& what) { return Do(what); }, *work);
-        if (!status.ok()) protocol_.OnFailed(status, clock_->Now());
-      } else if (const auto event = mailbox_->Await(protocol_.deadline()); event.has_value()) {
+        if (!status.ok()) Conclude(*work, status);
+      } else if (const auto event = AwaitEvent(); event.has_value()) {
         std::visit([this](const auto& what) { Receive(what); }, *event);
       } else {
         protocol_.OnTime(clock_->Now());
@@ -119,189 +101,138 @@ class WorkerProcess {
     return protocol_.status();
   }
 
-  void Receive(const Welcome& welcome) { protocol_.OnWelcome(welcome, clock_->Now()); }
+  std::optional<client::Mailbox::Event> AwaitEvent() {
+    SetIdleSince(clock_->Now());
+    std::optional<client::Mailbox::Event> event = mailbox_->Await(protocol_.deadline());
+    SetIdleSince(std::nullopt);
+    return event;
+  }
+
+  void SetIdleSince(std::optional<MonotonicTime> since) {
+    MutexLock lock(&mutex_);
+    idle_since_ = since;
+  }
+
+  // For whom the training loop waits.
+  Waiting WaitingNow() {
+    Waiting waiting;
+    connections_.With([&](const ViewConnections& view) { waiting = view.waiting(); });
+    MutexLock lock(&mutex_);
+    if (waiting.waits() || !idle_since_.has_value()) return waiting;
+    waiting.coordinator = true;
+    waiting.seconds = absl::ToDoubleSeconds(clock_->Now() - *idle_since_);
+    return waiting;
+  }
+
+  // The work has ended with an error.
+  void Conclude(const WorkerProtocol::Work& work, const absl::Status& status) {
+    if (protocol_.running() && mailbox_->interrupted()) return protocol_.OnVoided();
+    std::optional<LostPeersReport> lost;
+    if (WorkerProtocol::NeedsPeers(work)) {
+      connections_.With([&](const ViewConnections& view) { lost = view.LossBehind(status); });
+    }
+    if (!lost.has_value()) return protocol_.OnFailed(status, clock_->Now());
+    LogInfo(absl::StrCat("waits for the coordinator's next view: ", status.message()));
+    protocol_.OnLostPeers(*std::move(lost), clock_->Now());
+  }
+
+  void Receive(const Welcome& welcome) {
+    self_ = {welcome.id, welcome.token};
+    SetProcessName(absl::StrCat("arcshard-worker ", self_.id));
+    metrics_->SetMember(kWorkerRole, self_.id);
+    protocol_.OnWelcome(welcome, clock_->Now());
+  }
   void Receive(const ViewAnnouncement& view) { protocol_.OnView(view, clock_->Now()); }
+  void Receive(const Install& install) { protocol_.OnInstall(install, clock_->Now()); }
   void Receive(const Decision& decision) { protocol_.OnDecision(decision, clock_->Now()); }
-  void Receive(const Next& next) { protocol_.OnProceed(next, clock_->Now()); }
+  void Receive(const Proceed& proceed) { protocol_.OnProceed(proceed, clock_->Now()); }
+  void Receive(const client::Mailbox::Detached& detached) { protocol_.OnDetached(detached.why, clock_->Now()); }
   void Receive(const client::Mailbox::Closed& closed) { protocol_.OnClosed(closed.status); }
 
+  // Cancelled: an event is queued that makes void what is being done.
+  absl::Status Interruption() const {
+    return mailbox_->interrupted() ? absl::CancelledError("the coordinator has interrupted this worker")
+                                   : absl::OkStatus();
+  }
+
   absl::Status Do(const WorkerProtocol::OpenData& open) {
-    id_ = open.welcome.id;
-    token_ = open.welcome.token;
-    SetProcessName(absl::StrCat("arcshard-worker ", id_));
-    metrics_->SetMember(kWorkerRole, id_);
-    ASSIGN_OR_RETURN(config_, ParseRunConfig(open.welcome.config_yaml, "the coordinator's configuration", {}));
-    if (!options_.data.empty()) config_.data.train = options_.data;
-    metrics_->WatchDisk(config_.run.folder);
-    const std::string note = NoteOnBackboneCompute(config_, WhyBfloat16IsSlow());
-    if (!options_.device.cuda && !note.empty()) LogInfo(note);
-    at::globalContext().setDeterministicCuDNN(config_.run.deterministic);
-    at::set_num_threads(config_.cluster.worker_threads);
-    ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config_)));
-    RETURN_IF_ERROR(verifier_.Load(config_));
-    LogInfo(absl::StrCat(dataset_->path(), ": ", dataset_->samples(), " samples of ", dataset_->classes(), " classes"));
-    for (const std::string& warning : dataset_->Warnings()) LogInfo(absl::StrCat("warning: ", warning));
-    models_.emplace(
-        ModelKeeper::Options{.run_folder = config_.run.folder, .keep_best = config_.verification.keep_best});
-    protocol_.OnDataOpened({.samples = static_cast<uint64_t>(dataset_->samples()),
-                            .classes = dataset_->classes(),
-                            .fingerprint = dataset_->fingerprint()});
+    WorkerRun::Options options;
+    options.config_yaml = open.welcome.config_yaml;
+    options.data = options_.data;
+    options.device = device_;
+    options.security = options_.security;
+    options.interface = interface_;
+    options.clock = clock_;
+    options.metrics = metrics_;
+    options.verifier = &verifier_;
+    options.connections = &connections_;
+    options.interruption = [this] { return Interruption(); };
+    options.report = [this](const CheckpointReport& report) { participant_->Send(report); };
+    ASSIGN_OR_RETURN(run_, WorkerRun::Open(std::move(options)));
+    const RunConfig::Cluster& cluster = run_->config().cluster;
+    participant_->SetTimeouts(cluster.heartbeat_timeout, cluster.rejoin_timeout);
+    protocol_.OnDataOpened(run_->dataset());
+    return absl::OkStatus();
+  }
+
+  absl::Status Do(const WorkerProtocol::Attach& attach) {
+    if (run_ != nullptr) run_->Leave();
+    Registration registration = attach.registration;
+    registration.address = rendezvous_->address();
+    participant_->Attach(std::move(registration));
     return absl::OkStatus();
   }
 
   absl::Status Do(const WorkerProtocol::JoinView& join) {
-    const ViewAnnouncement& view = join.view;
-    const VerificationShare share{join.position, view.workers.size()};
-    RETURN_IF_ERROR(CheckSets(share));
-    if (trainer_ == nullptr) RETURN_IF_ERROR(BeginTraining(view));
-    if (!view.checkpoint.empty()) RETURN_IF_ERROR(BlameCheckpoint(Resume(view)));
-    metrics_->view.Set(static_cast<double>(view.view.counter));
-    metrics_->incarnation.Set(static_cast<double>(view.view.incarnation));
-    connections_.Clear();  // the last view's: a shard has one stream of each worker
-    ViewConnections::Options options;
-    options.view = view;
-    options.position = join.position;
-    options.worker = id_;
-    options.token = token_;
-    options.dim = config_.backbone.embedding_size;
-    options.security = options_.security;
-    options.connect_timeout = config_.cluster.connect_timeout;
-    options.interface = interface_;
-    options.device = device_;
-    options.metrics = metrics_;
-    ASSIGN_OR_RETURN(std::unique_ptr<ViewConnections> connections, ViewConnections::Connect(options));
-    ViewConnections* const installed = connections_.Install(std::move(connections));
-    seat_ = {view, join.position, installed->head(), installed->all_reduce()};
-    trainer_->Enter(seat_);
-    LogInfo(absl::StrCat("joined ", ToString(view.view), " with ", view.workers.size(), " workers and ",
-                         view.shards.size(), " shards, ", view.num_classes, " classes"));
-    protocol_.OnJoined(static_cast<uint64_t>(verifier_.ImagesOf(share)));
+    const auto heed = [this] {
+      RETURN_IF_ERROR(Interruption());
+      const std::optional<Proceed> proceed = mailbox_->TakeProceed();
+      return proceed.has_value() ? protocol_.OnProceedWhileJoining(*proceed) : absl::OkStatus();
+    };
+    ASSIGN_OR_RETURN(const WorkerRun::Joined joined, run_->Join(join, self_, heed, [this] { protocol_.OnRestored(); }));
+    protocol_.OnJoined(joined.verification_images, joined.seconds);
     return absl::OkStatus();
   }
 
-  // A run that is to stop needs no check any more, only to be joined.
-  absl::Status CheckSets(const VerificationShare& share) {
-    if (verifier_.sets().empty()) return absl::OkStatus();
-    LogInfo(absl::StrCat("checking the verification sets: ", verifier_.ImagesOf(share), " images"));
-    const absl::Status status = verifier_.Check(share, [this] {
-      if (mailbox_->closed()) return absl::AbortedError("the run has ended");
-      const std::optional<Next> next = mailbox_->TakeProceed();
-      return next.has_value() ? protocol_.OnProceedWhileJoining(*next) : absl::OkStatus();
-    });
-    if (!absl::IsCancelled(status)) return status;
-    LogInfo(absl::StrCat("the check of the verification sets is abandoned: ", status.message()));
-    return absl::OkStatus();
-  }
-
-  // Makes the trainer. A new run's first weights may come from elsewhere; a resumed run's are replaced by Resume.
-  absl::Status BeginTraining(const ViewAnnouncement& view) {
-    const bool fresh = view.checkpoint.empty();
-    RunConfig first = config_;
-    if (!fresh) first.backbone.init.clear();
-    ASSIGN_OR_RETURN(std::unique_ptr<Backbone> backbone, MakeBackbone(first, view.num_classes));
-    MoveTo(device_, backbone.get());
-    TrainerSetup setup{.config = &config_,
-                       .dataset = dataset_.get(),
-                       .num_classes = view.num_classes,
-                       .clock = clock_,
-                       .phases = &phases_};
-    if (config_.data.log_samples) {
-      const std::string logs = absl::StrCat(config_.run.folder, "/logs");
-      RETURN_IF_ERROR(CreateFolders(logs));
-      setup.sample_log = absl::StrCat(logs, "/samples-worker-", id_, ".jsonl");
-    }
-    ASSIGN_OR_RETURN(trainer_, MakeTrainer(setup, std::move(backbone)));
-    return fresh ? InitFromCheckpoint(config_.init_from, trainer_->state()) : absl::OkStatus();
-  }
-
-  absl::Status Resume(const ViewAnnouncement& view) {
-    ASSIGN_OR_RETURN(BestVerification best,
-                     ResumeFromCheckpoint(view.checkpoint, view.last_decided_step, trainer_->state()));
-    models_->Resume(std::move(best));
-    return absl::OkStatus();
-  }
-
-  absl::Status Do(const WorkerProtocol::ApplyDecision& apply) {
-    if (voted_at_.has_value()) phases_.vote.Observe(absl::ToDoubleSeconds(clock_->Now() - *voted_at_));
-    RETURN_IF_ERROR(trainer_->Apply(apply.decision));
-    metrics_->steps.With(apply.decision.outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();
-    return absl::OkStatus();
-  }
+  absl::Status Do(const WorkerProtocol::ApplyDecision& apply) { return run_->Apply(apply.decision); }
 
   absl::Status Do(const WorkerProtocol::BeginCheckpoint& begin) {
-    const std::string folder = CheckpointFolder(config_.run.folder, {begin.step, begin.view.incarnation});
-    checkpoints_.Begin({begin.view, begin.step, folder}, trainer_->state());
+    run_->Begin(begin);
     return absl::OkStatus();
   }
 
   absl::Status Do(const WorkerProtocol::ComputeStep& compute) {
-    const absl::StatusOr<StepVote> vote = trainer_->Compute(compute.plan);
-    if (!vote.ok()) return Annotate(vote.status(), absl::StrCat("step ", compute.plan.step));
-    metrics_->corrupt_records.Increment(static_cast<double>(vote->corrupt_records));
-    const Loader& loader = trainer_->loader();
-    metrics_->loader_stalls.Increment(static_cast<double>(loader.stalls()) - metrics_->loader_stalls.Value());
-    metrics_->queue_depth.With(kDecodedQueue).Set(static_cast<double>(loader.ready()));
-    voted_at_ = clock_->Now();
-    protocol_.OnComputed({.finite = vote->finite,
-                          .loss = vote->loss,
-                          .target_cosine = vote->target_cosine,
-                          .reason = vote->reason,
-                          .corrupt_records = vote->corrupt_records});
+    ASSIGN_OR_RETURN(ReadyVote vote, run_->Compute(compute.plan));
+    protocol_.OnComputed(std::move(vote));
     return absl::OkStatus();
   }
 
   absl::Status Do(const WorkerProtocol::Evaluate& evaluate) {
-    ScopedTimer timer(&phases_.evaluation, clock_);
-    const auto results = verifier_.Verify(trainer_->backbone(), {seat_.position, seat_.view.workers.size()},
-                                          seat_.all_reduce, [this] { return HeedProceeds(); });
-    if (!results.ok()) {
+    evaluates_ = true;
+    absl::StatusOr<Verifier::Reports> reports = run_->Evaluate(evaluate, [this] { return HeedProceeds(); });
+    evaluates_ = false;
+    if (!reports.ok()) {
       const absl::Status heeded = HeedProceeds();  // the stop may be why the sum was aborted
-      return protocol_.abandoned() ? absl::OkStatus() : heeded.ok() ? results.status() : heeded;
+      return protocol_.abandoned() ? absl::OkStatus() : heeded.ok() ? reports.status() : heeded;
     }
-    ReportEvaluation(evaluate, *results);
+    protocol_.OnEvaluated(std::move(reports->sets), absl::StrJoin(reports->problems, "; "));
     return absl::OkStatus();
   }
 
-  // Does what the coordinator has asked for during an evaluation. Cancelled: that is abandoned, or the run has ended.
+  // Does what the coordinator has asked for during an evaluation. Cancelled: that is abandoned or interrupted.
   absl::Status HeedProceeds() {
-    while (!protocol_.abandoned() && !mailbox_->closed()) {
-      const std::optional<Next> next = mailbox_->TakeProceed();
-      if (!next.has_value()) return absl::OkStatus();
-      const auto checkpoint = protocol_.OnProceedWhileEvaluating(*next, clock_->Now());
+    while (!protocol_.abandoned()) {
+      RETURN_IF_ERROR(Interruption());
+      const std::optional<Proceed> proceed = mailbox_->TakeProceed();
+      if (!proceed.has_value()) return absl::OkStatus();
+      const auto checkpoint = protocol_.OnProceedWhileEvaluating(*proceed, clock_->Now());
       if (checkpoint.has_value()) RETURN_IF_ERROR(Do(*checkpoint));
     }
     return absl::CancelledError("the verification is abandoned");
   }
 
-  // What fails here does not end the training.
-  void ReportEvaluation(const WorkerProtocol::Evaluate& evaluate,
-                        const std::vector<absl::StatusOr<VerificationResult>>& results) {
-    std::vector<VerificationReport> reports;
-    std::vector<std::string> problems;
-    for (size_t i = 0; i < results.size(); ++i) {
-      if (!results[i].ok()) {
-        problems.emplace_back(results[i].status().message());
-        continue;
-      }
-      const VerificationSet& verified = *verifier_.sets()[i];
-      VerificationReport& set = reports.emplace_back(ReportOf(verified, *results[i]));
-      set.name = NameOfSet(config_.verification, verified.path());
-      LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
-    }
-    if (problems.empty()) {
-      const absl::Status kept =
-          models_->AfterEvaluation(*trainer_->backbone(), evaluate.step, reports, evaluate.writes_model);
-      if (!kept.ok()) problems.push_back(absl::StrCat("the best backbone so far is not kept: ", kept.message()));
-    }
-    for (const std::string& problem : problems) {
-      LogError(absl::StrCat("the verification after step ", evaluate.step, ": ", problem, "; training continues"));
-    }
-    protocol_.OnEvaluated(std::move(reports), absl::StrJoin(problems, "; "));
-  }
-
   absl::Status Do(const WorkerProtocol::FinishRun& finish) {
-    checkpoints_.Await();  // before the model, since a run can resume from it
-    if (finish.writes_model) RETURN_IF_ERROR(models_->WriteFinal(*trainer_->backbone(), finish.step));
+    RETURN_IF_ERROR(run_->Finish(finish));
     protocol_.OnFinished();
     return absl::OkStatus();
   }
@@ -310,26 +241,18 @@ class WorkerProcess {
   client::Mailbox* const mailbox_;
   const Clock* const clock_;
   WorkerMetrics* const metrics_;
-  PhaseHistograms phases_;
   WorkerProtocol protocol_;
   at::Device device_ = at::kCPU;
   std::string interface_;  // that the all-reduce binds to
   std::unique_ptr<Rendezvous> rendezvous_;
-
-  // Known once the coordinator's Welcome has come.
-  uint32_t id_ = 0;
-  std::string token_;  // proves to a shard that this is worker id_
-  RunConfig config_;
-  std::unique_ptr<Dataset> dataset_;
+  ViewJoiner::Self self_;  // of the latest Welcome
   Verifier verifier_;
-  std::optional<ModelKeeper> models_;
-
-  std::unique_ptr<Trainer> trainer_;       // made in the first view
-  std::optional<MonotonicTime> voted_at_;  // about the last step
-  ViewSeat seat_;
-  client::AbortableSlot<ViewConnections> connections_;
+  client::AbortableSlot<ViewConnections> connections_{[this] { return Interruption(); }};
+  std::atomic<bool> evaluates_ = false;
+  Mutex mutex_;
+  std::optional<MonotonicTime> idle_since_ ABSL_GUARDED_BY(mutex_);  // the training loop awaits an event
   std::unique_ptr<client::Participant> participant_;  // its destructor waits for the mailbox's last event
-  CheckpointWriter checkpoints_;                      // destroyed first, since it reports to the participant
+  std::unique_ptr<WorkerRun> run_;  // once the data is open; destroyed first, since it reports to the participant
 };
 
 }  // namespace

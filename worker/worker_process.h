@@ -26,8 +26,10 @@ struct WorkerOptions {
 };
 
 // Runs a worker: it registers, trains step by step as the coordinator decides (WorkerProtocol), and the worker with the
-// lowest number writes the backbone. Returns OK after a run that ended in order; otherwise the error that ended it,
-// which the coordinator has been told too. `mailbox` gets no event after this returns; all pointers outlive the call.
+// lowest number writes the backbone. When it loses members of its view, or the coordinator, it keeps its state and
+// waits for another view. Returns OK after a run that ended in order; otherwise the error that ended it, which the
+// coordinator has been told too, if it could be. `mailbox` gets no event after this returns; all pointers outlive the
+// call.
 absl::Status RunWorker(const WorkerOptions& options, client::Mailbox* mailbox, const Clock* clock,
                        WorkerMetrics* metrics);
 

@@ -5,8 +5,25 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_details.h"
 
 namespace arcshard::worker {
+namespace {
+
+using worker_states::AwaitingDecision, worker_states::AwaitingEnd, worker_states::AwaitingInstall;
+using worker_states::AwaitingProceed, worker_states::AwaitingView, worker_states::AwaitingWelcome;
+using worker_states::Computing, worker_states::Ended, worker_states::Evaluating, worker_states::Failing;
+using worker_states::Finishing, worker_states::Joining, worker_states::OpeningData, worker_states::Seat;
+
+// Who sends the state of the view to its other workers. Those who lack the base restore that instead.
+std::optional<size_t> SenderIn(const ViewAnnouncement& view) {
+  if (view.state == view.base) return std::nullopt;
+  const auto holds = [](const WorkerMember& worker) { return worker.holds; };
+  if (std::all_of(view.workers.begin(), view.workers.end(), holds)) return std::nullopt;
+  return std::find_if(view.workers.begin(), view.workers.end(), holds) - view.workers.begin();
+}
+
+}  // namespace
 
 // Requires that the state is `Expected`; returns its data, since the next state often needs it.
 template <typename Expected>
@@ -27,11 +44,20 @@ void WorkerProtocol::Plan(Kind work) {
   work_.emplace_back(std::in_place_type<Kind>, std::move(work));
 }
 
-void WorkerProtocol::OnWelcome(const Welcome& welcome, MonotonicTime now) {
+void WorkerProtocol::OnWelcome(const Welcome& welcome, MonotonicTime) {
   assert(idle());
   if (over()) return;
-  if (!std::holds_alternative<AwaitingWelcome>(state_)) return Refuse("a Welcome", now);
-  id_ = welcome.id;
+  if (dataset_.has_value() && welcome.config_yaml != welcome_->config_yaml) {
+    // Nobody else has to end for this: whatever restarts this process makes a worker that has the new configuration.
+    state_ = Ended{absl::FailedPreconditionError(
+        "the coordinator has come back with another configuration; start this worker again")};
+    return;
+  }
+  welcome_ = welcome;
+  if (dataset_.has_value()) {
+    state_ = AwaitingView{};
+    return Send(*dataset_);
+  }
   state_ = OpeningData{};
   Plan(OpenData{welcome});
 }
@@ -39,109 +65,151 @@ void WorkerProtocol::OnWelcome(const Welcome& welcome, MonotonicTime now) {
 void WorkerProtocol::OnDataOpened(const DatasetReport& dataset) {
   TakeState<OpeningData>();
   state_ = AwaitingView{};
+  dataset_ = dataset;
   Send(dataset);
-}
-
-bool WorkerProtocol::AcceptsView() const {
-  return std::holds_alternative<AwaitingView>(state_) || std::holds_alternative<AwaitingDecision>(state_) ||
-         std::holds_alternative<AwaitingProceed>(state_);
 }
 
 void WorkerProtocol::OnView(const ViewAnnouncement& view, MonotonicTime now) {
   assert(idle());
   if (over()) return;
-  if (!AcceptsView()) return Refuse(ToString(view.view), now);
-  const auto self =
-      std::find_if(view.workers.begin(), view.workers.end(), [this](const WorkerMember& w) { return w.id == id_; });
+  if (std::holds_alternative<AwaitingWelcome>(state_)) return Refuse(ToString(view.view), now);
+  const auto self = std::find_if(view.workers.begin(), view.workers.end(),
+                                 [this](const WorkerMember& worker) { return worker.id == welcome_->id; });
   if (self == view.workers.end()) {
     return Fail(absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " is without this worker")), now);
   }
   const Seat seat{view.view, static_cast<size_t>(self - view.workers.begin())};
-  state_ = Joining{seat, view.last_decided_step};
-  Plan(JoinView{view, seat.position});
+  const absl::StatusOr<HeldPoint::Entry> entry = held_.Enter(view, seat.position);
+  if (!entry.ok()) return Fail(entry.status(), now);
+  if (entry->apply.has_value()) Plan(ApplyDecision{*entry->apply});
+  state_ = Joining{seat};
+  Plan(JoinView{view, seat.position, entry->source, SenderIn(view)});
 }
 
-void WorkerProtocol::OnJoined(uint64_t verification_images) {
+void WorkerProtocol::OnRestored() {
+  assert(std::holds_alternative<Joining>(state_) && running_);
+  held_.Restored();
+}
+
+void WorkerProtocol::OnJoined(uint64_t verification_images, double seconds) {
   const Joining joined = TakeState<Joining>();
-  state_ = AwaitingDecision{joined.seat, joined.last_decided_step, /*applies=*/false};
-  Send(JoinedReport{joined.seat.view, verification_images});
+  held_.Restored();
+  state_ = AwaitingInstall{joined.seat};
+  Send(JoinedReport{.view = joined.seat.view,
+                    .verification_images = verification_images,
+                    .state = *held_.point(),
+                    .rebuilt_in_seconds = seconds});
+}
+
+// It may have left the view because it lost a peer, which the coordinator did not know yet.
+bool WorkerProtocol::Left(const View& view) const {
+  return view < held_.view() || (view == held_.view() && std::holds_alternative<AwaitingView>(state_));
+}
+
+void WorkerProtocol::OnInstall(const Install& install, MonotonicTime now) {
+  assert(idle());
+  if (over() || Left(install.view)) return;
+  const auto* const awaiting = std::get_if<AwaitingInstall>(&state_);
+  if (awaiting == nullptr || awaiting->seat.view != install.view) {
+    return Refuse(absl::StrCat("the Install of ", ToString(install.view)), now);
+  }
+  held_.Count(install.counters);
+  const Seat seat = awaiting->seat;
+  Follow(install.next, seat, now);
 }
 
 void WorkerProtocol::OnDecision(const Decision& decision, MonotonicTime now) {
   assert(idle());
-  if (over()) return;
+  if (over() || Left(decision.view)) return;
   const auto* const awaiting = std::get_if<AwaitingDecision>(&state_);
   if (awaiting == nullptr || awaiting->step != decision.step || awaiting->seat.view != decision.view) {
     return Refuse(absl::StrCat("a decision about step ", decision.step, " of ", ToString(decision.view)), now);
   }
-  if (awaiting->applies) Plan(ApplyDecision{decision});
+  if (const absl::Status status = held_.Decided(decision); !status.ok()) return Fail(status, now);
+  Plan(ApplyDecision{decision});
   const Seat seat = awaiting->seat;
-  Follow(decision.next, seat, decision.step);
+  Follow(decision.next, seat, now);
 }
 
-void WorkerProtocol::OnProceed(const Next& next, MonotonicTime now) {
+void WorkerProtocol::OnProceed(const Proceed& proceed, MonotonicTime now) {
   assert(idle());
-  if (over()) return;
-  const auto* const joined = std::get_if<AwaitingDecision>(&state_);
-  const bool first = joined != nullptr && !joined->applies;
-  if (first && next.action == NextAction::kStop) return;  // it crossed Joined; the first decision says the same
+  if (over() || Left(proceed.view)) return;
+  const Next& next = proceed.next;
+  const auto* const joined = std::get_if<AwaitingInstall>(&state_);
+  const bool crossed = joined != nullptr && joined->seat.view == proceed.view && next.action == NextAction::kStop;
+  if (crossed) return;  // Joined; Install says the same
   const auto* const awaiting = std::get_if<AwaitingProceed>(&state_);
-  if (awaiting == nullptr) return Refuse("a Proceed", now);
-  const AwaitingProceed evaluated = *awaiting;
+  if (awaiting == nullptr || awaiting->seat.view != proceed.view) {
+    return Refuse(absl::StrCat("a Proceed of ", ToString(proceed.view)), now);
+  }
+  held_.Count(proceed.counters);
+  const Seat seat = awaiting->seat;
   if (next.action == NextAction::kEvaluate) {  // it crossed the report of this evaluation
-    if (next.checkpoint && evaluated.seat.first()) Plan(BeginCheckpoint{evaluated.seat.view, evaluated.step});
+    if (next.checkpoint && seat.first()) Plan(BeginCheckpoint{seat.view, held_.point()->step});
     return;
   }
-  Follow(next, evaluated.seat, evaluated.step);
+  Follow(next, seat, now);
 }
 
-absl::Status WorkerProtocol::OnProceedWhileJoining(const Next& next) const {
+absl::Status WorkerProtocol::OnProceedWhileJoining(const Proceed& proceed) {
   assert(std::holds_alternative<Joining>(state_) && running_);
-  if (next.action == NextAction::kStop) return absl::CancelledError("the run is to stop");
-  return absl::FailedPreconditionError(absl::StrCat("the coordinator sent a Proceed while this worker ", Doing()));
+  if (Left(proceed.view)) return absl::OkStatus();
+  if (proceed.next.action == NextAction::kStop && proceed.view == held_.view()) {
+    return absl::CancelledError("the run is to stop");
+  }
+  return absl::FailedPreconditionError(absl::StrCat("the coordinator sent a Proceed of ", ToString(proceed.view),
+                                                    " while this worker ", worker_states::Describe(state_)));
 }
 
-std::optional<WorkerProtocol::BeginCheckpoint> WorkerProtocol::OnProceedWhileEvaluating(const Next& next,
+std::optional<WorkerProtocol::BeginCheckpoint> WorkerProtocol::OnProceedWhileEvaluating(const Proceed& proceed,
                                                                                         MonotonicTime now) {
   assert(std::holds_alternative<Evaluating>(state_) && running_);
-  const Evaluating evaluating = std::get<Evaluating>(state_);
-  if (next.action == NextAction::kEvaluate) {
-    if (!next.checkpoint || !evaluating.seat.first()) return std::nullopt;
-    return BeginCheckpoint{evaluating.seat.view, evaluating.step};
+  if (Left(proceed.view)) return std::nullopt;
+  const Seat seat = std::get<Evaluating>(state_).seat;
+  const Next& next = proceed.next;
+  const bool fits = proceed.view == seat.view && next.action != NextAction::kStep;
+  if (fits) held_.Count(proceed.counters);
+  if (fits && next.action == NextAction::kEvaluate) {
+    if (!next.checkpoint || !seat.first()) return std::nullopt;
+    return BeginCheckpoint{seat.view, held_.point()->step};
   }
   abandoned_ = true;
   running_ = false;
-  if (next.action == NextAction::kStop) {
-    Follow(next, evaluating.seat, evaluating.step);
+  if (fits) {
+    Follow(next, seat, now);
   } else {
-    Refuse("a Proceed to the next step", now);
+    Refuse(absl::StrCat("a Proceed of ", ToString(proceed.view)), now);
   }
   return std::nullopt;
 }
 
-void WorkerProtocol::Follow(const Next& next, const Seat& seat, uint64_t step) {
+void WorkerProtocol::Follow(const Next& next, const Seat& seat, MonotonicTime now) {
+  const uint64_t step = held_.point()->step;  // decided last
   // Every worker's state is the same, so the view's first worker writes it alone.
   if (next.checkpoint && seat.first()) Plan(BeginCheckpoint{seat.view, step});
   switch (next.action) {
     case NextAction::kStep:
+      if (next.plan.step != step + 1) {
+        return Fail(absl::FailedPreconditionError(absl::StrCat("the coordinator asked for step ", next.plan.step,
+                                                               " of ", ToString(seat.view), " after step ", step)),
+                    now);
+      }
       state_ = Computing{seat, next.plan.step};
-      Plan(ComputeStep{next.plan});
-      return;
+      return Plan(ComputeStep{next.plan});
     case NextAction::kEvaluate:
       abandoned_ = false;
-      state_ = Evaluating{seat, step};
-      Plan(Evaluate{step, seat.first()});
-      return;
+      state_ = Evaluating{seat};
+      return Plan(Evaluate{step, seat.first(), held_.counters().best});
     case NextAction::kStop:
       state_ = Finishing{};
-      Plan(FinishRun{step, seat.first()});
-      return;
+      return Plan(FinishRun{step, seat.first()});
   }
 }
 
 void WorkerProtocol::OnComputed(ReadyVote vote) {
   const Computing computed = TakeState<Computing>();
   state_ = AwaitingDecision{computed.seat, computed.step};
+  held_.Voted(computed.step);
   vote.view = computed.seat.view;
   vote.step = computed.step;
   Send(std::move(vote));
@@ -149,7 +217,7 @@ void WorkerProtocol::OnComputed(ReadyVote vote) {
 
 void WorkerProtocol::OnEvaluated(std::vector<VerificationReport> sets, std::string problem) {
   const Evaluating evaluated = TakeState<Evaluating>();
-  state_ = AwaitingProceed{evaluated.seat, evaluated.step};
+  state_ = AwaitingProceed{evaluated.seat};
   // All workers have the same results.
   if (evaluated.seat.first()) Send(EvaluationReport{evaluated.seat.view, std::move(sets), std::move(problem)});
 }
@@ -160,6 +228,43 @@ void WorkerProtocol::OnFinished() {
   Send(FinishedReport{});
 }
 
+void WorkerProtocol::OnLostPeers(LostPeersReport report, MonotonicTime) {
+  assert(running_ && (std::holds_alternative<Joining>(state_) || std::holds_alternative<Computing>(state_) ||
+                      std::holds_alternative<Evaluating>(state_)));
+  running_ = false;
+  state_ = AwaitingView{};
+  report.view = held_.view();
+  Send(std::move(report));
+}
+
+void WorkerProtocol::OnVoided() {
+  assert(running_ && work_.empty());
+  running_ = false;
+  if (std::holds_alternative<OpeningData>(state_)) {
+    state_ = AwaitingWelcome{};
+  } else {
+    state_ = AwaitingView{};
+  }
+}
+
+void WorkerProtocol::OnDetached(const absl::Status&, MonotonicTime) {
+  assert(idle());
+  if (ended()) return;
+  if (const auto* const failing = std::get_if<Failing>(&state_); failing != nullptr) {
+    state_ = Ended{absl::Status(failing->status)};
+    return;
+  }
+  state_ = AwaitingWelcome{};
+  Registration registration;
+  registration.role = Role::kWorker;
+  if (welcome_.has_value()) {
+    registration.id = welcome_->id;
+    registration.token = welcome_->token;
+  }
+  if (held_.view() != View{}) registration.held = held_.state();
+  Plan(Attach{std::move(registration)});
+}
+
 void WorkerProtocol::OnFailed(const absl::Status& status, MonotonicTime now) {
   assert(!status.ok() && !over());
   running_ = false;
@@ -167,15 +272,16 @@ void WorkerProtocol::OnFailed(const absl::Status& status, MonotonicTime now) {
 }
 
 void WorkerProtocol::Refuse(absl::string_view message, MonotonicTime now) {
-  Fail(absl::FailedPreconditionError(absl::StrCat("the coordinator sent ", message, " while this worker ", Doing())),
+  Fail(absl::FailedPreconditionError(
+           absl::StrCat("the coordinator sent ", message, " while this worker ", worker_states::Describe(state_))),
        now);
 }
 
-// The coordinator is told in OnTime, even where nothing is waited for: its stream may have ended before, which the
-// driver passes in first, and then its reason explains more than this one.
+// The coordinator is told in OnTime, although nothing is waited for: its stream may have ended before, which the driver
+// passes in first, and then its reason explains more than this one.
 void WorkerProtocol::Fail(const absl::Status& status, MonotonicTime now) {
   work_.clear();
-  state_ = Failing{status, absl::IsUnavailable(status) ? now + kPatience : now};
+  state_ = Failing{status, now};
 }
 
 void WorkerProtocol::OnTime(MonotonicTime now) {
@@ -209,7 +315,8 @@ std::optional<WorkerProtocol::Work> WorkerProtocol::TakeWork() {
   if (work_.empty()) return std::nullopt;
   Work work = std::move(work_.front());
   work_.pop_front();
-  running_ = !std::holds_alternative<ApplyDecision>(work) && !std::holds_alternative<BeginCheckpoint>(work);
+  running_ = !std::holds_alternative<Attach>(work) && !std::holds_alternative<ApplyDecision>(work) &&
+             !std::holds_alternative<BeginCheckpoint>(work);
   return work;
 }
 
@@ -221,26 +328,6 @@ MonotonicTime WorkerProtocol::deadline() const {
 absl::Status WorkerProtocol::status() const {
   assert(ended());
   return std::get<Ended>(state_).status;
-}
-
-std::string WorkerProtocol::Doing() const {
-  struct Describe {
-    std::string operator()(const AwaitingWelcome&) const { return "waits for the Welcome"; }
-    std::string operator()(const OpeningData&) const { return "opens its data"; }
-    std::string operator()(const AwaitingView&) const { return "waits for the first view"; }
-    std::string operator()(const Joining&) const { return "joins a view"; }
-    std::string operator()(const AwaitingDecision& awaiting) const {
-      return absl::StrCat("waits for the decision about step ", awaiting.step, " of ", ToString(awaiting.seat.view));
-    }
-    std::string operator()(const Computing&) const { return "computes a step"; }
-    std::string operator()(const Evaluating&) const { return "evaluates"; }
-    std::string operator()(const AwaitingProceed&) const { return "waits for a Proceed"; }
-    std::string operator()(const Finishing&) const { return "finishes"; }
-    std::string operator()(const AwaitingEnd&) const { return "has finished"; }
-    std::string operator()(const Failing&) const { return "has failed"; }
-    std::string operator()(const Ended&) const { return "has ended"; }
-  };
-  return std::visit(Describe{}, state_);
 }
 
 }  // namespace arcshard::worker

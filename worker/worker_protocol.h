@@ -15,40 +15,55 @@
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
 #include "common/protocol/verification_report.h"
+#include "worker/held_point.h"
+#include "worker/worker_states.h"
 
 namespace arcshard::worker {
 
 // A worker's side of Coordinator.Attend (coordinator.proto) as a state machine: it decides which messages the worker
 // sends and what it does next.
 //
-//   AwaitingWelcome ► OpeningData ► AwaitingView ► Joining ► AwaitingDecision
+//   AwaitingWelcome ► OpeningData ► AwaitingView ► Joining ► AwaitingInstall
 //
-//   AwaitingDecision and AwaitingProceed end with a message that says what is next:
+//   AwaitingInstall, AwaitingDecision and AwaitingProceed end with a message that says what is next:
 //     a step        ► Computing  ► AwaitingDecision
 //     an evaluation ► Evaluating ► AwaitingProceed, or ► Finishing if a stop abandons it
 //     the stop      ► Finishing  ► AwaitingEnd ► Ended
 //
-// A view that is announced in AwaitingView, AwaitingDecision or AwaitingProceed leads to Joining. An error leads to
-// Failing and then Ended, the end of the coordinator's stream to Ended at once.
+// A view leads from every state after the Welcome to Joining. Work that lost a peer, or that an interruption has made
+// void, leads to AwaitingView; the loss of the coordinator to AwaitingWelcome, and the next Welcome from there to
+// AwaitingView, since the data is open. An error leads to Failing and then Ended, the end of the coordinator's stream
+// to Ended at once.
 //
 // The driver (WorkerProcess; in a simulation, the simulator) repeats: send TakeMessages; carry out TakeWork and report
-// its result; when there is no work, wait for a message of the coordinator or for deadline(), and pass it in. Neither
+// its result; when there is no work, wait for a message of the coordinator or for deadline(), and pass it in. A view, a
+// loss of the coordinator and a Welcome may interrupt work with a result: then OnVoided comes before them. Neither
 // threads nor clocks are used, and nothing is called back. Not thread-safe.
 class WorkerProtocol {
  public:
-  // How long a worker that has failed waits: before it tells the coordinator that it lost a peer, since the coordinator
-  // may know which process died and end the run with that; and for the end of the run after it has told.
+  // How long a worker that has failed waits for the end of the run after it has told the coordinator.
   static constexpr absl::Duration kPatience = absl::Seconds(3);
+  using Source = HeldPoint::Source;
 
   // Apply the configuration, open the training set and the verification sets. Result: OnDataOpened.
   struct OpenData {
     Welcome welcome;
   };
-  // Check the verification sets, make or restore the state that the view begins with, and connect to its shards and
-  // workers. Result: OnJoined. Messages to proceed that come during the check are passed to OnProceedWhileJoining.
+  // Connect to the coordinator again with this registration, to which the driver adds this process's address, host and
+  // pid. No result: a Welcome follows.
+  struct Attach {
+    Registration registration;
+  };
+  // Check the verification sets, make or take over the state that the view begins with (OnRestored), and connect to its
+  // shards and workers. Result: OnJoined, or OnLostPeers. Messages to proceed that come during the check are passed to
+  // OnProceedWhileJoining.
   struct JoinView {
     ViewAnnouncement view;
     size_t position = 0;  // of this worker among the view's workers
+    Source source = Source::kKeep;
+    // The position of the worker that sends its state to all others, which those that lack it take; no value: nobody
+    // does.
+    std::optional<size_t> sender = std::nullopt;
   };
   // Commit or skip the step that was computed last. No result.
   struct ApplyDecision {
@@ -59,49 +74,65 @@ class WorkerProtocol {
     View view;
     uint64_t step = 0;
   };
-  // Result: OnComputed.
+  // Keep the result until the next ComputeStep or JoinView. Result: OnComputed, or OnLostPeers.
   struct ComputeStep {
     StepPlan plan;
   };
-  // Verify the backbone as it is after `step`. Result: OnEvaluated. Messages to proceed that come meanwhile are passed
-  // to OnProceedWhileEvaluating.
+  // Verify the backbone as it is after `step`. Result: OnEvaluated, or OnLostPeers. Messages to proceed that come
+  // meanwhile are passed to OnProceedWhileEvaluating.
   struct Evaluate {
     uint64_t step = 0;
-    bool writes_model = false;  // this worker, the view's first, writes the backbone if it is the best one so far
+    bool writes_model = false;   // this worker, the view's first, writes the backbone if it is the best one so far
+    BestVerification best = {};  // of the run so far
   };
   // Wait for the checkpoint that is being written; write the final backbone, after `step`. Result: OnFinished.
   struct FinishRun {
     uint64_t step = 0;
     bool writes_model = false;
   };
-  using Work = std::variant<OpenData, JoinView, ApplyDecision, BeginCheckpoint, ComputeStep, Evaluate, FinishRun>;
+  using Work =
+      std::variant<OpenData, Attach, JoinView, ApplyDecision, BeginCheckpoint, ComputeStep, Evaluate, FinishRun>;
+
+  static bool NeedsPeers(const Work& work) {
+    return std::holds_alternative<JoinView>(work) || std::holds_alternative<ComputeStep>(work) ||
+           std::holds_alternative<Evaluate>(work);
+  }
 
   // Messages of the coordinator. Require idle(). One that does not fit the state (FailedPrecondition, naming both) is
-  // an error of this worker, as in OnFailed; so is a view without this worker. Ignored once it has failed.
+  // an error of this worker, as in OnFailed; so is a view without this worker. What is of a view that this worker has
+  // left is ignored, and all messages once it has failed.
   void OnWelcome(const Welcome& welcome, MonotonicTime now);
   void OnView(const ViewAnnouncement& view, MonotonicTime now);
+  void OnInstall(const Install& install, MonotonicTime now);
   void OnDecision(const Decision& decision, MonotonicTime now);
-  void OnProceed(const Next& next, MonotonicTime now);
+  void OnProceed(const Proceed& proceed, MonotonicTime now);
   // The coordinator says how to proceed while JoinView is carried out. Cancelled: the run is to stop, so what only
-  // checks something is left out; this worker joins all the same, since the first decision stops the run.
-  // FailedPrecondition: the message does not fit. Requires that TakeWork's last answer was JoinView.
-  absl::Status OnProceedWhileJoining(const Next& next) const;
+  // checks something is left out; this worker joins all the same, since Install stops the run. FailedPrecondition: the
+  // message does not fit. Requires that TakeWork's last answer was JoinView.
+  absl::Status OnProceedWhileJoining(const Proceed& proceed);
   // The coordinator says how to proceed while Evaluate is carried out. Returns the checkpoint that is to be begun now,
   // if one is. If the run is to stop, or the message does not fit, abandoned() is true from then on: Evaluate has no
   // result. Requires that TakeWork's last answer was Evaluate.
-  std::optional<BeginCheckpoint> OnProceedWhileEvaluating(const Next& next, MonotonicTime now);
+  std::optional<BeginCheckpoint> OnProceedWhileEvaluating(const Proceed& proceed, MonotonicTime now);
   bool abandoned() const { return abandoned_; }  // the last Evaluate
-  // The coordinator's stream has ended; OK: in order. Requires idle().
+  // The connection to the coordinator is lost; Attach follows. Requires idle().
+  void OnDetached(const absl::Status& status, MonotonicTime now);
+  // The coordinator's stream has ended for good; OK: in order. Requires idle().
   void OnClosed(const absl::Status& status);
 
   // Results. Each requires that TakeWork's last answer was the work that has it.
   void OnDataOpened(const DatasetReport& dataset);
-  void OnJoined(uint64_t verification_images);  // of this worker's share
-  // `vote`: view and step are filled in here.
-  void OnComputed(ReadyVote vote);
+  void OnRestored();  // the view's state is held; JoinView goes on. May be left out: OnJoined implies it
+  // verification_images: of this worker's share. seconds: that making or copying the state took; 0 where it was held.
+  void OnJoined(uint64_t verification_images, double seconds);
+  void OnComputed(ReadyVote vote);  // view and step are filled in here
   // `problem`: why a set is missing, or the best backbone was not written; empty: there was none.
   void OnEvaluated(std::vector<VerificationReport> sets, std::string problem);
   void OnFinished();
+  // The work cannot reach members of its view, which is filled in here. What it did is void.
+  void OnLostPeers(LostPeersReport report, MonotonicTime now);
+  // The work was interrupted: what it did is void, except what OnRestored has told.
+  void OnVoided();
   // The work that was taken last failed; what follows it is dropped. `status` is not OK.
   void OnFailed(const absl::Status& status, MonotonicTime now);
 
@@ -115,66 +146,27 @@ class WorkerProtocol {
 
   // Nothing is left to do until a message or the deadline comes.
   bool idle() const { return work_.empty() && !running_; }
+  // Work with a result has been taken, and the result was not reported yet.
+  bool running() const { return running_; }
   // When OnTime has something to do.
   MonotonicTime deadline() const;
 
-  bool ended() const { return std::holds_alternative<Ended>(state_); }
+  HeldState held() const { return held_.state(); }
+
+  bool ended() const { return std::holds_alternative<worker_states::Ended>(state_); }
   // How the run ended for this worker: OK in order, else the error that explains most: the coordinator's, if it sent
   // one, or this worker's. Requires ended().
   absl::Status status() const;
 
  private:
-  // This worker's place in a view.
-  struct Seat {
-    View view;
-    size_t position = 0;
-    bool first() const { return position == 0; }
-  };
-  struct AwaitingWelcome {};
-  struct OpeningData {};
-  struct AwaitingView {};
-  struct Joining {
-    Seat seat;
-    uint64_t last_decided_step = 0;
-  };
-  struct AwaitingDecision {
-    Seat seat;
-    uint64_t step = 0;    // that the decision is about
-    bool applies = true;  // false for a view's first decision, which repeats the last decided step
-  };
-  struct Computing {
-    Seat seat;
-    uint64_t step = 0;
-  };
-  struct Evaluating {
-    Seat seat;
-    uint64_t step = 0;  // decided last
-  };
-  struct AwaitingProceed {
-    Seat seat;
-    uint64_t step = 0;  // decided last
-  };
-  struct Finishing {};
-  struct AwaitingEnd {};
-  struct Failing {
-    absl::Status status;
-    MonotonicTime deadline;
-    bool told = false;  // the coordinator
-  };
-  struct Ended {
-    absl::Status status;
-  };
-  using State = std::variant<AwaitingWelcome, OpeningData, AwaitingView, Joining, AwaitingDecision, Computing,
-                             Evaluating, AwaitingProceed, Finishing, AwaitingEnd, Failing, Ended>;
-
-  // Enters the state that `next` leads to. step: decided last.
-  void Follow(const Next& next, const Seat& seat, uint64_t step);
+  // Enters the state that `next` leads to, in the view of `seat`.
+  void Follow(const Next& next, const worker_states::Seat& seat, MonotonicTime now);
+  // Whether what the coordinator says of this view is to be ignored: this worker has left it.
+  bool Left(const View& view) const;
   // Whether a message of the coordinator is to be ignored.
-  bool over() const { return std::holds_alternative<Failing>(state_) || ended(); }
-  bool AcceptsView() const;
+  bool over() const { return std::holds_alternative<worker_states::Failing>(state_) || ended(); }
   void Fail(const absl::Status& status, MonotonicTime now);
   void Refuse(absl::string_view message, MonotonicTime now);
-  std::string Doing() const;
   template <typename Expected>
   Expected TakeState();
   template <typename Message>
@@ -182,10 +174,12 @@ class WorkerProtocol {
   template <typename Kind>
   void Plan(Kind work);  // to be done after what is planned already
 
-  uint32_t id_ = 0;  // of this worker, from the Welcome
-  State state_ = AwaitingWelcome{};
+  worker_states::State state_ = worker_states::AwaitingWelcome{};
+  std::optional<Welcome> welcome_;        // the latest
+  std::optional<DatasetReport> dataset_;  // once the data is open
+  HeldPoint held_;
   std::deque<Work> work_;
-  bool running_ = false;    // work with a result has been taken
+  bool running_ = false;
   bool abandoned_ = false;  // the last evaluation
   std::vector<ParticipantMessage> messages_;
 };

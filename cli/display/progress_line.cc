@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/display/terminal.h"
-#include "common/rpc/convert_reports.h"
+#include "common/rpc/convert/convert_reports.h"
 #include "common/text/printable_text.h"
 #include "common/text/readable_number.h"
 
@@ -36,6 +36,9 @@ std::string Fit(std::vector<Piece> pieces, size_t width) {
   return CutTo(line, width);
 }
 
+// "once", "3 times"
+std::string Times(uint64_t count) { return count == 1 ? "once" : absl::StrCat(count, " times"); }
+
 std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
   std::vector<Piece> pieces = {
       {absl::StrFormat("epoch %s/%g", ReadableEpochs(progress.epoch(), progress.epochs()), progress.epochs()), 1},
@@ -54,6 +57,10 @@ std::vector<Piece> TrainingPieces(const v1::Progress& progress) {
   if (progress.corrupt_records() > 0) {
     pieces.push_back({absl::StrFormat("%d corrupt records", progress.corrupt_records()), 8});
   }
+  if (progress.recoveries() > 0) {
+    pieces.push_back({absl::StrCat("recovered ", Times(progress.recoveries())), 9});
+    if (progress.lost_steps() > 0) pieces.push_back({absl::StrFormat("%d steps lost", progress.lost_steps()), 8});
+  }
   return pieces;
 }
 
@@ -65,6 +72,11 @@ std::string ImagesOf(const v1::Progress& progress) {
 std::string Joining(const v1::Progress& progress) {
   if (progress.images_to_verify() > 0) return absl::StrCat("checking the verification sets  ", ImagesOf(progress));
   return progress.waiting_for().empty() ? "joining" : PrintableLine(progress.waiting_for());
+}
+
+std::string Recovering(const v1::Progress& progress) {
+  return progress.waiting_for().empty() ? "recovering"
+                                        : absl::StrCat("recovering: ", PrintableLine(progress.waiting_for()));
 }
 
 std::vector<Piece> VerifyingPieces(const v1::Progress& progress) {
@@ -84,6 +96,8 @@ std::string ProgressLine(const v1::Progress& progress, size_t width) {
       return CutTo(progress.waiting_for().empty() ? "gathering" : PrintableLine(progress.waiting_for()), width);
     case v1::Progress::PHASE_JOINING:
       return CutTo(Joining(progress), width);
+    case v1::Progress::PHASE_RECOVERING:
+      return CutTo(Recovering(progress), width);
     case v1::Progress::PHASE_TRAINING:
       return Fit(TrainingPieces(progress), width);
     case v1::Progress::PHASE_EVALUATING:
@@ -127,6 +141,13 @@ std::vector<std::string> VerificationLines(const v1::Progress& progress) {
                                     progress.verification_size(), praise));
   }
   return lines;
+}
+
+std::string DescribeRecoveries(uint64_t recoveries, uint64_t lost_steps) {
+  const std::string lost = lost_steps == 0   ? "no step was lost"
+                           : lost_steps == 1 ? "1 step was lost"
+                                             : absl::StrCat(lost_steps, " steps were lost");
+  return absl::StrCat("recovered ", Times(recoveries), ", ", lost);
 }
 
 std::string WholeSeconds(absl::Duration duration) {

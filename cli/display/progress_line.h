@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,8 @@
 namespace arcshard::cli {
 
 // One line: "epoch 3.20/12  step 412/1560  loss 4.8123  cos 0.421  lr 0.0812  1530 samples/s  ETA 1m5s" while training,
-// "waiting for 2 of 3 shards" before that, and so on. At most `width` columns: the least important pieces are left out.
+// "waiting for 2 of 3 shards" before that, "recovering: shard 1 was lost at step 17: ..." after a loss, and so on. At
+// most `width` columns: the least important pieces are left out.
 std::string ProgressLine(const v1::Progress& progress, size_t width);
 
 // The same for a terminal of `width` columns: while training, a progress bar precedes it if there is room.
@@ -26,6 +28,9 @@ std::vector<std::string> VerificationLines(const v1::Progress& progress);
 
 // The end of a line of VerificationLines if no verification was better.
 inline constexpr absl::string_view kBestSoFar = ", best so far";
+
+// "recovered 3 times, no step was lost", "recovered once, 12 steps were lost". Requires: recoveries > 0.
+std::string DescribeRecoveries(uint64_t recoveries, uint64_t lost_steps);
 
 // "4m5s", "59s": whole seconds.
 std::string WholeSeconds(absl::Duration duration);

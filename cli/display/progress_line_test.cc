@@ -46,6 +46,31 @@ TEST(ProgressLineTest, TroubleIsCounted) {
   EXPECT_THAT(ProgressLine(progress, kWide), ::testing::EndsWith("  ETA 1m5s  2 skipped  3 corrupt records"));
 }
 
+TEST(ProgressLineTest, RecoveriesAreCountedAndTheStepsThatTheyCost) {
+  v1::Progress progress = Training();
+  progress.set_recoveries(1);
+  EXPECT_THAT(ProgressLine(progress, kWide), ::testing::EndsWith("  ETA 1m5s  recovered once"));
+  progress.set_recoveries(3);
+  progress.set_lost_steps(12);
+  EXPECT_THAT(ProgressLine(progress, kWide), ::testing::EndsWith("  ETA 1m5s  recovered 3 times  12 steps lost"));
+}
+
+TEST(ProgressLineTest, ARecoverySaysWhatWasLostAndWhatIsMissing) {
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_RECOVERING), kWide), "recovering");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_RECOVERING,
+                                 "shard 1 (pid 5 on vm) was lost at step 7: stream broken; waiting for 1 of 2 shards"),
+                         kWide),
+            "recovering: shard 1 (pid 5 on vm) was lost at step 7: stream broken; waiting for 1 of 2 shards");
+  EXPECT_EQ(ProgressLine(InPhase(v1::Progress::PHASE_RECOVERING, "a\nb"), 13), "recovering: a");
+  EXPECT_EQ(ProgressWithBar(InPhase(v1::Progress::PHASE_RECOVERING, "ab"), kWide, false), "recovering: ab");
+}
+
+TEST(ProgressLineTest, RecoveriesInWords) {
+  EXPECT_EQ(DescribeRecoveries(1, 0), "recovered once, no step was lost");
+  EXPECT_EQ(DescribeRecoveries(2, 1), "recovered 2 times, 1 step was lost");
+  EXPECT_EQ(DescribeRecoveries(2, 30), "recovered 2 times, 30 steps were lost");
+}
+
 TEST(ProgressLineTest, SmallNumbersAreShownAsTheyAre) {
   v1::Progress progress = Training();
   progress.set_samples_per_second(0.42);

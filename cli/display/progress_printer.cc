@@ -23,6 +23,8 @@ void ProgressPrinter::Show(const v1::Progress& progress) {
   ShowVerification(progress);
   ShowVerificationFailure(progress);
   ShowCheckpointFailure(progress);
+  ShowRecovery(progress);
+  ShowRecoverable(progress);
   if (progress.phase() == v1::Progress::PHASE_FINISHED || progress.phase() == v1::Progress::PHASE_FAILED) {
     Clear();  // the launcher reports how the run has ended
     return;
@@ -76,6 +78,36 @@ void ProgressPrinter::ShowCheckpointFailure(const v1::Progress& progress) {
   }
   Line(Paint(options_.colours, Ink::kBad,
              absl::StrCat("warning: the checkpoint failed, training continues: ", checkpoint_failure_)));
+}
+
+// A line for each recovery; it stands out if steps were lost. Another life of the coordinator does not know the last
+// one.
+void ProgressPrinter::ShowRecovery(const v1::Progress& progress) {
+  const bool lost = progress.lost_steps() > lost_steps_;
+  lost_steps_ = progress.lost_steps();
+  const std::string recovery =
+      progress.recoveries() == 0 ? "" : absl::StrCat(progress.recoveries(), " ", progress.last_recovery());
+  if (recovery_ == recovery) return;
+  recovery_ = recovery;
+  if (progress.last_recovery().empty()) return;
+  const std::string line = absl::StrCat("recovered: ", progress.last_recovery());
+  Line(lost ? Paint(options_.colours, Ink::kBad, line) : line);
+}
+
+// A line when a lost shard would begin to cost steps, and one when that is over. A run that could never rebuild one,
+// such as that of a single shard, has neither.
+void ProgressPrinter::ShowRecoverable(const v1::Progress& progress) {
+  if (progress.phase() != v1::Progress::PHASE_TRAINING) return;
+  const bool changed = recoverable_.has_value() && *recoverable_ != progress.recoverable();
+  recoverable_ = progress.recoverable();
+  if (!changed) return;
+  if (progress.recoverable()) {
+    Line("the replay log is whole again: a lost shard costs no steps");
+    return;
+  }
+  Line(Paint(options_.colours, Ink::kBad,
+             "warning: the replay log is not whole: a shard that is lost now takes the run back to its last "
+             "checkpoint; training continues"));
 }
 
 void ProgressPrinter::Line(absl::string_view text) {

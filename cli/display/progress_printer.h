@@ -14,7 +14,7 @@
 namespace arcshard::cli {
 
 // Prints progress: on a terminal as one line that is overwritten, elsewhere as a few lines per minute. Results of
-// verifications and the text given to Line are always lines of their own. Not thread-safe.
+// verifications, recoveries and the text given to Line are always lines of their own. Not thread-safe.
 class ProgressPrinter {
  public:
   struct Options {
@@ -38,6 +38,8 @@ class ProgressPrinter {
   void ShowVerification(const v1::Progress& progress);
   void ShowVerificationFailure(const v1::Progress& progress);
   void ShowCheckpointFailure(const v1::Progress& progress);
+  void ShowRecovery(const v1::Progress& progress);
+  void ShowRecoverable(const v1::Progress& progress);
 
   const Options options_;
   const Clock* const clock_;
@@ -46,6 +48,9 @@ class ProgressPrinter {
   std::optional<uint64_t> verification_step_;
   std::string verification_failure_;
   std::string checkpoint_failure_;
+  std::string recovery_;                                // the last one, as shown
+  uint64_t lost_steps_ = 0;                             // before it
+  std::optional<bool> recoverable_;                     // while training; no value: it has not trained yet
   MonotonicTime next_ = MonotonicTime::InfinitePast();  // earliest time of the next line without news
   std::string last_;                                    // the last line, if the output is not a terminal
 };

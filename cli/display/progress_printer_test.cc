@@ -184,6 +184,79 @@ TEST_F(ProgressPrinterTest, AnIncompleteVerificationIsNamedOnce) {
   EXPECT_EQ(TakeOut(), "warning: the verification is incomplete, training continues: lfw.bin: image 3 is damaged\n");
 }
 
+TEST_F(ProgressPrinterTest, EachRecoveryIsALineThatIsShownOnce) {
+  ProgressPrinter printer = Plain();
+  printer.Show(AtStep(7));
+  TakeOut();
+  v1::Progress progress = AtStep(7, v1::Progress::PHASE_RECOVERING);
+  progress.set_waiting_for("shard 1 was lost; waiting for 1 of 2 shards");
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "recovering: shard 1 was lost; waiting for 1 of 2 shards\n");
+  progress = AtStep(8);
+  progress.set_recoveries(1);
+  progress.set_last_recovery("shard 1 was lost; the run goes on after step 7, 2s later");
+  printer.Show(progress);
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), absl::StrCat("recovered: shard 1 was lost; the run goes on after step 7, 2s later\n", Step(8),
+                                    "  recovered once\n"));
+  progress.set_recoveries(2);  // the same words again
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "recovered: shard 1 was lost; the run goes on after step 7, 2s later\n");
+}
+
+TEST_F(ProgressPrinterTest, AnotherLifeOfTheCoordinatorCountsItsRecoveriesAnew) {
+  ProgressPrinter printer = Plain();
+  v1::Progress progress = AtStep(8);
+  progress.set_recoveries(1);
+  progress.set_last_recovery("worker 0 was lost");
+  printer.Show(progress);
+  printer.Show(AtStep(8, v1::Progress::PHASE_GATHERING));
+  TakeOut();
+  progress.set_last_recovery("the coordinator was lost");
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), absl::StrCat("recovered: the coordinator was lost\n", Step(8), "  recovered once\n"));
+}
+
+TEST_F(ProgressPrinterTest, ARecoveryThatLostStepsStandsOut) {
+  ProgressPrinter printer({.write = [this](absl::string_view text) { absl::StrAppend(&out_, text); }, .colours = true},
+                          &clock_);
+  printer.Show(AtStep(8));
+  TakeOut();
+  v1::Progress progress = AtStep(4);
+  progress.set_recoveries(1);
+  progress.set_lost_steps(4);
+  progress.set_last_recovery("the run goes back from step 8 to step 4");
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "\x1b[1;31mrecovered: the run goes back from step 8 to step 4\x1b[0m\n");
+}
+
+TEST_F(ProgressPrinterTest, ALogThatIsDroppedWhileTrainingIsALineAndItsReturnAnother) {
+  ProgressPrinter printer = Plain();
+  v1::Progress progress = AtStep(1);
+  progress.set_recoverable(true);
+  printer.Show(progress);
+  TakeOut();
+  progress.set_recoverable(false);
+  progress.set_phase(v1::Progress::PHASE_EVALUATING);  // and while the run recovers it says nothing of the log
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "verifying after step 1\n");
+  progress.set_phase(v1::Progress::PHASE_TRAINING);
+  printer.Show(progress);
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), absl::StrCat("warning: the replay log is not whole: a shard that is lost now takes the run back "
+                                    "to its last checkpoint; training continues\n",
+                                    Step(1), "\n"));
+  progress.set_recoverable(true);
+  printer.Show(progress);
+  EXPECT_EQ(TakeOut(), "the replay log is whole again: a lost shard costs no steps\n");
+}
+
+TEST_F(ProgressPrinterTest, ARunOfOneShardHasNoLogToLose) {
+  ProgressPrinter printer = Plain();
+  for (int step = 1; step <= 3; ++step) printer.Show(AtStep(1));
+  EXPECT_EQ(TakeOut(), absl::StrCat(Step(1), "\n"));
+}
+
 TEST_F(ProgressPrinterTest, TheEndIsLeftToTheLauncher) {
   ProgressPrinter printer = Plain();
   printer.Show(AtStep(100, v1::Progress::PHASE_FINISHED));

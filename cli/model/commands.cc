@@ -1,6 +1,10 @@
 #include "cli/commands.h"
 
+#include "absl/strings/str_cat.h"
+#include "cli/check/check_command.h"
+#include "cli/check/check_run.h"
 #include "cli/checkpoint/checkpoint_commands.h"
+#include "cli/display/console.h"
 #include "cli/insightface/import_checkpoint.h"
 #include "cli/model/embed.h"
 #include "cli/model/model_commands.h"
@@ -30,6 +34,16 @@ class Verify final : public VerifyCommand {
   }
 };
 
+class Check final : public CheckCommand {
+ public:
+  using CheckCommand::CheckCommand;
+  absl::StatusOr<int> Run() override {
+    const auto print = [](absl::string_view line) { return PrintText(absl::StrCat(line, "\n")); };
+    ASSIGN_OR_RETURN(const bool equal, CheckRun(RealFileSystem(), options(), print));
+    return equal ? 0 : 1;
+  }
+};
+
 class Checkpoint final : public CheckpointCommands {
  public:
   using CheckpointCommands::CheckpointCommands;
@@ -41,7 +55,7 @@ class Checkpoint final : public CheckpointCommands {
 }  // namespace
 
 std::vector<std::unique_ptr<Command>> MakeCommands(CommandLine program) {
-  return MakeAll<Embed, Verify, Checkpoint>(program);
+  return MakeAll<Embed, Verify, Check, Checkpoint>(program);
 }
 
 }  // namespace arcshard::cli

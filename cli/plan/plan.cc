@@ -11,6 +11,7 @@
 #include "cli/display/console.h"
 #include "common/base/status_macros.h"
 #include "common/config/compute_notes.h"
+#include "common/config/head_memory.h"
 #include "common/config/load_config.h"
 #include "common/text/printable_text.h"
 #include "worker/data/open_dataset.h"
@@ -57,8 +58,13 @@ std::string ShardText(const RunConfig& config, const RunPlan& plan) {
     text += Line("active classes", shard.active_list, absl::StrCat("a list of about ", plan.classes_in_step));
   }
   text += Line("step buffers", shard.step_buffers, "embeddings and statistics in flight, blocks of threads");
+  if (shard.replay_log > 0) {
+    text += Line("replay log", shard.replay_log, "steps since the last checkpoint, at most (cluster.log_mb)");
+  }
   text += Line("the process", shard.process, "program and libraries, the same for every run");
-  text += Line("resident", shard.resident(), "on the CPU; with a GPU all but the process is in its memory");
+  text += Line("resident", shard.resident(),
+               absl::StrCat("on the CPU; with a GPU all but the process ", shard.replay_log > 0 ? "and the log " : "",
+                            "is in its memory"));
   text += Line("checkpoint copies", shard.checkpoint_copies,
                "of the host's memory while a checkpoint is written, at most (checkpoint.buffer_mb)");
   text += Line("checkpoint file", shard.checkpoint_file(), "on the disk, for each checkpoint that is kept");
@@ -78,15 +84,19 @@ std::string StepText(const RunPlan& plan) {
   text += Line("and receives", traffic.worker_receives, "from all shards: sums over negatives, the own centers");
   text += Line("a shard sends", traffic.shard_sends, "to all workers");
   text += Line("and receives", traffic.shard_receives, "from all workers");
-  text += Line("replay record", plan.replay_record, "of one step; each shard keeps two");
+  text += Line("replay record", plan.replay_record,
+               plan.shard.replay_log == 0 ? "of one step; each shard keeps two"
+                                          : absl::StrCat("of one step; the log of a shard has room for ",
+                                                         plan.shard.replay_log / plan.replay_record));
   return text;
 }
 
 std::string ChoiceText(const RunPlan& plan, const ShardChoice& choice) {
   const std::string memory = absl::StrFormat("%.4g GiB", static_cast<double>(choice.bytes_per_shard) / kGiB);
   if (choice.shards == 0) {
-    return absl::StrCat("\nshards of ", memory, " have no room for any class: the process and a step's buffers take ",
-                        Size(plan.shard.process + plan.shard.step_buffers), "\n");
+    return absl::StrCat("\nshards of ", memory, " have no room for any class: the process",
+                        choice.replay_log > 0 ? ", the replay log (cluster.log_mb)" : "", " and a step's buffers take ",
+                        Size(plan.shard.process + choice.replay_log + plan.shard.step_buffers), "\n");
   }
   return absl::StrCat("\nshards of ", memory, ": ", choice.shards, choice.shards == 1 ? " is" : " are",
                       " needed; one has room for ", choice.classes, " classes\n");
@@ -100,6 +110,15 @@ absl::StatusOr<int64_t> NumClasses(const RunConfig& config) {
   return absl::Status(dataset.status().code(),
                       absl::StrCat("head.classes does not give the number of classes, and neither does the data: ",
                                    absl::string_view(dataset.status().message())));
+}
+
+ShardChoice ChoiceOf(const RunConfig& config, int64_t num_classes, int64_t bytes_per_shard) {
+  ShardChoice choice{.bytes_per_shard = bytes_per_shard, .shards = ShardsNeeded(config, num_classes, bytes_per_shard)};
+  // Where one shard has no room, it would be one of several.
+  const int64_t shards = choice.shards == 0 ? 2 : choice.shards;
+  choice.classes = ClassesThatFit(config, shards, bytes_per_shard);
+  choice.replay_log = ReplayLogBytes(config, shards);
+  return choice;
 }
 
 std::vector<std::string> NotesOf(const RunConfig& config) {
@@ -150,6 +169,7 @@ std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::op
                                    {"exponentials_wanted_bytes", plan.exponentials_wanted},
                                    {"active_list_bytes", shard.active_list},
                                    {"step_buffers_bytes", shard.step_buffers},
+                                   {"replay_log_bytes", shard.replay_log},
                                    {"process_bytes", shard.process},
                                    {"resident_bytes", shard.resident()},
                                    {"checkpoint_copies_bytes", shard.checkpoint_copies},
@@ -177,7 +197,7 @@ absl::StatusOr<std::string> PlanOf(const PlanOptions& options) {
   std::optional<ShardChoice> choice;
   if (options.shard_memory_gb > 0) {
     const int64_t bytes = std::llround(options.shard_memory_gb * kGiB);
-    choice = {bytes, ShardsNeeded(config, *num_classes, bytes), ClassesThatFit(config, bytes)};
+    choice = ChoiceOf(config, *num_classes, bytes);
   }
   const std::vector<std::string> notes = NotesOf(config);
   return options.json ? PlanJson(config, plan, choice, notes) : PlanText(config, plan, choice, notes);

@@ -22,8 +22,9 @@ struct PlanOptions {
 // How many shards of a given memory a run needs.
 struct ShardChoice {
   int64_t bytes_per_shard = 0;
-  int64_t shards = 0;   // needed; 0: no number is enough
-  int64_t classes = 0;  // that fit in one shard
+  int64_t shards = 0;      // needed; 0: no number is enough
+  int64_t classes = 0;     // that fit in one of them
+  int64_t replay_log = 0;  // bytes of each one's
 };
 
 // `notes`: sentences on what this machine computes slowly (compute_notes.h).

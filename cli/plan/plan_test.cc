@@ -48,8 +48,9 @@ a shard holds 500000 classes, 4100 B each
   inverse norms         1.9 MiB
   kept exponentials   122.1 MiB   all; head.exp_budget_mb allows 128.0 MiB
   step buffers          3.1 MiB   embeddings and statistics in flight, blocks of threads
+  replay log         1024.0 MiB   steps since the last checkpoint, at most (cluster.log_mb)
   the process         131.6 MiB   program and libraries, the same for every run
-  resident           2211.8 MiB   on the CPU; with a GPU all but the process is in its memory
+  resident           3235.8 MiB   on the CPU; with a GPU all but the process and the log is in its memory
   checkpoint copies  1024.0 MiB   of the host's memory while a checkpoint is written, at most (checkpoint.buffer_mb)
   checkpoint file    1953.1 MiB   on the disk, for each checkpoint that is kept
 
@@ -58,8 +59,16 @@ a step on the network, without the all-reduce of the workers
   and receives        384.5 KiB   from all shards: sums over negatives, the own centers
   a shard sends       192.2 KiB   to all workers
   and receives        129.0 KiB   from all workers
-  replay record       129.0 KiB   of one step; each shard keeps two
+  replay record       129.0 KiB   of one step; the log of a shard has room for 8128
 )"));
+}
+
+TEST_F(PlanTest, AShardWithoutPeersOrWithoutMemoryForItHasNoLog) {
+  for (const char* without : {"cluster.shards=1", "cluster.log_mb=0"}) {
+    EXPECT_THAT(Text({without}), AllOf(Not(HasSubstr("replay log")), HasSubstr("all but the process is in its memory"),
+                                       HasSubstr("of one step; each shard keeps two")))
+        << without;
+  }
 }
 
 TEST_F(PlanTest, SaysWhatSamplingAndAdamWAddAndWhatTheBudgetLeavesOut) {
@@ -71,18 +80,24 @@ TEST_F(PlanTest, SaysWhatSamplingAndAdamWAddAndWhatTheBudgetLeavesOut) {
 }
 
 TEST_F(PlanTest, SaysHowManyShardsOfAMemoryAreNeeded) {
-  EXPECT_THAT(Text({}, 1.5), HasSubstr("shards of 1.5 GiB: 3 are needed; one has room for 33"));
+  EXPECT_THAT(Text({}, 2.5), HasSubstr("shards of 2.5 GiB: 3 are needed; one has room for 33"));
+  EXPECT_THAT(Text({"cluster.log_mb=0"}, 1.5), HasSubstr("shards of 1.5 GiB: 3 are needed; one has room for 33"));
   EXPECT_THAT(Text({}, 8), HasSubstr("shards of 8 GiB: 1 is needed"));
-  EXPECT_THAT(Text({}, 0.1), HasSubstr("shards of 0.1 GiB have no room for any class: the process and a step's"));
+  EXPECT_THAT(
+      Text({"cluster.log_mb=0"}, 0.1),
+      HasSubstr("shards of 0.1 GiB have no room for any class: the process and a step's buffers take 134.7 MiB"));
+  EXPECT_THAT(Text({}, 1), HasSubstr("shards of 1 GiB have no room for any class: the process, the replay log "
+                                     "(cluster.log_mb) and a step's buffers take 1158.7 MiB"));
   EXPECT_THAT(Text(), Not(HasSubstr("shards of")));
 }
 
 TEST_F(PlanTest, JsonHasTheSameFiguresInBytes) {
-  const nlohmann::json json = nlohmann::json::parse(Text({}, 1.5, true));
+  const nlohmann::json json = nlohmann::json::parse(Text({}, 2.5, true));
   EXPECT_EQ(json["classes"], 1000000);
   EXPECT_EQ(json["run_folder"], std::filesystem::path(path_).parent_path().string() + "/runs/run");
   EXPECT_EQ(json["shard"]["weights_bytes"], 500000 * 512 * 4);
   EXPECT_EQ(json["shard"]["bytes_per_class"], 4100);
+  EXPECT_EQ(json["shard"]["replay_log_bytes"], 1 << 30);
   EXPECT_EQ(json["choice"]["shards_needed"], 3);
   EXPECT_EQ(json["step"]["shard_receives_bytes"], 64 * (512 * 4 + 16));
 }

@@ -79,6 +79,7 @@ RunPlan PlanOf(const RunConfig& config, int64_t num_classes, int64_t shards, int
                 .active_list = config.head.sample_rate < 1.0 ? plan.classes_in_step * int64_t{sizeof(int64_t)} : 0,
                 .exponentials = std::min(plan.exponentials_wanted, config.head.exp_budget_mb << 20),
                 .step_buffers = StepBuffers(config),
+                .replay_log = ReplayLogBytes(config, shards),
                 .process = kProcess};
   if (config.checkpoint.every_minutes > 0 || config.checkpoint.every_steps > 0) {
     plan.shard.checkpoint_copies = std::min(plan.shard.checkpoint_file(), config.checkpoint.buffer_mb << 20);
@@ -97,14 +98,16 @@ RunPlan PlanRun(const RunConfig& config, int64_t num_classes) {
   return PlanOf(config, num_classes, shards, CeilOfQuotient(num_classes, shards));
 }
 
-// Resident memory never decreases when classes are added, so both answers are found by bisection.
+// Resident memory never decreases when classes are added, so both answers are found by bisection; among numbers of
+// shards from two on, since a single one keeps no replay log.
 
 int64_t ShardsNeeded(const RunConfig& config, int64_t num_classes, int64_t bytes_per_shard) {
   const auto fits = [&](int64_t shards) {
     return PlanOf(config, num_classes, shards, CeilOfQuotient(num_classes, shards)).shard.resident() <= bytes_per_shard;
   };
-  int64_t too_few = 0, enough = num_classes;
-  if (!fits(enough)) return 0;
+  if (fits(1)) return 1;
+  int64_t too_few = 1, enough = num_classes;
+  if (num_classes < 2 || !fits(enough)) return 0;
   while (enough - too_few > 1) {
     const int64_t middle = too_few + (enough - too_few) / 2;
     (fits(middle) ? enough : too_few) = middle;
@@ -112,11 +115,11 @@ int64_t ShardsNeeded(const RunConfig& config, int64_t num_classes, int64_t bytes
   return enough;
 }
 
-int64_t ClassesThatFit(const RunConfig& config, int64_t bytes_per_shard) {
+int64_t ClassesThatFit(const RunConfig& config, int64_t shards, int64_t bytes_per_shard) {
   int64_t fit = 0, too_many = bytes_per_shard / HeadBytesPerClass(config) + 1;
   while (too_many - fit > 1) {
     const int64_t middle = fit + (too_many - fit) / 2;
-    (PlanOf(config, middle, 1, middle).shard.resident() <= bytes_per_shard ? fit : too_many) = middle;
+    (PlanOf(config, middle, shards, middle).shard.resident() <= bytes_per_shard ? fit : too_many) = middle;
   }
   return fit;
 }

@@ -18,11 +18,12 @@ struct ShardBytes {
   int64_t active_list = 0;        // with sampling: the classes that take part in the step
   int64_t exponentials = 0;       // kept from pass 1 for pass 2: the part of head.exp_budget_mb that a step uses
   int64_t step_buffers = 0;       // batches and statistics in flight, blocks of threads
+  int64_t replay_log = 0;         // of the host's memory too where there is a GPU: cluster.log_mb, if it has peers
   int64_t process = 0;            // the program, LibTorch and gRPC, independent of the run
   int64_t checkpoint_copies = 0;  // the most that is copied while a checkpoint is written
 
   int64_t state() const { return weights + moments + counts + inverse_norms; }
-  int64_t resident() const { return state() + active_list + exponentials + step_buffers + process; }
+  int64_t resident() const { return state() + active_list + exponentials + step_buffers + replay_log + process; }
   int64_t checkpoint_file() const { return weights + moments + counts; }
 };
 
@@ -41,7 +42,7 @@ struct RunPlan {
   int64_t bytes_per_class = 0;      // HeadBytesPerClass
   int64_t exponentials_wanted = 0;  // a shard needs so many bytes to compute no exponential twice
   ShardBytes shard;
-  int64_t replay_record = 0;  // for one step, on each shard
+  int64_t replay_record = 0;  // for one step, on each shard; its log holds as many as fit
   StepTraffic traffic;
 };
 
@@ -51,7 +52,7 @@ RunPlan PlanRun(const RunConfig& config, int64_t num_classes);
 // The smallest number of shards with at most `bytes_per_shard` resident bytes each; 0: no number is enough.
 int64_t ShardsNeeded(const RunConfig& config, int64_t num_classes, int64_t bytes_per_shard);
 
-// The largest number of classes that fit in a shard of `bytes_per_shard`; 0: none.
-int64_t ClassesThatFit(const RunConfig& config, int64_t bytes_per_shard);
+// The largest number of classes that fit in a shard of `bytes_per_shard`, which is one of `shards`; 0: none.
+int64_t ClassesThatFit(const RunConfig& config, int64_t shards, int64_t bytes_per_shard);
 
 }  // namespace arcshard

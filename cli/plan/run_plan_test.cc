@@ -8,7 +8,7 @@
 namespace arcshard {
 namespace {
 
-// The example of DESIGN §5: D = 512, float32, SGD.
+// The example of DESIGN §5: D = 512, float32, SGD. Without a replay log.
 RunConfig Config(uint32_t shards = 1, int64_t batch = 64, int64_t micro_batch = 32) {
   RunConfig config;
   config.backbone.embedding_size = 512;
@@ -16,6 +16,7 @@ RunConfig Config(uint32_t shards = 1, int64_t batch = 64, int64_t micro_batch = 
   config.data.batch_size = batch;
   config.data.micro_batch_size = micro_batch;
   config.cluster.shards = shards;
+  config.cluster.log_mb = 0;
   return config;
 }
 
@@ -122,6 +123,16 @@ TEST(RunPlanTest, AReplayRecordIsTheBatchAsItWasSent) {
   EXPECT_EQ(PlanRun(Config(1, 128, 128), 1000).replay_record, 128 * (2048 + 16));
 }
 
+TEST(RunPlanTest, TheLogIsMemoryOfAShardThatHasPeers) {
+  RunConfig config = Config(2);
+  const int64_t without = PlanRun(config, 1000).shard.resident();
+  config.cluster.log_mb = 64;
+  EXPECT_EQ(PlanRun(config, 1000).shard.replay_log, 64 << 20);
+  EXPECT_EQ(PlanRun(config, 1000).shard.resident(), without + (64 << 20));
+  config.cluster.shards = 1;
+  EXPECT_EQ(PlanRun(config, 1000).shard.replay_log, 0);
+}
+
 TEST(RunPlanTest, ACheckpointCopiesItsFileAsideUpToTheBuffer) {
   RunConfig config = Config(1, 64, 32);
   ShardBytes shard = PlanRun(config, 1000).shard;
@@ -134,28 +145,44 @@ TEST(RunPlanTest, ACheckpointCopiesItsFileAsideUpToTheBuffer) {
 }
 
 TEST(RunPlanTest, TheShardsNeededAreTheFewestThatFit) {
-  const RunConfig config = Config();
   constexpr int64_t kMemory = int64_t{1} << 30;
-  for (const int64_t classes : {int64_t{1}, int64_t{1000}, int64_t{1000000}, int64_t{100000000}}) {
-    const int64_t shards = ShardsNeeded(config, classes, kMemory);
-    ASSERT_GE(shards, 1);
-    RunConfig with = config;
-    with.cluster.shards = static_cast<uint32_t>(shards);
-    EXPECT_LE(PlanRun(with, classes).shard.resident(), kMemory) << classes;
-    if (shards == 1) continue;
-    with.cluster.shards -= 1;
-    EXPECT_GT(PlanRun(with, classes).shard.resident(), kMemory) << classes;
+  for (const int64_t log_mb : {0, 512}) {
+    RunConfig config = Config();
+    config.cluster.log_mb = log_mb;
+    for (const int64_t classes : {int64_t{1}, int64_t{1000}, int64_t{200000}, int64_t{1000000}, int64_t{100000000}}) {
+      const int64_t shards = ShardsNeeded(config, classes, kMemory);
+      ASSERT_GE(shards, 1);
+      RunConfig with = config;
+      with.cluster.shards = static_cast<uint32_t>(shards);
+      EXPECT_LE(PlanRun(with, classes).shard.resident(), kMemory) << classes;
+      if (shards == 1) continue;
+      with.cluster.shards -= 1;
+      EXPECT_GT(PlanRun(with, classes).shard.resident(), kMemory) << classes;
+    }
   }
-  EXPECT_EQ(ShardsNeeded(config, 1000, 100'000'000), 0) << "the process alone is larger";
+  EXPECT_EQ(ShardsNeeded(Config(), 1000, 100'000'000), 0) << "the process alone is larger";
+}
+
+TEST(RunPlanTest, WhereOnlyASingleShardHasNoRoomForALogOneIsNeeded) {
+  RunConfig config = Config();
+  config.cluster.log_mb = 1024;
+  EXPECT_EQ(ShardsNeeded(config, 1000, int64_t{1} << 30), 1) << "two of them would be larger than the memory";
+  EXPECT_EQ(ShardsNeeded(config, 1000000, int64_t{1} << 30), 0) << "and that one has no room for so many classes";
 }
 
 TEST(RunPlanTest, TheClassesThatFitAreTheMost) {
-  const RunConfig config = Config();
   constexpr int64_t kMemory = int64_t{1} << 30;
-  const int64_t classes = ClassesThatFit(config, kMemory);
-  EXPECT_LE(PlanRun(config, classes).shard.resident(), kMemory);
-  EXPECT_GT(PlanRun(config, classes + 1).shard.resident(), kMemory);
-  EXPECT_EQ(ClassesThatFit(config, 100'000'000), 0);
+  for (const uint32_t shards : {1, 2}) {
+    RunConfig config = Config(shards);
+    config.cluster.log_mb = 512;
+    const int64_t classes = ClassesThatFit(config, shards, kMemory);
+    EXPECT_LE(PlanRun(config, shards * classes).shard.resident(), kMemory);
+    EXPECT_GT(PlanRun(config, shards * (classes + 1)).shard.resident(), kMemory);
+  }
+  EXPECT_EQ(ClassesThatFit(Config(), 1, 100'000'000), 0);
+  RunConfig log = Config();
+  log.cluster.log_mb = 1024;
+  EXPECT_EQ(ClassesThatFit(log, 2, kMemory), 0);
 }
 
 }  // namespace

@@ -75,6 +75,11 @@ std::string Tiles(const RunRecord& record) {
   absl::StrAppend(&html, Tile("Time", WholeSecondsOf(record.took()),
                               record.starts() > 1 ? absl::StrCat(record.starts(), " starts") : ""));
   if (record.num_classes > 0) absl::StrAppend(&html, Tile("Classes", absl::StrCat(record.num_classes)));
+  if (!record.recoveries.empty()) {
+    const uint64_t lost = record.lost_steps();
+    absl::StrAppend(&html, Tile("Recoveries", absl::StrCat(record.recoveries.size()),
+                                lost == 0 ? "no step was lost" : absl::StrCat(lost, " steps lost")));
+  }
   if (last.skipped > 0) absl::StrAppend(&html, Tile("Skipped steps", absl::StrCat(last.skipped)));
   if (last.corrupt_records > 0) absl::StrAppend(&html, Tile("Corrupt records", absl::StrCat(last.corrupt_records)));
   return html + "</dl>\n";
@@ -124,7 +129,7 @@ std::string ReportPage(const ReportInputs& inputs) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>",
       Escape(NameOf(inputs.run_folder)), " - arcshard</title>\n<style>", kReportStyle,
       "</style>\n</head>\n<body>\n<main>\n", Heading(inputs), Tiles(record), ReportFigures(record),
-      VerificationTable(record), MemberTable(record), LifeTable(record), Configuration(inputs),
+      VerificationTable(record), MemberTable(record), RecoveryTable(record), LifeTable(record), Configuration(inputs),
       "<footer>Made by arcshard report at ", UtcTime(inputs.made), ".</footer>\n</main>\n</body>\n</html>\n");
 }
 

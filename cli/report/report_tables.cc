@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "cli/report/chart.h"
 #include "cli/report/markup.h"
@@ -95,6 +96,20 @@ std::string MemberTable(const RunRecord& record) {
   }
   return absl::StrCat("<h2>Members</h2>\n", record.num_classes > 0 ? RangeBar(record) : "",
                       Table({"member", "host", "address", "pid", "class range", "classes", "capacity"}, 3, rows));
+}
+
+std::string RecoveryTable(const RunRecord& record) {
+  if (record.recoveries.empty()) return "";
+  std::string rows;
+  for (const RunRecord::Recovery& recovery : record.recoveries) {
+    rows += Row("td",
+                {UtcTime(recovery.ended), Escape(absl::StrJoin(recovery.lost, ", ")), Sentence(recovery.sentence),
+                 absl::StrCat(recovery.step), absl::StrCat(FixedNumber(recovery.seconds, 1), " s"),
+                 absl::StrCat(recovery.replayed_steps), absl::StrCat(recovery.lost_steps)},
+                3);
+  }
+  return "<h2>Recoveries</h2>\n" +
+         Table({"went on", "lost", "", "after step", "took", "replayed steps", "lost steps"}, 3, rows);
 }
 
 std::string LifeTable(const RunRecord& record) {

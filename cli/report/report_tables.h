@@ -9,6 +9,7 @@ namespace arcshard::cli {
 
 std::string VerificationTable(const RunRecord& record);
 std::string MemberTable(const RunRecord& record);
+std::string RecoveryTable(const RunRecord& record);
 std::string LifeTable(const RunRecord& record);
 
 }  // namespace arcshard::cli

@@ -137,6 +137,27 @@ TEST_F(ReportTest, ARunOfTwoLivesHasTheTimeOfBothAndItsSentencesWhole) {
   EXPECT_THAT(Read("report.html"), HasSubstr(absl::StrCat("<div class=\"sentence\">", sentence, "</div>")));
 }
 
+TEST_F(ReportTest, RecoveriesAreATableAndATile) {
+  const auto recovery = [](const std::string& lost, int lost_steps) {
+    return absl::StrCat(R"({"kind":"recovery","time":1700000500,"step":20,"seconds":2.34,"replayed_steps":17,"lost":)",
+                        lost, R"(,"lost_steps":)", lost_steps, R"(,"sentence":"so <it> was"})", "\n");
+  };
+  const std::string one = recovery(R"x([{"role":"shard","name":"shard 1 (pid 5 on h)"},{"name":"worker <0>"}])x", 0);
+  Write("metrics.jsonl", absl::StrCat(Lines(20, "a"), one));
+  ASSERT_TRUE(WriteReport({.run_folder = folder_}).ok());
+  Check(Path("report.html"), {"Recoveries", "no step was lost", "shard 1 (pid 5 on h), worker <0>", "so <it> was",
+                              "2.3 s", "replayed steps", "17"});
+  Write("metrics.jsonl", absl::StrCat(Lines(20, "a"), one, recovery("[]", 3)));
+  ASSERT_TRUE(WriteReport({.run_folder = folder_}).ok());
+  Check(Path("report.html"), {"3 steps lost"});
+}
+
+TEST_F(ReportTest, ARunThatLostNothingHasNoTableOfRecoveries) {
+  Write("metrics.jsonl", Lines(3, "a"));
+  ASSERT_TRUE(WriteReport({.run_folder = folder_}).ok());
+  EXPECT_THAT(Read("report.html"), Not(HasSubstr("Recoveries")));
+}
+
 TEST_F(ReportTest, StepsWithoutPhasesAreAGapAndUnknownMemoryIsNoZero) {
   std::string lines = Lines(4, "a");
   const size_t third = lines.find("\"step\":3,");

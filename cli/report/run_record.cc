@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
@@ -82,11 +83,31 @@ VerificationReport SetOf(const Json& set) {
   return report;
 }
 
+RunRecord::Recovery RecoveryOf(const Json& line, absl::Time time) {
+  RunRecord::Recovery recovery = {.ended = time,
+                                  .step = Count(line, "step"),
+                                  .seconds = Number(line, "seconds"),
+                                  .replayed_steps = Count(line, "replayed_steps"),
+                                  .lost_steps = Count(line, "lost_steps"),
+                                  .sentence = Words(line, "sentence")};
+  const Json& lost = Part(line, "lost");
+  for (size_t i = 0; lost.is_array() && i < lost.size(); ++i) {
+    if (!lost[i].is_object()) continue;
+    recovery.lost.push_back(Words(lost[i], "name"));
+  }
+  return recovery;
+}
+
 // Appends the record of a step after those of earlier steps, and drops those of the same and later steps.
 template <typename Told>
 void Put(std::vector<Told>* all, Told told) {
   while (!all->empty() && all->back().step >= told.step) all->pop_back();
   all->push_back(std::move(told));
+}
+
+template <typename Told>
+void EraseAfter(uint64_t step, std::vector<Told>* all) {
+  std::erase_if(*all, [step](const Told& told) { return told.step > step; });
 }
 
 class Reader {
@@ -113,9 +134,10 @@ class Reader {
       life.version = Words(line, "version");
       life.host = Words(line, "host");
       life.incarnation = Count(line, "incarnation");
-      // The steps of earlier lives after the checkpoint are undone; a new run undoes them all.
+      // The steps of earlier lives after the state that this one goes on from are undone; a new run undoes them all.
       if (Part(line, "resumed_step").is_number_unsigned()) {
         life.fresh = Count(line, "resumed_step") == 0;
+        if (life.fresh) record_.recoveries.clear();
         DropAfter(Count(line, "resumed_step"));
       }
       return "";
@@ -123,6 +145,7 @@ class Reader {
     if (kind == "view") return View(line);
     if (kind == "step") return Step(line, &life);
     if (kind == "verification") return Verification(line);
+    if (kind == "recovery") return Recovery(line, time);
     if (kind == "end") {
       life.outcome = Words(line, "outcome");
       life.sentence = Words(line, "sentence");
@@ -143,9 +166,8 @@ class Reader {
 
  private:
   void DropAfter(uint64_t step) {
-    const auto later = [step](const auto& told) { return told.step > step; };
-    std::erase_if(record_.steps, later);
-    std::erase_if(record_.verifications, later);
+    EraseAfter(step, &record_.steps);
+    EraseAfter(step, &record_.verifications);
   }
 
   absl::string_view View(const Json& line) {
@@ -201,10 +223,24 @@ class Reader {
     return "";
   }
 
+  absl::string_view Recovery(const Json& line, absl::Time time) {
+    if (!Part(line, "step").is_number_unsigned()) return "it has no step";
+    RunRecord::Recovery told = RecoveryOf(line, time);
+    if (told.lost_steps > 0) DropAfter(told.step);
+    record_.recoveries.push_back(std::move(told));
+    return "";
+  }
+
   RunRecord record_;
 };
 
 }  // namespace
+
+uint64_t RunRecord::lost_steps() const {
+  uint64_t lost = 0;
+  for (const Recovery& recovery : recoveries) lost += recovery.lost_steps;
+  return lost;
+}
 
 size_t RunRecord::starts() const {
   size_t starts = 0;

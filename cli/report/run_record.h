@@ -52,6 +52,18 @@ struct RunRecord {
     std::vector<VerificationReport> sets;
   };
 
+  // How the run went on after a loss.
+  struct Recovery {
+    absl::Time ended;
+    uint64_t step = 0;                   // the last decided one when the run went on
+    std::vector<std::string> lost = {};  // names of processes; empty: only connections were
+    double seconds = 0;                  // from the loss on
+    uint64_t replayed_steps = 0;         // by the shard that replayed the most
+    uint64_t lost_steps = 0;             // by a rollback
+    std::string sentence = {};           // all of this
+  };
+
+  uint64_t lost_steps() const;  // by all recoveries
   // Number of lives that led to the present state: those since the run last began at step 0.
   size_t starts() const;
   // The time of these lives, without the pauses between them.
@@ -63,13 +75,15 @@ struct RunRecord {
   uint64_t planned_steps = 0;               // 0: not known yet
   std::vector<Step> steps;                  // ascending
   std::vector<Verification> verifications;  // ascending
+  std::vector<Recovery> recoveries;         // since the run last began at step 0, in order
   std::vector<std::string> damaged;         // the first lines that could not be read, and why
   size_t damaged_lines = 0;                 // number of all such lines
   BestVerification best = {};               // of `verifications`
 };
 
 // Ignores lines of unknown kinds and counts damaged ones. The record is one history: when a later life of the run
-// resumes from a checkpoint, or decides a step again, the later steps and verifications of earlier lives are dropped.
+// resumes from a checkpoint, or goes back to one while it is in progress, the later steps and verifications of before
+// are dropped.
 RunRecord ReadRunRecord(absl::string_view text);
 
 }  // namespace arcshard::cli

@@ -104,6 +104,80 @@ TEST(RunRecordTest, ALifeThatResumesFromACheckpointUndoesTheStepsAfterIt) {
   EXPECT_THAT(anew.lives, SizeIs(2));
 }
 
+std::string Recovery(uint64_t step, uint64_t lost_steps) {
+  return absl::StrCat(R"({"kind":"recovery","time":1700000002,"step":)", step,
+                      R"x(,"lost":[{"role":"shard","name":"shard 1 (pid 5 on h)","why":"at step 7: gone"},7],)x"
+                      R"("seconds":2.5,"replayed_steps":3,"lost_steps":)",
+                      lost_steps, R"(,"sentence":"shard 1 was lost"})", "\n");
+}
+
+TEST(RunRecordTest, ARecoverySaysWhatWasLostAndWhatItTook) {
+  const RunRecord record = ReadRunRecord(absl::StrCat(kRun, Step(6), Recovery(7, 0), Step(8)));
+  EXPECT_EQ(record.damaged_lines, 0u);
+  ASSERT_THAT(record.recoveries, SizeIs(1));
+  const RunRecord::Recovery& recovery = record.recoveries[0];
+  EXPECT_EQ(recovery.ended, absl::FromUnixSeconds(1700000002));
+  EXPECT_EQ(recovery.step, 7u);
+  EXPECT_THAT(recovery.lost, ElementsAre("shard 1 (pid 5 on h)"));
+  EXPECT_EQ(recovery.seconds, 2.5);
+  EXPECT_EQ(recovery.replayed_steps, 3u);
+  EXPECT_EQ(recovery.sentence, "shard 1 was lost");
+  EXPECT_EQ(record.lost_steps(), 0u);
+  EXPECT_THAT(StepsOf(record), ElementsAre(6, 8));
+}
+
+TEST(RunRecordTest, ARollbackUndoesTheStepsAfterItWithoutANewLife) {
+  const RunRecord record =
+      ReadRunRecord(absl::StrCat(kRun, Step(1), Step(5), Verification(5), Step(8), Verification(8), Recovery(5, 3)));
+  EXPECT_THAT(StepsOf(record), ElementsAre(1, 5));
+  ASSERT_THAT(record.verifications, SizeIs(1));
+  EXPECT_EQ(record.verifications[0].step, 5u);
+  EXPECT_THAT(record.lives, SizeIs(1));
+  EXPECT_EQ(record.lost_steps(), 3u);
+}
+
+TEST(RunRecordTest, RecoveriesAreThoseOfAllLivesSinceTheRunBegan) {
+  const auto run = [](uint64_t resumed_step) {
+    return absl::StrCat(R"({"kind":"run","time":1700000002,"incarnation":2,"resumed_step":)", resumed_step, "}\n");
+  };
+  const std::string both = absl::StrCat(run(0), Recovery(5, 1), run(5), Recovery(6, 2));
+  EXPECT_THAT(ReadRunRecord(both).recoveries, SizeIs(2));
+  EXPECT_EQ(ReadRunRecord(both).lost_steps(), 3u);
+  EXPECT_THAT(ReadRunRecord(absl::StrCat(both, run(0))).recoveries, IsEmpty());
+}
+
+TEST(RunRecordTest, ACoordinatorThatWasStartedAgainUndoesNothingThatMembersHeld) {
+  const std::string first =
+      absl::StrCat(kRun, Step(5), Recovery(6, 0), Step(8), Verification(8), Step(9), Verification(9));
+  const std::string again = absl::StrCat(
+      R"({"kind":"run","time":1700000002,"incarnation":2,"resumed_step":8})", "\n",
+      R"({"kind":"recovery","time":1700000004,"step":8,"lost":[{"role":"coordinator","name":"the coordinator"}]})",
+      "\n");
+  const RunRecord record = ReadRunRecord(absl::StrCat(first, again, Step(10)));
+  EXPECT_THAT(StepsOf(record), ElementsAre(5, 8, 10));
+  ASSERT_THAT(record.verifications, SizeIs(1));
+  EXPECT_EQ(record.verifications[0].step, 8u);
+  EXPECT_THAT(record.recoveries, SizeIs(2));
+  EXPECT_EQ(record.starts(), 2u);
+}
+
+TEST(RunRecordTest, ACoordinatorThatFoundNoStateUndoesWhatIsAfterItsCheckpoint) {
+  const std::string run = absl::StrCat(R"({"kind":"run","time":1700000002,"incarnation":2,"resumed_step":5})", "\n");
+  const std::string worker =
+      absl::StrCat(R"({"kind":"recovery","time":1,"step":8,"lost":[{"role":"worker","name":"worker 0"}]})", "\n");
+  const RunRecord record = ReadRunRecord(absl::StrCat(kRun, Step(5), Step(8), run, Step(6), worker));
+  EXPECT_THAT(StepsOf(record), ElementsAre(5, 6));
+}
+
+TEST(RunRecordTest, ARecoveryWithoutAStepIsDamagedAndOneWithoutTheRestIsNot) {
+  const RunRecord record = ReadRunRecord(absl::StrCat(kRun, R"({"kind":"recovery","time":1})", "\n",
+                                                      R"({"kind":"recovery","time":1,"step":2,"lost":"x"})", "\n"));
+  EXPECT_THAT(record.damaged, ElementsAre("line 2: it has no step"));
+  ASSERT_THAT(record.recoveries, SizeIs(1));
+  EXPECT_THAT(record.recoveries[0].lost, IsEmpty());
+  EXPECT_TRUE(std::isnan(record.recoveries[0].seconds));
+}
+
 // A life's first and last line.
 std::string LifeOf(double began, double ended, double elapsed, const std::string& resumed) {
   return absl::StrCat(R"({"kind":"run","time":)", began, R"(,"elapsed_seconds":0)", resumed, "}\n",

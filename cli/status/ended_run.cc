@@ -16,7 +16,7 @@
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/io/file.h"
 #include "common/io/file_system.h"
-#include "common/rpc/convert_reports.h"
+#include "common/rpc/convert/convert_reports.h"
 #include "common/text/printable_text.h"
 #include "common/text/readable_number.h"
 
@@ -59,6 +59,9 @@ v1::Progress ProgressOf(const EndedRunStatus& run) {
   progress.set_best_accuracy(record.best.accuracy);
   progress.set_best_step(record.best.step);
   progress.set_checkpoint_step(run.checkpoint_step);
+  progress.set_recoveries(record.recoveries.size());
+  progress.set_lost_steps(record.lost_steps());
+  if (!record.recoveries.empty()) progress.set_last_recovery(record.recoveries.back().sentence);
   return progress;
 }
 
@@ -112,6 +115,10 @@ std::string EndedRunText(const EndedRunStatus& run, const StatusLook& look) {
   }
   lines.push_back(StepLine(run, progress));
   lines.push_back(TimeLine(run.record));
+  if (progress.recoveries() > 0) {
+    lines.push_back(DescribeRecoveries(progress.recoveries(), progress.lost_steps()));
+    lines.push_back(absl::StrCat("the last time: ", progress.last_recovery()));
+  }
   if (run.record.num_classes > 0) lines.push_back(absl::StrCat(run.record.num_classes, " classes"));
   if (run.checkpoint_step > 0) lines.push_back(absl::StrCat("last checkpoint: step ", run.checkpoint_step));
   if (!run.backbone.empty()) lines.push_back(absl::StrCat("backbone: ", run.backbone));

@@ -79,6 +79,19 @@ TEST_F(EndedRunTest, AFailureIsToldWholeHoweverNarrowTheTerminal) {
     EXPECT_LE(line.size(), 26u) << line;  // ± is two bytes
 }
 
+TEST_F(EndedRunTest, TellsHowOftenTheRunHasRecovered) {
+  const EndedRunStatus run = Read(absl::StrCat(
+      TwoLives(),
+      R"({"kind":"recovery","time":1700000121,"step":10,"seconds":2,"lost_steps":3,"sentence":"worker 0 was lost"})",
+      "\n", End(R"("outcome":"finished")")));
+  EXPECT_THAT(EndedRunText(run),
+              HasSubstr(" UTC\nrecovered once, 3 steps were lost\nthe last time: worker 0 was lost\n9 classes\n"));
+  const auto json = nlohmann::json::parse(EndedRunJson(run));
+  EXPECT_EQ(json["progress"]["recoveries"], 1);
+  EXPECT_EQ(json["progress"]["lost_steps"], 3);
+  EXPECT_EQ(json["progress"]["last_recovery"], "worker 0 was lost");
+}
+
 TEST_F(EndedRunTest, WithoutAnEndItSaysWhatThatMayMean) {
   const std::string text = EndedRunText(Read(TwoLives()));
   EXPECT_THAT(text, AllOf(HasSubstr("run /runs/a: interrupted\nno end is recorded: "), HasSubstr("--coordinator")));

@@ -99,6 +99,11 @@ absl::Status ExplainSilence(const StatusOptions& options, const absl::Status& wh
   return absl::IsNotFound(ended) ? ShowEnded(options, ended) : Annotate(why, options.run_folder);
 }
 
+// Whether the run may still be in progress although its coordinator does not answer.
+bool MayBeInProgress(const StatusOptions& options) {
+  return options.run_folder.empty() || !absl::IsNotFound(RunFolder::CoordinatorOf(options.run_folder).status());
+}
+
 }  // namespace
 
 absl::Status ShowStatus(const StatusOptions& options) {
@@ -111,13 +116,20 @@ absl::Status ShowStatus(const StatusOptions& options) {
   }
   Coordinator coordinator(address, options.security);
   const bool in_place = options.watch && !options.json && ObeysEscapes(STDOUT_FILENO);
-  for (bool first = true;; first = false) {
+  const SystemClock clock;
+  MonotonicTime give_up_at = clock.Now();
+  for (bool first = true;;) {
     const absl::StatusOr<v1::RunStatus> status = coordinator.Ask(options.timeout);
-    if (!status.ok()) return ExplainSilence(options, status.status());
-    RETURN_IF_ERROR(Show(TextOf(*status, address, options.json), first, in_place, options.json));
-    const v1::Progress::Phase phase = status->progress().phase();
-    const bool ended = phase == v1::Progress::PHASE_FINISHED || phase == v1::Progress::PHASE_FAILED;
-    if (!options.watch || ended) return absl::OkStatus();
+    if (status.ok()) {
+      RETURN_IF_ERROR(Show(TextOf(*status, address, options.json), first, in_place, options.json));
+      const v1::Progress::Phase phase = status->progress().phase();
+      const bool ended = phase == v1::Progress::PHASE_FINISHED || phase == v1::Progress::PHASE_FAILED;
+      if (!options.watch || ended) return absl::OkStatus();
+      first = false;
+      give_up_at = clock.Now() + options.patience;
+    } else if (first || clock.Now() >= give_up_at || !MayBeInProgress(options)) {
+      return ExplainSilence(options, status.status());
+    }
     absl::SleepFor(options.interval);
   }
 }

@@ -19,11 +19,14 @@ struct StatusOptions {
   absl::Duration timeout = absl::Seconds(5);   // for the coordinator to answer
   bool watch = false;                          // repeat until the run ends
   absl::Duration interval = absl::Seconds(2);  // between two requests of `watch`
+  // How long `watch` asks a coordinator again that has answered and then falls silent: it may be started again.
+  absl::Duration patience = absl::Minutes(2);
 };
 
 // Prints what a coordinator reports about its run and members. On a terminal the text is coloured and as wide as the
 // terminal, and with `watch` each text replaces the one before. If no run is in progress in the folder, though a killed
 // launcher may have left its list there, or a run that is watched ends, prints what the folder tells of the last one.
+// With `watch` a coordinator that is started again is waited for, as long as a run is in progress in the folder.
 // NotFound: no run was ever in the folder. Unavailable, DeadlineExceeded: the coordinator does not answer.
 absl::Status ShowStatus(const StatusOptions& options);
 

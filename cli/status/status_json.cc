@@ -92,7 +92,11 @@ Json ProgressObject(const v1::Progress& progress) {
           {"checkpoint_failure", progress.checkpoint_failure()},
           {"verification_failure", progress.verification_failure()},
           {"verified_images", progress.verified_images()},
-          {"images_to_verify", progress.images_to_verify()}};
+          {"images_to_verify", progress.images_to_verify()},
+          {"recoveries", progress.recoveries()},
+          {"last_recovery", progress.last_recovery()},
+          {"lost_steps", progress.lost_steps()},
+          {"recoverable", progress.recoverable()}};
 }
 
 std::string StatusDocument(const Json& all) {

@@ -2,12 +2,15 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "arcshard/v1/coordinator.grpc.pb.h"
 #include "cli/supervision/run_folder.h"
 #include "common/io/file.h"
+#include "common/rpc/endpoint.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -49,6 +52,15 @@ class StatusTest : public ::testing::Test {
     return printed;
   }
 
+  // Asks a coordinator again and again without a pause.
+  void WatchImpatiently(const std::string& address) {
+    options_.run_folder = "";
+    options_.coordinator = address;
+    options_.timeout = absl::Minutes(10);
+    options_.watch = true;
+    options_.interval = options_.patience = absl::ZeroDuration();
+  }
+
   const std::string folder_;
   StatusOptions options_;
 };
@@ -76,6 +88,61 @@ TEST_F(StatusTest, OfARunWhoseLauncherLivesItAsksTheCoordinator) {
   ASSERT_TRUE(folder->List(kNobody, {}).ok());
   const absl::Status status = ShowStatus(options_);
   EXPECT_THAT(std::string(status.message()), AllOf(StartsWith(folder_ + ": "), HasSubstr(kNobody)));
+}
+
+// Answers one request with a run that trains, refuses the next ones, and then tells that the run has finished.
+class ComesBack final : public v1::Coordinator::Service {
+ public:
+  explicit ComesBack(int refusals) : refusals_(refusals) {}
+
+  grpc::Status GetStatus(grpc::ServerContext*, const v1::StatusRequest*, v1::RunStatus* status) override {
+    const int request = requests_++;
+    if (request > 0 && request <= refusals_) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "starting again");
+    status->mutable_progress()->set_phase(request == 0 ? v1::Progress::PHASE_TRAINING : v1::Progress::PHASE_FINISHED);
+    status->mutable_progress()->set_step(5);
+    return grpc::Status::OK;
+  }
+  int requests() const { return requests_; }
+
+ private:
+  const int refusals_;
+  std::atomic<int> requests_ = 0;
+};
+
+TEST_F(StatusTest, AWatchGoesOnWhenTheCoordinatorIsBack) {
+  ComesBack coordinator(3);
+  const auto server = RpcServer::Start("127.0.0.1:0", {&coordinator});
+  ASSERT_TRUE(server.ok()) << server.status();
+  WatchImpatiently((*server)->address());
+  options_.patience = absl::InfiniteDuration();
+  ::testing::internal::CaptureStdout();
+  const absl::Status status = ShowStatus(options_);
+  EXPECT_THAT(::testing::internal::GetCapturedStdout(), HasSubstr("\nfinished after step 5\n"));
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(coordinator.requests(), 5);
+}
+
+TEST_F(StatusTest, AWatchEndsWhenTheCoordinatorDoesNotComeBackInTime) {
+  ComesBack coordinator(1000);
+  const auto server = RpcServer::Start("127.0.0.1:0", {&coordinator});
+  ASSERT_TRUE(server.ok()) << server.status();
+  WatchImpatiently((*server)->address());
+  ::testing::internal::CaptureStdout();
+  const absl::Status status = ShowStatus(options_);
+  ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(coordinator.requests(), 2);
+}
+
+TEST_F(StatusTest, AWatchOfAFolderEndsWhenNoRunIsInProgressThere) {
+  ComesBack coordinator(1000);
+  const auto server = RpcServer::Start("127.0.0.1:0", {&coordinator});
+  ASSERT_TRUE(server.ok()) << server.status();
+  WatchImpatiently((*server)->address());
+  options_.run_folder = folder_;
+  options_.patience = absl::InfiniteDuration();
+  Print();  // that the run was interrupted
+  EXPECT_EQ(coordinator.requests(), 2);
 }
 
 }  // namespace

@@ -165,6 +165,30 @@ std::string CheckpointLines(const v1::RunStatus& status, const StatusLook& look)
   return text;
 }
 
+// How often the run has recovered, how it did so last, and what the loss of a shard would cost now.
+std::string RecoveryLines(const v1::RunStatus& status, const StatusLook& look) {
+  const v1::Progress& progress = status.progress();
+  std::string text;
+  if (progress.recoveries() > 0) {
+    // A coordinator counts its own, and this one may have followed another.
+    const absl::string_view since = status.view().incarnation() > 1 ? "since the coordinator's last start: " : "";
+    const std::string count = absl::StrCat(since, DescribeRecoveries(progress.recoveries(), progress.lost_steps()));
+    absl::StrAppend(&text, Wrap(count, look.width), "\n");
+    const std::string last = absl::StrCat("the last time: ", PrintableLine(progress.last_recovery()));
+    if (!progress.last_recovery().empty()) absl::StrAppend(&text, Wrap(last, look.width), "\n");
+  }
+  if (progress.phase() != v1::Progress::PHASE_TRAINING && progress.phase() != v1::Progress::PHASE_EVALUATING) {
+    return text;
+  }
+  const std::string back = progress.checkpoint_step() == 0
+                               ? "its first weights: it has no checkpoint yet"
+                               : absl::StrCat("step ", progress.checkpoint_step(), ", its last checkpoint");
+  const std::string cost = progress.recoverable() ? "is rebuilt from the logs of others: no step is lost"
+                                                  : absl::StrCat("takes the run back to ", back);
+  absl::StrAppend(&text, Wrap(absl::StrCat("a shard that is lost now ", cost), look.width), "\n");
+  return text;
+}
+
 // Why the latest verification is incomplete; empty: it is not.
 std::string VerificationFailure(const v1::Progress& progress, const StatusLook& look) {
   if (progress.verification_failure().empty()) return "";
@@ -199,7 +223,8 @@ std::string StatusText(const v1::RunStatus& status, const std::string& coordinat
     absl::StrAppend(&text, "view ", status.view().incarnation(), ".", status.view().counter(), ", ",
                     status.num_classes(), " classes\n");
   }
-  absl::StrAppend(&text, CheckpointLines(status, look), VerificationFailure(status.progress(), look));
+  absl::StrAppend(&text, CheckpointLines(status, look), RecoveryLines(status, look),
+                  VerificationFailure(status.progress(), look));
   if (status.members_size() > 0) absl::StrAppend(&text, "\n", Members(status, look), Phases(status, look));
   const std::vector<std::string> verification = VerificationLines(status.progress());
   if (!verification.empty()) absl::StrAppend(&text, "\n");

@@ -70,6 +70,7 @@ TEST(StatusTextTest, TellsOfTheRunItsMembersAndTheirPhases) {
             "run /runs/a, coordinator 127.0.0.1:4711 (pid 100 on vm, 50.0 MiB resident)\n"
             "epoch 0.00/2  step 7/100  loss 0.0000  cos 0.000  lr 0\n"
             "view 2.1, 964 classes\n"
+            "a shard that is lost now takes the run back to its first weights: it has no checkpoint yet\n"
             "\n"
             "member    pid  host  address         classes        held  capacity   resident  attending  last sign\n"
             "shard 0   101  vm    127.0.0.1:5001  [0, 482)    4.0 MiB  20.0 GiB  100.0 MiB       1m5s   0.2s ago\n"
@@ -122,10 +123,36 @@ TEST(StatusTextTest, TellsOfTheLastCheckpointAndOfAFailure) {
   v1::RunStatus status = Training();
   status.mutable_progress()->set_checkpoint_step(5);
   status.set_checkpoint_age_seconds(192);
-  EXPECT_THAT(StatusText(status, kAddress), HasSubstr("\nlast checkpoint: step 5, 3m12s ago\n\nmember "));
+  EXPECT_THAT(StatusText(status, kAddress),
+              HasSubstr("\nlast checkpoint: step 5, 3m12s ago\n"
+                        "a shard that is lost now takes the run back to step 5, its last checkpoint\n\nmember "));
   status.mutable_progress()->set_checkpoint_failure("step 6: the disk is full");
   EXPECT_THAT(StatusText(status, kAddress),
-              HasSubstr(" ago\nthe latest checkpoint failed: step 6: the disk is full\n\nmember "));
+              HasSubstr(" ago\nthe latest checkpoint failed: step 6: the disk is full\na shard that "));
+}
+
+TEST(StatusTextTest, TellsOfRecoveriesAndWhatTheLossOfAShardWouldCost) {
+  v1::RunStatus status = Training();
+  v1::Progress* progress = status.mutable_progress();
+  progress->set_recoveries(2);
+  progress->set_lost_steps(3);
+  progress->set_last_recovery("worker 0\x1b was lost; the run goes on after step 6, 2s later");
+  progress->set_recoverable(true);
+  EXPECT_THAT(StatusText(status, kAddress),
+              HasSubstr("\nsince the coordinator's last start: recovered 2 times, 3 steps were lost\n"
+                        "the last time: worker 0\\x1b was lost; the run goes on after step 6, 2s later\n"
+                        "a shard that is lost now is rebuilt from the logs of others: no step is lost\n\nmember "));
+  status.mutable_view()->set_incarnation(1);
+  EXPECT_THAT(StatusText(status, kAddress), HasSubstr("\nrecovered 2 times, 3 steps were lost\n"));
+}
+
+TEST(StatusTextTest, WhileItRecoversItSaysWhatWasLostAndNothingOfFurtherLosses) {
+  v1::RunStatus status = Training();
+  status.mutable_progress()->set_phase(v1::Progress::PHASE_RECOVERING);
+  status.mutable_progress()->set_waiting_for("shard 1 was lost at step 7; waiting for 1 of 2 shards");
+  const std::string text = StatusText(status, kAddress);
+  EXPECT_THAT(text, HasSubstr("\nrecovering: shard 1 was lost at step 7; waiting for 1 of 2 shards\nepoch 0.00/2 "));
+  EXPECT_THAT(text, Not(HasSubstr("a shard that is lost now")));
 }
 
 TEST(StatusTextTest, TellsOfAnIncompleteVerification) {
@@ -140,6 +167,8 @@ TEST(StatusTextTest, SentencesAndVerificationsAreWholeHoweverNarrowTheTerminal) 
   v1::Progress* progress = status.mutable_progress();
   progress->set_checkpoint_failure("step 6: the disk is full");
   progress->set_verification_failure("lfw.bin: image 3 is damaged");
+  progress->set_recoveries(1);
+  progress->set_last_recovery("worker 0 (pid 12 on vm) was lost at step 4: stream broken");
   progress->set_verification_step(5);
   progress->add_verification()->set_name("lfw");
   const std::vector<std::string> wide = absl::StrSplit(StatusText(status, kAddress), '\n');
@@ -149,11 +178,12 @@ TEST(StatusTextTest, SentencesAndVerificationsAreWholeHoweverNarrowTheTerminal) 
     const std::string unwrapped = absl::StrReplaceAll(text, {{"\n", " "}});
     int whole = 0;
     for (const std::string& line : wide) {
-      if (!absl::StartsWith(line, "the latest ") && !absl::StrContains(line, "accuracy")) continue;
+      const bool sentence = absl::StartsWith(line, "the l") || absl::StartsWith(line, "a shard that");
+      if (!sentence && !absl::StrContains(line, "accuracy")) continue;
       EXPECT_THAT(unwrapped, HasSubstr(line)) << "at width " << width;
       ++whole;
     }
-    EXPECT_EQ(whole, 4);
+    EXPECT_EQ(whole, 6);
   }
 }
 
@@ -170,12 +200,22 @@ TEST(StatusTextTest, NamesOfOthersCannotMoveTheCursor) {
   EXPECT_THAT(StatusText(status, kAddress), HasSubstr("a\\x1b[2Jb"));
 }
 
+TEST(StatusJsonTest, ARunThatRecoversIsInThatPhase) {
+  v1::RunStatus status = Training();
+  status.mutable_progress()->set_phase(v1::Progress::PHASE_RECOVERING);
+  EXPECT_EQ(nlohmann::json::parse(StatusJson(status, kAddress))["progress"]["phase"], "recovering");
+}
+
 TEST(StatusJsonTest, HasEveryFigureUnderItsName) {
   v1::RunStatus status = Training();
   v1::Verification* set = status.mutable_progress()->add_verification();
   set->set_name("lfw\xff");
   set->set_accuracy(0.5);
   set->add_accept_rates()->set_tar(0.25);
+  status.mutable_progress()->set_recoveries(2);
+  status.mutable_progress()->set_last_recovery("shard 1 was lost");
+  status.mutable_progress()->set_lost_steps(7);
+  status.mutable_progress()->set_recoverable(true);
   const auto json = nlohmann::json::parse(StatusJson(status, kAddress));
   EXPECT_EQ(json["run_folder"], "/runs/a");
   EXPECT_EQ(json["coordinator"]["address"], kAddress);
@@ -185,6 +225,10 @@ TEST(StatusJsonTest, HasEveryFigureUnderItsName) {
   EXPECT_EQ(json["progress"]["phase"], "training");
   EXPECT_EQ(json["progress"]["step"], 7);
   EXPECT_EQ(json["progress"]["verification"][0]["accept_rates"][0]["tar"], 0.25);
+  EXPECT_EQ(json["progress"]["recoveries"], 2);
+  EXPECT_EQ(json["progress"]["last_recovery"], "shard 1 was lost");
+  EXPECT_EQ(json["progress"]["lost_steps"], 7);
+  EXPECT_EQ(json["progress"]["recoverable"], true);
   ASSERT_EQ(json["members"].size(), 3u);
   EXPECT_EQ(json["members"][1]["range"], nlohmann::json::parse("[482, 964]"));
   EXPECT_EQ(json["members"][1]["recent_phases"]["pass_1"]["count"], 4);

@@ -12,8 +12,6 @@ namespace {
 constexpr absl::string_view kMaybeMemory =
     ": memory may have run out (the kernel's OOM killer, or a container's memory limit)";
 
-bool FailedByItself(const EndedProcess& process) { return !process.exit.ok() && !process.killed_by_us; }
-
 }  // namespace
 
 std::string ProgramOf(Role role) {
@@ -26,6 +24,10 @@ std::string ProgramOf(Role role) {
       return "arcshard-worker";
   }
   return "";
+}
+
+bool FailedByItself(const EndedProcess& process) {
+  return !process.exit.ok() && !process.killed_by_us && !process.survived;
 }
 
 size_t ChooseFailure(const std::vector<EndedProcess>& ended, int64_t blamed, absl::Duration blame_window) {
@@ -45,9 +47,11 @@ size_t ChooseFailure(const std::vector<EndedProcess>& ended, int64_t blamed, abs
   return coordinator;
 }
 
-std::string DescribeFailure(const EndedProcess& process) {
-  std::string sentence = absl::StrCat(ProgramOf(process.role), " ", process.index, " ");
-  if (process.role == Role::kCoordinator) sentence = absl::StrCat(ProgramOf(process.role), " ");
+std::string DescribeEnd(const EndedProcess& process) {
+  std::string sentence = ProgramOf(process.role);
+  if (process.role != Role::kCoordinator) absl::StrAppend(&sentence, " ", process.index);
+  if (process.survived && process.pid != 0) absl::StrAppend(&sentence, " (pid ", process.pid, ")");
+  absl::StrAppend(&sentence, " ");
   if (process.exit.signal != 0) {
     absl::StrAppend(&sentence, Describe(process.exit));
     if (process.exit.signal == SIGKILL && !process.killed_by_us) absl::StrAppend(&sentence, kMaybeMemory);
@@ -56,7 +60,12 @@ std::string DescribeFailure(const EndedProcess& process) {
   } else {
     absl::StrAppend(&sentence, "failed: ", process.last_error);
   }
-  return absl::StrCat(sentence, "; its log is ", process.log);
+  return sentence;
+}
+
+std::string DescribeFailure(const EndedProcess& process) {
+  return absl::StrCat(DescribeEnd(process), process.remark.empty() ? "" : absl::StrCat("; ", process.remark),
+                      "; its log is ", process.log);
 }
 
 }  // namespace arcshard::cli

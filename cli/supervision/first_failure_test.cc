@@ -53,6 +53,14 @@ TEST(FirstFailureTest, AProcessThatWeKilledIsNotBlamed) {
   EXPECT_EQ(Choose({killed}), 1u);
 }
 
+TEST(FirstFailureTest, AnEndThatTheRunSurvivedIsNoFailure) {
+  EndedProcess survived = Shard(0, 0, kKilled);
+  survived.survived = true;
+  EXPECT_EQ(Choose({survived}), 1u);
+  EXPECT_EQ(Choose({survived, Worker(0, 0.1, kFailed)}), 1u);
+  EXPECT_EQ(Choose({survived, Worker(0, 0.1, kFailed), Coordinator(0.2, kFailed)}, 100), 2u);  // though it is blamed
+}
+
 TEST(FirstFailureTest, WhomTheCoordinatorBlamesIsTheCulprit) {
   EXPECT_EQ(Choose({Shard(0, 0, kFailed), Coordinator(0, kFailed), Worker(0, 0, kFailed), Worker(1, 0, kFailed)}, 201),
             3u);
@@ -78,6 +86,23 @@ TEST(FirstFailureTest, TheSentenceNamesProcessCauseAndLog) {
   process.role = Role::kCoordinator;
   EXPECT_EQ(DescribeFailure(process),
             "arcshard-coordinator failed: data.train: no such folder; its log is runs/a/logs/worker-1.log");
+}
+
+TEST(FirstFailureTest, ARemarkStandsBeforeTheLog) {
+  EndedProcess process = Worker(1, 0, {.signal = SIGSEGV});
+  process.log = "worker-1.log";
+  process.remark = "it had been started again 5 times";
+  EXPECT_EQ(DescribeEnd(process), "arcshard-worker 1 was killed by signal 11 (SIGSEGV)");
+  EXPECT_EQ(DescribeFailure(process),
+            "arcshard-worker 1 was killed by signal 11 (SIGSEGV); it had been started again 5 times; its log is "
+            "worker-1.log");
+}
+
+TEST(FirstFailureTest, AnEndThatTheRunHasSurvivedIsToldWithThePid) {
+  EndedProcess process = Worker(1, 0, {.signal = SIGSEGV});
+  process.pid = 1021;
+  process.survived = true;
+  EXPECT_EQ(DescribeEnd(process), "arcshard-worker 1 (pid 1021) was killed by signal 11 (SIGSEGV)");
 }
 
 TEST(FirstFailureTest, AKillThatIsNotOursMayBeForWantOfMemory) {

@@ -36,11 +36,12 @@ absl::string_view ErrorIn(absl::string_view line) {
 
 }  // namespace
 
-absl::StatusOr<FileDescriptor> OpenLog(const std::string& path, absl::Time now) {
+absl::StatusOr<FileDescriptor> OpenLog(const std::string& path, absl::Time now, absl::string_view why) {
   ASSIGN_OR_RETURN(FileDescriptor log, OpenToAppend(path));
   if (lseek(log.get(), 0, SEEK_END) <= 0) return log;
-  const std::string line = absl::StrCat(
-      "\n", kLifeBegins, absl::FormatTime("%Y-%m-%d %H:%M:%E3S", now, absl::LocalTimeZone()), kLifeHasBegun, "\n");
+  const std::string line =
+      absl::StrCat("\n", kLifeBegins, absl::FormatTime("%Y-%m-%d %H:%M:%E3S", now, absl::LocalTimeZone()),
+                   why.empty() ? "" : absl::StrCat(" ", why, ";"), kLifeHasBegun, "\n");
   if (write(log.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
     return ErrnoStatus(errno, path, "cannot write");
   }

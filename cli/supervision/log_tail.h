@@ -11,8 +11,9 @@
 namespace arcshard::cli {
 
 // Opens the log for a process that is about to start. If the log has lines of an earlier process, a line that says that
-// another life begins here is added first. Errors of OpenToAppend.
-absl::StatusOr<FileDescriptor> OpenLog(const std::string& path, absl::Time now);
+// another life begins here is added first, and why: a clause without line breaks; empty: nobody says why. Errors of
+// OpenToAppend.
+absl::StatusOr<FileDescriptor> OpenLog(const std::string& path, absl::Time now, absl::string_view why = "");
 
 // Of the last life in `log`: the last sentence that follows "error: " in a line ("2026-11-24 07:00:00.123
 // arcshard-shard 0: error: sentence"); if there is none, the last line that is not blank; "": there is no such line.

@@ -58,5 +58,17 @@ TEST(LogTailTest, ALaterLifeIsAddedToTheLogAndAnswersForItself) {
   std::filesystem::remove(path);
 }
 
+TEST(LogTailTest, ALifeSaysWhyItBegan) {
+  const std::string path = ::testing::TempDir() + "log_tail_why_test.log";
+  std::filesystem::remove(path);
+  std::ofstream(path) << "x: error: of the first life\n";
+  ASSERT_TRUE(OpenLog(path, absl::Now(), "the last one was killed by signal 9 (SIGKILL)").ok());
+  EXPECT_TRUE(absl::EndsWith(*ReadFile(path),
+                             " the last one was killed by signal 9 (SIGKILL); another life of this process begins "
+                             "----\n"));
+  EXPECT_EQ(LastErrorOfFile(path), "");
+  std::filesystem::remove(path);
+}
+
 }  // namespace
 }  // namespace arcshard::cli

@@ -117,7 +117,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(const Options& options) 
   if (!input.valid()) return ErrnoStatus(errno, "/dev/null", "cannot open");
   FileDescriptor log;
   if (options.output_fd < 0) {
-    ASSIGN_OR_RETURN(log, OpenLog(options.log, SystemClock().WallTime()));
+    ASSIGN_OR_RETURN(log, OpenLog(options.log, SystemClock().WallTime(), options.why));
   }
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, options.program, "cannot start");

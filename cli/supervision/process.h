@@ -22,6 +22,7 @@ class Process {
     std::vector<std::string> arguments;    // without the program's name
     std::vector<std::string> environment;  // KEY=value, added to this process's environment or replacing its values
     std::string log;                       // path; what earlier processes wrote there stays (OpenLog)
+    std::string why = {};                  // for the log, if it has an earlier life: why another one begins
     int output_fd = -1;   // if not negative: instead of `log`, such as a pipe's end; stays the caller's
     int inherit_fd = -1;  // the child has it under the same number; at least 3; -1: none
   };

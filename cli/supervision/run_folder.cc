@@ -12,6 +12,7 @@
 #include "common/base/status_macros.h"
 #include "common/io/file_lock.h"
 #include "common/io/file_system.h"
+#include "common/io/log.h"
 #include "common/net/host_port.h"
 #include "nlohmann/json.hpp"
 
@@ -124,6 +125,16 @@ std::string RunFolder::backbone() const { return absl::StrCat(path_, "/model/bac
 std::string RunFolder::best_backbone() const { return absl::StrCat(path_, "/model/best_backbone.safetensors"); }
 
 std::string RunFolder::processes_json() const { return absl::StrCat(path_, "/", kProcessList); }
+
+absl::StatusOr<std::string> RunFolder::KeepConfig(absl::string_view yaml) const {
+  std::string path = absl::StrCat(logs_, "/config.yaml");
+  RETURN_IF_ERROR(WriteFileAtomically(path, yaml));
+  return path;
+}
+
+void RunFolder::Note(absl::Time date, absl::string_view sentence) {
+  notes_.Append(FormatLogLine(date, "arcshard train", sentence));
+}
 
 absl::Status RunFolder::List(const std::string& coordinator, const std::vector<RunningProcess>& processes) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();

@@ -6,8 +6,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "cli/supervision/first_failure.h"
 #include "common/io/file.h"
+#include "common/io/line_log.h"
 
 namespace arcshard::cli {
 
@@ -18,8 +21,9 @@ struct RunningProcess {
   std::string log;
 };
 
-// The files of `arcshard train`, the launcher, in a run's folder: a log for each process, logs/<role>-<i>.log, and,
-// while the launcher runs, processes.json, from which people and scripts learn what runs:
+// The files of `arcshard train`, the launcher, in a run's folder: a log for each process, logs/<role>-<i>.log;
+// logs/launcher.log, with the deaths that the run has survived; logs/config.yaml, with which a coordinator that has
+// died is started again; and, while the launcher runs, processes.json, from which people and scripts learn what runs:
 //
 //   {"launcher": 100, "coordinator": "127.0.0.1:4711",
 //    "processes": [{"role": "shard", "index": 0, "pid": 101, "log": "/runs/a/logs/shard-0.log"}, ...]}
@@ -48,12 +52,22 @@ class RunFolder {
   // Whether logs/ is still the folder that was locked; it may have been deleted, or the whole folder with it.
   bool still_there() const { return StillNames(logs_, lock_); }
 
+  // Writes logs/config.yaml, atomically, and returns its path.
+  absl::StatusOr<std::string> KeepConfig(absl::string_view yaml) const;
+
+  // Appends a line with `date` and the sentence to logs/launcher.log. If it cannot be written the log of this process
+  // has a warning, once.
+  void Note(absl::Time date, absl::string_view sentence);
+
   // Writes processes.json, atomically.
   absl::Status List(const std::string& coordinator, const std::vector<RunningProcess>& processes);
 
  private:
   RunFolder(std::string path, std::string logs, FileDescriptor lock)
-      : path_(std::move(path)), logs_(std::move(logs)), lock_(std::move(lock)) {}
+      : path_(std::move(path)),
+        logs_(std::move(logs)),
+        lock_(std::move(lock)),
+        notes_(logs_ + "/launcher.log", "the run continues") {}
   std::string processes_json() const;
   void RemoveTemporaryFiles() const;
 
@@ -61,6 +75,7 @@ class RunFolder {
   std::string logs_;
   std::string warning_ = {};
   FileDescriptor lock_;  // holds the lock on logs/
+  LineLog notes_;
 };
 
 }  // namespace arcshard::cli

@@ -9,6 +9,7 @@
 #include "cli/supervision/testing/script_test.h"
 #include "common/base/testing/refused_call.h"
 #include "common/io/file_lock.h"
+#include "common/io/log.h"
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
 
@@ -67,6 +68,28 @@ TEST_F(RunFolderTest, ListsTheProcessesAsLongAsItIsHeld) {
               nlohmann::json::parse(R"([{"role": "worker", "index": 1, "pid": 123, "log": "a \"log\""}])"));
   }
   EXPECT_FALSE(std::filesystem::exists(Path("run/processes.json")));
+}
+
+TEST_F(RunFolderTest, NotesAreLinesOfALogThatLaterLaunchersContinue) {
+  const absl::Time date = absl::FromUnixSeconds(1700000000);
+  for (const char* sentence : {"shard 1 died", "so did\nworker 0"}) {
+    auto folder = RunFolder::Take(Path("run"));
+    ASSERT_TRUE(folder.ok());
+    EXPECT_EQ(std::filesystem::exists(Path("run/logs/launcher.log")), sentence[0] == 's' && sentence[1] == 'o');
+    folder->Note(date, sentence);
+  }
+  EXPECT_EQ(
+      ReadFile(Path("run/logs/launcher.log")).value_or(""),
+      FormatLogLine(date, "arcshard train", "shard 1 died") + FormatLogLine(date, "arcshard train", "so did worker 0"));
+}
+
+TEST_F(RunFolderTest, KeepsTheConfigurationForACoordinatorThatIsStartedAgain) {
+  auto folder = RunFolder::Take(Path("run"));
+  ASSERT_TRUE(folder.ok());
+  for (const char* yaml : {"run: {}\n", "data: {}\n"}) {
+    EXPECT_EQ(folder->KeepConfig(yaml).value_or(""), Path("run/logs/config.yaml"));
+    EXPECT_EQ(ReadFile(Path("run/logs/config.yaml")).value_or(""), yaml);
+  }
 }
 
 TEST_F(RunFolderTest, TheListOfAnotherLauncherStays) {

@@ -13,6 +13,8 @@ absl::StatusOr<FileDescriptor> Announcement::Open() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "a pipe", "cannot create");
   from_ = FileDescriptor(ends[0]);
+  unread_ = address_ = "";
+  failure_.reset();
   fcntl(from_.get(), F_SETFL, O_NONBLOCK);
   return FileDescriptor(ends[1]);
 }

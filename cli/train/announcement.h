@@ -13,8 +13,8 @@ namespace arcshard::cli {
 // and the details of a failure (FailureDetails). Not thread-safe.
 class Announcement {
  public:
-  // Makes the pipe. Returns the coordinator's end, which the caller closes once the coordinator has been started.
-  // Errors are those of pipe(2).
+  // Makes the pipe, and forgets what an earlier life of the coordinator has said. Returns the coordinator's end, which
+  // the caller closes once the coordinator has been started. Errors are those of pipe(2).
   absl::StatusOr<FileDescriptor> Open();
 
   // Readable when Read has something to read; -1 before Open and once Read has seen the coordinator's end closed.

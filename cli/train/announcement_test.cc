@@ -46,5 +46,16 @@ TEST_F(AnnouncementTest, ItIsOverWhenTheCoordinatorHasClosedItsEnd) {
   EXPECT_EQ(announcement_.address(), "");
 }
 
+TEST_F(AnnouncementTest, AnotherLifeOfTheCoordinatorSpeaksForItself) {
+  Say("listening 127.0.0.1:7000\nfailed checkpoint_unreadable 12\nlist");
+  auto end = announcement_.Open();
+  ASSERT_TRUE(end.ok()) << end.status();
+  coordinator_ = *std::move(end);
+  EXPECT_EQ(announcement_.address(), "");
+  EXPECT_EQ(announcement_.failure(), std::nullopt);
+  Say("listening 127.0.0.1:7001\n");
+  EXPECT_EQ(announcement_.address(), "127.0.0.1:7001");
+}
+
 }  // namespace
 }  // namespace arcshard::cli

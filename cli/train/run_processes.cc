@@ -39,16 +39,25 @@ bool IsShared(const std::vector<std::string>& devices, uint32_t count, uint32_t 
 
 }  // namespace
 
-Process::Options CoordinatorProcess(const TrainOptions& options, int announce_fd) {
+Process::Options CoordinatorProcess(const TrainOptions& options, const std::string& listen, int announce_fd) {
   Process::Options process;
-  process.arguments = {
-      "--config", options.config, "--listen", "127.0.0.1:0", "--announce-fd", absl::StrCat(announce_fd), kStopGrace};
+  process.arguments = {"--config", options.config, "--listen", listen, "--announce-fd", absl::StrCat(announce_fd),
+                       kStopGrace};
   for (const std::string& override : options.overrides) {
     process.arguments.insert(process.arguments.end(), {"--set", override});
   }
   if (!options.resume.empty()) process.arguments.insert(process.arguments.end(), {"--resume", "yes"});
   if (options.restart) process.arguments.push_back("--restart");
   if (options.allow_older) process.arguments.push_back("--allow-older");
+  process.environment = ThreadEnvironment(1);
+  process.inherit_fd = announce_fd;
+  return process;
+}
+
+Process::Options LaterCoordinatorProcess(const std::string& config, const std::string& address, int announce_fd) {
+  Process::Options process;
+  process.arguments = {"--config", config,     "--listen", address, "--announce-fd", absl::StrCat(announce_fd),
+                       kStopGrace, "--resume", "auto"};
   process.environment = ThreadEnvironment(1);
   process.inherit_fd = announce_fd;
   return process;
@@ -63,6 +72,13 @@ Process::Options ShardProcess(const TrainOptions& options, const RunConfig& conf
                        kStopGrace};
   if (IsShared(options.shard_devices, config.cluster.shards, index)) process.arguments.push_back("--share-device");
   process.environment = ThreadEnvironment(config.cluster.shard_threads);
+  return process;
+}
+
+Process::Options LaterShardProcess(const TrainOptions& options, const RunConfig& config, const std::string& coordinator,
+                                   uint32_t index) {
+  Process::Options process = ShardProcess(options, config, coordinator, index);
+  process.arguments.push_back("--spare");
   return process;
 }
 

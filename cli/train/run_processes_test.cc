@@ -17,11 +17,29 @@ TEST(RunProcessesTest, TheCoordinatorGetsTheConfigurationAndHowToStart) {
                                                        .resume = "run",
                                                        .allow_older = true,
                                                        .bin_folder = "bin"},
-                                                      5);
+                                                      "127.0.0.1:4711", 5);
   EXPECT_THAT(process.arguments,
-              ElementsAre("--config", "run/config.yaml", "--listen", "127.0.0.1:0", "--announce-fd", "5",
+              ElementsAre("--config", "run/config.yaml", "--listen", "127.0.0.1:4711", "--announce-fd", "5",
                           "--stop-grace=inf", "--set", "a=1", "--set", "b=2", "--resume", "yes", "--allow-older"));
   EXPECT_EQ(process.inherit_fd, 5);
+}
+
+TEST(RunProcessesTest, ALaterLifeOfTheCoordinatorListensWhereItDidAndResumesWhateverThereIs) {
+  const Process::Options process = LaterCoordinatorProcess("run/logs/config.yaml", "127.0.0.1:4711", 7);
+  EXPECT_THAT(process.arguments, ElementsAre("--config", "run/logs/config.yaml", "--listen", "127.0.0.1:4711",
+                                             "--announce-fd", "7", "--stop-grace=inf", "--resume", "auto"));
+  EXPECT_EQ(process.inherit_fd, 7);
+  EXPECT_THAT(process.environment, Contains("OMP_NUM_THREADS=1"));
+}
+
+TEST(RunProcessesTest, ALaterLifeOfAShardHasItsDeviceAndNameAndWaitsForAPlace) {
+  TrainOptions options;
+  options.shard_devices = {"cuda:0", "cuda:1"};
+  RunConfig config;
+  config.cluster.shards = 2;
+  EXPECT_THAT(
+      LaterShardProcess(options, config, "h:1", 1).arguments,
+      ElementsAre("--coordinator", "h:1", "--device", "cuda:1", "--name", "shard-1", "--stop-grace=inf", "--spare"));
 }
 
 TEST(RunProcessesTest, DevicesAreAssignedInTurnAndASharedGpuIsSaid) {

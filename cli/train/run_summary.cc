@@ -40,7 +40,11 @@ RunSummary SummarizeTraining(const EndedRun& run, const RunConfig& config) {
   summary.headline = any_step ? absl::StrCat(run.interrupted ? "stopped in order: " : "", "trained ", steps, since,
                                              " in ", WholeSeconds(run.trained_for))
                               : absl::StrCat("nothing was left to train: all ", steps, " are done");
-  summary.lines = VerificationLines(progress);
+  if (run.recoveries.recoveries() > 0) {
+    summary.lines.push_back(DescribeRecoveries(run.recoveries.recoveries(), run.recoveries.lost_steps()));
+  }
+  const std::vector<std::string> verification = VerificationLines(progress);
+  summary.lines.insert(summary.lines.end(), verification.begin(), verification.end());
   summary.lines.push_back(absl::StrCat("backbone: ", run.backbone));
   if (config.verification.keep_best && progress.best_step() < progress.verification_step()) {
     summary.lines.push_back(absl::StrFormat("best of all verifications: %s (step %d, accuracy %.4f)", run.best_backbone,
@@ -51,6 +55,15 @@ RunSummary SummarizeTraining(const EndedRun& run, const RunConfig& config) {
 }
 
 }  // namespace
+
+void RecoveryTally::Take(const v1::Progress& report) {
+  now_ = {.recoveries = report.recoveries(), .lost_steps = report.lost_steps()};
+}
+
+void RecoveryTally::BeginLife() {
+  before_ = {.recoveries = recoveries(), .lost_steps = lost_steps()};
+  now_ = {};
+}
 
 bool IsComplete(const v1::Progress& progress) { return progress.steps() > 0 && progress.step() >= progress.steps(); }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,27 @@ struct RunSummary {
   std::vector<std::string> lines;  // below it
 };
 
+// The recoveries of a run, over all lives of its coordinator: each of them counts from 0.
+class RecoveryTally {
+ public:
+  void Take(const v1::Progress& report);
+  void BeginLife();  // of the coordinator
+
+  uint64_t recoveries() const { return before_.recoveries + now_.recoveries; }
+  uint64_t lost_steps() const { return before_.lost_steps + now_.lost_steps; }
+
+ private:
+  struct Counts {
+    uint64_t recoveries = 0;
+    uint64_t lost_steps = 0;
+  };
+  Counts before_;  // in earlier lives
+  Counts now_;
+};
+
 struct EndedRun {
-  v1::Progress progress;       // the last report
+  v1::Progress progress;  // the last report
+  RecoveryTally recoveries = {};
   bool interrupted = false;    // by the user
   absl::Duration trained_for;  // since the first report of the training
   std::string backbone;        // path of the trained backbone

@@ -54,6 +54,21 @@ TEST_F(RunSummaryTest, NamesTheBestBackboneOfAnEarlierVerification) {
                                   "accuracy 0.7500)"));
 }
 
+TEST_F(RunSummaryTest, SaysHowOftenTheRunHasRecoveredAndWhatItLost) {
+  v1::Progress report;
+  report.set_recoveries(2);
+  run_.recoveries.Take(report);
+  EXPECT_THAT(Summarize(run_, config_).lines,
+              ElementsAre("recovered 2 times, no step was lost", "backbone: /runs/a b/model/backbone.safetensors",
+                          "a page about this run: arcshard report '/runs/a b'"));
+  run_.recoveries.BeginLife();
+  report.set_recoveries(1);
+  report.set_lost_steps(5);
+  run_.recoveries.Take(report);
+  run_.recoveries.Take(report);
+  EXPECT_THAT(Summarize(run_, config_).lines[0], "recovered 3 times, 5 steps were lost");
+}
+
 TEST_F(RunSummaryTest, ARunThatHasDecidedNoStepHasNoHeadline) {
   run_.progress.set_resumed_step(7);
   EXPECT_EQ(Summarize(run_, config_).headline, "");

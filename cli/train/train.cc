@@ -98,6 +98,12 @@ TrainCommand::TrainCommand(CommandLine program)
       .Add("--worker-device", &options_.worker_devices, "Where workers compute; likewise")
       .SeparatedByCommas()
       .OneValueEach();
+  line()
+      .Add("--max-restarts", &options_.max_restarts,
+           "How often one process may be started again within 10 minutes after a signal has killed it, as the kernel "
+           "does when memory runs out; 0: the first such death ends the run")
+      .Within(0, 1'000'000)
+      .ShowDefault();
   line().AddFlag("--quiet", &options_.quiet, "Print nothing but errors; arcshard status shows the run");
   line().AddFlag("--dry-run", &dry_run_,
                  "Check the configuration, look inside the files it names, print both, and exit");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ struct TrainOptions {
   std::vector<std::string> shard_devices = {};   // cpu, cuda or cuda:N
   std::vector<std::string> worker_devices = {};  // likewise
   bool quiet = false;                            // print nothing but errors
-  std::string bin_folder;                        // with arcshard-coordinator, arcshard-shard and arcshard-worker
+  uint32_t max_restarts = 5;  // of one process within ten minutes, after deaths by signals; 0: the first ends the run
+  std::string bin_folder;     // with arcshard-coordinator, arcshard-shard and arcshard-worker
 };
 
 // Reads the configuration, looks inside the files it names, and prints both.
@@ -29,10 +31,12 @@ absl::Status DryRun(const TrainOptions& options);
 // Runs a run's coordinator, shards and workers as processes of this machine until they end (DESIGN §6). Progress goes
 // to stdout and the reason of a failure to stderr; both then say how to resume. The first SIGINT or SIGTERM stops the
 // run in order, with a checkpoint; the second stops it at once. SIGHUP and SIGPIPE, of a terminal or a reader that goes
-// away, stop it in order too, unless they are ignored as nohup does.
+// away, stop it in order too, unless they are ignored as nohup does. A process that is killed by a signal is started
+// again, and the run recovers.
 //
-// Returns the exit status: 0 after an orderly end or stop, 130 after a stop at once, otherwise that of the process that
-// failed first. Errors: no process, or not every process, could be started. All processes have ended when it returns.
+// Returns the exit status: 0 after an orderly end or stop, 130 after a stop at once, otherwise that of the process
+// whose failure ended the run. Errors: no process, or not every process, could be started. All processes have ended
+// when it returns.
 absl::StatusOr<int> Train(const TrainOptions& options);
 
 // `arcshard train`.

@@ -15,6 +15,7 @@
 #include "cli/train/run_processes.h"
 #include "cli/train/run_summary.h"
 #include "common/base/status_macros.h"
+#include "common/config/load_config.h"
 #include "common/io/file_system.h"
 #include "common/io/log.h"
 
@@ -42,6 +43,7 @@ absl::string_view HowItStops(v1::Progress::Phase phase) {
     case v1::Progress::PHASE_UNSPECIFIED:
     case v1::Progress::PHASE_GATHERING:
     case v1::Progress::PHASE_JOINING:
+    case v1::Progress::PHASE_RECOVERING:
       return "before the next step";
     case v1::Progress::PHASE_EVALUATING:
       return "without the rest of the verification, with a checkpoint";
@@ -59,7 +61,7 @@ TrainRun::TrainRun(const TrainOptions& options, const RunConfig& config, RunFold
       folder_(std::move(folder)),
       signals_(std::move(signals)),
       printer_(PrinterOptions(options.quiet), &clock_),
-      supervisor_(Supervisor::Options(), &clock_) {}
+      supervisor_({.restarts = {.max_restarts = options.max_restarts}}, &clock_) {}
 
 absl::StatusOr<int> TrainRun::Run() {
   if (!folder_.warning().empty()) printer_.Line(absl::StrCat("warning: ", folder_.warning()));
@@ -75,9 +77,10 @@ absl::StatusOr<int> TrainRun::Run() {
     for (const int signal : signals_->Take()) {
       if (signal != SIGCHLD) Interrupt(signal);
     }
-    if (address_.empty()) RETURN_IF_ERROR(TakeAddress());
+    if (!listens_) RETURN_IF_ERROR(TakeAddress());
     if (watch_ != nullptr) ShowReports();
     supervisor_.Update();
+    TellNews();
     if (interrupted_ && supervisor_.coordinator_ended_in_order()) DismissWaitingMembers();
   }
   ShowLastReports();
@@ -85,11 +88,13 @@ absl::StatusOr<int> TrainRun::Run() {
 }
 
 absl::Status TrainRun::StartCoordinator() {
+  ASSIGN_OR_RETURN(kept_config_, folder_.KeepConfig(ToYaml(config_)));
+  ASSIGN_OR_RETURN(port_, PortReservation::Take());
   ASSIGN_OR_RETURN(const FileDescriptor to_announce, announcement_.Open());
   // With --allow-older the coordinator reads whole checkpoints before it listens.
   address_deadline_ =
       options_.allow_older ? MonotonicTime::InfiniteFuture() : clock_.Now() + config_.cluster.connect_timeout;
-  return Start(Role::kCoordinator, 0, CoordinatorProcess(options_, to_announce.get()));
+  return Start(Role::kCoordinator, 0, CoordinatorProcess(options_, port_->address(), to_announce.get()));
 }
 
 absl::Status TrainRun::StartShardsAndWorkers() {
@@ -103,18 +108,41 @@ absl::Status TrainRun::StartShardsAndWorkers() {
 }
 
 absl::Status TrainRun::Start(Role role, uint32_t index, Process::Options process) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> started, Launch(role, index, std::move(process)));
+  supervisor_.Add(role, index, std::move(started), folder_.LogOf(role, index));
+  return folder_.List(address_, supervisor_.running());
+}
+
+absl::StatusOr<std::unique_ptr<Process>> TrainRun::Launch(Role role, uint32_t index, Process::Options process) {
   process.program = absl::StrCat(options_.bin_folder, "/", ProgramOf(role));
   process.log = folder_.LogOf(role, index);
   process.environment.push_back(absl::StrCat(kLogFileVariable, "=", process.log));
-  ASSIGN_OR_RETURN(std::unique_ptr<Process> started, Process::Start(process));
-  supervisor_.Add(role, index, std::move(started), process.log);
-  return folder_.List(address_, supervisor_.running());
+  return Process::Start(process);
+}
+
+absl::StatusOr<std::unique_ptr<Process>> TrainRun::StartAgain(Role role, uint32_t index, const std::string& why) {
+  if (role == Role::kCoordinator) return StartCoordinatorAgain(why);
+  Process::Options process = role == Role::kShard ? LaterShardProcess(options_, config_, address_, index)
+                                                  : WorkerProcess(options_, config_, address_, index);
+  process.why = why;
+  return Launch(role, index, std::move(process));
+}
+
+absl::StatusOr<std::unique_ptr<Process>> TrainRun::StartCoordinatorAgain(const std::string& why) {
+  ASSIGN_OR_RETURN(const FileDescriptor to_announce, announcement_.Open());
+  Process::Options process = LaterCoordinatorProcess(kept_config_, address_, to_announce.get());
+  process.why = why;
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> started, Launch(Role::kCoordinator, 0, std::move(process)));
+  listens_ = false;
+  address_deadline_ = clock_.Now() + config_.cluster.connect_timeout;
+  recoveries_.BeginLife();
+  return started;
 }
 
 void TrainRun::AwaitEvent() {
   std::vector<pollfd> fds = {{signals_->fd(), POLLIN, 0}};
   MonotonicTime deadline = supervisor_.deadline();
-  if (address_.empty() && announcement_.fd() >= 0) {
+  if (!listens_ && announcement_.fd() >= 0) {
     fds.push_back({announcement_.fd(), POLLIN, 0});
     deadline = std::min(deadline, address_deadline_);
   }
@@ -125,8 +153,7 @@ void TrainRun::AwaitEvent() {
 
 absl::Status TrainRun::TakeAddress() {
   announcement_.Read();
-  address_ = announcement_.address();
-  if (address_.empty()) {
+  if (announcement_.address().empty()) {
     // A coordinator that has closed its end has failed: when it ends, in a moment, its log says why.
     if (announcement_.fd() < 0 || clock_.Now() < address_deadline_) return absl::OkStatus();
     return absl::DeadlineExceededError(
@@ -134,13 +161,31 @@ absl::Status TrainRun::TakeAddress() {
                      " (cluster.connect_timeout) for arcshard-coordinator to listen; its log is ",
                      folder_.LogOf(Role::kCoordinator, 0)));
   }
-  if (interrupted_) {  // the coordinator could not take SIGTERM for a request to stop until now
-    supervisor_.Stop();
+  listens_ = true;
+  address_ = announcement_.address();
+  if (interrupted_) supervisor_.Stop();  // the coordinator could not take SIGTERM for a request to stop until now
+  if (watch_ != nullptr) {
+    watch_->Reopen();
     return absl::OkStatus();
   }
+  if (interrupted_) return absl::OkStatus();
   RETURN_IF_ERROR(StartShardsAndWorkers());
   ASSIGN_OR_RETURN(watch_, WatchClient::Start(address_));
+  supervisor_.RestartBy(
+      [this](Role role, uint32_t index, const std::string& why) { return StartAgain(role, index, why); });
   return absl::OkStatus();
+}
+
+void TrainRun::TellNews() {
+  for (const std::string& sentence : supervisor_.TakeNews()) {
+    printer_.Line(sentence);
+    folder_.Note(clock_.WallTime(), sentence);
+  }
+  if (listed_restarts_ == supervisor_.restarts()) return;
+  listed_restarts_ = supervisor_.restarts();
+  // The run goes on without the list, as on a disk that is full for a while.
+  const absl::Status listed = folder_.List(address_, supervisor_.running());
+  if (!listed.ok()) printer_.Line(absl::StrCat("warning: ", listed.message()));
 }
 
 void TrainRun::Interrupt(int signal) {
@@ -151,7 +196,7 @@ void TrainRun::Interrupt(int signal) {
   }
   if (!interrupted_ && !supervisor_.failing()) {
     interrupted_ = true;
-    if (!address_.empty()) supervisor_.Stop();
+    if (listens_) supervisor_.Stop();
   }
   if (!telling) return;
   told_ = true;
@@ -166,12 +211,23 @@ void TrainRun::DismissWaitingMembers() {
 }
 
 void TrainRun::ShowReports() {
-  for (v1::Progress& report : watch_->Take()) {
+  std::vector<v1::Progress> reports = watch_->Take();
+  for (v1::Progress& report : reports) {
     const bool trains = report.phase() == v1::Progress::PHASE_TRAINING;
     if (trains && trains_since_ == MonotonicTime::InfiniteFuture()) trains_since_ = clock_.Now();
-    printer_.Show(report);
+    if (!resumed_step_.has_value()) resumed_step_ = report.resumed_step();
+    recoveries_.Take(report);
+    v1::Progress shown = report;
+    shown.set_recoveries(recoveries_.recoveries());
+    shown.set_lost_steps(recoveries_.lost_steps());
+    printer_.Show(shown);
     progress_ = std::move(report);
   }
+  // What a coordinator has reported that died since holds no more.
+  if (reports.empty() || !listens_ || !supervisor_.coordinator_runs()) return;
+  const v1::Progress::Phase phase = progress_.phase();
+  supervisor_.NoteRunEnds(phase == v1::Progress::PHASE_STOPPING || phase == v1::Progress::PHASE_FINISHED ||
+                          phase == v1::Progress::PHASE_FAILED);
 }
 
 void TrainRun::ShowLastReports() {
@@ -202,7 +258,10 @@ void TrainRun::PrintFailure(const std::string& sentence, FailureCause cause) {
 }
 
 void TrainRun::PrintSummary() {
-  const RunSummary summary = Summarize({.progress = progress_,
+  v1::Progress progress = progress_;
+  progress.set_resumed_step(resumed_step_.value_or(0));  // a later life of the coordinator went on from where it was
+  const RunSummary summary = Summarize({.progress = progress,
+                                        .recoveries = recoveries_,
                                         .interrupted = interrupted_,
                                         .trained_for = clock_.Now() - trains_since_,
                                         .backbone = folder_.backbone(),

@@ -28,35 +28,60 @@ WatchClient::WatchClient(std::shared_ptr<grpc::Channel> channel, FileDescriptor 
     : channel_(std::move(channel)),
       stub_(v1::Coordinator::NewStub(channel_)),
       wake_(std::move(wake)),
-      thread_([this] { Read(); }) {}
+      thread_([this] { Follow(); }) {}
 
 WatchClient::~WatchClient() {
   {
     MutexLock lock(&mutex_);
     cancelled_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+    changed_.NotifyAll();
   }
-  context_.TryCancel();
   thread_.join();
 }
 
-void WatchClient::Read() {
-  const std::unique_ptr<grpc::ClientReader<v1::Progress>> reader = stub_->Watch(&context_, v1::WatchRequest());
+void WatchClient::Reopen() {
+  MutexLock lock(&mutex_);
+  reopens_ = true;
+  ended_ = false;
+  changed_.NotifyAll();
+}
+
+void WatchClient::Follow() {
+  while (grpc::ClientContext* const context = NextContext()) {
+    Read(context);
+    {
+      MutexLock lock(&mutex_);
+      ended_ = !reopens_;
+      changed_.NotifyAll();
+      eventfd_write(wake_.get(), 1);
+      if (cancelled_) return;
+    }
+    // gRPC reads from a connection only while somebody waits for something of it. The coordinator says that it shuts
+    // down and waits for the answer, so until the connection ends somebody has to.
+    channel_->WaitForStateChange(GRPC_CHANNEL_READY, DeadlineIn(kShutdown));
+  }
+}
+
+grpc::ClientContext* WatchClient::NextContext() {
+  MutexLock lock(&mutex_);
+  while (!reopens_ && !cancelled_) changed_.Wait(&mutex_);
+  if (cancelled_) return nullptr;
+  const bool again = context_ != nullptr;
+  reopens_ = false;
+  context_ = std::make_unique<grpc::ClientContext>();
+  context_->set_wait_for_ready(again);  // the channel may not have noticed yet that somebody listens again
+  return context_.get();
+}
+
+void WatchClient::Read(grpc::ClientContext* context) {
+  const std::unique_ptr<grpc::ClientReader<v1::Progress>> reader = stub_->Watch(context, v1::WatchRequest());
   v1::Progress report;
   while (reader->Read(&report)) {
     MutexLock lock(&mutex_);
     reports_.push_back(std::move(report));
     eventfd_write(wake_.get(), 1);
   }
-  {
-    MutexLock lock(&mutex_);
-    ended_ = true;
-    changed_.NotifyAll();
-    eventfd_write(wake_.get(), 1);
-    if (cancelled_) return;
-  }
-  // gRPC reads from a connection only while somebody waits for something of it. The coordinator says that it shuts down
-  // and waits for the answer, so until the connection ends somebody has to.
-  channel_->WaitForStateChange(GRPC_CHANNEL_READY, DeadlineIn(kShutdown));
 }
 
 bool WatchClient::ended() {

@@ -70,5 +70,56 @@ TEST(WatchClientTest, WithoutACoordinatorTheStreamEndsAtOnce) {
   EXPECT_EQ(TakeSteps(client->get()), (std::vector<uint64_t>{}));
 }
 
+TEST(WatchClientTest, AnotherLifeOfTheCoordinatorIsFollowedAtTheSameAddress) {
+  FakeCoordinator coordinator(true);
+  auto first = RpcServer::Start("127.0.0.1:0", {&coordinator});
+  ASSERT_TRUE(first.ok()) << first.status();
+  const std::string address = (*first)->address();
+  const auto client = WatchClient::Start(address);
+  ASSERT_TRUE(client.ok());
+  (*client)->AwaitEnd(absl::Minutes(10));
+  EXPECT_EQ(TakeSteps(client->get()), (std::vector<uint64_t>{1, 2, 3}));
+  first->reset();
+
+  const auto second = RpcServer::Start(address, {&coordinator});
+  ASSERT_TRUE(second.ok()) << second.status();
+  (*client)->Reopen();
+  (*client)->AwaitEnd(absl::Minutes(10));
+  pollfd readable = {(*client)->fd(), POLLIN, 0};
+  EXPECT_EQ(poll(&readable, 1, 0), 1);
+  EXPECT_EQ(TakeSteps(client->get()), (std::vector<uint64_t>{1, 2, 3}));
+}
+
+TEST(WatchClientTest, ItMayBeReopenedBeforeItHasNoticedTheEnd) {
+  FakeCoordinator endless(false), ending(true);
+  auto first = RpcServer::Start("127.0.0.1:0", {&endless});
+  ASSERT_TRUE(first.ok()) << first.status();
+  const std::string address = (*first)->address();
+  const auto client = WatchClient::Start(address);
+  ASSERT_TRUE(client.ok());
+  pollfd readable = {(*client)->fd(), POLLIN, 0};
+  EXPECT_EQ(poll(&readable, 1, -1), 1);
+  (*client)->Reopen();
+  EXPECT_FALSE((*client)->ended());
+  (*first)->Shutdown(absl::ZeroDuration());
+  first->reset();
+
+  const auto second = RpcServer::Start(address, {&ending});
+  ASSERT_TRUE(second.ok()) << second.status();
+  (*client)->AwaitEnd(absl::Minutes(10));
+  const std::vector<uint64_t> steps = TakeSteps(client->get());
+  ASSERT_GE(steps.size(), 3u);
+  EXPECT_EQ(std::vector<uint64_t>(steps.end() - 3, steps.end()), (std::vector<uint64_t>{1, 2, 3}));
+}
+
+TEST(WatchClientTest, DestructionEndsTheWaitForAnotherLife) {
+  auto client = WatchClient::Start("127.0.0.1:1");
+  ASSERT_TRUE(client.ok());
+  (*client)->AwaitEnd(absl::Minutes(10));
+  (*client)->Reopen();
+  EXPECT_FALSE((*client)->ended());
+  client->reset();
+}
+
 }  // namespace
 }  // namespace arcshard::cli

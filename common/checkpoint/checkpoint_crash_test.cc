@@ -24,7 +24,7 @@ using Survival = MemoryFileSystem::Survival;
 
 constexpr char kRun[] = "/runs/faces";
 constexpr CheckpointId kOld{10, 1};
-constexpr CheckpointId kNew{11, 2};
+constexpr CheckpointId kNew{11, 2, 4};
 constexpr CheckpointId kNext{12, 3};
 
 // Does what participants and coordinator do: writes the parts and the manifest, then deletes superseded checkpoints.

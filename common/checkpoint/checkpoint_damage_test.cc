@@ -17,7 +17,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr char kRun[] = "/run";
-constexpr CheckpointId kId{17, 2};
+constexpr CheckpointId kId{17, 2, 3};
 
 class CheckpointDamageTest : public ::testing::Test {
  protected:

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/io/file.h"
@@ -17,16 +19,23 @@ namespace {
 
 using Entry = FileSystem::Entry;
 
-std::string FolderName(const CheckpointId& id) { return absl::StrFormat("step-%08d.%d", id.step, id.incarnation); }
+constexpr uint64_t kFirstView = 1;  // of an incarnation; folders do not name it
+
+std::string FolderName(const CheckpointId& id) {
+  std::string name = absl::StrFormat("step-%08d.%d", id.step, id.incarnation);
+  if (id.counter != kFirstView) absl::StrAppend(&name, ".", id.counter);
+  return name;
+}
 
 // The inverse of FolderName; nullopt for any other name.
 std::optional<CheckpointId> ParseFolderName(absl::string_view name) {
   absl::string_view rest = name;
   if (!absl::ConsumePrefix(&rest, "step-")) return std::nullopt;
-  const size_t dot = rest.find('.');
+  const std::vector<absl::string_view> numbers = absl::StrSplit(rest, '.');
   CheckpointId id;
-  if (dot == absl::string_view::npos || !absl::SimpleAtoi(rest.substr(0, dot), &id.step) ||
-      !absl::SimpleAtoi(rest.substr(dot + 1), &id.incarnation) || FolderName(id) != name) {
+  if (numbers.size() < 2 || numbers.size() > 3 || !absl::SimpleAtoi(numbers[0], &id.step) ||
+      !absl::SimpleAtoi(numbers[1], &id.incarnation) ||
+      (numbers.size() == 3 && !absl::SimpleAtoi(numbers[2], &id.counter)) || FolderName(id) != name) {
     return std::nullopt;
   }
   return id;
@@ -117,6 +126,20 @@ absl::StatusOr<std::vector<CheckpointId>> ListCheckpoints(FileSystem* files, con
   }
   std::sort(complete.rbegin(), complete.rend());
   return complete;
+}
+
+absl::StatusOr<std::vector<CheckpointId>> ListOvertaken(FileSystem* files, const std::string& run_folder) {
+  ASSIGN_OR_RETURN(const std::vector<Found> folders, FindFolders(files, run_folder));
+  std::vector<CheckpointId> overtaken;
+  for (const Found& folder : folders) {
+    const CheckpointId& id = folder.id;
+    const auto overtakes = [&id](const Found& other) {
+      return other.has_manifest && other.id.step >= id.step &&
+             std::tie(other.id.incarnation, other.id.counter) >= std::tie(id.incarnation, id.counter);
+    };
+    if (!folder.has_manifest && std::any_of(folders.begin(), folders.end(), overtakes)) overtaken.push_back(id);
+  }
+  return overtaken;
 }
 
 absl::Status WriteManifest(FileSystem* files, const std::string& folder, const Manifest& manifest) {

@@ -13,19 +13,21 @@
 
 // Where checkpoints are stored, and which are kept:
 //
-//   RUN/checkpoints/step-00000017.2/         after step 17, written in incarnation 2 of the coordinator
+//   RUN/checkpoints/step-00000017.2/         after step 17, asked for in incarnation 2 of the coordinator
 //     class_centers-0-482.safetensors        a shard's rows and moments
 //     backbone.safetensors                   with InsightFace's names, like model/backbone.safetensors
 //     optimizer.safetensors                  the backbone's moments, the loss's running averages
 //     manifest.json                          written last: a folder without it is not a checkpoint
 //
-// No incarnation writes into the folder of another, so a process that should be dead cannot damage a complete
-// checkpoint.
+// One that was asked for in a later view than the incarnation's first has that view's number too:
+// step-00000017.2.3. No view writes into the folder of another, so a process that should be dead cannot damage a
+// complete checkpoint.
 namespace arcshard {
 
 struct CheckpointId {
   uint64_t step = 0;
   uint64_t incarnation = 0;
+  uint64_t counter = 1;                                                         // of the view in which it was asked for
   friend auto operator<=>(const CheckpointId&, const CheckpointId&) = default;  // the newest is the largest
 };
 
@@ -36,6 +38,10 @@ inline constexpr absl::string_view kManifestName = "manifest.json";
 // The folders in RUN/checkpoints that have a manifest, valid or not, newest first. Empty if there are none, or
 // RUN/checkpoints does not exist.
 absl::StatusOr<std::vector<CheckpointId>> ListCheckpoints(FileSystem* files, const std::string& run_folder);
+
+// The folders in RUN/checkpoints without a manifest that nobody will complete: there is a complete checkpoint of the
+// same or a later step that the same or a later view has asked for.
+absl::StatusOr<std::vector<CheckpointId>> ListOvertaken(FileSystem* files, const std::string& run_folder);
 
 // Makes the checkpoint complete: checks that all `manifest.files` are in the folder with their sizes, then writes
 // manifest.json. NotFound, DataLoss: a file is missing here or has another size (is run.folder the same disk for all

@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "common/checkpoint/testing/checkpoint_test_kit.h"
+#include "common/io/forwarding_file_system.h"
 #include "common/io/testing/faulty_file_system.h"
-#include "common/io/testing/forwarding_file_system.h"
 #include "common/io/testing/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -54,23 +54,39 @@ TEST_F(CheckpointFolderTest, CompleteOnesAreListedFromTheNewestOn) {
   Take({123456789, 1});
   Take({10, 2});
   Take({10, 10});
+  Take({10, 2, 11});
+  Take({10, 2, 3});
   ASSERT_TRUE(disk_.CreateFolders(Folder({99, 1})).ok());  // being written
   for (const char* name : {"step-00000010.2.damaged", "step-10.2", "step-00000010", "step-00000010.02",
-                           "step-0000001x.1", "step-+0000010.2", "other"}) {
+                           "step-0000001x.1", "step-+0000010.2", "step-00000010.2.1", "step-00000010.2.03",
+                           "step-00000010.2.x", "step-00000010.2.", "step-00000010.2.3.4", "other"}) {
     const std::string folder = absl::StrCat(CheckpointsOf(kRun), "/", name);
     ASSERT_TRUE(disk_.CreateFolders(folder).ok());
     ASSERT_TRUE(disk_.Create(absl::StrCat(folder, "/", kManifestName)).ok());
   }
   ASSERT_TRUE(disk_.CreateFolders(absl::StrCat(Folder({98, 1}), "/", kManifestName)).ok());
   EXPECT_THAT(*ListCheckpoints(&disk_, kRun),
-              ElementsAre(CheckpointId{123456789, 1}, CheckpointId{10, 10}, CheckpointId{10, 2}, CheckpointId{9, 1}));
+              ElementsAre(CheckpointId{123456789, 1}, CheckpointId{10, 10}, CheckpointId{10, 2, 11},
+                          CheckpointId{10, 2, 3}, CheckpointId{10, 2}, CheckpointId{9, 1}));
+}
+
+TEST_F(CheckpointFolderTest, EachViewHasAFolderOfItsOwn) {
   EXPECT_EQ(Folder({17, 2}), "/run/checkpoints/step-00000017.2");
+  EXPECT_EQ(Folder({17, 2, 1}), "/run/checkpoints/step-00000017.2") << "the first view of an incarnation";
+  EXPECT_EQ(Folder({17, 2, 3}), "/run/checkpoints/step-00000017.2.3");
+  Take({17, 2, 2});
+  Take({17, 2, 3});
+  ASSERT_TRUE(disk_.CreateFolders(Folder({17, 2, 4})).ok());
+  EXPECT_EQ(*ResolveCheckpoint(&disk_, kRun), Folder({17, 2, 3}));
+  EXPECT_EQ(OpenCheckpoint::Open(&disk_, Folder({17, 2, 3}))->manifest().view_counter, 3u);
+  EXPECT_THAT(*CleanUp(&disk_, kRun), ElementsAre(Folder({17, 2, 4})));
+  EXPECT_EQ(CheckTestCheckpoint(&disk_, Folder({17, 2, 2}), {17, 2, 2}), absl::OkStatus());
 }
 
 TEST_F(CheckpointFolderTest, TheLargestNumbersHaveAFolderToo) {
   constexpr uint64_t kLargest = std::numeric_limits<uint64_t>::max();
-  Take({kLargest, kLargest});
-  EXPECT_THAT(*ListCheckpoints(&disk_, kRun), ElementsAre(CheckpointId{kLargest, kLargest}));
+  Take({kLargest, kLargest, kLargest});
+  EXPECT_THAT(*ListCheckpoints(&disk_, kRun), ElementsAre(CheckpointId{kLargest, kLargest, kLargest}));
 }
 
 TEST_F(CheckpointFolderTest, RetentionKeepsTheLastAndEveryNth) {
@@ -84,6 +100,7 @@ TEST_F(CheckpointFolderTest, RetentionKeepsTheLastAndEveryNth) {
   EXPECT_THAT(Superseded({}, {.keep_last = 1}), IsEmpty());
   EXPECT_THAT(Superseded({{7, 1}}, {.keep_last = 0}), IsEmpty()) << "the newest never goes";
   EXPECT_THAT(Superseded({{7, 2}, {7, 1}}, {.keep_last = 1}), ElementsAre(CheckpointId{7, 1}));
+  EXPECT_THAT(Superseded({{7, 2, 3}, {7, 2}}, {.keep_last = 1}), ElementsAre(CheckpointId{7, 2}));
 }
 
 TEST_F(CheckpointFolderTest, ARemovedOneIsGoneAndTheOthersAreNot) {

@@ -121,8 +121,16 @@ absl::StatusOr<FileRecord> ParseFile(const json& value) {
 absl::StatusOr<Manifest> FromJson(const json& value) {
   Manifest manifest;
   const auto read = [](const json& object, const char* key, auto* out) { object.at(key).get_to(*out); };
+  // What is optional here is not written where it has its default; earlier versions did not know it.
+  const auto read_if_there = [&](const json& object, const char* key, auto* out) {
+    if (object.contains(key)) read(object, key, out);
+  };
   read(value, "step", &manifest.step);
+  if (value.contains("lineage")) {
+    ASSIGN_OR_RETURN(manifest.lineage, FromHex<uint64_t>(value.at("lineage").get<std::string>()));
+  }
   read(value, "incarnation", &manifest.incarnation);
+  read_if_there(value, "view_counter", &manifest.view_counter);
   read(value, "num_classes", &manifest.num_classes);
   read(value, "embedding_size", &manifest.embedding_size);
   const json& data = value.at("data");
@@ -137,10 +145,10 @@ absl::StatusOr<Manifest> FromJson(const json& value) {
   read(progress, "skips_in_a_row", &manifest.skips_in_a_row);
   read(progress, "corrupt_records", &manifest.corrupt_records);
   read(progress, "corrupt_in_epoch", &manifest.corrupt_in_epoch);
+  read_if_there(progress, "verified_step", &manifest.verified_step);
   read(progress, "best_accuracy", &manifest.best.accuracy);
   read(progress, "best_step", &manifest.best.step);
-  if (progress.contains("best_sets"))
-    read(progress, "best_sets", &manifest.best.sets);  // those of earlier versions lack it
+  read_if_there(progress, "best_sets", &manifest.best.sets);
   read(value, "config_yaml", &manifest.config_yaml);
   if (value.contains(kConfigBytes)) {
     manifest.config_yaml = CharactersToBytes(value.at(kConfigBytes).get_ref<const std::string&>());
@@ -175,13 +183,33 @@ absl::Status CheckFields(const Manifest& manifest) {
 
 }  // namespace
 
+RunCounters CountersOf(const Manifest& manifest) {
+  return {.skipped = manifest.skipped,
+          .skips_in_a_row = manifest.skips_in_a_row,
+          .corrupt_records = manifest.corrupt_records,
+          .corrupt_in_epoch = manifest.corrupt_in_epoch,
+          .verified_step = manifest.verified_step,
+          .best = manifest.best};
+}
+
+void Keep(const RunCounters& counters, Manifest* manifest) {
+  manifest->skipped = counters.skipped;
+  manifest->skips_in_a_row = counters.skips_in_a_row;
+  manifest->corrupt_records = counters.corrupt_records;
+  manifest->corrupt_in_epoch = counters.corrupt_in_epoch;
+  manifest->verified_step = counters.verified_step;
+  manifest->best = counters.best;
+}
+
 absl::StatusOr<std::string> FormatManifest(const Manifest& manifest) {
   ordered_json value;
   value["format"] = std::string(kFormat);
   value["version"] = manifest.version;
   value["created"] = manifest.created;
   value["step"] = manifest.step;
+  if (manifest.lineage != 0) value["lineage"] = Hex64(manifest.lineage);
   value["incarnation"] = manifest.incarnation;
+  if (manifest.view_counter != 1) value["view_counter"] = manifest.view_counter;
   value["num_classes"] = manifest.num_classes;
   value["embedding_size"] = manifest.embedding_size;
   value["data"] = {{"samples", manifest.data.samples},
@@ -194,6 +222,7 @@ absl::StatusOr<std::string> FormatManifest(const Manifest& manifest) {
                        {"corrupt_in_epoch", manifest.corrupt_in_epoch},
                        {"best_accuracy", manifest.best.accuracy},
                        {"best_step", manifest.best.step}};
+  if (manifest.verified_step != 0) value["progress"]["verified_step"] = manifest.verified_step;
   if (!manifest.best.sets.empty()) value["progress"]["best_sets"] = manifest.best.sets;
   if (IsUtf8(manifest.config_yaml)) {
     value["config_yaml"] = manifest.config_yaml;

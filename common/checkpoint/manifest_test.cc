@@ -32,7 +32,9 @@ Manifest RandomManifest(std::mt19937_64* random) {
   };
   Manifest manifest;
   manifest.step = any();
+  manifest.lineage = any();
   manifest.incarnation = any();
+  manifest.view_counter = any();
   manifest.num_classes = static_cast<int64_t>(any() >> 1);
   manifest.embedding_size = static_cast<int64_t>(any() >> 1);
   manifest.data = {any(), static_cast<int64_t>(any()), any()};
@@ -44,6 +46,7 @@ Manifest RandomManifest(std::mt19937_64* random) {
   manifest.skips_in_a_row = any();
   manifest.corrupt_records = any();
   manifest.corrupt_in_epoch = any();
+  manifest.verified_step = any();
   manifest.best.accuracy = any_double();
   manifest.best.step = any();
   if (any() % 2 == 0) manifest.best.sets = {any_text(), "cfp_fp"};
@@ -108,6 +111,46 @@ TEST_F(ManifestTest, ThatOfAnEarlierVersionDoesNotSayOfWhichSetsTheBestVerificat
   manifest_.best.sets = {"lfw"};
   EXPECT_EQ(ParseManifest(*FormatManifest(manifest_), kPath).value_or(Manifest()), manifest_);
   ExpectRefusedWithReplaced("\"lfw\"", "7", "no checkpoint's manifest");
+}
+
+TEST_F(ManifestTest, ThatOfAnEarlierVersionHasNeitherLineageNorViewNorVerifiedStep) {
+  std::string text = *FormatManifest(manifest_);
+  for (const char* field : {"lineage", "view_counter", "verified_step"}) EXPECT_THAT(text, Not(HasSubstr(field)));
+  const Manifest read = ParseManifest(text, kPath).value_or(Manifest());
+  EXPECT_EQ(read, manifest_);
+  EXPECT_EQ(read.state(), (StatePoint{17, 0}));
+  EXPECT_EQ(read.view_counter, 1u);
+
+  manifest_.lineage = 0x0123456789abcdef;
+  manifest_.view_counter = 3;
+  manifest_.verified_step = 12;
+  text = *FormatManifest(manifest_);
+  EXPECT_THAT(text, HasSubstr("\"lineage\": \"0123456789abcdef\""));
+  EXPECT_EQ(ParseManifest(text, kPath).value_or(Manifest()), manifest_);
+  EXPECT_EQ(manifest_.state(), (StatePoint{17, 0x0123456789abcdef}));
+  ExpectRefusedWithReplaced("\"0123456789abcdef\"", "\"0123456789abcde\"", "no hexadecimal number");
+  ExpectRefusedWithReplaced("\"0123456789abcdef\"", "\"0000000000000000\"", "something else");
+  ExpectRefusedWithReplaced("\"0123456789abcdef\"", "7", "no checkpoint's manifest");
+  ExpectRefusedWithReplaced("\"view_counter\": 3", "\"view_counter\": 1", "something else");
+  ExpectRefusedWithReplaced("\"view_counter\": 3", "\"view_counter\": \"3\"", "no checkpoint's manifest");
+  ExpectRefusedWithReplaced("\"verified_step\": 12", "\"verified_step\": 0", "something else");
+  ExpectRefusedWithReplaced("\"verified_step\": 12", "\"verified_step\": []", "no checkpoint's manifest");
+}
+
+TEST_F(ManifestTest, TheRunsCountersAreKeptInIt) {
+  const RunCounters counters{.skipped = 4,
+                             .skips_in_a_row = 2,
+                             .corrupt_records = 5,
+                             .corrupt_in_epoch = 1,
+                             .verified_step = 12,
+                             .best = {0.93, 12, {"lfw"}}};
+  EXPECT_EQ(CountersOf(manifest_), RunCounters());
+  Keep(counters, &manifest_);
+  EXPECT_EQ(manifest_.verified_step, 12u);
+  const absl::StatusOr<Manifest> read = ParseManifest(*FormatManifest(manifest_), kPath);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(CountersOf(*read), counters);
+  EXPECT_EQ(read->step, 17u) << "and nothing else is changed";
 }
 
 TEST_F(ManifestTest, ItsLastFieldIsTheCrcOfWhatIsBefore) {

@@ -131,6 +131,11 @@ absl::Status CheckCluster(const RunConfig::Cluster& cluster) {
                   ") must be at least twice cluster.heartbeat_interval (",
                   absl::FormatDuration(cluster.heartbeat_interval), "): one late heartbeat must not count as a death");
   }
+  if (cluster.rejoin_timeout < cluster.rejoin_grace) {
+    return Refuse("cluster.rejoin_timeout (", absl::FormatDuration(cluster.rejoin_timeout),
+                  ") must be at least cluster.rejoin_grace (", absl::FormatDuration(cluster.rejoin_grace),
+                  "): the run must not end before it has continued without a lost worker");
+  }
   return absl::OkStatus();
 }
 

@@ -62,4 +62,6 @@ HeadRangeBytes HeadBytesOfRange(const RunConfig& config, int64_t classes) {
           .exponentials = std::min(wanted, config.head.exp_budget_mb << 20)};
 }
 
+int64_t ReplayLogBytes(const RunConfig& config, int64_t shards) { return shards < 2 ? 0 : config.cluster.log_mb << 20; }
+
 }  // namespace arcshard

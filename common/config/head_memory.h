@@ -34,4 +34,8 @@ struct HeadRangeBytes {
 // The coordinator plans class ranges with it, and a shard reserves and reports so much.
 HeadRangeBytes HeadBytesOfRange(const RunConfig& config, int64_t classes);
 
+// The most that a shard's replay log occupies (cluster.log_mb), in a run of so many shards. A single shard keeps none:
+// nobody could read it. It is memory of the host, beside that of the range, and a shard's capacity does not include it.
+int64_t ReplayLogBytes(const RunConfig& config, int64_t shards);
+
 }  // namespace arcshard

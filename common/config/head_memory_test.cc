@@ -66,5 +66,15 @@ TEST(HeadMemoryTest, ARangeThatNoMachineHoldsIsTheLargestNumber) {
   EXPECT_EQ(HeadBytesOfRange(config, kLargest).rows, kLargest);
 }
 
+TEST(HeadMemoryTest, OnlyAShardWithPeersKeepsALog) {
+  RunConfig config = Config();
+  EXPECT_EQ(ReplayLogBytes(config, 1), 0);
+  EXPECT_EQ(ReplayLogBytes(config, 2), int64_t{1} << 30);
+  config.cluster.log_mb = 3;
+  EXPECT_EQ(ReplayLogBytes(config, 5), 3 << 20);
+  config.cluster.log_mb = 0;
+  EXPECT_EQ(ReplayLogBytes(config, 5), 0);
+}
+
 }  // namespace
 }  // namespace arcshard

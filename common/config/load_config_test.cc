@@ -52,7 +52,7 @@ head: {classes: 964, scale: 32}
 loss: {margin: cosface, m: 4e-1}
 schedule: {kind: steps, drop_epochs: [4, 8.5], drop_factor: .1}
 verification: {sets: [a.bin, ../b.bin, /c.bin]}
-cluster: {connect_timeout: 1m30s, heartbeat_interval: 500ms}
+cluster: {connect_timeout: 1m30s, heartbeat_interval: 500ms, log_mb: 0, rejoin_grace: 0s}
 )",
                                   {});
   EXPECT_EQ(config.run.seed, ~uint64_t{0});
@@ -68,6 +68,8 @@ cluster: {connect_timeout: 1m30s, heartbeat_interval: 500ms}
   EXPECT_THAT(config.verification.sets, ElementsAre("/runs/a.bin", "/b.bin", "/c.bin"));
   EXPECT_EQ(config.cluster.connect_timeout, absl::Seconds(90));
   EXPECT_EQ(config.cluster.heartbeat_interval, absl::Milliseconds(500));
+  EXPECT_EQ(config.cluster.log_mb, 0);
+  EXPECT_EQ(config.cluster.rejoin_grace, absl::ZeroDuration());
   EXPECT_EQ(config.optimizer.momentum, 0.9) << "what the file leaves out has its default";
 }
 
@@ -143,6 +145,13 @@ TEST(LoadConfigTest, AValueOutOfRangeNamesKeyLineAndBounds) {
   EXPECT_THAT(ErrorOfKey("schedule", "drop_epochs: [4, 0]"),
               HasSubstr("schedule.drop_epochs must be above 0, found 0"));
   EXPECT_THAT(ErrorOfKey("cluster", "heartbeat_interval: 1ms"), HasSubstr("must be from 10ms to 1h, found 1ms"));
+  EXPECT_THAT(ErrorOfKey("cluster", "log_mb: -1"), HasSubstr("cluster.log_mb must be from 0 to 1048576, found -1"));
+  EXPECT_THAT(ErrorOfKey("cluster", "recovery_target: 0s"),
+              HasSubstr("cluster.recovery_target must be from 10ms to 24h, found 0"));
+  EXPECT_THAT(ErrorOfKey("cluster", "rejoin_grace: -1s"),
+              HasSubstr("cluster.rejoin_grace must be from 0 to 24h, found -1s"));
+  EXPECT_THAT(ErrorOfKey("cluster", "rejoin_timeout: 25h"),
+              HasSubstr("cluster.rejoin_timeout must be from 10ms to 24h, found 25h"));
   EXPECT_THAT(ErrorOfKey("backbone", "name: resnet18"), AllOf(HasSubstr("backbone.name must be iresnet18, iresnet34,"),
                                                               HasSubstr(" or faceresnet100, found 'resnet18'")));
 }
@@ -340,6 +349,8 @@ TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
   EXPECT_THAT(error({"verification.sets=[a, b]", "verification.names=[x, x]"}), HasSubstr("gives two sets the name x"));
   EXPECT_THAT(error({"cluster.heartbeat_timeout=1500ms"}),
               HasSubstr("cluster.heartbeat_timeout (1.5s) must be at least twice"));
+  EXPECT_THAT(error({"cluster.rejoin_timeout=9s"}),
+              HasSubstr("cluster.rejoin_timeout (9s) must be at least cluster.rejoin_grace (10s)"));
 }
 
 TEST(LoadConfigTest, WhatAnotherMarginUsesMayBeSet) {

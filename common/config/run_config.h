@@ -16,6 +16,7 @@ struct RunConfig {
     uint64_t seed = 1;                // for weights, sample order, augmentation
     bool deterministic = false;       // one micro-batch at a time, in order: bit-equal when run twice
     uint32_t max_skips = 10;          // skipped steps in a row that end the run
+    bool record = false;              // keep every step's inputs in folder/record, for arcshard check
     bool tensorboard = false;         // write event files for TensorBoard to folder/tensorboard
   } run;
 
@@ -132,6 +133,10 @@ struct RunConfig {
     absl::Duration connect_timeout = absl::Seconds(60);  // how long to wait for the others to appear
     absl::Duration heartbeat_interval = absl::Seconds(1);
     absl::Duration heartbeat_timeout = absl::Seconds(8);  // a process silent for so long counts as dead
+    int64_t log_mb = 1024;  // per shard: inputs of the steps since the last checkpoint; 0: no log
+    absl::Duration recovery_target = absl::Seconds(30);  // how long a replay of the log may take
+    absl::Duration rejoin_grace = absl::Seconds(10);     // how long to wait for a lost worker
+    absl::Duration rejoin_timeout = absl::Minutes(10);   // how long to wait for a lost shard or coordinator
   } cluster;
 };
 

@@ -37,6 +37,8 @@ void AddRun(RunConfig::Run& run, Keys& keys) {
            "one micro-batch at a time, in order: bit-equal when run twice with the same processes");
   keys.Add("run.max_skips", &run.max_skips, FromTo(1, kLargestCount), "steps",
            "so many skipped in a row (a value was not finite) end the run");
+  keys.Add("run.record", &run.record, {}, "",
+           "keep the inputs of every step in run.folder/record, so that arcshard check can compute the run again");
   keys.Add("run.tensorboard", &run.tensorboard, {}, "",
            "write what metrics.jsonl has for plots to run.folder/tensorboard too, as TensorBoard's event files");
 }
@@ -265,6 +267,17 @@ void AddCluster(RunConfig::Cluster& cluster, Keys& keys) {
   keys.Add("cluster.heartbeat_timeout", &cluster.heartbeat_timeout,
            DurationRange{absl::Milliseconds(20), absl::Hours(1)}, "",
            "a process without a heartbeat for so long counts as dead; at least twice the interval");
+  keys.Add("cluster.log_mb", &cluster.log_mb, FromTo(0, kLargestCount), "MiB",
+           "memory per shard for the inputs of the steps since the last checkpoint, from which the range of another "
+           "shard that is lost is computed again; half of it asks for a checkpoint; 0, or one shard: no log, so the "
+           "loss of a shard takes the run back to its last checkpoint");
+  keys.Add("cluster.recovery_target", &cluster.recovery_target, DurationRange{absl::Milliseconds(10), absl::Hours(24)},
+           "",
+           "how long the steps since the last checkpoint may take to compute again; half of it asks for a checkpoint");
+  keys.Add("cluster.rejoin_grace", &cluster.rejoin_grace, DurationRange{absl::ZeroDuration(), absl::Hours(24)}, "",
+           "how long the run waits for a lost worker, from its last sign of life, before it continues without it");
+  keys.Add("cluster.rejoin_timeout", &cluster.rejoin_timeout, DurationRange{absl::Milliseconds(10), absl::Hours(24)},
+           "", "how long the run waits for a lost shard, and a process for a lost coordinator; at least rejoin_grace");
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all) : Proce
     expected_members.With(role);
   }
   for (const absl::string_view outcome : {kCheckpointComplete, kCheckpointFailed}) checkpoints.With(outcome);
+  for (const absl::string_view role : {kShardRole, kWorkerRole, kCoordinatorRole}) recoveries.With(role);
 }
 
 ShardMetrics::ShardMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {

@@ -1,104 +1,12 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
-
 #include "common/metrics/metrics.h"
+#include "common/metrics/process_metrics.h"
 
 // All metrics of arcshard, by the process that serves them: name, unit, help text, and the label that splits it into
-// several series. A process creates the struct of its kind once and keeps it as long as its MetricsServer.
+// several series; process_metrics.h has those that all processes serve. A process creates the struct of its kind once
+// and keeps it as long as its MetricsServer.
 namespace arcshard {
-
-// Values of labels. All of them are served from the start, with 0, so that a rate over them is defined.
-inline constexpr absl::string_view kCommitted = "commit", kSkipped = "skip";                        // outcome of a step
-inline constexpr absl::string_view kCheckpointComplete = "complete", kCheckpointFailed = "failed";  // outcome
-inline constexpr absl::string_view kSent = "sent", kReceived = "received";                          // direction
-inline constexpr absl::string_view kShardRole = "shard", kWorkerRole = "worker",                    // role
-    kCoordinatorRole = "coordinator";
-inline constexpr absl::string_view kCpu = "cpu", kCuda = "cuda";  // device
-inline constexpr absl::string_view kRefusals[] = {                // reason
-    "ABORTED",   "ALREADY_EXISTS",     "DATA_LOSS",       "FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND",
-    "CANCELLED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED",   "UNAVAILABLE"};
-
-// Queues. Shard: pass_1 (micro-batches that wait for pass 1), early (messages that wait for the decision before them).
-// Worker: decoded (micro-batches that the loader has ready).
-inline constexpr absl::string_view kPass1Queue = "pass_1", kEarlyQueue = "early", kDecodedQueue = "decoded";
-
-// Parts of a step, the values of `phase`; each belongs to one role. Worker: data_wait (for a decoded micro-batch),
-// forward, wait_for_shards (for statistics), loss, backward, all_reduce, vote (from ready to the decision), optimizer
-// (its step), evaluation (a verification). Shard: begin (chooses the classes that take part), pass_1, pass_2.
-// Coordinator: decision (from the first ready vote to the last).
-inline constexpr absl::string_view kDataWait = "data_wait", kForward = "forward", kWaitForShards = "wait_for_shards",
-                                   kLossPhase = "loss", kBackward = "backward", kAllReduce = "all_reduce",
-                                   kVote = "vote", kBegin = "begin", kPass1 = "pass_1", kPass2 = "pass_2",
-                                   kDecision = "decision", kOptimizer = "optimizer", kEvaluation = "evaluation";
-
-// The metrics that every process serves.
-struct ProcessMetrics {
-  explicit ProcessMetrics(MetricRegistry* registry_for_all);
-  ProcessMetrics(const ProcessMetrics&) = delete;
-  ProcessMetrics& operator=(const ProcessMetrics&) = delete;
-
-  // From now on disk_free and disk_size are those of the disk under `folder`, or under the part of its path that
-  // exists.
-  void WatchDisk(const std::string& folder);
-
-  // This process is the coordinator, or some shard or worker; with a number, once it has one: that shard or worker.
-  void SetMember(absl::string_view role, std::optional<uint32_t> number = std::nullopt);
-
-  MetricRegistry* const registry;
-
-  LabelledMetric<Gauge> member_info = registry->AddGauges(
-      {"arcshard_member_info", "",
-       "1 for what this process is called in its run, its role and number, such as shard 0; else 0.", "member"});
-  LabelledMetric<Gauge> build_info =
-      registry->AddGauges({"arcshard_build_info", "", "Always 1; the label says which build runs.", "version"});
-  LabelledMetric<Counter> steps = registry->AddCounters(
-      {"arcshard_steps_total", "steps",
-       "Steps decided (coordinator) or carried out (shard, worker): committed, or skipped because a value was not "
-       "finite.",
-       "outcome"});
-  Gauge& incarnation = registry->AddGauge(
-      {"arcshard_view_incarnation", "", "Incarnation of this process's view: the number of the coordinator's start."});
-  Gauge& view = registry->AddGauge(
-      {"arcshard_view", "", "Number of this process's view (membership and class ranges) within its incarnation."});
-  LabelledMetric<Counter> messages = registry->AddCounters(
-      {"arcshard_messages_total", "messages", "Messages exchanged with other processes over gRPC.", "direction"});
-  LabelledMetric<Counter> message_bytes =
-      registry->AddCounters({"arcshard_message_bytes_total", "bytes",
-                             "Serialized size of the messages exchanged with other processes over gRPC.", "direction"});
-  LabelledMetric<Counter> refused_messages =
-      registry->AddCounters({"arcshard_refused_messages_total", "messages",
-                             "Messages refused, by the name of the status code they were answered with.", "reason"});
-  // 0.5 ms to 65 s.
-  LabelledMetric<Histogram> step_phase =
-      registry->AddHistograms({"arcshard_step_phase_seconds", "seconds",
-                               "Wall time of one part of a step, once per step or micro-batch.", "phase"},
-                              ExponentialBuckets(0.0005, 2, 18));
-  LabelledMetric<Gauge> device_memory = registry->AddGauges(
-      {"arcshard_device_memory_bytes", "bytes",
-       "Memory in use: cpu, this process's resident memory; cuda, its GPU's, by all processes on it.", "device"});
-  Gauge& certificate_expiry = registry->AddGauge(
-      {"arcshard_certificate_expiry_timestamp_seconds", "seconds",
-       "When this process's TLS certificate, or its CA's, expires, since 1970 (UTC); 0: it has none."});
-  Gauge& certificate_refused = registry->AddGauge(
-      {"arcshard_certificate_refused", "",
-       "1 while the TLS files on the disk cannot be used, so that those read before stay in use; else 0."});
-  Gauge& disk_free = registry->AddGauge(
-      {"arcshard_disk_free_bytes", "bytes",
-       "Space left for this process on the disk that holds run.folder; 0 of 0 until the folder is known."});
-  Gauge& disk_size = registry->AddGauge(
-      {"arcshard_disk_size_bytes", "bytes", "Size of the disk that holds run.folder; 0 until the folder is known."});
-  // 10 ms to 1.5 h.
-  Histogram& checkpoint_write =
-      registry->AddHistogram({"arcshard_checkpoint_write_seconds", "seconds",
-                              "Time from the decision to take a checkpoint until this process's part of it was on the "
-                              "disk; failed parts are not counted."},
-                             ExponentialBuckets(0.01, 2, 20));
-  Counter& checkpoint_write_bytes =
-      registry->AddCounter({"arcshard_checkpoint_write_bytes_total", "bytes",
-                            "Size of this process's parts of checkpoints that reached the disk."});
-};
 
 struct CoordinatorMetrics : ProcessMetrics {
   explicit CoordinatorMetrics(MetricRegistry* registry_for_all);
@@ -149,6 +57,23 @@ struct CoordinatorMetrics : ProcessMetrics {
                               "From the decision to take a checkpoint until it was complete on the disk; the training "
                               "continues in the meantime."},
                              ExponentialBuckets(0.01, 2, 20));
+  LabelledMetric<Counter> recoveries = registry->AddCounters(
+      {"arcshard_recoveries_total", "recoveries",
+       "Times that the run went on after it had lost a process, by the role of that process; the coordinator's own: it "
+       "was started again and found members that still held the run's state.",
+       "role"});
+  // 0.1 s to 1 h.
+  Histogram& recovery = registry->AddHistogram(
+      {"arcshard_recovery_seconds", "seconds",
+       "From the loss of a process until all members of the next view held the same state and the run went on."},
+      ExponentialBuckets(0.1, 2, 16));
+  Gauge& recoverable = registry->AddGauge(
+      {"arcshard_recoverable", "",
+       "1 while a shard that is lost could be rebuilt from the others without a rollback to the last checkpoint; else "
+       "0."});
+  Counter& lost_steps = registry->AddCounter(
+      {"arcshard_lost_steps_total", "steps",
+       "Decided steps that rollbacks to a checkpoint have undone and that the run computes again."});
   LabelledMetric<Gauge> verification_accuracy =
       registry->AddGauges({"arcshard_verification_accuracy", "",
                            "Share of pairs judged correctly in the last verification, from 0 to 1, by set.", "set"});
@@ -169,9 +94,20 @@ struct ShardMetrics : ProcessMetrics {
                                                        "Micro-batches received whose statistics are not yet sent."});
   LabelledMetric<Gauge> queue_depth = registry->AddGauges(
       {"arcshard_queue_depth", "", "Entries that wait: micro-batches for pass 1, messages for a decision.", "queue"});
-  Gauge& replay_log =
-      registry->AddGauge({"arcshard_replay_log_bytes", "bytes",
-                          "Inputs (labels, embeddings, r, t) kept for the steps that this shard could recompute."});
+  Gauge& log = registry->AddGauge({"arcshard_log_bytes", "bytes",
+                                   "Size of this shard's replay log: the inputs (labels, embeddings, r, t) of the "
+                                   "steps since the last checkpoint."});
+  Gauge& replay = registry->AddGauge(
+      {"arcshard_replay_seconds", "seconds",
+       "What replaying this shard's whole log would take, as predicted from the steps that were measured."});
+  Counter& replayed_steps = registry->AddCounter(
+      {"arcshard_replayed_steps_total", "steps",
+       "Steps that this shard has carried out from the log of another shard, to rebuild its range."});
+  // 10 ms to 1.5 h.
+  Histogram& recovery = registry->AddHistogram({"arcshard_recovery_seconds", "seconds",
+                                                "Time that this shard took to rebuild its range: to restore the "
+                                                "checkpoint or the first weights, and to replay."},
+                                               ExponentialBuckets(0.01, 2, 20));
   Counter& repeated_messages =
       registry->AddCounter({"arcshard_repeated_messages_total", "messages",
                             "Messages that a worker sent again; they change nothing and are answered from memory."});

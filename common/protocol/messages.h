@@ -10,44 +10,13 @@
 #include "absl/time/time.h"
 #include "common/base/failure_details.h"
 #include "common/protocol/checkpoint_report.h"
+#include "common/protocol/participant_stats.h"
+#include "common/protocol/registration.h"
 #include "common/protocol/types.h"
 #include "common/protocol/verification_report.h"
 
 // The messages between participants and coordinator (proto/arcshard/v1/coordinator.proto), without protobuf.
 namespace arcshard {
-
-enum class Role { kShard, kWorker };
-
-// A GPU that a shard may compute on.
-struct VisibleDevice {
-  std::string uuid;             // the driver's
-  std::string name = {};        // of the model
-  uint64_t capacity_bytes = 0;  // replaces Registration::capacity_bytes on this GPU; 0: does not replace it
-  friend bool operator==(const VisibleDevice&, const VisibleDevice&) = default;
-};
-
-// Asks the coordinator to lease one of `devices`.
-struct DeviceRequest {
-  std::string machine;                 // the same for all containers of one machine
-  std::string replica;                 // the same after a restart
-  std::vector<VisibleDevice> devices;  // the preferred one first
-  std::string held = {};               // uuid of the GPU that holds the shard's state; empty: none does
-  bool share = false;                  // may be shared with others that set it too
-  friend bool operator==(const DeviceRequest&, const DeviceRequest&) = default;
-};
-
-struct Registration {
-  Role role = Role::kShard;
-  std::string address;             // host:port where it listens
-  std::string host;                // for messages
-  int64_t pid = 0;                 // for messages
-  uint64_t capacity_bytes = 0;     // shards
-  uint64_t last_decided_step = 0;  // 0: none
-  uint64_t lineage = 0;
-  View last_view = {};
-  std::optional<DeviceRequest> device_request = std::nullopt;  // shards on a GPU
-  friend bool operator==(const Registration&, const Registration&) = default;
-};
 
 struct DatasetReport {
   uint64_t samples = 0;
@@ -56,9 +25,23 @@ struct DatasetReport {
   friend bool operator==(const DatasetReport&, const DatasetReport&) = default;
 };
 
+// The sender holds the view's state, and its peers are connected.
 struct JoinedReport {
   View view = {};
   uint64_t verification_images = 0;  // workers: of the verification sets, this worker's share
+  StatePoint state = {};             // the view's
+  // How it came by the state: shards by a replay of so many steps, or workers by a copy. 0 where it held the state.
+  uint64_t replayed_steps = 0;
+  double rebuilt_in_seconds = 0.0;
+  uint64_t odd = 0;  // figures that could not be and count as 0; on receipt
+};
+
+// The sender cannot reach other members, or has waited for them in vain; the coordinator decides who is out.
+struct LostPeersReport {
+  View view = {};
+  std::vector<uint32_t> shards = {};
+  std::vector<uint32_t> workers = {};  // all the others of the view where the all-reduce cannot tell which
+  std::string sentence;
 };
 
 // A member's vote about a step (coordinator.proto, Ready).
@@ -70,6 +53,8 @@ struct ReadyVote {
   double target_cosine = 0.0;  // workers only; equal for all of them
   std::string reason = {};     // if not finite
   uint64_t corrupt_records = 0;
+  bool wants_checkpoint = false;  // shards: the log has reached half of its bound
+  bool log_is_dropped = false;    // shards: the log does not have every record after the base
   friend bool operator==(const ReadyVote&, const ReadyVote&) = default;
 };
 
@@ -97,33 +82,13 @@ struct LeavingReport {
   std::string reason;  // "SIGTERM"
 };
 
-// The number and total time of one phase of a step (metric_list.h).
-struct PhaseTime {
-  std::string name;
-  uint64_t count = 0;
-  double seconds = 0.0;  // in total
-  friend bool operator==(const PhaseTime&, const PhaseTime&) = default;
-};
-
-// What a participant reports about itself.
-struct ParticipantStats {
-  uint64_t resident_bytes = 0;
-  uint64_t held_bytes = 0;             // shards: for their range
-  std::vector<PhaseTime> phases = {};  // since the process started
-  uint64_t odd = 0;                    // entries of `phases` that could not be and were left out; on receipt
-  // Workers, while they evaluate: images of their share that are embedded, and all of them. Else 0.
-  uint64_t verified_images = 0;
-  uint64_t images_to_verify = 0;
-  friend bool operator==(const ParticipantStats&, const ParticipantStats&) = default;
-};
-
 struct HeartbeatReport {
   std::optional<ParticipantStats> stats = std::nullopt;  // no value: nothing new
 };
 
 using ParticipantMessage =
     std::variant<Registration, DatasetReport, JoinedReport, ReadyVote, EvaluationReport, FailureReport, FinishedReport,
-                 HeartbeatReport, CheckpointReport, LeavingReport>;
+                 HeartbeatReport, CheckpointReport, LeavingReport, LostPeersReport>;
 
 struct Welcome {
   uint32_t id = 0;
@@ -134,11 +99,34 @@ struct Welcome {
   std::string token = {};                                    // distinguishes this participant from others of its role
 };
 
+// All members hold the view's state: the run goes on with `next`.
+struct Install {
+  View view = {};
+  Next next;
+  RunCounters counters = {};
+  friend bool operator==(const Install&, const Install&) = default;
+};
+
 struct Proceed {
   View view = {};
   Next next;
+  RunCounters counters = {};
+  friend bool operator==(const Proceed&, const Proceed&) = default;
 };
 
-using CoordinatorMessage = std::variant<Welcome, ViewAnnouncement, Decision, Proceed>;
+// The checkpoint of `state` is complete, and replay logs begin after it from now on; or it has failed.
+struct CheckpointSettled {
+  StatePoint state;
+  bool complete = false;
+  friend bool operator==(const CheckpointSettled&, const CheckpointSettled&) = default;
+};
+
+// A sign of life of the coordinator.
+struct Pulse {
+  friend bool operator==(const Pulse&, const Pulse&) = default;
+};
+
+using CoordinatorMessage =
+    std::variant<Welcome, ViewAnnouncement, Install, Decision, Proceed, CheckpointSettled, Pulse>;
 
 }  // namespace arcshard

@@ -3,11 +3,13 @@
 #include <cassert>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/class_range.h"
+#include "common/protocol/run_counters.h"
 
 // The protocol's values, without protobuf. Coordinator, shards and workers make their decisions with them; common/rpc
 // converts them to and from messages.
@@ -22,19 +24,25 @@ struct View {
   friend bool operator==(const View&, const View&) = default;
 };
 
-// Every message that changes state carries a Key. Steps count from 1; a step's micro-batches and attempts from 0.
+// A state of the run: that after `step`, which the decisions with this lineage have led to (lineage.h). Processes with
+// the same point hold the same state. Zero: the first weights.
+struct StatePoint {
+  uint64_t step = 0;
+  uint64_t lineage = 0;
+  friend bool operator==(const StatePoint&, const StatePoint&) = default;
+};
+
+// Every message that changes state carries a Key. Steps count from 1, a step's micro-batches from 0.
 struct Key {
   View view;
   uint64_t step = 0;
   uint32_t micro_batch = 0;
-  uint32_t attempt = 0;
   friend bool operator==(const Key&, const Key&) = default;
 };
 
 inline std::string ToString(const View& view) { return absl::StrCat("view ", view.incarnation, ".", view.counter); }
 inline std::string ToString(const Key& key) {
-  return absl::StrCat(ToString(key.view), ", step ", key.step, ", micro-batch ", key.micro_batch, ", attempt ",
-                      key.attempt);
+  return absl::StrCat(ToString(key.view), ", step ", key.step, ", micro-batch ", key.micro_batch);
 }
 
 // The samples of one step: a slice of the epoch's permutation, cut into micro-batches in order.
@@ -63,14 +71,16 @@ struct Next {
 
 enum class Outcome { kCommit, kSkip };
 
-// The coordinator's decision about step `step`, which all members carry out. The first decision of a view repeats its
-// last_decided_step and commits nothing; it starts the run.
+// The coordinator's decision about step `step`, which all members carry out.
 struct Decision {
   View view;
   uint64_t step = 0;
   Outcome outcome = Outcome::kCommit;
   double lr = 0.0;  // learning rate of `step`
   Next next;
+  uint64_t lineage = 0;  // of the state after it
+  RunCounters counters = {};
+  StatePoint after() const { return {step, lineage}; }
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
@@ -78,6 +88,9 @@ struct ShardMember {
   uint32_t id = 0;
   std::string address;  // host:port of its gRPC server
   ClassRange range;
+  bool holds = false;      // the view's state, or that of the step before it with all that the last decision needs
+  bool has_log = false;    // it holds, and its log has every record from the view's base on
+  std::string token = {};  // the shard's; sent only to shards
   friend bool operator==(const ShardMember&, const ShardMember&) = default;
 };
 
@@ -85,25 +98,20 @@ struct WorkerMember {
   uint32_t id = 0;
   std::string rendezvous;  // host:port of its TCPStore; the lowest-numbered worker's is the group's
   std::string token = {};  // the worker's; sent only to shards
+  bool holds = false;      // as for shards
   friend bool operator==(const WorkerMember&, const WorkerMember&) = default;
 };
 
-// The worker and attempt whose result counts for a micro-batch of the undecided step.
-struct Standing {
-  uint32_t micro_batch = 0;
-  uint32_t worker = 0;
-  uint32_t attempt = 0;
-  friend bool operator==(const Standing&, const Standing&) = default;
-};
-
+// A membership, and the state that it goes on from (ADR 0016). It voids the step that was not decided before it.
 struct ViewAnnouncement {
   View view;
-  int64_t num_classes = 0;            // N
-  std::vector<ShardMember> shards;    // by range: begin ascending
-  std::vector<WorkerMember> workers;  // by id ascending
-  std::vector<Standing> standing;     // of the undecided step; empty in a run's first view
-  uint64_t last_decided_step = 0;
-  std::string checkpoint = {};  // folder from which all members restore the state after that step; empty: step 0
+  int64_t num_classes = 0;                      // N
+  std::vector<ShardMember> shards;              // by id, which is also the order of their ranges
+  std::vector<WorkerMember> workers;            // by id ascending
+  StatePoint state;                             // that all members hold before they join
+  std::optional<Decision> last = std::nullopt;  // the one that led to `state`; none: `state` is the base
+  StatePoint base;                              // where a rebuilt range begins; never after `state`
+  std::string checkpoint = {};                  // folder of the base; empty: the base is the first weights, step 0
   friend bool operator==(const ViewAnnouncement&, const ViewAnnouncement&) = default;
 };
 

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/convert_reports.h"
+#include "common/rpc/convert/convert_reports.h"
 
 namespace arcshard {
 namespace {

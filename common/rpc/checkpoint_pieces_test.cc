@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "common/rpc/convert_reports.h"
+#include "common/rpc/convert/convert_reports.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -14,7 +14,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
-#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "common/io/log.h"
@@ -27,16 +26,27 @@ namespace arcshard {
 namespace {
 
 constexpr absl::Duration kLogEvery = absl::Seconds(5);  // while AwaitConnected waits
+constexpr absl::Duration kCheckEvery = absl::Milliseconds(100);
 constexpr absl::Duration kProbeTimeout = absl::Milliseconds(500);
 constexpr int kReflectionThreads = 8;
 
-// gRPC 1.51 stops its callback threads with the last channel or server, and crashes if one of those threads drops it,
-// which can happen at the end of a stream. So channels are never destroyed: a process makes only one for each peer.
-void KeepForever(const std::shared_ptr<grpc::Channel>& channel) {
-  static Mutex* const mutex = new Mutex;
-  static auto* const channels = new std::vector<std::shared_ptr<grpc::Channel>>;
-  MutexLock lock(mutex);
-  channels->push_back(channel);
+// gRPC 1.51 stops its callback threads with the last channel or server that has used them, and crashes if one of those
+// threads drops it, which can happen at the end of a stream. So one channel uses them for ever: one on which every call
+// fails at once, and that connects to nothing.
+void KeepCallbackThreads() {
+  struct Call {
+    grpc::ClientContext context;
+    grpc::health::v1::HealthCheckRequest request;
+    grpc::health::v1::HealthCheckResponse response;
+  };
+  static auto* const channel = new std::shared_ptr<grpc::Channel>([] {
+    std::shared_ptr<grpc::Channel> made = grpc::CreateCustomChannel("", nullptr, grpc::ChannelArguments());
+    auto* const call = new Call;
+    grpc::health::v1::Health::NewStub(made)->async()->Check(&call->context, &call->request, &call->response,
+                                                            [call](const grpc::Status&) { delete call; });
+    return made;
+  }());
+  static_cast<void>(channel);
 }
 
 // Why a channel is not connected, in gRPC's words; empty if it is. gRPC tells the reason only to calls, so this makes
@@ -127,6 +137,7 @@ void RpcServer::Shutdown(absl::Duration grace) {
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security, CertifiedRole peer) {
+  KeepCallbackThreads();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, security.uses_proxy() ? 1 : 0);
@@ -137,20 +148,27 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Sec
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(address, security.ForChannelTo(peer), arguments);
-  KeepForever(channel);
-  return channel;
+  // Else gRPC gives two channels to one address the same connection, and a stream that replaces a silent one would be
+  // as silent.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // By default it looks a name up again after 30 s, and a process that restarts may have another address by then.
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
+  return grpc::CreateCustomChannel(address, security.ForChannelTo(peer), arguments);
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   return MakeChannel(address, Security(), CertifiedRole::kCoordinator);
 }
 
-absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout) {
+absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout,
+                            const std::function<absl::Status()>& check) {
   const SystemClock clock;
   const MonotonicTime deadline = clock.Now() + timeout;
+  MonotonicTime look = std::min(deadline, clock.Now() + kLogEvery);
   std::string reason;
-  while (!channel->WaitForConnected(DeadlineIn(std::min(deadline - clock.Now(), kLogEvery)))) {
+  while (!channel->WaitForConnected(DeadlineIn(std::min(look - clock.Now(), check ? kCheckEvery : kLogEvery)))) {
+    if (check) RETURN_IF_ERROR(check());
+    if (clock.Now() < look) continue;
     const std::string before = std::exchange(reason, WhyNotConnected(channel));
     if (clock.Now() >= deadline) {
       return absl::UnavailableError(absl::StrCat("waited ", absl::FormatDuration(timeout), " for ", whom,
@@ -158,6 +176,7 @@ absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl
                                                  reason.empty() ? "" : absl::StrCat(" (", reason, ")")));
     }
     if (!reason.empty() && reason != before) LogInfo(absl::StrCat("still waiting for ", whom, ": ", reason));
+    look = std::min(deadline, clock.Now() + kLogEvery);
   }
   return absl::OkStatus();
 }

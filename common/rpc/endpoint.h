@@ -5,6 +5,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -83,13 +84,17 @@ class RpcServer {
 };
 
 // A channel to the process with the role `peer` at host:port. It detects within seconds that the other host is gone,
-// and asks no proxy, whatever the environment names, unless `security` says so (Security::UseProxy).
+// looks its name up again after a second, and asks no proxy, whatever the environment names, unless `security` says so
+// (Security::UseProxy). Each channel has a connection of its own, which ends with the channel. It may be destroyed by
+// any thread, also by one of gRPC's.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security, CertifiedRole peer);
 // The same in plaintext.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 
 // Waits until the channel is connected, and logs from time to time why it is not. Unavailable: it was not connected
 // within `timeout`: "waited 60s for the coordinator at host:port, which does not answer (...)".
-absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout);
+// check: asked several times a second whether to go on; a status that is not OK ends the wait and is returned.
+absl::Status AwaitConnected(grpc::Channel* channel, absl::string_view whom, absl::Duration timeout,
+                            const std::function<absl::Status()>& check = nullptr);
 
 }  // namespace arcshard

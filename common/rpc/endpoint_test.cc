@@ -10,12 +10,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "common/base/testing/open_resources.h"
 #include "common/net/listener.h"
 #include "common/net/resolve.h"
 #include "common/rpc/deadline.h"
@@ -252,6 +254,60 @@ TEST(ChannelTest, WaitingForNobodyEndsWithASentenceThatNamesWhom) {
       std::string(status.message()),
       testing::AllOf(testing::StartsWith("waited 50ms for the coordinator at 127.0.0.1:1, which does not answer"),
                      testing::HasSubstr("Connection refused")));
+}
+
+TEST(ChannelTest, AWaitEndsOnceItsCheckFails) {
+  const auto channel = MakeChannel("127.0.0.1:1");
+  int asked = 0;
+  const auto check = [&asked] { return ++asked < 3 ? absl::OkStatus() : absl::CancelledError("no longer needed"); };
+  EXPECT_EQ(AwaitConnected(channel.get(), "the coordinator", absl::InfiniteDuration(), check),
+            absl::CancelledError("no longer needed"));
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(ChannelTest, EachHasAConnectionOfItsOwn) {
+  const auto server = RpcServer::Start("127.0.0.1:0", {});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto channel = MakeChannel((*server)->address()), other = MakeChannel((*server)->address());
+  std::vector<std::unique_ptr<HealthWatch>> streams;
+  for (int i = 0; i < kMostStreams; ++i) {  // the connection takes no more
+    streams.push_back(std::make_unique<HealthWatch>(channel));
+    ASSERT_TRUE(streams.back()->Answered());
+  }
+  EXPECT_TRUE(CheckHealth(other).ok());
+}
+
+TEST(ChannelTest, ADestroyedChannelLeavesNeitherAConnectionNorThreadsBehind) {
+  const auto server = RpcServer::Start("127.0.0.1:0", {});
+  ASSERT_TRUE(server.ok()) << server.status();
+  OpenResources before;
+  for (int i = 0; i < 100; ++i) {
+    if (i == 10) before = OpenResources::Now();
+    EXPECT_TRUE(CheckHealth(MakeChannel((*server)->address())).ok());
+  }
+  EXPECT_TRUE(LevelsOff(before, 20)) << OpenResources::Now() << ", after ten channels " << before;
+}
+
+// A call that has its channel, and is destroyed by the thread of gRPC that tells of its end.
+struct OwningCall {
+  std::unique_ptr<grpc::health::v1::Health::Stub> stub;
+  grpc::ClientContext context;
+  grpc::health::v1::HealthCheckRequest request;
+  grpc::health::v1::HealthCheckResponse response;
+};
+
+TEST(ChannelTest, OneOfGrpcsThreadsMayDestroyTheLastOne) {
+  for (int i = 0; i < 20; ++i) {
+    std::promise<void> ended;
+    auto* const call = new OwningCall{grpc::health::v1::Health::NewStub(MakeChannel("127.0.0.1:1")), {}, {}, {}};
+    call->stub->async()->Check(&call->context, &call->request, &call->response,
+                               [call, &ended](const grpc::Status& status) {
+                                 EXPECT_FALSE(status.ok());
+                                 delete call;
+                                 ended.set_value();
+                               });
+    ended.get_future().wait();
+  }
 }
 
 }  // namespace

@@ -92,6 +92,7 @@ StepVerdict DecideStep(std::vector<NamedVote> votes) {
       verdict.culprit = vote.pid;
     }
     if (vote.role == Role::kWorker) verdict.corrupt_records += vote.vote.corrupt_records;
+    if (vote.vote.wants_checkpoint) verdict.wants_checkpoint = true;
   }
   if (!votes.empty() && votes.front().role == Role::kWorker) {
     verdict.loss = votes.front().vote.loss;

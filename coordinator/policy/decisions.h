@@ -64,7 +64,8 @@ struct StepVerdict {
   // The lowest-numbered worker's; all workers report the same.
   double loss = 0.0;
   double target_cosine = 0.0;
-  uint64_t corrupt_records = 0;  // over all workers
+  uint64_t corrupt_records = 0;   // over all workers
+  bool wants_checkpoint = false;  // a shard's log has reached half of its bound
 };
 
 // Commits when every vote and its loss are finite. Otherwise skips, with the reason of the lowest-numbered worker that

@@ -87,6 +87,13 @@ TEST(DecideStep, SkipsForALossThatIsNotFiniteEvenIfItsVoteSaysOtherwise) {
   }
 }
 
+TEST(DecideStep, AnyShardMayWantACheckpoint) {
+  NamedVote wants = Shard(1, true);
+  wants.vote.wants_checkpoint = true;
+  EXPECT_TRUE(DecideStep({Worker(0, true, 1.0), Shard(0, true), wants}).wants_checkpoint);
+  EXPECT_FALSE(DecideStep({Worker(0, true, 1.0), Shard(0, true), Shard(1, true)}).wants_checkpoint);
+}
+
 TEST(DecideNext, IsAStepUnlessSomethingElseIsDue) {
   EXPECT_EQ(DecideNext({.step = 0, .total_steps = 3}), NextAction::kStep);
   EXPECT_EQ(DecideNext({.step = 2, .total_steps = 3}), NextAction::kStep);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
+#include "common/config/head_memory.h"
 #include "coordinator/policy/decisions.h"
 #include "coordinator/policy/ranges.h"
 
@@ -18,32 +19,47 @@ std::vector<ViewMember> ById(std::vector<ViewMember> members) {
   return members;
 }
 
+absl::StatusOr<std::vector<ClassRange>> RangesOf(const RunConfig& config, const ViewInputs& inputs, int64_t num_classes,
+                                                 const std::vector<ViewMember>& shards) {
+  if (!inputs.ranges.empty()) {
+    assert(inputs.ranges.size() == shards.size() && inputs.ranges.back().end == num_classes);
+    return inputs.ranges;
+  }
+  std::vector<uint64_t> capacities;
+  for (const ViewMember& shard : shards) capacities.push_back(shard.capacity_bytes);
+  return AssignRanges(num_classes, capacities, [&](int64_t classes) { return HeadBytesOfRange(config, classes); });
+}
+
 }  // namespace
 
 absl::StatusOr<FormedView> FormView(const RunConfig& config, const ViewInputs& inputs) {
   assert(!inputs.shards.empty() && !inputs.workers.empty());
-  ViewAnnouncement announcement;
-  announcement.view = inputs.view;
-  announcement.last_decided_step = inputs.last_decided_step;
-  if (inputs.resume.has_value()) announcement.checkpoint = inputs.resume->folder;
-
+  ViewAnnouncement announcement{.view = inputs.view,
+                                .shards = {},
+                                .workers = {},
+                                .state = inputs.chosen.state,
+                                .last = inputs.chosen.last,
+                                .base = inputs.base,
+                                .checkpoint = inputs.checkpoint};
   ASSIGN_OR_RETURN(announcement.num_classes, DecideNumClasses(config.head.classes, inputs.data.classes));
   ASSIGN_OR_RETURN(const SamplePlan plan, SamplePlanOf(config, inputs.data.samples));
-  if (inputs.resume.has_value()) {
+  if (inputs.resume != nullptr) {
     RETURN_IF_ERROR(CheckResumed(*inputs.resume, config, inputs.data, announcement.num_classes, plan));
   }
-
   const std::vector<ViewMember> shards = ById(inputs.shards);
-  std::vector<uint64_t> capacities;
-  for (const ViewMember& shard : shards) capacities.push_back(shard.capacity_bytes);
-  ASSIGN_OR_RETURN(const std::vector<ClassRange> ranges,
-                   AssignRanges(announcement.num_classes, capacities,
-                                [&](int64_t classes) { return HeadBytesOfRange(config, classes); }));
+  ASSIGN_OR_RETURN(const std::vector<ClassRange> ranges, RangesOf(config, inputs, announcement.num_classes, shards));
   for (size_t k = 0; k < shards.size(); ++k) {
-    announcement.shards.push_back({.id = shards[k].id, .address = shards[k].address, .range = ranges[k]});
+    const Seat seat{Role::kShard, shards[k].id};
+    announcement.shards.push_back({.id = seat.id,
+                                   .address = shards[k].address,
+                                   .range = ranges[k],
+                                   .holds = inputs.chosen.holders.contains(seat),
+                                   .has_log = inputs.chosen.logs.contains(seat)});
   }
   for (const ViewMember& worker : ById(inputs.workers)) {
-    announcement.workers.push_back({.id = worker.id, .rendezvous = worker.address});
+    announcement.workers.push_back({.id = worker.id,
+                                    .rendezvous = worker.address,
+                                    .holds = inputs.chosen.holders.contains(Seat{Role::kWorker, worker.id})});
   }
   const Schedule schedule(ScaledSchedule(config), plan.steps_per_epoch(), plan.total_steps());
   return FormedView{std::move(announcement), plan, schedule, inputs.data};

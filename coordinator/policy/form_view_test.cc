@@ -26,12 +26,15 @@ class FormViewTest : public ::testing::Test {
     manifest.step = 13;
     manifest.num_classes = 8;
     manifest.data = {100, 8, 42};
-    inputs_.resume = ResumePoint{"/run/checkpoints/step-00000013.6", manifest};
-    inputs_.last_decided_step = 13;
+    resume_ = ResumePoint{"/run/checkpoints/step-00000013.6", manifest};
+    inputs_.resume = &resume_;
+    inputs_.base = inputs_.chosen.state = {13, 1313};
+    inputs_.checkpoint = resume_.folder;
   }
   std::string Error() { return std::string(FormView(config_, inputs_).status().message()); }
 
   RunConfig config_;
+  ResumePoint resume_;
   ViewInputs inputs_;
 };
 
@@ -42,8 +45,8 @@ TEST_F(FormViewTest, CutsTheClassesByCapacityInOrderOfIds) {
                                   .num_classes = 8,
                                   .shards = {{1, "h:1", {0, 2}}, {4, "h:4", {2, 8}}},
                                   .workers = {{2, "h:22"}, {5, "h:25"}},
-                                  .standing = {},
-                                  .last_decided_step = 0};
+                                  .state = {},
+                                  .base = {}};
   EXPECT_EQ(formed->announcement, expected);
   EXPECT_EQ(formed->plan.total_steps(), 20u);
   EXPECT_EQ(formed->data, inputs_.data);
@@ -67,8 +70,33 @@ TEST_F(FormViewTest, NamesTheCheckpointThatMembersRestore) {
   Resume();
   const absl::StatusOr<FormedView> formed = FormView(config_, inputs_);
   ASSERT_TRUE(formed.ok()) << formed.status();
-  EXPECT_EQ(formed->announcement.last_decided_step, 13u);
+  EXPECT_EQ(formed->announcement.state, (StatePoint{13, 1313}));
+  EXPECT_EQ(formed->announcement.base, (StatePoint{13, 1313}));
   EXPECT_EQ(formed->announcement.checkpoint, "/run/checkpoints/step-00000013.6");
+}
+
+TEST_F(FormViewTest, SaysWhoHoldsTheStateAndWhoHasTheLog) {
+  inputs_.chosen.state = {14, 1414};
+  inputs_.chosen.last = Decision{.view = {7, 2}, .step = 14, .next = {}, .lineage = 1414};
+  inputs_.chosen.holders = {{Role::kShard, 1}, {Role::kShard, 4}, {Role::kWorker, 5}};
+  inputs_.chosen.logs = {{Role::kShard, 4}};
+  const absl::StatusOr<FormedView> formed = FormView(config_, inputs_);
+  ASSERT_TRUE(formed.ok()) << formed.status();
+  const ViewAnnouncement& view = formed->announcement;
+  EXPECT_EQ(view.state, (StatePoint{14, 1414}));
+  EXPECT_EQ(view.last, inputs_.chosen.last);
+  EXPECT_TRUE(view.shards[0].holds && !view.shards[0].has_log);
+  EXPECT_TRUE(view.shards[1].holds && view.shards[1].has_log);
+  EXPECT_FALSE(view.workers[0].holds);
+  EXPECT_TRUE(view.workers[1].holds);
+}
+
+TEST_F(FormViewTest, KeepsTheRangesThatTheShardsHaveWhateverTheirCapacity) {
+  inputs_.ranges = {{0, 7}, {7, 8}};
+  const absl::StatusOr<FormedView> formed = FormView(config_, inputs_);
+  ASSERT_TRUE(formed.ok()) << formed.status();
+  EXPECT_EQ(formed->announcement.shards[0].range, (ClassRange{0, 7}));
+  EXPECT_EQ(formed->announcement.shards[1].range, (ClassRange{7, 8}));
 }
 
 TEST_F(FormViewTest, RefusesACheckpointOfOtherData) {

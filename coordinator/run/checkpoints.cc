@@ -12,6 +12,10 @@
 namespace arcshard::coordinator {
 namespace {
 
+// Logs stay beyond half of their bound until a checkpoint is complete. On a disk that stays full one attempt follows
+// another no sooner than this.
+constexpr absl::Duration kWantedAgainAfter = absl::Minutes(1);
+
 uint64_t BytesOf(const Manifest& manifest) {
   uint64_t bytes = 0;
   for (const FileRecord& file : manifest.files) bytes += file.bytes;
@@ -24,38 +28,55 @@ std::string Size(uint64_t bytes) { return absl::StrFormat("%.1f MiB", static_cas
 
 Checkpoints::Checkpoints(Options options, RunOutputs* outputs) : options_(std::move(options)), outputs_(outputs) {
   if (!options_.resumed.has_value()) return;
-  newest_ = options_.resumed;
-  newest_at_ = options_.resumed_at;
-  last_asked_ = last_settled_ = newest_->step;
+  base_ = *options_.resumed;
+  base_at_ = options_.resumed_at;
+  last_asked_ = last_settled_.first = base_.point.step;
 }
 
-bool Checkpoints::Due(uint64_t step, bool ending, bool stopping, MonotonicTime now) const {
+void Checkpoints::Start(MonotonicTime now) {
+  if (last_asked_at_ == MonotonicTime::InfiniteFuture()) last_asked_at_ = now;
+}
+
+bool Checkpoints::Due(uint64_t step, const Occasion& occasion, MonotonicTime now) const {
   if (!options_.enabled || step == last_asked_) return false;  // the step has had its checkpoint, even if that failed
-  if (stopping) return true;
+  if (occasion.stopping) return true;
   if (in_progress()) return false;  // a due one waits until the one in progress has ended
   const auto wants = [step](const Waiting& waiting) { return waiting.least_step <= step; };
-  if (ending || std::any_of(waiting_.begin(), waiting_.end(), wants)) return true;
+  if (occasion.ending || std::any_of(waiting_.begin(), waiting_.end(), wants)) return true;
+  if (occasion.wanted && now - failed_at_ >= kWantedAgainAfter) return true;
   const RunConfig::Checkpoint& config = options_.config;
   if (config.every_steps > 0 && step / config.every_steps > last_asked_ / config.every_steps) return true;
   return config.every_minutes > 0 && now - last_asked_at_ >= absl::Minutes(config.every_minutes);
 }
 
-void Checkpoints::Begin(Manifest manifest, std::set<Connection> parts, MonotonicTime now) {
+void Checkpoints::Begin(Manifest manifest, const View& view, std::set<Seat> parts, MonotonicTime now) {
   assert(manifest.step > last_asked_ && !parts.empty());
-  last_asked_ = manifest.step;
+  std::string folder = CheckpointFolder(options_.run_folder, {manifest.step, view.incarnation, view.counter});
+  Pending pending{.manifest = std::move(manifest),
+                  .view = view,
+                  .folder = std::move(folder),
+                  .awaited = std::move(parts),
+                  .asked = now,
+                  .asked_before = last_asked_,
+                  .asked_before_at = last_asked_at_};
+  last_asked_ = pending.manifest.step;
   last_asked_at_ = now;
-  std::string folder = CheckpointFolder(options_.run_folder, {manifest.step, options_.incarnation});
-  pending_.push_back({std::move(manifest), std::move(folder), std::move(parts), absl::OkStatus(), now});
+  pending_.push_back(std::move(pending));
 }
 
-absl::Status Checkpoints::Add(Connection from, absl::string_view name, const CheckpointReport& report,
+// --- Parts
+
+bool Checkpoints::Awaits(const Seat& from, uint64_t step, const View& view) const {
+  return std::any_of(pending_.begin(), pending_.end(), [&](const Pending& one) {
+    return one.order() == Order(step, view) && one.awaited.contains(from);
+  });
+}
+
+absl::Status Checkpoints::Add(const Seat& from, absl::string_view name, const CheckpointReport& report,
                               MonotonicTime now) {
   const auto pending = std::find_if(pending_.begin(), pending_.end(),
-                                    [&](const Pending& one) { return one.manifest.step == report.step; });
-  if (pending == pending_.end() || !pending->awaited.contains(from)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("reported a checkpoint of step ", report.step, ", which it was not asked for"));
-  }
+                                    [&](const Pending& one) { return one.order() == Order(report.step, report.view); });
+  assert(pending != pending_.end() && pending->awaited.contains(from));
   std::vector<FileRecord>& files = pending->manifest.files;
   for (const FileRecord& file : report.files) {
     const bool known = std::any_of(files.begin(), files.end(), [&](const auto& one) { return one.name == file.name; });
@@ -67,51 +88,72 @@ absl::Status Checkpoints::Add(Connection from, absl::string_view name, const Che
   }
   if (!report.status.ok() && pending->status.ok()) pending->status = Annotate(report.status, name);
   pending->awaited.erase(from);
-  if (pending->awaited.empty()) HandOver(&*pending, now);
+  if (pending->awaited.empty()) HandOver(pending, now);
   return absl::OkStatus();
 }
 
-void Checkpoints::HandOver(Pending* pending, MonotonicTime now) {
+bool Checkpoints::Owes(const Seat& member) const {
+  return std::any_of(pending_.begin(), pending_.end(),
+                     [&member](const Pending& pending) { return pending.awaited.contains(member); });
+}
+
+void Checkpoints::Lose(const Seat& member, absl::string_view name, MonotonicTime now) {
+  const auto owed = [&member](const Pending& pending) { return pending.awaited.contains(member); };
+  for (auto one = pending_.begin(); (one = std::find_if(pending_.begin(), pending_.end(), owed)) != pending_.end();) {
+    if (one->status.ok())
+      one->status = absl::UnavailableError(absl::StrCat(name, " was lost before it wrote its part"));
+    one->lost_a_part = true;
+    if (one->manifest.step == last_asked_) {
+      last_asked_ = one->asked_before;
+      last_asked_at_ = one->asked_before_at;
+    }
+    one->awaited.erase(member);
+    if (one->awaited.empty()) HandOver(one, now);
+  }
+}
+
+void Checkpoints::HandOver(Iterator pending, MonotonicTime now) {
   if (!pending->status.ok()) {
+    const absl::Status status = pending->status;  // Settle removes *pending
     outputs_->push_back(AbandonCheckpoint{pending->folder});
-    Settle(pending->manifest.step, pending->status, now);
+    Settle(pending, status, now);
     return;
   }
   pending->handed_over = true;
   outputs_->push_back(CompleteCheckpoint{pending->folder, pending->manifest});
 }
 
-bool Checkpoints::Owes(Connection member) const {
-  return std::any_of(pending_.begin(), pending_.end(),
-                     [member](const Pending& pending) { return pending.awaited.contains(member); });
-}
+// --- Ends
 
 void Checkpoints::Kept(uint64_t step, const absl::Status& status, MonotonicTime now) {
-  const auto kept = [step](const Pending& pending) { return pending.manifest.step == step && pending.handed_over; };
-  if (std::any_of(pending_.begin(), pending_.end(), kept)) Settle(step, status, now);
+  const auto kept = std::find_if(pending_.begin(), pending_.end(), [step](const Pending& pending) {
+    return pending.manifest.step == step && pending.handed_over;
+  });
+  if (kept != pending_.end()) Settle(kept, status, now);
 }
 
-void Checkpoints::Settle(uint64_t step, absl::Status status, MonotonicTime now) {
-  const auto found =
-      std::find_if(pending_.begin(), pending_.end(), [step](const Pending& one) { return one.manifest.step == step; });
-  assert(found != pending_.end());
-  const Pending pending = *std::move(found);
+void Checkpoints::Settle(Iterator found, const absl::Status& status, MonotonicTime now) {
+  const Pending pending = std::move(*found);
   pending_.erase(found);
-  if (step >= last_settled_) {  // the keeper may report an earlier one later
-    last_settled_ = step;
+  const uint64_t step = pending.manifest.step;
+  if (pending.order() >= last_settled_) {  // an earlier one may end later
+    last_settled_ = pending.order();
     last_status_ = status;
     failure_ = status.ok() ? "" : absl::StrCat("step ", step, ": ", status.message());
   }
   if (status.ok()) {
-    newest_ = CheckpointTaken{step, pending.folder};  // the keeper completes them in order
-    newest_at_ = now;
+    base_ = CheckpointBase::Of(pending.folder, pending.manifest);  // the keeper completes them in order
+    base_at_ = now;
+  } else if (!pending.lost_a_part) {
+    failed_at_ = now;
   }
   const absl::Duration took = now - pending.asked;
   NoteSettled(pending, status, took);
   outputs_->push_back(
       CheckpointSummary{.step = step, .status = status, .bytes = BytesOf(pending.manifest), .took = took});
+  settled_.push_back({{step, pending.manifest.lineage}, status.ok()});
   if (status.ok()) {
-    AnswerRequests(step, *newest_);
+    AnswerRequests(step, CheckpointTaken{step, pending.folder});
   } else {
     AnswerRequests(step, status);
   }
@@ -128,9 +170,18 @@ void Checkpoints::NoteSettled(const Pending& pending, const absl::Status& status
   } else if (++failed_in_a_row_ == 1) {  // one warning is enough for a disk that stays full
     outputs_->push_back(Note{absl::StrCat(
         "warning: the checkpoint of step ", step, " failed: ", status.message(), "; training continues, and ",
-        newest_.has_value() ? absl::StrCat("the newest complete one is ", newest_->folder)
-                            : "there is no complete one yet")});
+        base_.folder.empty() ? "there is no complete one yet"
+                             : absl::StrCat("the newest complete one is ", base_.folder))});
   }
+}
+
+void Checkpoints::RollBack() {
+  assert(!MayComplete());
+  last_asked_ = std::min(last_asked_, base_.point.step);
+}
+
+bool Checkpoints::MayComplete() const {
+  return std::any_of(pending_.begin(), pending_.end(), [](const Pending& pending) { return pending.status.ok(); });
 }
 
 uint64_t Checkpoints::oldest_in_progress() const {
@@ -139,8 +190,8 @@ uint64_t Checkpoints::oldest_in_progress() const {
 }
 
 void Checkpoints::Request(uint64_t least_step, CheckpointAnswer answer) {
-  if (newest_.has_value() && newest_->step >= least_step) {
-    outputs_->push_back(AnswerCheckpoint{std::move(answer), *newest_});
+  if (!base_.folder.empty() && base_.point.step >= least_step) {
+    outputs_->push_back(AnswerCheckpoint{std::move(answer), CheckpointTaken{base_.point.step, base_.folder}});
   } else {
     waiting_.push_back({least_step, std::move(answer)});
   }
@@ -163,12 +214,12 @@ void Checkpoints::AnswerRequests(uint64_t step, const absl::StatusOr<CheckpointT
 }
 
 absl::Status Checkpoints::Outcome(uint64_t step) const {
-  if (last_settled_ != step || last_status_.ok()) return absl::OkStatus();
+  if (last_settled_.first != step || last_status_.ok()) return absl::OkStatus();
   return absl::Status(last_status_.code(),
                       absl::StrCat("the run has ended after step ", step,
                                    ", but its last checkpoint failed: ", last_status_.message(), "; ",
-                                   newest_.has_value() ? absl::StrCat("the newest complete one is ", newest_->folder)
-                                                       : "there is no complete one"));
+                                   base_.folder.empty() ? "there is no complete one"
+                                                        : absl::StrCat("the newest complete one is ", base_.folder)));
 }
 
 }  // namespace arcshard::coordinator

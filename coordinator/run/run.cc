@@ -1,27 +1,50 @@
 #include "coordinator/run/run.h"
 
+#include <algorithm>
 #include <cassert>
-#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
-#include "coordinator/policy/decisions.h"
 
-// A run from its construction until all members have joined.
+// What all states of a run have in common: inputs, and who hears what.
 namespace arcshard::coordinator {
+namespace {
+
+Checkpoints::Options CheckpointOptionsOf(const RunOptions& options, const Clock& clock) {
+  Checkpoints::Options made = {.enabled = options.takes_checkpoints,
+                               .config = options.config.checkpoint,
+                               .run_folder = options.config.run.folder};
+  if (options.resume.has_value()) {
+    const Manifest& manifest = options.resume->manifest;
+    made.resumed = CheckpointBase::Of(options.resume->folder, manifest);
+    absl::Time created;
+    std::string error;  // ignored: a time that cannot be parsed counts as none
+    if (absl::ParseTime(absl::RFC3339_full, manifest.created, &created, &error)) {
+      // The date may have been set back since then.
+      made.resumed_at = clock.Now() - std::max(clock.WallTime() - created, absl::ZeroDuration());
+    }
+  }
+  return made;
+}
+
+}  // namespace
 
 Run::Run(Options options, const Clock* clock)
     : options_(std::move(options)),
       clock_(clock),
-      state_(Gathering{clock->Now() + options_.config.cluster.connect_timeout}),
+      started_(clock->Now()),
+      state_(Gathering{started_ + options_.config.cluster.connect_timeout}),
       members_({.shards = options_.config.cluster.shards,
                 .workers = options_.config.cluster.workers,
                 .new_token = options_.new_token,
                 .lease_history = options_.lease_history}),
-      last_tick_(clock->Now()),
-      checkpoints_(CheckpointOptions(options_, *clock), &outputs_) {
+      views_(&options_.config, options_.incarnation, options_.resume.has_value() ? &*options_.resume : nullptr),
+      last_tick_(started_),
+      next_pulse_(started_ + options_.config.cluster.heartbeat_interval),
+      suspicions_(options_.blame_grace),
+      checkpoints_(CheckpointOptionsOf(options_, *clock), &outputs_) {
   progress_.epochs = options_.config.schedule.epochs;
   if (options_.resume.has_value()) ResumeFrom(*options_.resume);
   ReportProgress();
@@ -32,14 +55,29 @@ std::optional<absl::Status> Run::result() const {
   return ended == nullptr ? std::nullopt : std::optional(ended->result);
 }
 
+bool Run::IsMember(Connection connection) const {
+  return members_.all().contains(connection) || spares_.Contains(connection);
+}
+
+// --- Inputs
+
 void Run::Receive(Connection from, const ParticipantMessage& message) {
   if (const auto* const ended = std::get_if<Ended>(&state_)) {
-    Emit(CloseStream{from, ended->Refusal()});
+    Close(from, ended->Refusal());
     return;
   }
+  if (closed_.contains(from)) return;
+  const bool registers = std::holds_alternative<Registration>(message);
   if (Member* const member = members_.Find(from); member != nullptr) {
     member->last_heard = clock_->Now();
-  } else if (!std::holds_alternative<Registration>(message)) {
+  } else if (spares_.Contains(from)) {
+    spares_.Heard(from, clock_->Now());
+    if (std::holds_alternative<HeartbeatReport>(message)) return;
+    const bool leaves = std::holds_alternative<LeavingReport>(message);
+    Refuse(from, leaves ? absl::AbortedError("it was told to end while it waited as a spare")
+                        : absl::FailedPreconditionError("a spare sends only signs of life before its Welcome"));
+    return;
+  } else if (!registers) {
     Refuse(from, absl::InvalidArgumentError("the first message of a participant must be Register"));
     return;
   }
@@ -49,11 +87,13 @@ void Run::Receive(Connection from, const ParticipantMessage& message) {
 
 void Run::Refuse(Connection from, const absl::Status& status) {
   assert(!status.ok());
-  Emit(CloseStream{from, status});
+  Close(from, status);
+  spares_.Remove(from);
   const Member* const member = members_.Find(from);
   if (member == nullptr) return;
-  if (gathering()) {
+  if (AtStart() || !TakesPart(*member)) {
     Leave(from, status.message());
+    GoOn();
     return;
   }
   const absl::Status result = WithDetails(Annotate(status, member->Name()), {.pid = member->registration.pid});
@@ -61,136 +101,79 @@ void Run::Refuse(Connection from, const absl::Status& status) {
   Fail(result);
 }
 
-void Run::Broadcast(const CoordinatorMessage& message) {
-  for (const auto& [connection, member] : members_.all()) Emit(SendMessage{connection, message});
-}
-
-absl::Status Run::CheckView(const View& view, absl::string_view what) const {
-  const SharedView current = ViewOf(state_);
-  if (current == nullptr) return absl::FailedPreconditionError(absl::StrCat("sent ", what, " before there is a view"));
-  if (view == current->announcement.view) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("sent ", what, " of ", ToString(view), ", but the run is in ",
-                                                    ToString(current->announcement.view)));
-}
-
-// --- Gathering
-
-absl::Status Run::Handle(Connection from, const Registration& registration) {
-  if (members_.Find(from) != nullptr) {
-    return absl::FailedPreconditionError("has registered already on this stream");
+void Run::Tick() {
+  if (std::holds_alternative<Ended>(state_)) return;
+  const MonotonicTime now = clock_->Now();
+  const absl::Duration gap = now - last_tick_;
+  last_tick_ = now;
+  if (gap > options_.config.cluster.heartbeat_timeout / 2) {
+    // This process was stopped or starved, so the silence may be its own.
+    members_.ForgiveSilence(gap);
+    spares_.ForgiveSilence(gap);
   }
-  if (!std::holds_alternative<Gathering>(state_)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the run has begun; ", NameOf(registration), " comes too late to join it"));
-  }
-  const LeaseHistory leased_before = members_.lease_history();
-  ASSIGN_OR_RETURN(const Member* const member, members_.Admit(from, registration, clock_->Now()));
-  if (members_.lease_history() != leased_before) Emit(KeepLeaseHistory{members_.lease_history()});
-  Emit(CameOrWent{absl::StrCat(member->Name(), " has registered, at ", registration.address,
-                               member->device.empty() ? "" : absl::StrCat(", and computes on ", member->device))});
-  Emit(SendMessage{from, Welcome{.id = member->id,
-                                 .config_yaml = options_.config_yaml,
-                                 .incarnation = options_.incarnation,
-                                 .heartbeat_interval = options_.config.cluster.heartbeat_interval,
-                                 .device = member->device,
-                                 .token = member->token}});
-  BeginJoiningIfComplete();
-  return absl::OkStatus();
+  SendPulses(now);
+  CheckGathering(now);
+  CheckStopping(now);
+  CheckSilence(now);
+  CheckSuspicions(now);
+  CheckpointDuringEvaluation();
 }
 
-absl::Status Run::Handle(Connection from, const DatasetReport& report) {
+absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
+  if (!report.stats.has_value()) return absl::OkStatus();
   Member& member = members_.At(from);
-  if (member.registration.role != Role::kWorker) return absl::InvalidArgumentError("only workers have a data set");
-  if (member.data == report) return absl::OkStatus();
-  RETURN_IF_ERROR(CheckData(report));
-  if (member.data.has_value()) return absl::FailedPreconditionError("has reported another data set before");
-  for (const auto& [connection, other] : members_.all()) {
-    if (other.data.has_value()) {
-      RETURN_IF_ERROR(CheckSameData({other.Name(), *other.data}, {member.Name(), report}));
-    }
-  }
-  member.data = report;
-  BeginJoiningIfComplete();
+  member.stats = *report.stats;
+  member.recent.Add(clock_->Now(), report.stats->phases);
+  const bool may_verify = std::holds_alternative<Evaluating>(state_) || std::holds_alternative<Joining>(state_);
+  if (may_verify && member.registration.role == Role::kWorker) ReportProgress();
   return absl::OkStatus();
 }
 
-void Run::BeginJoiningIfComplete() {
-  assert(std::holds_alternative<Gathering>(state_));
-  if (members_.Counts().complete()) {
-    BeginJoining();
-  } else {
-    ReportProgress();
+// --- Who takes part
+
+// Whether nothing has begun yet that a participant could harm.
+bool Run::AtStart() const {
+  const auto* const gathering = std::get_if<Gathering>(&state_);
+  return gathering != nullptr && !gathering->recovers;
+}
+
+bool Run::TakesPart(const Member& member) const { return views_.any() && member.view == views_.newest(); }
+
+// Whether a message is of the view in force; false: it is of an older one, or of one that is void by now, and to be
+// ignored.
+absl::StatusOr<bool> Run::IsCurrent(Connection from, const View& view, absl::string_view what) {
+  const View newest = views_.newest();
+  if (view < newest || (view == newest && std::holds_alternative<Gathering>(state_))) return false;
+  if (!views_.any()) return absl::FailedPreconditionError(absl::StrCat("sent ", what, " before there is a view"));
+  if (view > newest) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("sent ", what, " of ", ToString(view), ", but the run is in ", ToString(newest)));
+  }
+  if (TakesPart(members_.At(from))) return true;
+  return absl::FailedPreconditionError(
+      absl::StrCat("sent ", what, " of ", ToString(view), ", in which it takes no part"));
+}
+
+// --- Who hears what
+
+void Run::Close(Connection connection, const absl::Status& status) {
+  closed_.insert(connection);
+  Emit(CloseStream{connection, status});
+}
+
+void Run::Broadcast(const CoordinatorMessage& message) {
+  for (const auto& [connection, member] : members_.Of(views_.newest())) {
+    if (!member->gone) Emit(SendMessage{connection, message});
   }
 }
 
-// --- Joining
-
-void Run::BeginJoining() {
-  absl::StatusOr<FormedView> formed = FormView(options_.config, InputsOfView());
-  if (!formed.ok()) {  // no single member is at fault: all of them get the code as it is
-    End(formed.status(), formed.status());
-    return;
-  }
-  const auto view = std::make_shared<const FormedView>(*std::move(formed));
-  const ViewAnnouncement& announcement = view->announcement;
-  const uint64_t steps = view->plan.total_steps();
-  ++views_;
-  state_ = Joining{view};
-  if (options_.resume.has_value() && step_ == steps) {
-    Emit(Note{absl::StrCat("all ", steps, " steps are done: nothing is left to train (a larger schedule.epochs makes ",
-                           "the run longer)")});
-  }
-  Emit(ViewFormed{announcement});
-  Emit(Note{absl::StrCat(ToString(announcement.view), ": ", announcement.num_classes, " classes over ",
-                         announcement.shards.size(), " shards, ", view->data.samples, " samples over ",
-                         announcement.workers.size(), " workers, ", steps, " steps")});
-  Announce(announcement);
-  ReportProgress();
-}
-
-ViewInputs Run::InputsOfView() const {
-  ViewInputs inputs;
-  inputs.view = {options_.incarnation, views_ + 1};
+void Run::SendPulses(MonotonicTime now) {
+  if (now < next_pulse_) return;
+  next_pulse_ = now + options_.config.cluster.heartbeat_interval;
   for (const auto& [connection, member] : members_.all()) {
-    const Registration& registration = member.registration;
-    std::vector<ViewMember>& role = registration.role == Role::kShard ? inputs.shards : inputs.workers;
-    role.push_back({.id = member.id, .address = registration.address, .capacity_bytes = registration.capacity_bytes});
+    if (!member.gone) Emit(SendMessage{connection, Pulse()});
   }
-  const Member* const worker = members_.LowestWorker();
-  assert(worker != nullptr && worker->data.has_value());
-  inputs.data = *worker->data;
-  inputs.last_decided_step = step_;
-  inputs.resume = options_.resume;
-  return inputs;
-}
-
-// Only shards learn the workers' tokens; no worker learns another's.
-void Run::Announce(const ViewAnnouncement& announcement) {
-  ViewAnnouncement with_tokens = announcement;
-  for (const auto& [connection, member] : members_.all()) {
-    if (member.registration.role != Role::kWorker) continue;
-    for (WorkerMember& worker : with_tokens.workers) {
-      if (worker.id == member.id) worker.token = member.token;
-    }
-  }
-  for (const auto& [connection, member] : members_.all()) {
-    Emit(SendMessage{connection, member.registration.role == Role::kShard ? with_tokens : announcement});
-  }
-}
-
-absl::Status Run::Handle(Connection from, const JoinedReport& report) {
-  RETURN_IF_ERROR(CheckView(report.view, "Joined"));
-  auto* const joining = std::get_if<Joining>(&state_);
-  if (joining == nullptr) return absl::OkStatus();  // a repeat
-  const bool first = joining->joined.insert(from).second;
-  if (first && members_.At(from).registration.role == Role::kWorker) verification_images_ += report.verification_images;
-  if (joining->joined.size() == members_.all().size()) {
-    const SharedView view = joining->view;
-    BeginTraining(view);
-  } else {
-    ReportProgress();
-  }
-  return absl::OkStatus();
+  for (const Connection connection : spares_.All()) Emit(SendMessage{connection, Pulse()});
 }
 
 }  // namespace arcshard::coordinator

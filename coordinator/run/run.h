@@ -1,31 +1,28 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "common/base/clock.h"
-#include "common/base/token.h"
-#include "common/config/run_config.h"
 #include "common/protocol/messages.h"
-#include "coordinator/policy/device_leases.h"
-#include "coordinator/policy/form_view.h"
-#include "coordinator/policy/resume.h"
+#include "coordinator/members/membership.h"
+#include "coordinator/members/spares.h"
+#include "coordinator/members/suspicions.h"
 #include "coordinator/policy/schedule.h"
+#include "coordinator/progress/recovery.h"
+#include "coordinator/progress/run_status.h"
 #include "coordinator/run/checkpoints.h"
-#include "coordinator/run/connection.h"
-#include "coordinator/run/membership.h"
-#include "coordinator/run/progress.h"
-#include "coordinator/run/run_counters.h"
+#include "coordinator/run/run_options.h"
 #include "coordinator/run/run_output.h"
 #include "coordinator/run/run_state.h"
-#include "coordinator/run/run_status.h"
+#include "coordinator/run/views.h"
 
 namespace arcshard::coordinator {
 
@@ -33,36 +30,23 @@ namespace arcshard::coordinator {
 // drained: after each input, and after construction, the owner delivers what TakeOutputs returns. The outputs depend
 // only on the inputs, their order and the clock. Not thread-safe.
 //
-//   Gathering ── all have registered, data sets agree ──► Joining ── all have joined ──► Training ◄────► Evaluating
-//       │                                                                                    └── next = STOP ──┘
-//       │ stop requested                                                                               ▼
-//       └──────────────────────────────────► Ended(OK) ◄── all have finished ── Stopping ◄─────────────┘
+//                 enough members               all have joined
+//   Gathering ───────────────────► Joining ───────────────────► Training ◄────► Evaluating
+//       │  ▲                                                        └── next = STOP ──┘
+//       │  └── a member is lost, or let in, or all connect anew ◄── any of them       ▼
+//       │                                                                          Stopping
+//       └── stop requested before the run began ──► Ended(OK) ◄── all have finished ──┘
 //
-//   any of these but Ended ── a death, a Failure, a message out of order, max_skips in a row ──► Ended(error)
+//   any of these but Ended ── a Failure, a member's message that makes no sense, max_skips in a row, a lost place that
+//                             nobody takes within cluster.rejoin_timeout ──► Ended(error)
 //
-// As long as the run gathers, a death or a message out of order ends nothing: whoever it is leaves, and the seat is
-// free again. A participant that restarts, or a stranger, does no harm then.
-//
-// The run has one view. Ended closes every stream and is final. How it works is in run.cc (gathering and joining),
-// run_steps.cc (training and evaluating), run_life.cc (deaths and ends) and run_checkpoints.cc.
+// A loss leads to a new view: it voids the step that is not decided and names the state that its members come to
+// (choose_state.h). A coordinator that was started again learns that state from the members that come back. Who does
+// not take part yet, a participant that has just registered or a stranger, ends its own stream at most. Ended closes
+// every stream and is final.
 class Run {
  public:
-  struct Options {
-    RunConfig config;
-    std::string config_yaml;  // the same, as participants get it
-    uint64_t incarnation = 0;
-    std::optional<ResumePoint> resume = std::nullopt;  // none: the run starts from step 0
-    bool takes_checkpoints = false;                    // true: the owner delivers CompleteCheckpoint
-    std::string version = {};                          // of arcshard, for manifests
-    // How long members may take to finish after next = STOP. The time starts again while a checkpoint is in progress:
-    // that takes as long as the disk needs, and a member that dies meanwhile is noticed by its silence.
-    absl::Duration stop_timeout = absl::Minutes(10);
-    // A participant that reports a lost peer often knows before the peer's own stream breaks here. The report waits
-    // this long for the death, which explains better what happened.
-    absl::Duration blame_grace = absl::Milliseconds(500);
-    std::function<std::string()> new_token = NewToken;  // a secret for each participant
-    LeaseHistory lease_history = {};                    // of the run's earlier lives
-  };
+  using Options = RunOptions;
 
   // InvalidArgument: the configuration names an unknown schedule.
   static absl::Status Validate(const RunConfig& config) { return Schedule::Validate(config.schedule); }
@@ -75,7 +59,7 @@ class Run {
   // --- Inputs
 
   // A message that is out of order or out of place closes its stream with the code that coordinator.proto names; such a
-  // message of a member ends the run, once there is a view.
+  // message of a member of the view ends the run.
   void Receive(Connection from, const ParticipantMessage& message);
   // A message that could not be decoded.
   void Refuse(Connection from, const absl::Status& status);
@@ -84,7 +68,7 @@ class Run {
   // Checks what depends only on time. Call it at least once a second.
   void Tick();
   // Ends the run in order after the step in progress; an evaluation is abandoned, and so is what workers check before
-  // the first step. At once if there is no view yet.
+  // the first step. At once if the run has not begun; if it recovers, once it has.
   void RequestStop();
   // Takes a checkpoint after the step in progress, during an evaluation at once. `answer` is called once, when the
   // AnswerCheckpoint is delivered. Errors are those of coordinator.proto.
@@ -99,19 +83,13 @@ class Run {
 
   RunStatus Status() const;
 
-  // Whether the sender of this stream has registered and belongs to the run.
-  bool IsMember(Connection connection) const { return members_.all().contains(connection); }
+  // Whether the sender of this stream has registered and belongs to the run, or waits as a spare.
+  bool IsMember(Connection connection) const;
 
   // OK after an orderly end, else why the run failed; none while it runs.
   std::optional<absl::Status> result() const;
 
  private:
-  // A lost peer that a participant has reported.
-  struct Blame {
-    absl::Status failure;
-    MonotonicTime deadline;  // the run ends with `failure` unless a death ends it before
-  };
-
   absl::Status Handle(Connection from, const Registration& registration);
   absl::Status Handle(Connection from, const DatasetReport& report);
   absl::Status Handle(Connection from, const JoinedReport& report);
@@ -122,45 +100,68 @@ class Run {
   absl::Status Handle(Connection from, const HeartbeatReport& report);
   absl::Status Handle(Connection from, const CheckpointReport& report);
   absl::Status Handle(Connection from, const LeavingReport& report);
-  absl::Status CheckView(const View& view, absl::string_view what) const;
+  absl::Status Handle(Connection from, const LostPeersReport& report);
 
-  // run.cc
-  void BeginJoiningIfComplete();
+  // run.cc: what all states have in common
+  bool AtStart() const;
+  bool TakesPart(const Member& member) const;
+  absl::StatusOr<bool> IsCurrent(Connection from, const View& view, absl::string_view what);
+  void Emit(RunOutput output) { outputs_.push_back(std::move(output)); }
+  void Close(Connection connection, const absl::Status& status);
+  void Broadcast(const CoordinatorMessage& message);
+  void SendPulses(MonotonicTime now);
+
+  // run_gathering.cc: who comes, and whether there are enough
+  absl::StatusOr<Registration> OfThisRun(Registration registration) const;
+  void MakeRoomFor(const Registration& registration);
+  absl::Status Admit(Connection from, const Registration& registration);
+  void SeatSpares();
+  void GoOn();
+  void CheckGathering(MonotonicTime now);
+
+  // run_losses.cc: who goes
+  void Out(Connection who, absl::string_view why, const absl::Status& closing);
+  void Lose(Connection who, absl::string_view why);
+  void Leave(Connection who, absl::string_view why);
+  Gathering& Regather();
+  void ConnectAnew(absl::string_view why);
+  void CheckSilence(MonotonicTime now);
+  void CheckSuspicions(MonotonicTime now);
+  void Evict(const Seat& seat, absl::string_view why);
+
+  // run_joining.cc: from the members of a view to its first step
   void BeginJoining();
-  ViewInputs InputsOfView() const;
+  void Adopt(const Views::NextView& next);
   void Announce(const ViewAnnouncement& announcement);
+  void InstallView(const SharedView& view);
+  void LetIn();
 
   // run_steps.cc
-  void BeginTraining(const SharedView& view);
   void Decide();
-  void Continue(const SharedView& view, const Next& next);
+  void CountDecision(const FormedView& view, const StepVerdict& verdict, absl::Duration gathered_votes_for);
+  Next NextAfter(const FormedView& view, bool wants_checkpoint) const;
+  void Apply(const SharedView& view, const Next& next);
+
+  // run_evaluations.cc
+  void GoOnAfterEvaluation(const SharedView& view);
   void CountVerification(const EvaluationReport& report);
   void AbandonVerification();
-  void CountDecision(const FormedView& view, const StepVerdict& verdict, absl::Duration gathered_votes_for);
-  Next NextAfter(const FormedView& view, uint64_t step, bool may_evaluate) const;
-  void Apply(const SharedView& view, const Next& next);
-  std::vector<Voter> Voters() const;
-
-  // run_life.cc
-  void CheckTimeouts(MonotonicTime now);
-  void CheckSilence(MonotonicTime now);
-  bool MayLeave(Connection connection) const;
-  void Died(Connection who, absl::string_view reason);
-  bool gathering() const { return std::holds_alternative<Gathering>(state_); }
-  // A member goes while the run gathers. Requires: gathering().
-  void Leave(Connection who, absl::string_view reason);
-  bool MustStop() const { return stop_requested_ || leaver_.has_value(); }
-  bool StopsForALeaver() const;
-  void EndIfAllIsDone();
-  void Fail(const absl::Status& result);
-  // `closing`: what the members' streams are closed with.
-  void End(absl::Status result, const absl::Status& closing);
 
   // run_checkpoints.cc
-  static Checkpoints::Options CheckpointOptions(const Options& options, const Clock& clock);
   void ResumeFrom(const ResumePoint& resume);
   void BeginCheckpoint(const FormedView& view);
   void CheckpointDuringEvaluation();
+  bool BaseIsInUse() const;
+  void SettleCheckpoints();
+  void DeleteSupersededCheckpoints();
+
+  // run_ends.cc
+  bool MustStop() const { return stop_requested_ || leaver_.has_value(); }
+  bool StopsForALeaver() const;
+  void CheckStopping(MonotonicTime now);
+  void EndIfAllIsDone();
+  void Fail(const absl::Status& result);
+  void End(absl::Status result, const absl::Status& closing);  // `closing`: of the members' streams
 
   // run_status.cc
   void ReportProgress() { Emit(ProgressNow()); }
@@ -168,25 +169,28 @@ class Run {
   absl::Duration TimeLeft(const Progress& progress) const;
   std::string WaitingFor() const;
 
-  void Emit(RunOutput output) { outputs_.push_back(std::move(output)); }
-  void Broadcast(const CoordinatorMessage& message);
-
   const Options options_;
   const Clock* const clock_;
+  const MonotonicTime started_;
   RunOutputs outputs_;
 
   RunState state_;
   Membership members_;
-  uint64_t views_ = 0;           // formed so far
-  uint64_t step_ = 0;            // the last decided one
-  bool began_ = false;           // all members have joined
+  Spares spares_;
+  std::set<Connection> closed_;  // by the run: what is still on its way from there is ignored
+  Views views_;
+  Position at_;
+  bool began_ = false;           // the members of a view have joined
   bool stop_requested_ = false;  // takes effect with the next decision
-  // The first member that was told to end after the view was formed: it stops the run too, which is then to resume.
+  // The first member that was told to end after it took part: it stops the run too, which is then to resume.
   std::optional<absl::Status> leaver_;
-  MonotonicTime last_tick_;
-  std::optional<Blame> blame_;  // the first one
-  RunCounters counters_;
+  MonotonicTime last_tick_, next_pulse_;
+  Suspicions suspicions_;
+  Recovery recovery_;
+  std::optional<RecoverySummary> last_recovery_;
   Checkpoints checkpoints_;
+  std::vector<std::pair<uint64_t, absl::Status>> kept_;  // results of CompleteCheckpoint, to be settled
+  bool superseded_ = false;                              // checkpoints before base() are to be deleted
   Throughput throughput_;
   VerificationTimes verification_times_;
   uint64_t verification_images_ = 0;  // of all sets

@@ -27,6 +27,11 @@ class Delivery {
     assert(to_.keeper != nullptr);
     to_.keeper->Abandon(output.folder);
   }
+  void operator()(const DeleteSuperseded&) const {
+    assert(to_.keeper != nullptr);
+    to_.keeper->DeleteSuperseded();
+  }
+  void operator()(const RecoverySummary& output) const { to_.progress->Recovered(output); }
   void operator()(const AnswerCheckpoint& output) const { output.answer(output.taken); }
   void operator()(const KeepLeaseHistory& output) const {
     if (to_.keep_lease_history) to_.keep_lease_history(output.history);

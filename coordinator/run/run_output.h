@@ -10,9 +10,10 @@
 #include "absl/status/statusor.h"
 #include "common/checkpoint/manifest.h"
 #include "common/protocol/messages.h"
+#include "coordinator/members/connection.h"
 #include "coordinator/policy/device_leases.h"
-#include "coordinator/run/connection.h"
-#include "coordinator/run/progress.h"
+#include "coordinator/progress/progress.h"
+#include "coordinator/progress/recovery.h"
 
 // What a Run wants done. It calls nobody while it handles an input; it collects outputs, in order, and its owner takes
 // and delivers them afterwards.
@@ -38,7 +39,7 @@ struct CloseStream {
 struct Note {
   std::string sentence;
 };
-// A sentence for the log, too: somebody has registered, or has left before the run began. A stranger may cause any
+// A sentence for the log, too: somebody has registered, or has left before it took part. A stranger may cause any
 // number of these.
 struct CameOrWent {
   std::string sentence;
@@ -55,6 +56,8 @@ struct CompleteCheckpoint {
 struct AbandonCheckpoint {
   std::string folder;
 };
+// Checkpoints that newer ones replace may be deleted: no member restores one of them.
+struct DeleteSuperseded {};
 // The result for a caller of Run::TakeCheckpoint.
 struct AnswerCheckpoint {
   CheckpointAnswer answer;
@@ -65,9 +68,9 @@ struct KeepLeaseHistory {
   LeaseHistory history;
 };
 
-using RunOutput =
-    std::variant<SendMessage, CloseStream, Progress, Note, CameOrWent, ViewFormed, StepSummary, CheckpointSummary,
-                 CompleteCheckpoint, AbandonCheckpoint, AnswerCheckpoint, KeepLeaseHistory>;
+using RunOutput = std::variant<SendMessage, CloseStream, Progress, Note, CameOrWent, ViewFormed, StepSummary,
+                               CheckpointSummary, RecoverySummary, CompleteCheckpoint, AbandonCheckpoint,
+                               DeleteSuperseded, AnswerCheckpoint, KeepLeaseHistory>;
 using RunOutputs = std::vector<RunOutput>;
 
 // Receives what is meant for participants.
@@ -87,6 +90,8 @@ class CheckpointKeeper {
   virtual void Complete(const std::string& folder, Manifest manifest) = 0;
   // Deletes what files a failed checkpoint has.
   virtual void Abandon(const std::string& folder) = 0;
+  // Deletes complete checkpoints that are no longer to be kept, never the newest.
+  virtual void DeleteSuperseded() = 0;
 };
 
 // Who receives a run's outputs. Session calls them under the lock that guards Run, so none of them may block or call

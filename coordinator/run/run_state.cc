@@ -6,8 +6,10 @@ namespace arcshard::coordinator {
 namespace {
 
 struct ToPhase {
-  Phase operator()(const Gathering&) const { return Phase::kGathering; }
-  Phase operator()(const Joining&) const { return Phase::kJoining; }
+  Phase operator()(const Gathering& gathering) const {
+    return gathering.recovers ? Phase::kRecovering : Phase::kGathering;
+  }
+  Phase operator()(const Joining& joining) const { return joining.recovers ? Phase::kRecovering : Phase::kJoining; }
   Phase operator()(const Training&) const { return Phase::kTraining; }
   Phase operator()(const Evaluating&) const { return Phase::kEvaluating; }
   Phase operator()(const Stopping&) const { return Phase::kStopping; }
@@ -15,7 +17,7 @@ struct ToPhase {
 };
 
 struct ToView {
-  SharedView operator()(const Gathering&) const { return nullptr; }
+  SharedView operator()(const Gathering& gathering) const { return gathering.before; }
   template <typename StateWithView>
   SharedView operator()(const StateWithView& state) const {
     return state.view;
@@ -24,8 +26,12 @@ struct ToView {
 
 struct ToDescription {
   uint64_t step;
-  std::string operator()(const Gathering&) const { return "before the run began"; }
-  std::string operator()(const Joining&) const { return "while joining"; }
+  std::string operator()(const Gathering& gathering) const {
+    return gathering.recovers ? absl::StrCat("while recovering after step ", step) : "before the run began";
+  }
+  std::string operator()(const Joining& joining) const {
+    return joining.recovers ? absl::StrCat("while recovering after step ", step) : "while joining";
+  }
   std::string operator()(const Training&) const { return absl::StrCat("at step ", step + 1); }
   std::string operator()(const Evaluating&) const { return absl::StrCat("during the evaluation after step ", step); }
   std::string operator()(const Stopping&) const { return absl::StrCat("while stopping after step ", step); }

@@ -2,32 +2,48 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
 
 #include "absl/status/status.h"
 #include "common/base/monotonic_time.h"
+#include "common/protocol/run_counters.h"
+#include "common/protocol/types.h"
+#include "coordinator/members/connection.h"
 #include "coordinator/policy/form_view.h"
-#include "coordinator/run/connection.h"
-#include "coordinator/run/progress.h"
-#include "coordinator/run/step_ledger.h"
+#include "coordinator/policy/step_ledger.h"
+#include "coordinator/progress/progress.h"
 
 // The states of a run (run.h has the diagram), each with what is known and needed in that state alone.
 namespace arcshard::coordinator {
 
+// How far the run has come.
+struct Position {
+  StatePoint point;                             // the last decided step, or that of the checkpoint it began from
+  std::optional<Decision> last = std::nullopt;  // that led there; none: `point` is the base
+  RunCounters counters = {};
+  uint64_t step() const { return point.step; }
+};
+
 // States of one view share it.
 using SharedView = std::shared_ptr<const FormedView>;
 
-// Members register and workers report their data sets; there is no view yet.
+// The run waits until it has the members of its next view: they register, and workers report their data sets.
 struct Gathering {
-  MonotonicTime give_up_at;     // unless all members have registered by then
-  std::string last_leave = {};  // who left last, and why; empty: nobody
+  MonotonicTime give_up_at;     // unless there are enough members by then
+  std::string last_leave = {};  // who left last without having taken part, and why; empty: nobody
+  SharedView before = nullptr;  // the view before; null: the run has had none
+  bool recovers = false;        // a view has lost members, or members hold the state of the run's earlier life
+  // Until then all workers are waited for that the view before had. A run's first view needs all of them.
+  MonotonicTime grace_ends = MonotonicTime::InfiniteFuture();
 };
 
-// The view is announced; members connect to each other and load their state.
+// The view is announced; the members bring their state to the view's and connect to each other.
 struct Joining {
   SharedView view;
+  bool recovers = false;  // as in Gathering
   std::set<Connection> joined = {};
 };
 
@@ -61,7 +77,7 @@ using RunState = std::variant<Gathering, Joining, Training, Evaluating, Stopping
 
 Phase PhaseOf(const RunState& state);
 
-// Null where there is no view.
+// The view that is in force, or was before a loss. Null where there was none.
 SharedView ViewOf(const RunState& state);
 
 // "at step 17", for a sentence about what happened in this state. `step`: the last decided one.

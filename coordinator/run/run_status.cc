@@ -1,4 +1,4 @@
-#include "coordinator/run/run_status.h"
+#include "coordinator/progress/run_status.h"
 
 #include <algorithm>
 #include <set>
@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/members/holdings.h"
+#include "coordinator/members/quorum.h"
 #include "coordinator/run/run.h"
 
 // What a run reports about itself.
@@ -22,11 +24,12 @@ ClassRange RangeOf(const Member& member, const FormedView* view) {
   return {};
 }
 
-// "worker 0 (pid 1020 on h), worker 1 (pid 1021 on h)": the members that are not in `done`; empty if all are.
-std::string NamesOfOthers(const std::map<Connection, Member>& members, const std::set<Connection>& done) {
+// "worker 0 (pid 1020 on h), worker 1 (pid 1021 on h)": the members of the view that are not in `done`; empty if all
+// are.
+std::string NamesOfOthers(const Membership& members, const View& view, const std::set<Connection>& done) {
   std::vector<std::string> names;
-  for (const auto& [connection, member] : members) {
-    if (!done.contains(connection)) names.push_back(member.Name());
+  for (const auto& [connection, member] : members.all()) {
+    if (member.view == view && !done.contains(connection)) names.push_back(member.Name());
   }
   if (names.size() > kMostNames) {
     const size_t more = names.size() - kMostNames;
@@ -36,19 +39,25 @@ std::string NamesOfOthers(const std::map<Connection, Member>& members, const std
   return absl::StrJoin(names, ", ");
 }
 
+std::string WaitingForCheckpoint(const Checkpoints& checkpoints) {
+  return absl::StrCat("waiting for the checkpoint of step ", checkpoints.oldest_in_progress());
+}
+
 }  // namespace
 
 std::string Run::WaitingFor() const {
-  if (std::holds_alternative<Gathering>(state_)) return DescribeWaiting(members_.Counts());
+  if (std::holds_alternative<Gathering>(state_)) {
+    const std::string waiting = DescribeWaiting(members_.Counts());
+    const bool for_checkpoint = waiting.empty() && checkpoints_.MayComplete();
+    return for_checkpoint ? WaitingForCheckpoint(checkpoints_) : waiting;
+  }
   if (const auto* const joining = std::get_if<Joining>(&state_)) {
-    return absl::StrCat("waiting for ", NamesOfOthers(members_.all(), joining->joined), " to join");
+    return absl::StrCat("waiting for ", NamesOfOthers(members_, views_.newest(), joining->joined), " to join");
   }
   if (const auto* const stopping = std::get_if<Stopping>(&state_)) {
-    const std::string names = NamesOfOthers(members_.all(), stopping->finished);
+    const std::string names = NamesOfOthers(members_, views_.newest(), stopping->finished);
     if (!names.empty()) return absl::StrCat("waiting for ", names, " to finish");
-    return checkpoints_.in_progress()
-               ? absl::StrCat("waiting for the checkpoint of step ", checkpoints_.oldest_in_progress())
-               : "";
+    return checkpoints_.in_progress() ? WaitingForCheckpoint(checkpoints_) : "";
   }
   const auto* const ended = std::get_if<Ended>(&state_);
   return ended == nullptr ? "" : std::string(ended->result.message());
@@ -59,15 +68,17 @@ Progress Run::ProgressNow() const {
   Progress progress = progress_;
   progress.phase = PhaseOf(state_);
   progress.waiting_for = WaitingFor();
-  progress.step = step_;
+  if (progress.phase == Phase::kRecovering && recovery_.active()) progress.losses = recovery_.Losses();
+  progress.step = at_.step();
   progress.steps = view == nullptr ? 0 : view->plan.total_steps();
-  progress.skipped = counters_.skipped;
-  progress.corrupt_records = counters_.corrupt_records;
-  progress.best_accuracy = counters_.best.accuracy;
-  progress.best_step = counters_.best.step;
-  progress.checkpoint_step = checkpoints_.newest().has_value() ? checkpoints_.newest()->step : 0;
+  progress.skipped = at_.counters.skipped;
+  progress.corrupt_records = at_.counters.corrupt_records;
+  progress.best_accuracy = at_.counters.best.accuracy;
+  progress.best_step = at_.counters.best.step;
+  progress.checkpoint_step = checkpoints_.base().point.step;
   progress.checkpoint_failure = checkpoints_.failure();
-  if (progress.phase == Phase::kEvaluating || progress.phase == Phase::kJoining) {
+  progress.recoverable = KeepsLogs(options_.config) && AnyShardCanBeRebuilt(members_, views_.newest());
+  if (std::holds_alternative<Evaluating>(state_) || std::holds_alternative<Joining>(state_)) {
     for (const auto& [connection, member] : members_.all()) {
       progress.verified_images += std::min(member.stats.verified_images, member.stats.images_to_verify);
       progress.images_to_verify += member.stats.images_to_verify;
@@ -81,11 +92,12 @@ Progress Run::ProgressNow() const {
 absl::Duration Run::TimeLeft(const Progress& progress) const {
   const SharedView view = ViewOf(state_);
   const bool evaluating = progress.phase == Phase::kEvaluating;
-  if (view == nullptr || step_ > progress.steps || (!evaluating && progress.samples_per_second <= 0.0)) return {};
-  absl::Duration left = throughput_.step_duration() * static_cast<double>(progress.steps - step_);
+  if (view == nullptr || progress.step > progress.steps || (!evaluating && progress.samples_per_second <= 0.0))
+    return {};
+  absl::Duration left = throughput_.step_duration() * static_cast<double>(progress.steps - progress.step);
   if (options_.config.verification.sets.empty()) return left;
   const absl::Duration one = verification_times_.Expected(verification_images_, progress.samples_per_second);
-  left += one * static_cast<double>(view->plan.EvaluationsAfter(step_));
+  left += one * static_cast<double>(view->plan.EvaluationsAfter(progress.step));
   if (evaluating) {
     left += verification_times_.Left(clock_->Now(), progress.verified_images, progress.images_to_verify, one);
   }
@@ -97,13 +109,13 @@ RunStatus Run::Status() const {
   const SharedView view = ViewOf(state_);
   RunStatus status = {
       .progress = ProgressNow(), .began = began_, .run_folder = options_.config.run.folder, .members = {}};
+  status.last_recovery = last_recovery_;
   if (view != nullptr) {
     status.view = view->announcement.view;
     status.num_classes = view->announcement.num_classes;
+    status.ranges = views_.ranges();
   }
-  if (checkpoints_.newest().has_value() && checkpoints_.newest_at() != MonotonicTime::InfinitePast()) {
-    status.checkpoint_age = now - checkpoints_.newest_at();
-  }
+  if (checkpoints_.base_at() != MonotonicTime::InfinitePast()) status.checkpoint_age = now - checkpoints_.base_at();
   for (const auto& [connection, member] : members_.all()) {
     status.members.push_back({.registration = member.registration,
                               .id = member.id,

@@ -1,4 +1,4 @@
-#include "coordinator/run/run_status.h"
+#include "coordinator/progress/run_status.h"
 
 #include "coordinator/run/testing/run_test_fixture.h"
 #include "gmock/gmock.h"
@@ -61,6 +61,23 @@ TEST_F(RunStatusTest, WhatAMemberSaysOfItselfIsKept) {
   EXPECT_EQ(status.members[0].stats, second);
   EXPECT_THAT(status.members[0].recent, ElementsAre(PhaseTime{"pass_1", 2, 0.5}));
   EXPECT_EQ(status.members[1].stats, ParticipantStats{});
+}
+
+TEST_F(RunStatusTest, AShardIsRecoverableOnlyWhereTheConfigurationKeepsLogs) {
+  Begin();
+  Vote(1);
+  EXPECT_TRUE(LastProgress().recoverable);
+  Restart();
+  options_.config.cluster.log_mb = 0;
+  Begin();
+  Vote(1);
+  EXPECT_FALSE(LastProgress().recoverable);
+  Restart();
+  options_.config.cluster.log_mb = 1024;
+  options_.config.cluster.shards = 1;
+  Begin();
+  Vote(1);
+  EXPECT_FALSE(LastProgress().recoverable);
 }
 
 TEST_F(RunStatusTest, TheWelcomeSaysHowOftenToGiveASignOfLife) {

@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "common/base/failure_details.h"
+#include "common/protocol/lineage.h"
 #include "coordinator/run/testing/run_test_fixture.h"
 #include "gmock/gmock.h"
 
-// An orderly run: gathering, joining, steps, evaluation, ends. Failures are in run_failure_test.cc.
+// An orderly run: gathering, joining, steps, evaluation, ends. Losses are in run_recovery_test.cc, failures in
+// run_failure_test.cc.
 namespace arcshard::coordinator {
 namespace {
 
@@ -62,7 +64,7 @@ TEST_F(RunTest, WelcomesInOrderOfRegistrationWithinTheRole) {
   EXPECT_EQ(Received<Welcome>(kShard0)[0].incarnation, 7u);
 }
 
-TEST_F(RunTest, EachParticipantGetsATokenOfItsOwnAndOnlyShardsLearnTheWorkers) {
+TEST_F(RunTest, EachParticipantGetsATokenOfItsOwnAndOnlyShardsLearnThem) {
   RegisterAll();
   std::set<std::string> tokens;
   for (const Connection connection : Everybody()) {
@@ -75,10 +77,13 @@ TEST_F(RunTest, EachParticipantGetsATokenOfItsOwnAndOnlyShardsLearnTheWorkers) {
     const ViewAnnouncement view = Received<ViewAnnouncement>(shard).at(0);
     EXPECT_EQ(view.workers.at(0).token, Received<Welcome>(kWorker0).at(0).token);
     EXPECT_EQ(view.workers.at(1).token, Received<Welcome>(kWorker1).at(0).token);
+    EXPECT_EQ(view.shards.at(0).token, Received<Welcome>(kShard0).at(0).token);
+    EXPECT_EQ(view.shards.at(1).token, Received<Welcome>(kShard1).at(0).token);
   }
   for (const Connection worker : {kWorker0, kWorker1}) {
     const ViewAnnouncement view = Received<ViewAnnouncement>(worker).at(0);
     for (const WorkerMember& member : view.workers) EXPECT_EQ(member.token, "");
+    for (const ShardMember& member : view.shards) EXPECT_EQ(member.token, "");
   }
   ASSERT_EQ(sink_.views.size(), 1u);
   EXPECT_EQ(sink_.views[0].workers.at(0).token, "");
@@ -144,11 +149,13 @@ TEST_F(RunTest, AnnouncesOneViewToEverybodyInOrderOfIds) {
                             .num_classes = 9,
                             .shards = {{0, "h:11", {0, 4}}, {1, "h:10", {4, 9}}},
                             .workers = {{0, "h:21"}, {1, "h:20"}},
-                            .standing = {},
-                            .last_decided_step = 0};
+                            .state = {},
+                            .base = {}};
   for (const Connection worker : {kWorker0, kWorker1}) {
     EXPECT_THAT(Received<ViewAnnouncement>(worker), ElementsAre(expected));
   }
+  expected.shards[0].token = Received<Welcome>(kShard1)[0].token;
+  expected.shards[1].token = Received<Welcome>(kShard0)[0].token;
   expected.workers[0].token = Received<Welcome>(kWorker1)[0].token;
   expected.workers[1].token = Received<Welcome>(kWorker0)[0].token;
   for (const Connection shard : {kShard0, kShard1}) {
@@ -170,7 +177,7 @@ TEST_F(RunTest, SizesRangesByCapacityAndTakesTheConfiguredNumberOfClasses) {
   EXPECT_EQ(view.shards[1].range, (ClassRange{250, 1000}));
 }
 
-TEST_F(RunTest, BeginsWithDecisionZeroOnceAllHaveJoined) {
+TEST_F(RunTest, IsInstalledOnceAllHaveJoined) {
   RegisterAll();
   ReportData();
   run().Receive(kShard0, JoinedReport{kView});
@@ -178,16 +185,16 @@ TEST_F(RunTest, BeginsWithDecisionZeroOnceAllHaveJoined) {
   run().Receive(kShard1, JoinedReport{kView});
   run().Receive(kWorker0, JoinedReport{kView});
   EXPECT_EQ(LastProgress().waiting_for, "waiting for worker 1 (pid 1021 on h) to join");
-  EXPECT_THAT(Received<Decision>(kWorker0), IsEmpty());
+  EXPECT_THAT(Received<Install>(kWorker0), IsEmpty());
   run().Receive(kWorker1, JoinedReport{kView});
-  const Decision expected{.view = kView,
-                          .step = 0,
-                          .outcome = Outcome::kCommit,
-                          .lr = 0.0,
-                          .next = {NextAction::kStep, StepPlan{1, 0, 0, {5, 5}}}};
-  for (const Connection connection : Everybody()) EXPECT_THAT(Received<Decision>(connection), ElementsAre(expected));
+  const Install expected{kView, {NextAction::kStep, StepPlan{1, 0, 0, {5, 5}}}, {}};
+  for (const Connection connection : Everybody()) {
+    EXPECT_THAT(Received<Install>(connection), ElementsAre(expected));
+    EXPECT_THAT(Received<Decision>(connection), IsEmpty());
+  }
   EXPECT_EQ(LastProgress().phase, Phase::kTraining);
   EXPECT_EQ(LastProgress().steps, 20u);
+  EXPECT_THAT(sink_.recoveries, IsEmpty());
 }
 
 TEST_F(RunTest, DecidesOnlyWhenEveryMemberHasVoted) {
@@ -195,18 +202,55 @@ TEST_F(RunTest, DecidesOnlyWhenEveryMemberHasVoted) {
   for (const Connection connection : {kWorker1, kShard0, kShard1}) {
     run().Receive(connection, VoteFor(1));
     run().Receive(connection, VoteFor(1));  // a repeat
-    EXPECT_THAT(Received<Decision>(kWorker0), SizeIs(1));
+    EXPECT_THAT(Received<Decision>(kWorker0), IsEmpty());
   }
   run().Receive(kWorker0, VoteFor(1));
-  const Decision expected{.view = kView,
-                          .step = 1,
-                          .outcome = Outcome::kCommit,
-                          .lr = 0.1,
-                          .next = {NextAction::kStep, StepPlan{2, 0, 10, {5, 5}}}};
-  for (const Connection connection : Everybody()) EXPECT_EQ(LastDecision(connection), expected);
+  Decision expected{.view = kView,
+                    .step = 1,
+                    .outcome = Outcome::kCommit,
+                    .lr = 0.1,
+                    .next = {NextAction::kStep, StepPlan{2, 0, 10, {5, 5}}}};
+  expected.lineage = ExtendLineage(0, expected);
+  for (const Connection connection : Everybody()) EXPECT_THAT(Received<Decision>(connection), ElementsAre(expected));
   run().Receive(kWorker0, VoteFor(1));  // a repeat of a decided step
   EXPECT_FALSE(run().result().has_value());
-  EXPECT_THAT(Received<Decision>(kWorker0), SizeIs(2));
+  EXPECT_THAT(Received<Decision>(kWorker0), SizeIs(1));
+}
+
+TEST_F(RunTest, EveryDecisionExtendsTheLineageAndCarriesWhatIsCounted) {
+  Begin();
+  Vote(1);
+  VoteWithNan(2);
+  Vote(3);
+  const std::vector<Decision> decisions = Received<Decision>(kShard1);
+  ASSERT_THAT(decisions, SizeIs(3));
+  uint64_t lineage = 0;
+  for (const Decision& decision : decisions) {
+    lineage = ExtendLineage(lineage, decision);
+    EXPECT_EQ(decision.lineage, lineage) << decision.step;
+  }
+  EXPECT_EQ(decisions[1].counters.skips_in_a_row, 1u);
+  EXPECT_EQ(decisions[2].counters.skips_in_a_row, 0u);
+  EXPECT_EQ(decisions[2].counters.skipped, 1u);
+}
+
+TEST_F(RunTest, AShardThatWantsACheckpointGetsOneWhateverTheSchedule) {
+  Begin();
+  for (const Connection connection : Everybody()) {
+    ReadyVote vote = VoteFor(1);
+    vote.wants_checkpoint = connection == kShard1;
+    run().Receive(connection, vote);
+  }
+  EXPECT_TRUE(LastNext().checkpoint);
+  Vote(2);
+  EXPECT_FALSE(LastNext().checkpoint);
+}
+
+TEST_F(RunTest, SendsSignsOfLifeAsOftenAsItWantsThem) {
+  Begin();
+  const size_t before = Received<Pulse>(kWorker1).size();
+  LetPass(absl::Seconds(10));
+  for (const Connection connection : Everybody()) EXPECT_EQ(Received<Pulse>(connection).size(), before + 10);
 }
 
 TEST_F(RunTest, SumsUpEveryDecidedStep) {
@@ -257,8 +301,8 @@ TEST_F(RunTest, ASetDateSpoilsNeitherTheRateNorTheTimeThatIsLeft) {
 TEST_F(RunTest, WithoutVerificationSetsStopsAfterTheLastStepAndEndsWhenAllHaveFinished) {
   Begin();
   for (uint64_t step = 1; step <= 20; ++step) {
-    EXPECT_EQ(LastDecision().next.action, NextAction::kStep);
-    EXPECT_EQ(LastDecision().next.plan.step, step);
+    EXPECT_EQ(LastNext().action, NextAction::kStep);
+    EXPECT_EQ(LastNext().plan.step, step);
     Vote(step);
   }
   EXPECT_EQ(LastDecision().step, 20u);
@@ -351,7 +395,7 @@ TEST_F(RunTest, StopWhileTrainingTakesEffectAfterTheStepInProgress) {
   run().Receive(kWorker0, VoteFor(1));
   run().RequestStop();
   run().RequestStop();
-  EXPECT_THAT(Received<Decision>(kWorker0), SizeIs(1));
+  EXPECT_THAT(Received<Decision>(kWorker0), IsEmpty());
   Vote(1);
   EXPECT_EQ(LastDecision().step, 1u);
   EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}, true}));
@@ -373,8 +417,7 @@ TEST_F(RunTest, StopWhileJoiningEndsItBeforeTheFirstStep) {
   ReportData();
   run().RequestStop();
   Join();
-  EXPECT_EQ(LastDecision().step, 0u);
-  EXPECT_EQ(LastDecision().next, (Next{NextAction::kStop, {}}));
+  EXPECT_EQ(LastNext(), (Next{NextAction::kStop, {}}));
   FinishAll();
   EXPECT_TRUE(run().result()->ok());
 }
@@ -404,7 +447,7 @@ TEST_F(RunTest, WorkersThatHaveNotJoinedYetLearnOfAStopSoThatTheyCheckNoMore) {
   }
   run().Receive(kShard1, JoinedReport{kView});
   run().Receive(kWorker1, JoinedReport{kView});
-  EXPECT_EQ(LastDecision(kWorker1).next, (Next{NextAction::kStop, {}}));
+  EXPECT_EQ(LastNext(kWorker1), (Next{NextAction::kStop, {}}));
 }
 
 TEST_F(RunTest, WorkersThatHaveNotJoinedYetLearnOfAMemberThatIsToldToEndInTheSameWay) {
@@ -468,7 +511,7 @@ TEST_F(RunTest, TellsHowFarAnEvaluationIsAndCountsItInTheTimeThatIsLeft) {
   RegisterAll();
   ReportData();
   for (const Connection connection : Everybody()) {
-    run().Receive(connection, JoinedReport{kView, connection >= kWorker0 ? 150u : 0u});
+    run().Receive(connection, JoinedReport{.view = kView, .verification_images = connection >= kWorker0 ? 150u : 0u});
   }
   for (uint64_t step = 1; step <= 9; ++step) {
     clock_.Advance(absl::Seconds(1));

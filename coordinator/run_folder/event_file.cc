@@ -36,6 +36,13 @@ tensorboard::Event EventAt(double time, uint64_t step) {
   return event;
 }
 
+// What was written about steps after `step` is void from here on.
+tensorboard::Event StartAfter(double time, uint64_t step) {
+  tensorboard::Event start = EventAt(time, step + 1);
+  start.mutable_session_log()->set_status(tensorboard::SessionLog::START);
+  return start;
+}
+
 void Add(absl::string_view tag, double value, tensorboard::Event* event) {
   tensorboard::Summary::Value* const added = event->mutable_summary()->add_value();
   added->set_tag(std::string(tag));
@@ -53,10 +60,8 @@ std::string TensorFlowRecord(absl::string_view bytes) {
   return record;
 }
 
-EventFile::EventFile(std::string folder, absl::string_view name, uint64_t resumed_step)
-    : folder_(std::move(folder)),
-      path_(absl::StrCat(folder_, "/events.out.tfevents.", name)),
-      resumed_step_(resumed_step) {}
+EventFile::EventFile(std::string folder, absl::string_view name)
+    : folder_(std::move(folder)), path_(absl::StrCat(folder_, "/events.out.tfevents.", name)) {}
 
 void EventFile::AddStep(double time, const Progress& progress) {
   tensorboard::Event event = EventAt(time, progress.step);
@@ -83,6 +88,8 @@ void EventFile::AddVerification(double time, const Progress& progress) {
   Append(time, event.SerializeAsString());
 }
 
+void EventFile::AddRollback(double time, uint64_t step) { Append(time, StartAfter(time, step).SerializeAsString()); }
+
 absl::Status EventFile::Open() {
   if (file_.valid() && StillNames(path_, file_)) return absl::OkStatus();
   const bool lost = file_.valid();
@@ -97,10 +104,10 @@ absl::Status EventFile::Open() {
 }
 
 std::string EventFile::Beginning(double time) const {
-  tensorboard::Event version = EventAt(time, 0), start = EventAt(time, resumed_step_ + 1);
+  tensorboard::Event version = EventAt(time, 0);
   version.set_file_version("brain.Event:2");
-  start.mutable_session_log()->set_status(tensorboard::SessionLog::START);
-  return TensorFlowRecord(version.SerializeAsString()) + TensorFlowRecord(start.SerializeAsString());
+  return TensorFlowRecord(version.SerializeAsString()) +
+         TensorFlowRecord(StartAfter(time, resumed_step_).SerializeAsString());
 }
 
 absl::Status EventFile::Write(absl::string_view records) {

@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/io/file.h"
-#include "coordinator/run/progress.h"
+#include "coordinator/progress/progress.h"
 
 namespace arcshard::coordinator {
 
@@ -18,13 +18,18 @@ class EventFile {
  public:
   // folder: is made when the first event is written. name: what tells the file apart from those of other lives, in
   // whose order the names sort.
-  // resumed_step: what earlier lives wrote about later steps is void.
-  EventFile(std::string folder, absl::string_view name, uint64_t resumed_step);
+  EventFile(std::string folder, absl::string_view name);
+
+  // This life goes on after `step`, not after 0: what earlier lives wrote about later steps is void. Call it before the
+  // first event.
+  void ResumeAfter(uint64_t step) { resumed_step_ = step; }
 
   // Writes loss, learning rate and the like as train/loss, ...
   void AddStep(double time, const Progress& progress);
   // Writes accuracy and accept rates as verification/SET/accuracy, ...
   void AddVerification(double time, const Progress& progress);
+  // The run goes back to the state after `step`: what was written about later steps is void.
+  void AddRollback(double time, uint64_t step);
 
  private:
   void Append(double time, absl::string_view bytes);
@@ -37,7 +42,7 @@ class EventFile {
 
   const std::string folder_;
   const std::string path_;
-  const uint64_t resumed_step_;
+  uint64_t resumed_step_ = 0;
   FileDescriptor file_;
   int64_t size_ = 0;  // of the whole records in the file
   bool warned_ = false;

@@ -78,7 +78,7 @@ TEST_F(EventFileTest, ARecordIsAsTensorBoardsOwnWriterMakesIt) {
 }
 
 TEST_F(EventFileTest, StepsAndVerificationsAreScalars) {
-  EventFile file(folder_, "1", 0);
+  EventFile file(folder_, "1");
   EXPECT_FALSE(std::filesystem::exists(folder_));
   file.AddStep(10.5, {.step = 3, .epoch = 0.5, .loss = 12.25, .target_cosine = 0.125, .lr = 0.1});
   Progress verified;
@@ -101,7 +101,8 @@ TEST_F(EventFileTest, StepsAndVerificationsAreScalars) {
 }
 
 TEST_F(EventFileTest, ALifeThatResumesVoidsWhatEarlierOnesWroteOfLaterSteps) {
-  EventFile file(folder_, "1", 40);
+  EventFile file(folder_, "1");
+  file.ResumeAfter(40);
   file.AddStep(1, {.step = 41});
   const std::vector<tensorboard::Event> events = Events();
   ASSERT_EQ(events.size(), 3u);
@@ -109,8 +110,18 @@ TEST_F(EventFileTest, ALifeThatResumesVoidsWhatEarlierOnesWroteOfLaterSteps) {
   EXPECT_EQ(events[1].step(), 41);
 }
 
+TEST_F(EventFileTest, ARollbackVoidsWhatWasWrittenOfLaterSteps) {
+  EventFile file(folder_, "1");
+  file.AddStep(100.5, {.step = 7});
+  file.AddRollback(101.5, 4);
+  const std::vector<tensorboard::Event> events = Events();
+  EXPECT_EQ(events.back().session_log().status(), tensorboard::SessionLog::START);
+  EXPECT_EQ(events.back().step(), 5);
+  EXPECT_EQ(events.back().wall_time(), 101.5);
+}
+
 TEST_F(EventFileTest, AfterAFullDiskTheFileIsStillReadable) {
-  EventFile file(folder_, "1", 0);
+  EventFile file(folder_, "1");
   file.AddStep(1, {.step = 1});
   const size_t size = Bytes().size();
   signal(SIGXFSZ, SIG_IGN);
@@ -125,7 +136,7 @@ TEST_F(EventFileTest, AfterAFullDiskTheFileIsStillReadable) {
 }
 
 TEST_F(EventFileTest, AFileThatWasMadeOnAFullDiskBeginsWithItsVersionOnceThereIsRoom) {
-  EventFile file(folder_, "1", 0);
+  EventFile file(folder_, "1");
   signal(SIGXFSZ, SIG_IGN);
   const rlimit full = {5, RLIM_INFINITY}, free = {RLIM_INFINITY, RLIM_INFINITY};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
@@ -137,7 +148,7 @@ TEST_F(EventFileTest, AFileThatWasMadeOnAFullDiskBeginsWithItsVersionOnceThereIs
 }
 
 TEST_F(EventFileTest, AfterItsFolderWasDeletedANewFileHasWhatFollows) {
-  EventFile file(folder_, "1", 0);
+  EventFile file(folder_, "1");
   ::testing::internal::CaptureStderr();
   file.AddStep(1, {.step = 1});
   for (const uint64_t step : {2, 4}) {
@@ -154,7 +165,7 @@ TEST_F(EventFileTest, AfterItsFolderWasDeletedANewFileHasWhatFollows) {
 }
 
 TEST_F(EventFileTest, AfterItsFileWasRenamedANewOneHasWhatFollows) {
-  EventFile file(folder_, "1", 0);
+  EventFile file(folder_, "1");
   file.AddStep(1, {.step = 1});
   const std::string before = Bytes();
   std::filesystem::rename(folder_ + "/events.out.tfevents.1", run_ + "/elsewhere");
@@ -164,7 +175,7 @@ TEST_F(EventFileTest, AfterItsFileWasRenamedANewOneHasWhatFollows) {
 }
 
 TEST_F(EventFileTest, AfterTheRunsFolderWasDeletedEventsAreLostUntilThereIsOneAgain) {
-  EventFile file(folder_, "1", 0);
+  EventFile file(folder_, "1");
   file.AddStep(1, {.step = 1});
   std::filesystem::remove_all(run_);
   file.AddStep(2, {.step = 2});
@@ -177,7 +188,7 @@ TEST_F(EventFileTest, AfterTheRunsFolderWasDeletedEventsAreLostUntilThereIsOneAg
 TEST_F(EventFileTest, ALinkIsNotFollowed) {
   std::filesystem::create_directories(folder_);
   std::filesystem::create_symlink(run_ + "/elsewhere", folder_ + "/events.out.tfevents.1");
-  EventFile(folder_, "1", 0).AddStep(1, {.step = 1});
+  EventFile(folder_, "1").AddStep(1, {.step = 1});
   EXPECT_FALSE(std::filesystem::exists(run_ + "/elsewhere"));
 }
 

@@ -63,8 +63,20 @@ absl::StatusOr<std::unique_ptr<Incarnation>> Incarnation::Take(const std::string
 Incarnation::Incarnation(std::string folder, FileDescriptor lock, uint64_t number)
     : folder_(std::move(folder)), lock_(std::move(lock)), number_(number) {}
 
+absl::Status Incarnation::Fence() const {
+  const absl::StatusOr<uint64_t> last = ReadLast(NumberOf(folder_));
+  if (!last.ok()) {
+    // DataLoss means another thing to Guard's caller.
+    return absl::IsDataLoss(last.status()) ? absl::InternalError(last.status().message()) : last.status();
+  }
+  if (*last <= number_) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("another coordinator, incarnation ", *last,
+                                                    ", has taken run.folder ", folder_, " from this one, incarnation ",
+                                                    number_));
+}
+
 absl::Status Incarnation::Guard() {
-  if (StillNames(LockOf(folder_), lock_)) return absl::OkStatus();
+  if (StillNames(LockOf(folder_), lock_)) return Fence();
   ASSIGN_OR_RETURN(FileDescriptor lock, Lock(folder_));
   ASSIGN_OR_RETURN(const uint64_t last, ReadLast(NumberOf(folder_)));
   if (last > number_) {

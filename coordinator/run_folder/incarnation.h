@@ -21,12 +21,17 @@ class Incarnation {
 
   uint64_t number() const { return number_; }  // counts from 1
 
+  // Whether the folder is still this incarnation's, by the number in it. Whatever writes there asks first: where the
+  // file system has no locks, a coordinator that was cut off or stopped for a while may find another one at work.
+  // FailedPrecondition: there is a later start. Other errors are the file system's. Thread-safe.
+  absl::Status Fence() const;
+
   // Call it every now and then: the files may be deleted while the run is in progress, and the lock then protects
   // nothing. OK: the folder is this incarnation's; a lock whose file was deleted was taken again. Otherwise the run
   // must end:
   //   DataLoss            the folder was deleted or emptied. It has been made again, with lock and number, so that the
   //                       last state can be kept there.
-  //   FailedPrecondition  another coordinator has the folder now, so nothing may be written there.
+  //   FailedPrecondition  another coordinator has the folder now (Fence), so nothing may be written there.
   // Other errors are the file system's.
   absl::Status Guard();
 

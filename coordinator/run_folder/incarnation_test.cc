@@ -122,6 +122,29 @@ TEST_F(IncarnationTest, AFolderThatAnotherCoordinatorHasTakenMeanwhileIsItsOwn) 
   EXPECT_TRUE(absl::IsFailedPrecondition((*first)->Guard())) << "its number stays after it has ended";
 }
 
+TEST_F(IncarnationTest, ALaterStartFencesItOffAlsoWhereNoLockKeepsThatOut) {
+  const auto first = Incarnation::Take(folder_);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ((*first)->Fence(), absl::OkStatus());
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/incarnation", "2\n").ok());  // as a file system without locks allows
+  const absl::Status fenced = (*first)->Fence();
+  EXPECT_TRUE(absl::IsFailedPrecondition(fenced)) << fenced;
+  EXPECT_EQ(fenced.message(), absl::StrCat("another coordinator, incarnation 2, has taken run.folder ", folder_,
+                                           " from this one, incarnation 1"));
+  EXPECT_EQ((*first)->Guard(), fenced);
+}
+
+TEST_F(IncarnationTest, ANumberThatCannotBeReadIsAnErrorButNoFence) {
+  const auto incarnation = Incarnation::Take(folder_);
+  ASSERT_TRUE(incarnation.ok()) << incarnation.status();
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/incarnation", "many").ok());
+  for (const absl::Status& status : {(*incarnation)->Fence(), (*incarnation)->Guard()}) {
+    EXPECT_FALSE(status.ok() || absl::IsFailedPrecondition(status) || absl::IsDataLoss(status)) << status;
+  }
+  std::filesystem::remove(folder_ + "/incarnation");
+  EXPECT_EQ((*incarnation)->Fence(), absl::OkStatus()) << "no other has begun";
+}
+
 TEST_F(IncarnationTest, ALockThatIsALinkIsNotFollowed) {
   ASSERT_TRUE(CreateFolders(folder_).ok());
   std::filesystem::create_symlink(parent_ + "/elsewhere", folder_ + "/lock");

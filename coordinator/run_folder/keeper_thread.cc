@@ -10,8 +10,10 @@
 
 namespace arcshard::coordinator {
 
-KeeperThread::KeeperThread(FileSystem* files, std::string run_folder, const Retention& retention)
-    : files_(files), run_folder_(std::move(run_folder)), retention_(retention) {}
+KeeperThread::KeeperThread(FileSystem* files, std::string run_folder, const Retention& retention, Fence fence)
+    : files_(files), run_folder_(std::move(run_folder)), retention_(retention), fence_(std::move(fence)) {
+  assert(fence_ != nullptr);
+}
 
 KeeperThread::~KeeperThread() { Finish(); }
 
@@ -43,6 +45,15 @@ void KeeperThread::Abandon(const std::string& folder) {
   Add([this, folder] { AbandonNow(folder); });
 }
 
+void KeeperThread::DeleteSuperseded() {
+  Add([this] { DeleteSupersededNow(); });
+}
+
+absl::Status KeeperThread::fenced_off() {
+  MutexLock lock(&mutex_);
+  return fenced_off_;
+}
+
 void KeeperThread::Add(Task task) {
   {
     MutexLock lock(&mutex_);
@@ -65,17 +76,28 @@ void KeeperThread::Work() {
   }
 }
 
+// Another coordinator may have taken the folder since the last time.
+absl::Status KeeperThread::AskFence() {
+  const absl::Status status = fence_();
+  if (absl::IsFailedPrecondition(status)) {
+    MutexLock lock(&mutex_);
+    if (fenced_off_.ok()) fenced_off_ = status;
+  }
+  return status;
+}
+
 void KeeperThread::CompleteNow(const std::string& folder, const Manifest& manifest) {
-  const absl::Status status = WriteManifest(files_, folder, manifest);
+  absl::Status status = AskFence();
+  if (status.ok()) status = WriteManifest(files_, folder, manifest);
   // After an error no file of the checkpoint may be left when `kept_` is called. But if there is a manifest already,
   // that checkpoint was complete before and stays.
   if (!status.ok() && !absl::IsAlreadyExists(status)) AbandonNow(folder);
   if (status.ok()) KeepConfig(manifest.config_yaml);
   kept_(manifest.step, status);
-  if (status.ok()) DeleteSuperseded();
 }
 
 void KeeperThread::AbandonNow(const std::string& folder) {
+  if (!AskFence().ok()) return;  // the other coordinator removes what it finds
   const absl::Status status = RemoveCheckpoint(files_, folder);
   if (status.ok() || absl::IsNotFound(status)) return;  // no member had created the folder
   LogError(absl::StrCat("cannot delete the files of a failed checkpoint: ", status.message()));
@@ -88,7 +110,8 @@ void KeeperThread::KeepConfig(const std::string& yaml) {
                         "one: ", status.message()));
 }
 
-void KeeperThread::DeleteSuperseded() {
+void KeeperThread::DeleteSupersededNow() {
+  if (!AskFence().ok()) return;
   const absl::StatusOr<std::vector<CheckpointId>> complete = ListCheckpoints(files_, run_folder_);
   if (!complete.ok()) {
     LogError(absl::StrCat("cannot list older checkpoints, so none is deleted: ", complete.status().message()));
@@ -97,6 +120,18 @@ void KeeperThread::DeleteSuperseded() {
   for (const CheckpointId& id : Superseded(*complete, retention_)) {
     const absl::Status status = RemoveCheckpoint(files_, CheckpointFolder(run_folder_, id));
     if (!status.ok()) LogError(absl::StrCat("cannot delete an older checkpoint: ", status.message()));
+  }
+  DeleteOvertakenNow();
+}
+
+// Members that live on may have written to the folder of a checkpoint whose coordinator, or another member, had died.
+void KeeperThread::DeleteOvertakenNow() {
+  const absl::StatusOr<std::vector<CheckpointId>> overtaken = ListOvertaken(files_, run_folder_);
+  if (!overtaken.ok()) return;  // its caller has just logged why
+  for (const CheckpointId& id : *overtaken) {
+    const absl::Status status = RemoveCheckpoint(files_, CheckpointFolder(run_folder_, id));
+    if (status.ok() || absl::IsFailedPrecondition(status)) continue;  // one still writes to it: it is tried again
+    LogError(absl::StrCat("cannot delete the files of a failed checkpoint: ", status.message()));
   }
 }
 

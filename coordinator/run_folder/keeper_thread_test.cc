@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kRun[] = "/run";
 
@@ -31,6 +32,9 @@ class KeeperThreadTest : public ::testing::Test {
     EXPECT_TRUE(manifest.ok()) << manifest.status();
     EXPECT_TRUE(disk_.Remove(path).ok());
     return *std::move(manifest);
+  }
+  KeeperThread::Fence Fence() {
+    return [this] { return fence_; };
   }
   KeeperThread::Kept Note() {
     return [this](uint64_t step, const absl::Status& status) { kept_.emplace_back(step, status.code()); };
@@ -52,14 +56,16 @@ class KeeperThreadTest : public ::testing::Test {
   }
 
   MemoryFileSystem disk_;
+  absl::Status fence_;  // the keeper's thread reads it: change it only before Start
   std::vector<std::pair<uint64_t, absl::StatusCode>> kept_;  // written by the keeper's thread; read it after Finish
 };
 
 TEST_F(KeeperThreadTest, WhatIsHandedOverIsDurableWhenItHasFinished) {
-  KeeperThread keeper(&disk_, kRun, {.keep_last = 2});
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 2}, Fence());
   for (const uint64_t step : {1, 2, 3}) {
     Manifest manifest = WriteParts({step, 1});
     keeper.Complete(CheckpointFolder(kRun, {step, 1}), std::move(manifest));  // may be called before Start
+    keeper.DeleteSuperseded();
   }
   keeper.Start(Note());
   keeper.Finish();
@@ -70,8 +76,44 @@ TEST_F(KeeperThreadTest, WhatIsHandedOverIsDurableWhenItHasFinished) {
                                  std::pair(3u, absl::StatusCode::kOk)));
 }
 
+TEST_F(KeeperThreadTest, NothingIsDeletedBeforeItIsAskedFor) {
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 1}, Fence());
+  keeper.Start(Note());
+  for (const uint64_t step : {1, 2}) keeper.Complete(CheckpointFolder(kRun, {step, 1}), WriteParts({step, 1}));
+  keeper.Finish();
+  EXPECT_THAT(CompleteSteps(), ElementsAre(2, 1)) << "a member may be restoring the first";
+}
+
+TEST_F(KeeperThreadTest, WhereAnotherCoordinatorHasTheFolderItWritesAndDeletesNothing) {
+  ASSERT_TRUE(TakeTestCheckpoint(&disk_, kRun, {1, 1}).ok());
+  ASSERT_TRUE(TakeTestCheckpoint(&disk_, kRun, {2, 1}).ok());
+  Manifest manifest = WriteParts({3, 1});
+  fence_ = absl::FailedPreconditionError("another coordinator, incarnation 2");
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 1}, Fence());
+  EXPECT_TRUE(keeper.fenced_off().ok());
+  keeper.Complete(CheckpointFolder(kRun, {3, 1}), std::move(manifest));
+  keeper.DeleteSuperseded();
+  keeper.Abandon(CheckpointFolder(kRun, {2, 1}));
+  keeper.Start(Note());
+  keeper.Finish();
+  EXPECT_THAT(CompleteSteps(), ElementsAre(2, 1));
+  EXPECT_THAT(kept_, ElementsAre(std::pair(3u, absl::StatusCode::kFailedPrecondition)));
+  EXPECT_EQ(keeper.fenced_off(), fence_);
+}
+
+TEST_F(KeeperThreadTest, AFenceThatCannotBeReadMakesACheckpointFailAndNothingMore) {
+  Manifest manifest = WriteParts({1, 1});
+  fence_ = absl::UnavailableError("the disk does not answer");
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 1}, Fence());
+  keeper.Complete(CheckpointFolder(kRun, {1, 1}), std::move(manifest));
+  keeper.Start(Note());
+  keeper.Finish();
+  EXPECT_THAT(kept_, ElementsAre(std::pair(1u, absl::StatusCode::kUnavailable)));
+  EXPECT_TRUE(keeper.fenced_off().ok());
+}
+
 TEST_F(KeeperThreadTest, WhatIsDroppedIsNotWritten) {
-  KeeperThread keeper(&disk_, kRun, {.keep_last = 2});
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 2}, Fence());
   Manifest manifest = WriteParts({1, 1});
   keeper.Complete(CheckpointFolder(kRun, {1, 1}), std::move(manifest));
   keeper.Drop();
@@ -82,10 +124,12 @@ TEST_F(KeeperThreadTest, WhatIsDroppedIsNotWritten) {
 }
 
 TEST_F(KeeperThreadTest, ThoseOfStepsThatKeepEveryDividesStay) {
-  KeeperThread keeper(&disk_, kRun, {.keep_last = 1, .keep_every = 2});
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 1, .keep_every = 2}, Fence());
   keeper.Start(Note());
-  for (const uint64_t step : {2, 3, 4, 5, 6, 7})
+  for (const uint64_t step : {2, 3, 4, 5, 6, 7}) {
     keeper.Complete(CheckpointFolder(kRun, {step, 1}), WriteParts({step, 1}));
+    keeper.DeleteSuperseded();
+  }
   keeper.Finish();
   EXPECT_THAT(CompleteSteps(), ElementsAre(7, 6, 4, 2));
 }
@@ -93,13 +137,27 @@ TEST_F(KeeperThreadTest, ThoseOfStepsThatKeepEveryDividesStay) {
 TEST_F(KeeperThreadTest, OfOneThatFailedNothingIsLeftAndTheOneBeforeStays) {
   const Manifest first = WriteParts({1, 1});
   WriteParts({2, 1});  // not while the keeper looks for what it may delete
-  KeeperThread keeper(&disk_, kRun, {.keep_last = 1});
+  KeeperThread keeper(&disk_, kRun, {.keep_last = 1}, Fence());
   keeper.Start(Note());
   keeper.Complete(CheckpointFolder(kRun, {1, 1}), first);
   keeper.Abandon(CheckpointFolder(kRun, {2, 1}));
   keeper.Abandon(CheckpointFolder(kRun, {3, 1}));  // no member had created the folder
+  keeper.DeleteSuperseded();
   keeper.Finish();
   EXPECT_THAT(Folders(), ElementsAre("step-00000001.1"));
+}
+
+TEST_F(KeeperThreadTest, WhatWasWrittenForACoordinatorThatHadDiedIsDeletedOnceALaterCheckpointIsComplete) {
+  WriteParts({4, 1});     // of the coordinator before
+  WriteParts({6, 1});     // likewise; this one has not come so far, and the step may be another one
+  WriteParts({4, 2, 2});  // of a later view
+  const Manifest complete = WriteParts({4, 2});
+  KeeperThread keeper(&disk_, kRun, {}, Fence());
+  keeper.Start(Note());
+  keeper.Complete(CheckpointFolder(kRun, {4, 2}), complete);
+  keeper.DeleteSuperseded();
+  keeper.Finish();
+  EXPECT_THAT(Folders(), UnorderedElementsAre("step-00000004.2", "step-00000004.2.2", "step-00000006.1"));
 }
 
 TEST_F(KeeperThreadTest, TheConfigurationIsThatOfTheNewestCompleteOne) {
@@ -107,7 +165,7 @@ TEST_F(KeeperThreadTest, TheConfigurationIsThatOfTheNewestCompleteOne) {
   Manifest first = WriteParts({1, 1}), second = WriteParts({2, 1});
   first.config_yaml = "of the first";
   second.config_yaml = "of the second, which fails";
-  KeeperThread keeper(&disk_, kRun, {});
+  KeeperThread keeper(&disk_, kRun, {}, Fence());
   keeper.Start(Note());
   keeper.Complete(CheckpointFolder(kRun, {1, 1}), first);
   ASSERT_TRUE(disk_.Remove(CheckpointFolder(kRun, {2, 1}) + "/optimizer.safetensors").ok());
@@ -120,7 +178,7 @@ TEST_F(KeeperThreadTest, TheConfigurationIsThatOfTheNewestCompleteOne) {
 TEST_F(KeeperThreadTest, APartThatIsNotThereMakesItFail) {
   Manifest manifest = WriteParts({1, 1});
   ASSERT_TRUE(disk_.Remove(CheckpointFolder(kRun, {1, 1}) + "/optimizer.safetensors").ok());
-  KeeperThread keeper(&disk_, kRun, {});
+  KeeperThread keeper(&disk_, kRun, {}, Fence());
   keeper.Start(Note());
   keeper.Complete(CheckpointFolder(kRun, {1, 1}), std::move(manifest));
   keeper.Finish();
@@ -131,7 +189,7 @@ TEST_F(KeeperThreadTest, APartThatIsNotThereMakesItFail) {
 TEST_F(KeeperThreadTest, OneThatIsCompleteAlreadyStays) {
   const Manifest manifest = WriteParts({1, 1});
   ASSERT_TRUE(TakeTestCheckpoint(&disk_, kRun, {1, 1}).ok());
-  KeeperThread keeper(&disk_, kRun, {});
+  KeeperThread keeper(&disk_, kRun, {}, Fence());
   keeper.Start(Note());
   keeper.Complete(CheckpointFolder(kRun, {1, 1}), manifest);
   keeper.Finish();
@@ -147,9 +205,10 @@ TEST_F(KeeperThreadTest, WhateverCallFailsTheOldOrTheNewOneIsThere) {
     MemoryFileSystem disk(disk_);
     FaultyFileSystem faulty(&disk, FaultKind::kIoError, at);
     kept_.clear();
-    KeeperThread keeper(&faulty, kRun, {.keep_last = 1});
+    KeeperThread keeper(&faulty, kRun, {.keep_last = 1}, Fence());
     keeper.Start(Note());
     keeper.Complete(CheckpointFolder(kRun, {2, 1}), manifest);
+    keeper.DeleteSuperseded();
     keeper.Finish();
     injected = faulty.injected();
     ASSERT_EQ(kept_.size(), 1u);

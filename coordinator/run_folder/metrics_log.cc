@@ -30,11 +30,16 @@ std::string Text(const Json& line) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";  // host names need not be UTF-8
 }
 
-absl::string_view NameOf(Role role) { return role == Role::kShard ? kShardRole : kWorkerRole; }
+absl::string_view RoleName(Role role) { return role == Role::kShard ? kShardRole : kWorkerRole; }
+
+absl::string_view RoleName(LostRole role) {
+  if (role == LostRole::kCoordinator) return kCoordinatorRole;
+  return RoleName(role == LostRole::kShard ? Role::kShard : Role::kWorker);
+}
 
 Json MemberOf(const MemberStatus& member) {
   const Registration& registration = member.registration;
-  Json json = {{"role", std::string(NameOf(registration.role))},
+  Json json = {{"role", std::string(RoleName(registration.role))},
                {"id", member.id},
                {"host", registration.host},
                {"pid", registration.pid},
@@ -91,64 +96,103 @@ Json SetOf(const VerificationReport& set) {
 
 }  // namespace
 
-MetricsLog::MetricsLog(std::string path, const Clock* clock, const Start& start, std::unique_ptr<EventFile> events)
+MetricsLog::MetricsLog(std::string path, const Clock* clock, Start start, std::unique_ptr<EventFile> events)
     : lines_(std::move(path), "the run continues, but its report will have gaps"),
       events_(std::move(events)),
       clock_(clock),
+      start_(std::move(start)),
       started_(clock->Now()),
-      step_(start.resumed_step) {
-  Json line = Line("run", clock_->WallTime(), absl::ZeroDuration());
-  line.update(Json{{"format", kFormat},
-                   {"version", start.version},
-                   {"config", start.config},
-                   {"incarnation", start.incarnation},
-                   {"resumed_step", start.resumed_step},
-                   {"shards", start.shards},
-                   {"workers", start.workers},
-                   {"host", start.host},
-                   {"pid", start.pid}});
-  lines_.Append(Text(line));
-}
+      started_at_(clock->WallTime()) {}
 
 void MetricsLog::Look(const RunStatus& status) {
   if (ended_) return;
-  const absl::Time date = clock_->WallTime();
   const Progress& progress = status.progress;
-  if (status.num_classes > 0 && view_ != status.view && !status.members.empty()) {
-    view_ = status.view;
-    Json members = Json::array();
-    for (const MemberStatus& member : status.members) members.push_back(MemberOf(member));
-    Json line = Line("view", date, Elapsed());
-    line.update(Json{{"view", {status.view.incarnation, status.view.counter}},
-                     {"num_classes", status.num_classes},
-                     {"steps", progress.steps},
-                     {"members", members}});
-    lines_.Append(Text(line));
-  }
   const bool ended = progress.phase == Phase::kFinished || progress.phase == Phase::kFailed;
+  // Until there is a view, members may come that hold a later state than the checkpoint's.
+  if (status.view == View() && !ended) return;
+  LookAtStart(progress);
+  LookAtView(status);
+  LookAtRecovery(status);
   LookAtStep(status, ended);
-  if (!progress.verification.empty() && (!verified_ || verification_step_ != progress.verification_step)) {
-    verified_ = true;
-    verification_step_ = progress.verification_step;
-    Json sets = Json::array();
-    for (const VerificationReport& set : progress.verification) sets.push_back(SetOf(set));
-    Json line = Line("verification", date, Elapsed());
-    line.update(Json{{"step", progress.verification_step},
-                     {"sets", sets},
-                     {"best_accuracy", progress.best_accuracy},
-                     {"best_step", progress.best_step}});
-    lines_.Append(Text(line));
-    if (events_ != nullptr) events_->AddVerification(Seconds(absl::ToUnixMillis(date)), progress);
-  }
+  LookAtVerification(progress);
   if (!ended) return;
   ended_ = true;
   const bool complete = progress.steps > 0 && progress.step == progress.steps;
-  Json line = Line("end", date, Elapsed());
+  Json line = Line("end", clock_->WallTime(), Elapsed());
   line["outcome"] = progress.phase == Phase::kFailed ? "failed" : complete ? "finished" : "stopped";
   line["step"] = progress.step;
   line["steps"] = progress.steps;
   if (progress.phase == Phase::kFailed) line["sentence"] = progress.waiting_for;
   lines_.Append(Text(line));
+}
+
+void MetricsLog::LookAtStart(const Progress& progress) {
+  if (has_begun_) return;
+  has_begun_ = true;
+  step_ = progress.resumed_step;
+  if (events_ != nullptr) events_->ResumeAfter(progress.resumed_step);
+  Json line = Line("run", started_at_, absl::ZeroDuration());
+  line.update(Json{{"format", kFormat},
+                   {"version", start_.version},
+                   {"config", start_.config},
+                   {"incarnation", start_.incarnation},
+                   {"resumed_step", progress.resumed_step},
+                   {"shards", start_.shards},
+                   {"workers", start_.workers},
+                   {"host", start_.host},
+                   {"pid", start_.pid}});
+  lines_.Append(Text(line));
+}
+
+void MetricsLog::LookAtView(const RunStatus& status) {
+  if (status.num_classes == 0 || view_ == status.view || status.members.empty()) return;
+  view_ = status.view;
+  Json members = Json::array();
+  for (const MemberStatus& member : status.members) members.push_back(MemberOf(member));
+  Json line = Line("view", clock_->WallTime(), Elapsed());
+  line.update(Json{{"view", {status.view.incarnation, status.view.counter}},
+                   {"num_classes", status.num_classes},
+                   {"steps", status.progress.steps},
+                   {"members", members}});
+  lines_.Append(Text(line));
+}
+
+void MetricsLog::LookAtRecovery(const RunStatus& status) {
+  if (recoveries_ == status.progress.recoveries || !status.last_recovery.has_value()) return;
+  recoveries_ = status.progress.recoveries;
+  const RecoverySummary& recovery = *status.last_recovery;
+  Json lost = Json::array();
+  for (const LostMember& one : recovery.lost) {
+    lost.push_back({{"role", std::string(RoleName(one.role))}, {"name", one.name}, {"why", one.why}});
+  }
+  const absl::Time date = clock_->WallTime();
+  Json line = Line("recovery", date, Elapsed());
+  line.update(Json{{"step", recovery.step},
+                   {"lost", lost},
+                   {"seconds", absl::ToDoubleSeconds(recovery.took)},
+                   {"replayed_steps", recovery.replayed_steps},
+                   {"lost_steps", recovery.lost_steps},
+                   {"sentence", recovery.sentence}});
+  lines_.Append(Text(line));
+  if (recovery.lost_steps > 0 && events_ != nullptr) {
+    events_->AddRollback(Seconds(absl::ToUnixMillis(date)), recovery.step);
+  }
+}
+
+void MetricsLog::LookAtVerification(const Progress& progress) {
+  if (progress.verification.empty() || (verified_ && verification_step_ == progress.verification_step)) return;
+  verified_ = true;
+  verification_step_ = progress.verification_step;
+  Json sets = Json::array();
+  for (const VerificationReport& set : progress.verification) sets.push_back(SetOf(set));
+  const absl::Time date = clock_->WallTime();
+  Json line = Line("verification", date, Elapsed());
+  line.update(Json{{"step", progress.verification_step},
+                   {"sets", sets},
+                   {"best_accuracy", progress.best_accuracy},
+                   {"best_step", progress.best_step}});
+  lines_.Append(Text(line));
+  if (events_ != nullptr) events_->AddVerification(Seconds(absl::ToUnixMillis(date)), progress);
 }
 
 // Writes a line about the first step, the last one, and some between.

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -13,12 +14,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tensorboard/event.pb.h"
 
 namespace arcshard::coordinator {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using Json = nlohmann::json;
 
@@ -49,12 +52,11 @@ class MetricsLogTest : public ::testing::Test {
     return member;
   }
 
-  std::unique_ptr<MetricsLog> Start(uint64_t resumed_step = 0) {
+  std::unique_ptr<MetricsLog> Start() {
     return std::make_unique<MetricsLog>(path_, &clock_,
                                         MetricsLog::Start{.config = "run.yaml",
                                                           .version = "1.2.3",
                                                           .incarnation = 7,
-                                                          .resumed_step = resumed_step,
                                                           .shards = 2,
                                                           .workers = 1,
                                                           .host = "h",
@@ -95,9 +97,9 @@ class MetricsLogTest : public ::testing::Test {
 };
 
 TEST_F(MetricsLogTest, BeginsWithWhatRuns) {
-  Start();
+  Start()->Look(status_);
   const std::vector<Json> lines = Lines();
-  ASSERT_THAT(lines, SizeIs(1));
+  ASSERT_THAT(Kinds(), ElementsAre("run", "view"));
   EXPECT_EQ(
       lines[0],
       Json::parse(R"({"kind": "run", "time": 1700000000.0, "elapsed_seconds": 0.0, "format": 1, "version": "1.2.3",
@@ -119,11 +121,49 @@ TEST_F(MetricsLogTest, TellsOfTheViewOnce) {
 }
 
 TEST_F(MetricsLogTest, ALifeThatGoesOnSaysFromWhereAndBeginsWithItsOwnFirstStep) {
-  const auto log = Start(/*resumed_step=*/6);
-  EXPECT_EQ(Lines()[0]["resumed_step"], 6);
+  status_.progress.resumed_step = 6;
+  const auto log = Start();
   LookAt(log.get(), 6);
+  EXPECT_EQ(Lines()[0]["resumed_step"], 6);
   LookAt(log.get(), 7);
   EXPECT_THAT(Steps(), ElementsAre(7));
+}
+
+TEST_F(MetricsLogTest, SaysOnlyOnceThereIsAViewFromWhereItGoesOn) {
+  const std::string folder = absl::StrCat(path_, ".events");
+  MetricsLog log(path_, &clock_, {.config = "run.yaml", .version = "1.2.3", .host = "h"},
+                 std::make_unique<EventFile>(folder, "1"));
+  RunStatus gathering;
+  gathering.progress.step = gathering.progress.resumed_step = 2;  // of the checkpoint
+  log.Look(gathering);
+  EXPECT_EQ(ReadFile(path_).value_or(""), "");
+  status_.progress.resumed_step = 6;  // of the members that have come
+  LookAt(&log, 6, absl::Seconds(5));
+  LookAt(&log, 7);
+  const std::vector<Json> lines = Lines();
+  ASSERT_THAT(Kinds(), ElementsAre("run", "view", "step"));
+  EXPECT_EQ(lines[0]["resumed_step"], 6);
+  EXPECT_EQ(lines[0]["time"], 1700000000.0) << "the coordinator's start";
+  EXPECT_EQ(lines[1]["elapsed_seconds"], 5.0);
+  tensorboard::Event begins_with;
+  begins_with.set_wall_time(1700000006);
+  begins_with.set_step(7);
+  begins_with.mutable_session_log()->set_status(tensorboard::SessionLog::START);
+  EXPECT_THAT(ReadFile(folder + "/events.out.tfevents.1").value_or(""),
+              HasSubstr(TensorFlowRecord(begins_with.SerializeAsString())));
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(MetricsLogTest, AStartThatEndsBeforeThereIsAViewHasItsLinesToo) {
+  const auto log = Start();
+  RunStatus failed;
+  failed.progress.phase = Phase::kFailed;
+  failed.progress.waiting_for = "gave up";
+  failed.progress.step = failed.progress.resumed_step = 2;
+  log->Look(failed);
+  ASSERT_THAT(Kinds(), ElementsAre("run", "end"));
+  EXPECT_EQ(Lines()[0]["resumed_step"], 2);
+  EXPECT_EQ(Lines()[1]["sentence"], "gave up");
 }
 
 TEST_F(MetricsLogTest, StepsHaveALineASecondAndTheLastOneAlways) {
@@ -201,6 +241,37 @@ TEST_F(MetricsLogTest, EachVerificationHasALine) {
   EXPECT_EQ(lines[3]["sets"][0]["accept_rates"][0]["false_accepts"], 3);
 }
 
+TEST_F(MetricsLogTest, EachRecoveryHasALine) {
+  const auto log = Start();
+  LookAt(log.get(), 17);
+  status_.view = {7, 2};
+  status_.progress.recoveries = 1;
+  status_.last_recovery =
+      RecoverySummary{.lost = {{LostRole::kShard, "shard 1 (pid 10 on h)", "at step 18: stream broken"},
+                               {LostRole::kCoordinator, "the coordinator", ""}},
+                      .step = 17,
+                      .took = absl::Milliseconds(2500),
+                      .replayed_steps = 7,
+                      .lost_steps = 2,
+                      .sentence = "shard 1 was lost"};
+  log->Look(status_);
+  log->Look(status_);
+  EXPECT_THAT(Kinds(), ElementsAre("run", "view", "step", "view", "recovery"));
+  EXPECT_EQ(Lines().back(),
+            Json::parse(R"json({"kind": "recovery", "time": 1700000001.0, "elapsed_seconds": 1.0, "step": 17,
+      "lost": [{"role": "shard", "name": "shard 1 (pid 10 on h)", "why": "at step 18: stream broken"},
+               {"role": "coordinator", "name": "the coordinator", "why": ""}],
+      "seconds": 2.5, "replayed_steps": 7, "lost_steps": 2, "sentence": "shard 1 was lost"})json"));
+}
+
+TEST_F(MetricsLogTest, AfterARollbackStepsAreLoggedAgain) {
+  const auto log = Start();
+  LookAt(log.get(), 5);
+  LookAt(log.get(), 3);
+  LookAt(log.get(), 4);
+  EXPECT_THAT(Steps(), ElementsAre(5, 3, 4));
+}
+
 TEST_F(MetricsLogTest, TheEndIsTheLastLineAndSaysHow) {
   const auto log = Start();
   LookAt(log.get(), 7);
@@ -234,8 +305,8 @@ TEST_F(MetricsLogTest, ACoordinatorThatStartsAgainAppends) {
 
 TEST_F(MetricsLogTest, ALineThatWasCutOffStaysAlone) {
   ASSERT_TRUE(WriteFileAtomically(path_, "{\"kind\": \"st").ok());
-  Start();
-  EXPECT_THAT(Kinds(), ElementsAre("damaged", "run"));
+  Start()->Look(status_);
+  EXPECT_THAT(Kinds(), ElementsAre("damaged", "run", "view"));
 }
 
 TEST_F(MetricsLogTest, WhatCannotBeWrittenEndsNoRunAndIsTriedAgain) {
@@ -250,7 +321,6 @@ TEST_F(MetricsLogTest, WhatCannotBeWrittenEndsNoRunAndIsTriedAgain) {
 
 TEST_F(MetricsLogTest, AFullDiskEndsNoRun) {
   MetricsLog log("/dev/full", &clock_, {});
-  EXPECT_FALSE(log.complete());
   LookAt(&log, 1);
   EXPECT_FALSE(log.complete());
 }

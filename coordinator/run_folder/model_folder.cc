@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/file.h"
 
 namespace arcshard::coordinator {
 
@@ -22,7 +23,9 @@ absl::StatusOr<std::vector<std::string>> DeleteOtherRanges(FileSystem* files, co
   std::vector<std::string> others;
   for (const FileSystem::Entry& entry : *entries) {
     if (missing.erase(entry.name) > 0 || entry.is_folder) continue;
-    if (!absl::StartsWith(entry.name, "class_centers-") || !absl::EndsWith(entry.name, ".safetensors")) continue;
+    const bool is_of_centers =
+        absl::StartsWith(entry.name, "class_centers-") && absl::EndsWith(entry.name, ".safetensors");
+    if (!is_of_centers && !AtomicFile::IsTemporaryName(entry.name)) continue;
     others.push_back(absl::StrCat(folder, "/", entry.name));
   }
   if (!missing.empty()) others.clear();

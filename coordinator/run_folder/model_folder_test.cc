@@ -9,6 +9,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 class ModelFolderTest : public ::testing::Test {
  protected:
@@ -36,6 +37,12 @@ TEST_F(ModelFolderTest, WhatALifeOverOtherRangesHasLeftIsDeleted) {
   const auto left = disk_.List("/run/model");
   ASSERT_TRUE(left.ok());
   EXPECT_EQ(left->size(), 3u);
+}
+
+TEST_F(ModelFolderTest, WhatAKilledProcessHasLeftUnfinishedIsDeleted) {
+  const std::string unfinished = "/run/model/backbone.safetensors.tmp-17-3";
+  ASSERT_TRUE(disk_.Create(unfinished).ok());
+  EXPECT_THAT(Delete({{0, 5}, {5, 9}}), UnorderedElementsAre("/run/model/class_centers-0-9.safetensors", unfinished));
 }
 
 TEST_F(ModelFolderTest, NothingIsDeletedWhileARangeIsMissing) {

@@ -1,11 +1,14 @@
 #include "coordinator/run_folder/start_from.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/failure_details.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
@@ -88,9 +91,28 @@ std::string AfterRename(const std::string& path, const std::string& from, const 
   return absl::StrCat(to, "/", inside.string());
 }
 
+// What a restart adds to the name of the folder of checkpoints, before its incarnation.
+constexpr absl::string_view kAside = "-before-";
+
+// The incarnation in which the folder's run began: that of the last restart; 1 if there was none.
+absl::StatusOr<uint64_t> FirstIncarnation(FileSystem* files, const std::string& run_folder) {
+  uint64_t first = 1;
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files->List(run_folder);
+  if (absl::IsNotFound(entries.status())) return first;
+  RETURN_IF_ERROR(entries.status());
+  const std::string prefix = absl::StrCat(std::filesystem::path(CheckpointsOf(run_folder)).filename().string(), kAside);
+  for (const FileSystem::Entry& entry : *entries) {
+    absl::string_view name = entry.name;
+    uint64_t incarnation = 0;
+    if (absl::ConsumePrefix(&name, prefix) && absl::SimpleAtoi(name, &incarnation))
+      first = std::max(first, incarnation);
+  }
+  return first;
+}
+
 // The start of a new run. `restart`: there are checkpoints of an earlier run, to be put aside once all checks are done.
 absl::StatusOr<StartPoint> BeginAnew(FileSystem* files, const RunConfig& config, bool restart, uint64_t incarnation) {
-  StartPoint start{.config = config, .resume = std::nullopt, .put_aside = {}};
+  StartPoint start{.config = config, .resume = std::nullopt, .put_aside = {}, .first_incarnation = incarnation};
   std::string& source = start.config.init_from.checkpoint;
   if (!source.empty()) {
     ASSIGN_OR_RETURN(source, ResolveCheckpoint(files, source));
@@ -98,7 +120,7 @@ absl::StatusOr<StartPoint> BeginAnew(FileSystem* files, const RunConfig& config,
   }
   if (!restart) return start;
   const std::string before = CheckpointsOf(config.run.folder);
-  const std::string aside = absl::StrCat(before, "-before-", incarnation);
+  const std::string aside = absl::StrCat(before, kAside, incarnation);
   if (!source.empty()) source = AfterRename(source, before, aside);
   RETURN_IF_ERROR(files->Rename(before, aside));
   RETURN_IF_ERROR(files->SyncFolder(config.run.folder));
@@ -118,7 +140,12 @@ absl::StatusOr<StartPoint> DecideStart(FileSystem* files, const RunConfig& confi
   if (complete.empty() && options.resume == ResumeMode::kYes) {
     return absl::NotFoundError(absl::StrCat("run.folder ", run_folder, " has no complete checkpoint to resume from"));
   }
-  if (complete.empty() || options.restart) return BeginAnew(files, config, !complete.empty(), incarnation);
+  ASSIGN_OR_RETURN(const uint64_t first_incarnation, FirstIncarnation(files, run_folder));
+  if (complete.empty() || options.restart) {
+    ASSIGN_OR_RETURN(StartPoint start, BeginAnew(files, config, !complete.empty(), incarnation));
+    if (options.resume == ResumeMode::kAuto && !options.restart) start.first_incarnation = first_incarnation;
+    return start;
+  }
   const std::string newest = CheckpointFolder(run_folder, complete.front());
   if (options.resume == ResumeMode::kNo) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -132,7 +159,9 @@ absl::StatusOr<StartPoint> DecideStart(FileSystem* files, const RunConfig& confi
                                                         : OpenNewest(files, newest));
   RETURN_IF_ERROR(CheckConfig(config, checkpoint));
   RETURN_IF_ERROR(PutAside(files, run_folder, damaged));
-  return StartPoint{.config = config, .resume = ResumePoint{checkpoint.folder(), checkpoint.manifest()}};
+  return StartPoint{.config = config,
+                    .resume = ResumePoint{checkpoint.folder(), checkpoint.manifest()},
+                    .first_incarnation = first_incarnation};
 }
 
 }  // namespace arcshard::coordinator

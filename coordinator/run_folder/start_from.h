@@ -24,6 +24,8 @@ struct StartPoint {
   RunConfig config;                   // as given, but init_from.checkpoint names the checkpoint itself
   std::optional<ResumePoint> resume;  // none: a new run
   std::string put_aside = {};         // where a restart has moved the earlier checkpoints; empty: it moved none
+  // In which this run began. Processes that hold states of earlier incarnations belong to another run.
+  uint64_t first_incarnation = 1;
 };
 
 // Decides from where the run starts, by what is in run.folder, which this process owns. Deletes incomplete files that a
@@ -31,7 +33,8 @@ struct StartPoint {
 //
 //   kNo    a new run. FailedPrecondition: there are complete checkpoints, and `restart` is not set.
 //   kYes   the newest complete checkpoint. NotFound: there is none.
-//   kAuto  the newest complete checkpoint, or a new run if there is none.
+//   kAuto  the newest complete checkpoint, or a new run if there is none: then a run whose coordinator was started
+//          again before its first checkpoint, if processes that hold its state come back.
 //
 // `restart` renames the folder of checkpoints to checkpoints-before-<incarnation>; init_from.checkpoint may be one of
 // them. RestartUndo moves them back. A run that resumes does not use its init_from.checkpoint. With `allow_older`

@@ -103,6 +103,22 @@ TEST_F(StartFromTest, TheNewestCompleteOneIsGoneOnWith) {
               ElementsAre("step-00000008.1", "step-00000009.3", "step-00000012.1", "step-00000012.2"));
 }
 
+TEST_F(StartFromTest, ARunThatGoesOnBeganWithTheLastRestart) {
+  const auto first = [this](const StartOptions& options) {
+    const absl::StatusOr<StartPoint> start = Decide(options);
+    return start.ok() ? start->first_incarnation : 0;
+  };
+  EXPECT_EQ(first({}), 5u) << "a new run, whoever was here before";
+  EXPECT_EQ(first(kAuto), 1u) << "its coordinator may have died before the first checkpoint";
+  Take({12, 1});
+  EXPECT_EQ(first(kYes), 1u);
+  EXPECT_EQ(first({.restart = true}), 5u);
+  Take({3, 5});
+  ASSERT_TRUE(disk_.CreateFolders("/run/checkpoints-before-x").ok());
+  EXPECT_EQ(first(kYes), 5u);
+  EXPECT_EQ(first(kAuto), 5u);
+}
+
 TEST_F(StartFromTest, ARunIsNotBegunAnewOverACheckpoint) {
   Take({12, 1});
   EXPECT_TRUE(absl::IsFailedPrecondition(Decide({}).status()));

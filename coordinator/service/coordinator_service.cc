@@ -14,8 +14,8 @@
 #include "common/metrics/process_stats.h"
 #include "common/metrics/traffic.h"
 #include "common/rpc/checkpoint_pieces.h"
-#include "common/rpc/convert_messages.h"
-#include "common/rpc/convert_reports.h"
+#include "common/rpc/convert/convert_messages.h"
+#include "common/rpc/convert/convert_reports.h"
 #include "common/rpc/security/authorize.h"
 #include "common/rpc/security/refusal_log.h"
 #include "common/rpc/server_stream.h"
@@ -50,6 +50,8 @@ uint64_t OddFiguresOf(const ParticipantMessage& message) {
     odd = checkpoint->odd;
   } else if (const auto* const evaluation = std::get_if<EvaluationReport>(&message); evaluation != nullptr) {
     for (const VerificationReport& set : evaluation->sets) odd += set.odd;
+  } else if (const auto* const joined = std::get_if<JoinedReport>(&message); joined != nullptr) {
+    odd = joined->odd;
   }
   return odd;
 }
@@ -67,7 +69,8 @@ class CoordinatorService::Packer final : public Session::Stream {
     return stream_->Send(std::move(packed));
   }
   void Close(const absl::Status& status) override {
-    if (!status.ok() && !absl::IsAborted(status)) refused_.With(absl::StatusCodeToString(status.code())).Increment();
+    const bool refuses = !status.ok() && !absl::IsAborted(status) && !absl::IsUnavailable(status);
+    if (refuses) refused_.With(absl::StatusCodeToString(status.code())).Increment();
     stream_->Close(Shortened(status));
   }
 
@@ -261,5 +264,6 @@ void CoordinatorService::StepDecided(const StepSummary& step) { progress_->StepD
 void CoordinatorService::CheckpointSettled(const CheckpointSummary& checkpoint) {
   progress_->CheckpointSettled(checkpoint);
 }
+void CoordinatorService::Recovered(const RecoverySummary& recovery) { progress_->Recovered(recovery); }
 
 }  // namespace arcshard::coordinator

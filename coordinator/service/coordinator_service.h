@@ -58,6 +58,7 @@ class CoordinatorService final : public v1::Coordinator::CallbackService, privat
   void ViewFormed(const ViewAnnouncement& view) override;
   void StepDecided(const StepSummary& step) override;
   void CheckpointSettled(const CheckpointSummary& checkpoint) override;
+  void Recovered(const RecoverySummary& recovery) override;
 
   ProgressSink* const progress_;
   CoordinatorMetrics* const metrics_;

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/failure_details.h"
 #include "common/base/mutex.h"
 #include "common/base/testing/fake_clock.h"
 #include "common/metrics/metric_list.h"
@@ -25,7 +24,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-using ::testing::StartsWith;
 
 TEST_F(CoordinatorServiceTest, CarriesAWholeRunFromRegistrationToItsOrderlyEnd) {
   BeginTraining();
@@ -43,30 +41,77 @@ TEST_F(CoordinatorServiceTest, CarriesAWholeRunFromRegistrationToItsOrderlyEnd) 
   EXPECT_EQ(metrics_.messages.With(kSent).Value(), 12.0);
 }
 
-TEST_F(CoordinatorServiceTest, ABrokenStreamIsADeathThatEverybodyElseIsToldOf) {
+TEST_F(CoordinatorServiceTest, ABrokenStreamIsALossAndWhoComesInItsPlaceTakesPart) {
   BeginTraining();
   worker_->Break();
-  const absl::Status told = shard_->ReadToEnd();
-  EXPECT_EQ(told.code(), absl::StatusCode::kAborted);
-  EXPECT_THAT(std::string(told.message()), StartsWith("worker 0 (pid 123 on host) died at step 1: stream "));
-  EXPECT_EQ(AwaitEnd(), WithDetails(told, {.pid = 123}));
+  while (service_->session()->Status().progress.phase != Phase::kRecovering) std::this_thread::yield();
+  worker_ = std::make_unique<Peer>(stub_.get());
+  worker_->Register(v1::ROLE_WORKER);
+  worker_->Read(v1::CoordinatorMessage::kWelcome);
+  worker_->ReportData();
+  JoinView();
+  EXPECT_EQ(shard_->view().counter(), 2u);
+  EXPECT_EQ(Step(1).step(), 1u);
+  EXPECT_EQ(metrics_.recoveries.With(kWorkerRole).Value(), 1.0);
 }
 
-TEST_F(CoordinatorServiceTest, AStreamThatIsClosedBeforeFinishedIsADeath) {
+TEST_F(CoordinatorServiceTest, AStreamThatIsClosedBeforeFinishedIsALoss) {
   BeginTraining();
   shard_->HalfClose();
-  EXPECT_THAT(std::string(worker_->ReadToEnd().message()), StartsWith("shard 0 (pid 123 on host) died at step 1"));
+  while (service_->session()->Status().progress.phase != Phase::kRecovering) std::this_thread::yield();
+  shard_ = std::make_unique<Peer>(stub_.get());
+  shard_->Register(v1::ROLE_SHARD);
+  shard_->Read(v1::CoordinatorMessage::kWelcome);
+  JoinView();
 }
 
-TEST_F(CoordinatorServiceTest, SilenceIsADeathThatATickFinds) {
+TEST_F(CoordinatorServiceTest, SilenceIsALossThatATickFindsAndTheSilentMayComeBack) {
   BeginTraining();
   for (int tick = 0; tick < 9; ++tick) {
     clock_.Advance(absl::Seconds(1));
     service_->session()->Tick();
   }
-  EXPECT_THAT(std::string(AwaitEnd().message()), HasSubstr("no sign of life for 9s"));
-  EXPECT_EQ(shard_->ReadToEnd().code(), absl::StatusCode::kAborted);
-  EXPECT_EQ(worker_->ReadToEnd().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(shard_->ReadToEnd(), absl::UnavailableError("no sign of life for 9s"));
+  EXPECT_EQ(worker_->ReadToEnd(), absl::UnavailableError("no sign of life for 9s"));
+  EXPECT_EQ(service_->session()->AwaitEnd(absl::ZeroDuration()), std::nullopt);
+  EXPECT_EQ(metrics_.refused_messages.With("UNAVAILABLE").Value(), 0.0) << "nothing was refused";
+}
+
+TEST_F(CoordinatorServiceTest, AMemberThatComesBackWithItsTokenHasItsPlace) {
+  BeginTraining();
+  Step(1);
+  v1::ParticipantMessage again = Peer::Registration(v1::ROLE_WORKER);
+  again.mutable_register_()->set_id(0);
+  again.mutable_register_()->set_token(worker_->token());
+  v1::Held* const held = again.mutable_register_()->mutable_held();
+  *held->mutable_view() = worker_->view();
+  held->add_range_ends(5);
+  held->add_workers(0);
+  held->set_whole(true);
+  *held->mutable_last() = worker_->decision();
+  held->mutable_state()->set_step(1);
+  held->mutable_state()->set_lineage(worker_->decision().lineage());
+  Peer other(stub_.get());
+  other.Send(again);
+  EXPECT_EQ(worker_->ReadToEnd().code(), absl::StatusCode::kUnavailable) << "it is the same process";
+  EXPECT_EQ(other.Read(v1::CoordinatorMessage::kWelcome).welcome().token(), worker_->token());
+  other.ReportData();
+  const v1::ViewAnnouncement view = other.Read(v1::CoordinatorMessage::kView).view();
+  EXPECT_EQ(view.state().step(), 1u);
+  EXPECT_EQ(view.last().step(), 1u);
+  EXPECT_TRUE(view.workers(0).holds());
+  EXPECT_TRUE(view.shards(0).holds());
+}
+
+TEST_F(CoordinatorServiceTest, ASpareIsKnownAndWaits) {
+  BeginTraining();
+  Peer spare(stub_.get());
+  v1::ParticipantMessage registration = Peer::Registration(v1::ROLE_SHARD);
+  registration.mutable_register_()->set_spare(true);
+  spare.Send(registration);
+  Step(1);
+  shard_->HalfClose();
+  EXPECT_EQ(spare.Read(v1::CoordinatorMessage::kWelcome).welcome().id(), 0u);
 }
 
 TEST_F(CoordinatorServiceTest, AMessageThatCannotBeReadIsRefusedByItsField) {
@@ -137,7 +182,7 @@ TEST_F(CoordinatorServiceTest, ASentenceTooLongForAStatusIsCut) {
 TEST_F(CoordinatorServiceTest, ClosesStreamsThatNeverRegisteredWhenTheRunEnds) {
   Peer stranger(stub_.get());
   BeginTraining();
-  worker_->Break();
+  worker_->Fail("no memory");
   EXPECT_EQ(stranger.ReadToEnd().code(), absl::StatusCode::kAborted);
 }
 
@@ -221,14 +266,14 @@ TEST_F(CoordinatorServiceTest, AWatcherGetsTheLatestReportAtOnceAndTheLastOneAtT
   EXPECT_EQ(progress.waiting_for(), "waiting for 1 of 1 shard and 1 of 1 worker");
   BeginTraining();
   Step(1);
-  worker_->Break();
+  worker_->Fail("no memory");
   while (watch->Read(&progress)) {
   }
   EXPECT_TRUE(watch->Finish().ok());
   EXPECT_EQ(progress.phase(), v1::Progress::PHASE_FAILED);
   EXPECT_EQ(progress.step(), 1u);
   EXPECT_EQ(progress.loss(), 2.5);
-  EXPECT_THAT(progress.waiting_for(), HasSubstr("worker 0 (pid 123 on host) died at step 2"));
+  EXPECT_THAT(progress.waiting_for(), HasSubstr("worker 0 (pid 123 on host): no memory"));
 }
 
 TEST_F(CoordinatorServiceTest, AWatcherAfterTheEndGetsTheLastReport) {
@@ -265,7 +310,7 @@ TEST_F(CoordinatorServiceTest, WatchersThatComeAndGoOrDoNotReadHarmNobody) {
   Step(1);
   Step(2);
   for (std::thread& watcher : watchers) watcher.join();
-  shard_->Break();
+  shard_->Fail("no memory");
   v1::Progress last;
   while (idle->Read(&last)) {
   }

@@ -1,6 +1,8 @@
 #include "coordinator/service/progress_codec.h"
 
-#include "common/rpc/convert_reports.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/rpc/convert/convert_reports.h"
 
 namespace arcshard::coordinator {
 namespace {
@@ -21,8 +23,16 @@ v1::Progress::Phase ToProto(Phase phase) {
       return v1::Progress::PHASE_FINISHED;
     case Phase::kFailed:
       return v1::Progress::PHASE_FAILED;
+    case Phase::kRecovering:
+      return v1::Progress::PHASE_RECOVERING;
   }
   return v1::Progress::PHASE_UNSPECIFIED;
+}
+
+// "shard 1 was lost at step 17: stream broken; waiting for 1 of 2 shards"
+std::string WaitingFor(const Progress& progress) {
+  const absl::string_view separator = progress.losses.empty() || progress.waiting_for.empty() ? "" : "; ";
+  return absl::StrCat(progress.losses, separator, progress.waiting_for);
 }
 
 }  // namespace
@@ -30,7 +40,7 @@ v1::Progress::Phase ToProto(Phase phase) {
 v1::Progress ToProto(const Progress& progress) {
   v1::Progress out;
   out.set_phase(ToProto(progress.phase));
-  out.set_waiting_for(progress.waiting_for);
+  out.set_waiting_for(WaitingFor(progress));
   out.set_step(progress.step);
   out.set_steps(progress.steps);
   out.set_epoch(progress.epoch);
@@ -52,6 +62,10 @@ v1::Progress ToProto(const Progress& progress) {
   out.set_verification_failure(progress.verification_failure);
   out.set_verified_images(progress.verified_images);
   out.set_images_to_verify(progress.images_to_verify);
+  out.set_recoveries(progress.recoveries);
+  out.set_last_recovery(progress.last_recovery);
+  out.set_lost_steps(progress.lost_steps);
+  out.set_recoverable(progress.recoverable);
   return out;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "arcshard/v1/coordinator.pb.h"
-#include "coordinator/run/progress.h"
+#include "coordinator/progress/progress.h"
 
 namespace arcshard::coordinator {
 

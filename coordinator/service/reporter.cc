@@ -12,7 +12,7 @@ constexpr absl::Duration kLeastBetweenLines = absl::Seconds(1);
 constexpr absl::Duration kMostBetweenLines = absl::Seconds(10);
 constexpr int64_t kLinesAtFirst = 100;  // about, before there is one in kMostBetweenLines
 constexpr Phase kPhases[] = {Phase::kGathering, Phase::kJoining,  Phase::kTraining, Phase::kEvaluating,
-                             Phase::kStopping,  Phase::kFinished, Phase::kFailed};
+                             Phase::kStopping,  Phase::kFinished, Phase::kFailed,   Phase::kRecovering};
 
 // The label of a metric.
 absl::string_view NameOf(Phase phase) {
@@ -30,6 +30,20 @@ absl::string_view NameOf(Phase phase) {
       return "finished";
     case Phase::kFailed:
       return "failed";
+    case Phase::kRecovering:
+      return "recovering";
+  }
+  return "";
+}
+
+absl::string_view NameOf(LostRole role) {
+  switch (role) {
+    case LostRole::kShard:
+      return kShardRole;
+    case LostRole::kWorker:
+      return kWorkerRole;
+    case LostRole::kCoordinator:
+      return kCoordinatorRole;
   }
   return "";
 }
@@ -58,6 +72,9 @@ void Reporter::Report(const Progress& progress) {
   metrics_->remaining.Set(progress.eta_seconds);
   metrics_->step.Set(static_cast<double>(progress.step));
   metrics_->planned_steps.Set(static_cast<double>(progress.steps));
+  metrics_->recoverable.Set(progress.recoverable ? 1 : 0);
+  metrics_->lost_steps.Increment(static_cast<double>(progress.lost_steps - last_lost_steps_));
+  last_lost_steps_ = progress.lost_steps;
   for (const Phase phase : kPhases) metrics_->phase.With(NameOf(phase)).Set(0);
   metrics_->phase.With(NameOf(progress.phase)).Set(1);
   if (progress.verification_step != last_verification_) {
@@ -103,6 +120,11 @@ void Reporter::CheckpointSettled(const CheckpointSummary& checkpoint) {
   metrics_->checkpoint_step.Set(static_cast<double>(checkpoint.step));
   metrics_->checkpoint_bytes.Set(static_cast<double>(checkpoint.bytes));
   metrics_->checkpoint_duration.Observe(absl::ToDoubleSeconds(checkpoint.took));
+}
+
+void Reporter::Recovered(const RecoverySummary& recovery) {
+  for (const LostMember& lost : recovery.lost) metrics_->recoveries.With(NameOf(lost.role)).Increment();
+  if (!recovery.lost.empty()) metrics_->recovery.Observe(absl::ToDoubleSeconds(recovery.took));
 }
 
 }  // namespace arcshard::coordinator

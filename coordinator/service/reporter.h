@@ -6,7 +6,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/metrics/metric_list.h"
-#include "coordinator/run/progress.h"
+#include "coordinator/progress/progress.h"
 #include "coordinator/service/line_budget.h"
 
 namespace arcshard::coordinator {
@@ -35,6 +35,7 @@ class Reporter final : public ProgressSink {
   void ViewFormed(const ViewAnnouncement& view) override;
   void StepDecided(const StepSummary& step) override;
   void CheckpointSettled(const CheckpointSummary& checkpoint) override;
+  void Recovered(const RecoverySummary& recovery) override;
 
   // Whether the log gets a line about this report, given the reports before it.
   bool WorthALine(const Progress& progress);
@@ -48,6 +49,7 @@ class Reporter final : public ProgressSink {
   std::string last_waiting_for_;
   uint64_t last_step_ = 0;
   uint64_t last_verification_ = 0;  // the step of the last one shown
+  uint64_t last_lost_steps_ = 0;    // as counted
   MonotonicTime next_line_ = MonotonicTime::InfinitePast();
 };
 

@@ -78,7 +78,11 @@ TEST_F(ReporterTest, CountsStepsByOutcomeAndSamplesOfCommittedOnes) {
 }
 
 TEST_F(ReporterTest, ShowsTheViewAndTheLatestReport) {
-  reporter_.ViewFormed({.view = {3, 1}, .num_classes = 9, .shards = {{}, {}}, .workers = {{}}, .standing = {}});
+  ViewAnnouncement view;
+  view.view = {3, 1};
+  view.shards.resize(2);
+  view.workers.resize(1);
+  reporter_.ViewFormed(view);
   reporter_.Report({.phase = Phase::kTraining, .step = 5, .steps = 10, .epoch = 0.5, .loss = 3.0, .lr = 0.1});
   EXPECT_EQ(metrics_.incarnation.Value(), 3.0);
   EXPECT_EQ(metrics_.members.With(kShardRole).Value(), 2.0);
@@ -102,6 +106,36 @@ TEST_F(ReporterTest, CountsCheckpointsAndShowsTheNewestThatIsComplete) {
   EXPECT_EQ(metrics_.checkpoint_bytes.Value(), 100);
   EXPECT_EQ(metrics_.checkpoint_timestamp.Value(), 1700000000);
   EXPECT_EQ(metrics_.checkpoint_duration.Collect().histogram.sample_sum, 0.5);
+}
+
+TEST_F(ReporterTest, CountsRecoveriesByWhatWasLost) {
+  reporter_.Recovered({.lost = {{LostRole::kShard, "shard 1", "gone"}, {LostRole::kWorker, "worker 0", "gone"}},
+                       .took = absl::Seconds(2),
+                       .sentence = ""});
+  reporter_.Recovered(
+      {.lost = {{LostRole::kCoordinator, "the coordinator", ""}}, .took = absl::Seconds(1), .sentence = ""});
+  reporter_.Recovered({.took = absl::Seconds(5), .sentence = "all members connect anew"});
+  EXPECT_EQ(metrics_.recoveries.With(kShardRole).Value(), 1.0);
+  EXPECT_EQ(metrics_.recoveries.With(kWorkerRole).Value(), 1.0);
+  EXPECT_EQ(metrics_.recoveries.With(kCoordinatorRole).Value(), 1.0);
+  EXPECT_EQ(metrics_.recovery.Collect().histogram.sample_sum, 3.0) << "nobody was lost in the last one";
+}
+
+TEST_F(ReporterTest, ShowsWhetherALossWouldCostStepsAndHowManyHaveBeenLost) {
+  Progress progress{.phase = Phase::kRecovering, .step = 5, .steps = 10};
+  progress.lost_steps = 3;
+  reporter_.Report(progress);
+  reporter_.Report(progress);
+  EXPECT_EQ(metrics_.lost_steps.Value(), 3.0);
+  EXPECT_EQ(metrics_.recoverable.Value(), 0.0);
+  EXPECT_EQ(metrics_.phase.With("recovering").Value(), 1.0);
+  progress.phase = Phase::kTraining;
+  progress.lost_steps = 4;
+  progress.recoverable = true;
+  reporter_.Report(progress);
+  EXPECT_EQ(metrics_.lost_steps.Value(), 4.0);
+  EXPECT_EQ(metrics_.recoverable.Value(), 1.0);
+  EXPECT_EQ(metrics_.phase.With("recovering").Value(), 0.0);
 }
 
 TEST_F(ReporterTest, ShowsAVerificationByItsSets) {

@@ -1,6 +1,7 @@
 #include "coordinator/service/session.h"
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/failure_details.h"
 #include "common/base/testing/fake_clock.h"
-#include "coordinator/run/progress.h"
+#include "coordinator/progress/progress.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -37,14 +38,11 @@ class Inbox final : public Session::Stream {
     changed_.NotifyAll();
   }
 
-  // Waits for the next message of type T and drops others. Returns nothing once the stream is closed.
-  template <typename T>
-  std::optional<T> Await() {
+  // Waits for the next message. Returns nothing once the stream is closed.
+  std::optional<CoordinatorMessage> Await() {
     MutexLock lock(&mutex_);
     while (true) {
-      while (next_ < messages_.size()) {
-        if (const T* found = std::get_if<T>(&messages_[next_++])) return *found;
-      }
+      if (next_ < messages_.size()) return messages_[next_++];
       if (closed_.has_value()) return std::nullopt;
       changed_.Wait(&mutex_);
     }
@@ -72,8 +70,10 @@ class CountingSink final : public ProgressSink {
   void ViewFormed(const ViewAnnouncement&) override {}
   void StepDecided(const StepSummary&) override { ++steps; }
   void CheckpointSettled(const CheckpointSummary&) override {}
+  void Recovered(const RecoverySummary&) override { ++recoveries; }
 
   Progress last;
+  uint64_t recoveries = 0;
   uint64_t steps = 0;
 };
 
@@ -82,6 +82,7 @@ class WaitingKeeper final : public CheckpointKeeper {
  public:
   void Complete(const std::string&, Manifest manifest) override { step_ = manifest.step; }
   void Abandon(const std::string&) override {}
+  void DeleteSuperseded() override {}
   // Returns the step of a checkpoint that was handed over since the last call, or 0.
   uint64_t Take() { return step_.exchange(0); }
 
@@ -106,43 +107,89 @@ class SessionTest : public ::testing::Test {
     return options;
   }
 
-  // Lives a participant's life and returns how its stream ended. The participant vanishes at step `dies_at`, or lives
-  // to the end if that is 0.
-  absl::Status Live(Role role, uint64_t dies_at) {
-    const auto inbox = std::make_shared<Inbox>();
-    const Connection me = session_.Attach(inbox);
-    session_.Receive(me,
-                     Registration{.role = role, .address = "h:1", .host = "h", .pid = 1, .capacity_bytes = 1 << 20});
-    const auto welcome = inbox->Await<Welcome>();
-    if (role == Role::kWorker) session_.Receive(me, DatasetReport{100, 7, 1});
-    if (const auto view = inbox->Await<ViewAnnouncement>()) session_.Receive(me, JoinedReport{view->view});
-    while (const auto decision = inbox->Await<Decision>()) {
-      if (decision->next.checkpoint && (role == Role::kShard || welcome->id == 0)) {
-        session_.Receive(me, CheckpointReport{.view = decision->view, .step = decision->step});
+  // A process of the run, on a thread of its own.
+  class Participant {
+   public:
+    Participant(Session* session, Role role) : session_(session), role_(role), me_(session->Attach(inbox_)) {}
+
+    // Lives until the stream ends, and returns how that was; or until it is told to compute step `dies_at` (0: never),
+    // and returns nothing.
+    std::optional<absl::Status> Live(uint64_t dies_at) {
+      session_->Receive(
+          me_, Registration{.role = role_, .address = "h:1", .host = "h", .pid = 1, .capacity_bytes = 1 << 20});
+      while (const std::optional<CoordinatorMessage> message = inbox_->Await()) {
+        if (const auto* const welcome = std::get_if<Welcome>(&*message)) {
+          id_ = welcome->id;
+          if (role_ == Role::kWorker) session_->Receive(me_, DatasetReport{100, 7, 1});
+        } else if (const auto* const view = std::get_if<ViewAnnouncement>(&*message)) {
+          view_ = view->view;
+          step_ = view->state.step;
+          session_->Receive(me_, JoinedReport{.view = view_, .state = view->state});
+        } else if (const auto* const decision = std::get_if<Decision>(&*message)) {
+          step_ = decision->step;
+          if (!Follow(decision->next, dies_at)) return std::nullopt;
+        } else if (const auto* const install = std::get_if<Install>(&*message)) {
+          if (!Follow(install->next, dies_at)) return std::nullopt;
+        }
       }
-      if (decision->next.action == NextAction::kStop) {
-        session_.Receive(me, FinishedReport{});
-        break;
-      }
-      const uint64_t step = decision->next.plan.step;
-      if (step == dies_at) {
-        session_.Detach(me, absl::CancelledError());
-        return absl::CancelledError();
-      }
-      session_.Receive(me, HeartbeatReport{});
-      session_.Receive(me, ReadyVote{.view = decision->view, .step = step, .loss = 1.0});
+      const absl::Status closed = inbox_->AwaitClosed();
+      session_->Detach(me_, closed);
+      return closed;
     }
-    const absl::Status closed = inbox->AwaitClosed();
-    session_.Detach(me, closed);
-    return closed;
+    void Fail() {
+      session_->Receive(me_, FailureReport{"no memory", static_cast<int>(absl::StatusCode::kResourceExhausted)});
+    }
+    void Vanish() { session_->Detach(me_, absl::CancelledError()); }
+
+   private:
+    // False: it is to die now.
+    bool Follow(const Next& next, uint64_t dies_at) {
+      if (next.checkpoint && (role_ == Role::kShard || id_ == 0)) {
+        session_->Receive(me_, CheckpointReport{.view = view_, .step = step_});
+      }
+      if (next.action == NextAction::kStop) {
+        session_->Receive(me_, FinishedReport{});
+        return true;
+      }
+      if (dies_at > 0 && next.plan.step == dies_at) return false;
+      session_->Receive(me_, HeartbeatReport{});
+      session_->Receive(me_, ReadyVote{.view = view_, .step = next.plan.step, .loss = 1.0});
+      return true;
+    }
+
+    Session* const session_;
+    const Role role_;
+    const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+    const Connection me_;
+    uint32_t id_ = 0;
+    View view_;
+    uint64_t step_ = 0;
+  };
+
+  // What the dying one does at step 17.
+  enum class Death { kVanishesAndIsReplaced, kFails };
+
+  absl::Status Live(Role role, std::optional<Death> death) {
+    Participant first(&session_, role);
+    if (const std::optional<absl::Status> end = first.Live(death.has_value() ? 17 : 0); end.has_value()) return *end;
+    if (death == Death::kFails) {
+      first.Fail();
+      return absl::CancelledError();
+    }
+    first.Vanish();
+    return Participant(&session_, role).Live(0).value_or(absl::UnknownError("it died again"));
   }
 
-  // Runs each participant in a thread of its own. The one numbered `dying` vanishes at step 17.
-  std::vector<absl::Status> LiveAll(std::optional<uint32_t> dying) {
+  // Runs each participant in a thread of its own. Those that `deaths` numbers die.
+  std::vector<absl::Status> LiveAll(std::map<uint32_t, Death> deaths = {}) {
     std::vector<absl::Status> ends(kShards + kWorkers);
     std::vector<std::thread> threads;
     for (uint32_t i = 0; i < kShards + kWorkers; ++i) {
-      threads.emplace_back([&, i] { ends[i] = Live(i < kShards ? Role::kShard : Role::kWorker, i == dying ? 17 : 0); });
+      threads.emplace_back([&, i] {
+        const auto death = deaths.find(i);
+        ends[i] = Live(i < kShards ? Role::kShard : Role::kWorker,
+                       death == deaths.end() ? std::nullopt : std::optional(death->second));
+      });
     }
     std::optional<absl::Status> end;
     while (!(end = session_.AwaitEnd(absl::Milliseconds(1))).has_value()) {
@@ -162,19 +209,31 @@ class SessionTest : public ::testing::Test {
 };
 
 TEST_F(SessionTest, CarriesParticipantsOnThreadsOfTheirOwnToAnOrderlyEnd) {
-  for (const absl::Status& end : LiveAll(/*dying=*/std::nullopt)) EXPECT_TRUE(end.ok()) << end;
+  for (const absl::Status& end : LiveAll()) EXPECT_TRUE(end.ok()) << end;
   EXPECT_TRUE(result_.ok()) << result_;
   EXPECT_EQ(sink_.steps, 50u);
   EXPECT_EQ(sink_.last.phase, Phase::kFinished);
   EXPECT_EQ(sink_.last.checkpoint_step, 50u);
+  EXPECT_EQ(sink_.recoveries, 0u);
 }
 
-TEST_F(SessionTest, TellsEverybodyOfADeathAndEndsOnce) {
-  const std::vector<absl::Status> ends = LiveAll(/*dying=*/kShards + 1);
+TEST_F(SessionTest, WhoVanishesIsReplacedAndNoStepIsLost) {
+  for (const absl::Status& end :
+       LiveAll({{0, Death::kVanishesAndIsReplaced}, {kShards + 1, Death::kVanishesAndIsReplaced}})) {
+    EXPECT_TRUE(end.ok()) << end;
+  }
+  EXPECT_TRUE(result_.ok()) << result_;
+  EXPECT_EQ(sink_.steps, 50u);
+  EXPECT_EQ(sink_.last.lost_steps, 0u);
+  EXPECT_GE(sink_.recoveries, 1u);
+}
+
+TEST_F(SessionTest, TellsEverybodyOfAFailureAndEndsOnce) {
+  const std::vector<absl::Status> ends = LiveAll({{kShards + 1, Death::kFails}});
   EXPECT_EQ(sink_.steps, 16u);
   EXPECT_THAT(std::string(result_.message()), StartsWith("worker "));
   EXPECT_EQ(DetailsOf(result_), (FailureDetails{.pid = 1}));
-  const absl::Status told(result_.code(), result_.message());  // the details stay in the coordinator
+  const absl::Status told = absl::AbortedError(result_.message());  // code and details stay in the coordinator
   for (uint32_t i = 0; i < ends.size(); ++i) {
     EXPECT_EQ(ends[i], i == kShards + 1 ? absl::CancelledError() : told);
   }
@@ -183,7 +242,7 @@ TEST_F(SessionTest, TellsEverybodyOfADeathAndEndsOnce) {
 TEST_F(SessionTest, StopsFromAnyThread) {
   std::thread stopper([&] { session_.RequestStop(); });
   std::thread other([&] { session_.RequestStop(); });
-  LiveAll(/*dying=*/std::nullopt);
+  LiveAll();
   stopper.join();
   other.join();
   EXPECT_TRUE(result_.ok()) << result_;

@@ -1,7 +1,7 @@
 #include "coordinator/service/status_codec.h"
 
-#include "common/rpc/convert.h"
-#include "common/rpc/convert_reports.h"
+#include "common/rpc/convert/convert.h"
+#include "common/rpc/convert/convert_reports.h"
 #include "coordinator/service/progress_codec.h"
 
 namespace arcshard::coordinator {

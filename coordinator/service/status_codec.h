@@ -1,7 +1,7 @@
 #pragma once
 
 #include "arcshard/v1/coordinator.pb.h"
-#include "coordinator/run/run_status.h"
+#include "coordinator/progress/run_status.h"
 
 namespace arcshard::coordinator {
 

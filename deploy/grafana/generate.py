@@ -136,8 +136,8 @@ def training():
                 "How long the coordinator waits for the last participant once the first is ready: the spread between "
                 "the fastest and the slowest.", *quantiles("decision", "phase"), unit="s")
     board.row("What is safe?")
-    board.graph("Age of the newest checkpoint", "Training time that the death of a process would cost. Before the first "
-                "checkpoint since the start: the time trained. The alert fires at three intervals, at least ten minutes.",
+    board.graph("Age of the newest checkpoint", "Training time that a rollback would cost. Before the first checkpoint "
+                "since the start: the time trained. The alert fires at three intervals, at least ten minutes.",
                 query("instance:arcshard_checkpoint_age:seconds{SELECT}", "age"),
                 query("arcshard_checkpoint_interval_seconds{SELECT}", "interval"), unit="s", width=6)
     board.graph("Time of a checkpoint", "From the decision until it was complete on the disk, mean of the last 30 "
@@ -149,6 +149,22 @@ def training():
                 query("arcshard_checkpoint_bytes{SELECT}", "{{member}}"), unit="bytes", width=6)
     board.graph("Checkpoints", "Checkpoints in the last 30 minutes, by outcome. Failed ones should be 0.",
                 query("sum by (outcome) (increase(arcshard_checkpoints_total{SELECT}[30m]))", "{{outcome}}"), width=6)
+    board.row("What has it survived?")
+    of_coordinator = "and on (instance) arcshard_planned_steps{SELECT}"
+    board.graph("Recoveries", "Losses of the last 30 minutes that the run has survived, by the role of the process that "
+                "was lost; of the coordinator, which counts from 0 again, its new starts.",
+                query('sum by (role) (increase(arcshard_recoveries_total{SELECT, role!="coordinator"}[30m]))', "{{role}}"),
+                query("max(max_over_time(arcshard_view_incarnation{SELECT}[30m])) - "
+                      "min(min_over_time((arcshard_view_incarnation{SELECT} > 0)[30m:15s]))", "coordinator"), width=6)
+    board.graph("Time of recoveries", "Seconds of the last 30 minutes between the loss of a process and the moment when "
+                "the run went on.",
+                query("sum by (instance) (increase(arcshard_recovery_seconds_sum{SELECT}[30m]) "
+                      f"{of_coordinator})", "{{member}}"), unit="s", width=6)
+    board.graph("Recoverable", "1: a shard that is lost is rebuilt from the logs of others, and no step is lost. 0: the "
+                "run would go back to its newest checkpoint, as one with a single shard always does.",
+                query("min by (instance) (arcshard_recoverable{SELECT})", "{{member}}"), width=6)
+    board.graph("Lost steps", "Decided steps of the last 30 minutes that rollbacks have undone. Should be 0.",
+                query("sum by (instance) (increase(arcshard_lost_steps_total{SELECT}[30m]))", "{{member}}"), width=6)
     board.row("Is something wrong?")
     board.graph("Skipped steps", "Share of the steps that were skipped because a value was not finite. Should be 0.",
                 query('sum by (job) (rate(arcshard_steps_total{SELECT, outcome="skip"}[WINDOW])) / '
@@ -214,13 +230,23 @@ def shards():
     board.row("Memory")
     board.graph("Memory of the process", "cpu: resident; cuda: in use on its GPU.",
                 query("sum by (instance, device) (arcshard_device_memory_bytes{SELECT} and on (instance) "
-                      "arcshard_shard_classes{SELECT})", "{{member}} {{device}}"), unit="bytes")
+                      "arcshard_shard_classes{SELECT})", "{{member}} {{device}}"), unit="bytes", width=12)
     board.graph("Memory of the classes", "Class centers, optimizer state and the exponentials that pass 1 keeps for pass 2.",
-                query("arcshard_shard_bytes{SELECT}", "{{member}}"), unit="bytes")
-    board.graph("Replay log", "Inputs kept for the steps that a shard could recompute.",
-                query("arcshard_replay_log_bytes{SELECT}", "{{member}}"), unit="bytes")
-    board.row("Checkpoints")
+                query("arcshard_shard_bytes{SELECT}", "{{member}}"), unit="bytes", width=12)
+    board.row("Replay log")
     of_shards = "and on (instance) arcshard_shard_classes{SELECT}"
+    board.graph("Size of the log", "Inputs of the steps since the newest checkpoint, from which a lost shard is rebuilt. "
+                "A checkpoint empties it; it asks for one at half of cluster.log_mb.",
+                query("arcshard_log_bytes{SELECT}", "{{member}}"), unit="bytes", width=6)
+    board.graph("Time to replay it", "What replaying the whole log would take, as predicted. It asks for a checkpoint at "
+                "half of cluster.recovery_target.",
+                query("arcshard_replay_seconds{SELECT}", "{{member}}"), unit="s", width=6)
+    board.graph("Replayed steps", "Steps of the last 30 minutes that a shard has carried out from another's log.",
+                query("sum by (instance) (increase(arcshard_replayed_steps_total{SELECT}[30m]))", "{{member}}"), width=6)
+    board.graph("Rebuilding", "Seconds of the last 30 minutes that a shard took to rebuild its range.",
+                query(f"sum by (instance) (increase(arcshard_recovery_seconds_sum{{SELECT}}[30m]) {of_shards})",
+                      "{{member}}"), unit="s", width=6)
+    board.row("Checkpoints")
     written = "sum by (instance) (increase(arcshard_checkpoint_write_bytes_total{SELECT}[30m]))"
     seconds = "sum by (instance) (increase(arcshard_checkpoint_write_seconds_sum{SELECT}[30m]))"
     parts = "sum by (instance) (increase(arcshard_checkpoint_write_seconds_count{SELECT}[30m]))"

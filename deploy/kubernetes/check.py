@@ -19,6 +19,16 @@ CONTAINER_SECURITY = {
     "capabilities": {"drop": ["ALL"]},
 }
 SECRETS = {f"arcshard-{role}-tls" for role in ("coordinator", "shard", "worker")}  # of `arcshard certs init`
+# Who connects to whom, at which port; coordinator.proto and shard.proto say why.
+CONNECTIONS = (
+    ("shard", "coordinator", 7000),
+    ("worker", "coordinator", 7000),
+    ("worker", "shard", 7100),
+    ("shard", "shard", 7100),
+    ("worker", "worker", None),  # any port
+)
+MEBIBYTES = {"Mi": 1, "Gi": 1024}
+PROCESS_MB = 512  # a shard's program, buffers and probes
 KNOWN_KINDS = {
     "ConfigMap", "Job", "NetworkPolicy", "PersistentVolumeClaim", "PodDisruptionBudget", "Service", "StatefulSet",
 }
@@ -30,6 +40,15 @@ def matches(selector, labels):
     expressions = selector.get("matchExpressions") or []
     return all(labels.get(key) == value for key, value in wanted.items()) and all(
         one["operator"] == "In" and labels.get(one["key"]) in one["values"] for one in expressions
+    )
+
+
+def allows(rules, peer, labels, port):
+    """Whether one of the rules of a NetworkPolicy, whose peers are under the key `peer`, lets pods with `labels` pass."""
+    return any(
+        any(set(one) == {"podSelector"} and matches(one["podSelector"], labels) for one in rule[peer])
+        and ("ports" not in rule or any(allowed["port"] == port for allowed in rule["ports"]))
+        for rule in rules
     )
 
 
@@ -125,6 +144,23 @@ class Deployment:
                     self.expect(port["targetPort"] in ports, f"service {name}: no port {port['targetPort']} in its pods")
                     self.expect(ports.get(port["targetPort"]) == port["port"], f"service {name}: another port than its pods'")
 
+    def check_connections(self):
+        """The policies of both ends let every connection through that a run needs."""
+        labels = {}
+        for workload in self.workloads():
+            of_pod = workload["spec"]["template"]["metadata"]["labels"]
+            labels[of_pod["app.kubernetes.io/component"]] = of_pod
+        for source, target, port in CONNECTIONS:
+            for policy in self.of("NetworkPolicy"):
+                spec, name = policy["spec"], policy["metadata"]["name"]
+                where = f"at port {port}" if port else "at every port"
+                if matches(spec["podSelector"], labels[source]):
+                    allowed = allows(spec["egress"], "to", labels[target], port)
+                    self.expect(allowed, f"{name}: a {source} may not reach a {target} {where}")
+                if matches(spec["podSelector"], labels[target]):
+                    allowed = allows(spec["ingress"], "from", labels[source], port)
+                    self.expect(allowed, f"{name}: a {target} may not be reached by a {source} {where}")
+
     def check_counts(self):
         shards = self.named("StatefulSet", "arcshard-shard")["spec"]["replicas"]
         job = self.named("Job", "arcshard-worker")["spec"]
@@ -134,6 +170,41 @@ class Deployment:
         workers = job["parallelism"]
         self.expect(f"--set=cluster.workers={workers}" in coordinator["args"], f"the coordinator does not wait for {workers} workers")
         self.expect(job["completions"] == workers == budget, f"{workers} workers, but {job['completions']} completions, budget {budget}")
+
+    def check_restarts(self):
+        """Who dies is started again, also after several deaths: the others wait for it."""
+        for workload in self.workloads():
+            name, spec = workload["metadata"]["name"], workload["spec"]
+            policy = spec["template"]["spec"].get("restartPolicy", "Always")
+            wanted = "OnFailure" if workload["kind"] == "Job" else "Always"
+            self.expect(policy == wanted, f"{name}: restartPolicy is {policy} instead of {wanted}")
+            if workload["kind"] == "Job":
+                self.expect(spec.get("backoffLimit", 6) >= 20, f"{name}: may restart only {spec.get('backoffLimit', 6)} times")
+
+    def check_memory(self):
+        """A shard's limit has room for its rows, its replay log, the copies of a checkpoint, and the process."""
+        config = yaml.safe_load(self.named("ConfigMap", self.configuration())["data"]["run.yaml"])
+        container = self.named("StatefulSet", "arcshard-shard")["spec"]["template"]["spec"]["containers"][0]
+        capacity = [int(one.split("=")[1]) for one in container["args"] if one.startswith("--capacity-mb=")]
+        on_gpu = any(one.startswith("--device=cuda") for one in container["args"])
+        self.expect(on_gpu or capacity, "a shard on CPUs needs a --capacity-mb that fits its limit of memory")
+        needed = {
+            "--capacity-mb": sum(capacity) if not on_gpu else 0,
+            "cluster.log_mb": config.get("cluster", {}).get("log_mb", 1024),
+            "checkpoint.buffer_mb": config.get("checkpoint", {}).get("buffer_mb", 1024),
+            "the process": PROCESS_MB,
+        }
+        limit = container["resources"]["limits"]["memory"]
+        self.expect(
+            int(limit[:-2]) * MEBIBYTES[limit[-2:]] >= sum(needed.values()),
+            f"a shard's limit of {limit} is less than "
+            + " + ".join(f"{mb} MiB ({what})" for what, mb in needed.items()),
+        )
+
+    def configuration(self):
+        """The name of the ConfigMap that the coordinator reads."""
+        pod = self.named("Job", "arcshard-coordinator")["spec"]["template"]["spec"]
+        return next(volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume)
 
     def check_flags(self, folder):
         """Every flag of a container's command exists in its program."""
@@ -162,7 +233,10 @@ def main():
     deployment.check_pods()
     deployment.check_run_folder()
     deployment.check_selectors()
+    deployment.check_connections()
     deployment.check_counts()
+    deployment.check_restarts()
+    deployment.check_memory()
     if len(sys.argv) > 2:
         deployment.check_flags(sys.argv[2])
     name = pathlib.Path(sys.argv[1]).stem

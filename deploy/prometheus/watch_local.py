@@ -4,33 +4,37 @@ but the processes are found by the run folder instead of by DNS. Needs `promethe
 
     deploy/prometheus/watch_local.py RUN [--listen 127.0.0.1:9090] [--data FOLDER]
 
-Waits until all processes of the run have published the address of their metrics. --data keeps the scraped data.
+Waits until all processes of the run have published the address of their metrics, and follows those that are started
+again. --data keeps the scraped data.
 """
 import argparse
 import json
-import os
 import pathlib
 import re
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 PORT = re.compile(r"metrics on port (\d+)")
+LOOKS_EVERY = 2  # seconds, for processes that were started again
 
 
 def targets(run):
-    """{role: [host:port]} of all processes, or None while one has not published its address."""
+    """{role: [host:port]} of all processes, or None while one has not published its address. A log has the lives of its
+    process one after another: the last one counts."""
     try:
         processes = json.loads((run / "processes.json").read_text())["processes"]
-        ports = [(p["role"], PORT.search(pathlib.Path(p["log"]).read_text())) for p in processes]
+        ports = [(p["role"], PORT.findall(pathlib.Path(p["log"]).read_text())[-1:]) for p in processes]
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     if not {"coordinator", "shard", "worker"} <= {role for role, _ in ports} or not all(port for _, port in ports):
         return None
     found = {}
     for role, port in ports:
-        found.setdefault(role, []).append(f"127.0.0.1:{port.group(1)}")
+        found.setdefault(role, []).append(f"127.0.0.1:{port[0]}")
     return found
 
 
@@ -43,11 +47,41 @@ def await_targets(run, seconds):
     sys.exit(f"{run}: no run of `arcshard train` whose processes all serve metrics")
 
 
-def config(found):
+def write(file, what):
+    """Replaces the file at once, so that nobody reads half of it. JSON is YAML."""
+    new = file.with_name(file.name + ".new")
+    new.write_text(json.dumps(what, indent=2))
+    new.replace(file)
+
+
+def write_targets(found, folder):
+    for role, addresses in found.items():
+        write(folder / f"{role}.json", [{"targets": addresses}])
+
+
+def config(found, folder):
     return {"global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
             "rule_files": [str(HERE / "rules.yml"), str(HERE / "alerts.yml")],
-            "scrape_configs": [{"job_name": f"arcshard-{role}", "static_configs": [{"targets": addresses}]}
-                               for role, addresses in found.items()]}
+            "scrape_configs": [{"job_name": f"arcshard-{role}",
+                                "file_sd_configs": [{"files": [str((folder / f"{role}.json").resolve())]}]}
+                               for role in found]}
+
+
+def watch(command, run, found, folder):
+    """Runs Prometheus until it ends, and tells it where restarted processes are. Returns its exit status."""
+    prometheus = subprocess.Popen(command)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: prometheus.terminate())
+    while prometheus.poll() is None:
+        now = targets(run)
+        if now and now != found:
+            write_targets(now, folder)
+            found = now
+        try:
+            prometheus.wait(LOOKS_EVERY)
+        except subprocess.TimeoutExpired:
+            pass
+    return prometheus.returncode
 
 
 def main():
@@ -65,10 +99,11 @@ def main():
     folder = arguments.data or pathlib.Path(tempfile.mkdtemp(prefix="arcshard-prometheus-"))
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "prometheus.yml"
-    file.write_text(json.dumps(config(found), indent=2))  # JSON is YAML
+    write_targets(found, folder)
+    write(file, config(found, folder))
     print(f"Prometheus on http://{arguments.listen}, its data in {folder}", flush=True)
-    os.execlp("prometheus", "prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder}/data",
-              f"--web.listen-address={arguments.listen}", "--log.level=warn")
+    sys.exit(watch(["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder}/data",
+                    f"--web.listen-address={arguments.listen}", "--log.level=warn"], arguments.run, found, folder))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/checkpoint/class_rows.h"
-#include "common/io/file.h"
+#include "common/checkpoint/run_fence.h"
 #include "common/io/safetensors.h"
 #include "shard_server/checkpoint/row_copier.h"
 
@@ -34,16 +34,20 @@ absl::Status LoadClassCenters(const std::string& path, head::Head* head) {
   return RowCopier(&rows, {RowKind::kCenters}, head).Copy(options.range.begin, options.range);
 }
 
-absl::Status SaveClassCenters(const std::string& folder, const head::Head& head) {
+absl::Status SaveClassCenters(FileSystem* files, const std::string& run_folder, const View& view,
+                              const head::Head& head) {
   const head::HeadOptions& options = head.options();
   if (options.range.size() == 0) return absl::OkStatus();
-  RETURN_IF_ERROR(CreateFolders(folder));
+  RunFence fence(files, run_folder, view);
+  const std::string folder = absl::StrCat(run_folder, "/model");
+  RETURN_IF_ERROR(fence.CreateFolders(folder));
+  const std::string path = absl::StrCat(folder, "/class_centers-", RangeName(options.range), ".safetensors");
   const std::string name = RowTensorName(RowKind::kCenters, options.range);
-  ASSIGN_OR_RETURN(
-      SafetensorsWriter writer,
-      SafetensorsWriter::Create(absl::StrCat(folder, "/class_centers-", RangeName(options.range), ".safetensors"),
-                                {{name, TensorDtype::kF32, {options.range.size(), options.dim}}},
-                                {{"format", "arcshard"}, {"num_classes", absl::StrCat(options.num_classes)}}));
+  SafetensorsMetadata metadata = {{"format", "arcshard"}, {"num_classes", absl::StrCat(options.num_classes)}};
+  NoteView(view, &metadata);
+  ASSIGN_OR_RETURN(SafetensorsWriter writer,
+                   SafetensorsWriter::Create(path, {{name, TensorDtype::kF32, {options.range.size(), options.dim}}},
+                                             metadata, &fence));
   std::vector<float> block;
   for (int64_t begin = options.range.begin; begin < options.range.end; begin += RowsPerBlock(options.dim)) {
     const int64_t end = std::min(options.range.end, begin + RowsPerBlock(options.dim));

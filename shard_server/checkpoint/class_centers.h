@@ -5,6 +5,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/base/class_range.h"
+#include "common/io/file_system.h"
+#include "common/protocol/types.h"
 #include "shard_server/head/head.h"
 
 // Class centers in safetensors files, float32, rows×D. A tensor with all classes of a run is named `class_centers`, one
@@ -16,8 +18,9 @@ namespace arcshard::shard {
 // run, or rows of another width. Other errors as of ClassRows.
 absl::Status LoadClassCenters(const std::string& path, head::Head* head);
 
-// Writes the head's rows to <folder>/class_centers-<begin>-<end>.safetensors, completely or not at all, and nothing for
-// an empty range. Creates the folder. Errors as of SafetensorsWriter.
-absl::Status SaveClassCenters(const std::string& folder, const head::Head& head);
+// Writes the head's rows, in `view`, to RUN/model/class_centers-<begin>-<end>.safetensors, completely or not at all,
+// and nothing for an empty range. Creates the folder. Errors are those of SafetensorsWriter, with RunFence.
+absl::Status SaveClassCenters(FileSystem* files, const std::string& run_folder, const View& view,
+                              const head::Head& head);
 
 }  // namespace arcshard::shard

@@ -105,29 +105,30 @@ TEST(ClassCentersTest, ATensorOfAnotherShapeIsRefused) {
 }
 
 TEST(ClassCentersTest, WhatIsSavedIsReadBack) {
-  const std::string folder = Folder() + "/run/model";
+  const std::string run = Folder() + "/run";
+  const std::string path = run + "/model/class_centers-3-7.safetensors";
   const auto head = HeadOf({3, 7});
-  ASSERT_TRUE(SaveClassCenters(folder, *head).ok());
-  const auto file = SafetensorsFile::Open(folder + "/class_centers-3-7.safetensors");
+  ASSERT_TRUE(SaveClassCenters(RealFileSystem(), run, {2, 3}, *head).ok());
+  const auto file = SafetensorsFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_EQ(file->metadata().at("num_classes"), "10");
+  EXPECT_EQ(file->metadata(), (SafetensorsMetadata{{"format", "arcshard"}, {"num_classes", "10"}, {"view", "2.3"}}));
   const auto values = file->Read<float>("class_centers.3-7");
   ASSERT_TRUE(values.ok()) << values.status();
   EXPECT_EQ(*values, WeightsOf(*head));
   const auto other = HeadOf({4, 6});
   ASSERT_TRUE(other->WriteWeights({4, 6}, {std::vector<float>(2 * kDim).data(), 2, kDim}).ok());
-  ASSERT_TRUE(LoadClassCenters(folder + "/class_centers-3-7.safetensors", other.get()).ok());
+  ASSERT_TRUE(LoadClassCenters(path, other.get()).ok());
   EXPECT_EQ(WeightsOf(*other), std::vector<float>(values->begin() + kDim, values->begin() + 3 * kDim));
 }
 
 // Every bfloat16 value is a float32 value, so the head holds exactly the values of the file.
 TEST(ClassCentersTest, WeightsInBfloat16AreSavedAndReadBackToTheBit) {
-  const std::string folder = Folder() + "/run/model";
+  const std::string run = Folder() + "/run";
   const auto head = HeadOf({3, 7}, head::DataType::kBfloat16);
   const std::vector<float> weights = WeightsOf(*head);
   EXPECT_NE(weights, WeightsOf(*HeadOf({3, 7})));  // the first weights, rounded
-  ASSERT_TRUE(SaveClassCenters(folder, *head).ok());
-  const std::string path = folder + "/class_centers-3-7.safetensors";
+  ASSERT_TRUE(SaveClassCenters(RealFileSystem(), run, {1, 1}, *head).ok());
+  const std::string path = run + "/model/class_centers-3-7.safetensors";
   const auto file = SafetensorsFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(*file->Read<float>("class_centers.3-7"), weights);
@@ -153,8 +154,23 @@ TEST(ClassCentersTest, AnInitOfFloat32IsRoundedToTheNearestBfloat16) {
 
 TEST(ClassCentersTest, AnEmptyRangeLeavesNoFile) {
   const std::string folder = Folder();
-  ASSERT_TRUE(SaveClassCenters(folder, *HeadOf({3, 3})).ok());
+  ASSERT_TRUE(SaveClassCenters(RealFileSystem(), folder, {1, 1}, *HeadOf({3, 3})).ok());
   EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
+// The process was stopped for a while.
+TEST(ClassCentersTest, RowsThatALaterViewHasWrittenStay) {
+  const std::string run = Folder() + "/run";
+  const std::string path = run + "/model/class_centers-3-7.safetensors";
+  const auto head = HeadOf({3, 7});
+  ASSERT_TRUE(SaveClassCenters(RealFileSystem(), run, {2, 3}, *head).ok());
+  const std::vector<float> written = WeightsOf(*head);
+  ASSERT_TRUE(head->WriteWeights({3, 7}, {Rows({3, 7}).data(), 4, kDim}).ok());
+  const absl::Status status = SaveClassCenters(RealFileSystem(), run, {2, 2}, *head);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_EQ(*SafetensorsFile::Open(path)->Read<float>("class_centers.3-7"), written);
+  ASSERT_TRUE(SaveClassCenters(RealFileSystem(), run, {2, 4}, *head).ok());
+  EXPECT_EQ(*SafetensorsFile::Open(path)->Read<float>("class_centers.3-7"), Rows({3, 7}));
 }
 
 }  // namespace

@@ -12,12 +12,17 @@
 
 namespace arcshard::shard {
 
-absl::Status RestoreRows(FileSystem* files, const std::string& folder, uint64_t step, head::Head* head) {
+absl::Status RestoreRows(FileSystem* files, const std::string& folder, const StatePoint& point, head::Head* head) {
   const head::HeadOptions& options = head->options();
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(files, folder));
-  if (checkpoint.manifest().step != step) {
+  const Manifest& manifest = checkpoint.manifest();
+  if (manifest.step != point.step) {
     return absl::FailedPreconditionError(
-        absl::StrCat(folder, ": is of step ", checkpoint.manifest().step, ", but the run continues after step ", step));
+        absl::StrCat(folder, ": is of step ", manifest.step, ", but the run continues after step ", point.step));
+  }
+  if (manifest.lineage != point.lineage) {
+    return absl::FailedPreconditionError(absl::StrCat(folder, ": has the lineage ", absl::Hex(manifest.lineage),
+                                                      ", but the run continues from ", absl::Hex(point.lineage)));
   }
   ASSIGN_OR_RETURN(const ClassRows rows, ClassRows::Of(checkpoint));
   if (rows.num_classes() != options.num_classes) {

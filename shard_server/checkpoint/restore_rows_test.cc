@@ -23,6 +23,7 @@ using testing::HasSubstr;
 
 constexpr View kView{2, 1};
 constexpr uint64_t kStep = 17;
+constexpr StatePoint kState{kStep, 0xABCD};
 constexpr int64_t kClasses = 60;
 constexpr int64_t kDim = 10;
 
@@ -48,7 +49,8 @@ class RestoreRowsTest : public testing::Test {
     auto heads = std::make_unique<TrainedHeads>(options, ranges);
     for (int step = 0; step < 3; ++step) heads->Step();
     Manifest manifest;
-    manifest.step = kStep;
+    manifest.step = kState.step;
+    manifest.lineage = kState.lineage;
     manifest.incarnation = kView.incarnation;
     manifest.num_classes = options.num_classes;
     manifest.embedding_size = options.dim;
@@ -72,14 +74,14 @@ class RestoreRowsTest : public testing::Test {
     *heads = std::make_unique<TrainedHeads>(options, head::UnevenRanges(options.num_classes, shards));
     absl::Status status;
     for (int shard = 0; shard < shards; ++shard) {
-      status.Update(RestoreRows(&disk_, folder_, kStep, (*heads)->head(static_cast<size_t>(shard))));
+      status.Update(RestoreRows(&disk_, folder_, kState, (*heads)->head(static_cast<size_t>(shard))));
     }
     return status;
   }
-  std::string Error(const head::HeadOptions& options, absl::StatusCode code, uint64_t step = kStep) {
+  std::string Error(const head::HeadOptions& options, absl::StatusCode code, const StatePoint& point = kState) {
     head::HeadOptions own = options;
     own.range = {0, own.num_classes};
-    const absl::Status status = RestoreRows(&disk_, folder_, step, head::Head::Create(own, 1 << 30)->get());
+    const absl::Status status = RestoreRows(&disk_, folder_, point, head::Head::Create(own, 1 << 30)->get());
     EXPECT_EQ(status.code(), code) << status;
     return std::string(status.message());
   }
@@ -122,10 +124,25 @@ TEST_F(RestoreRowsTest, AnyNumberOfShardsHoldsWhatAnyOtherWrote) {
   }
 }
 
+TEST_F(RestoreRowsTest, NothingIsLeftOfWhatAHeadHeldBefore) {
+  for (const head::HeadOptions& options : {Sgd(), AdamWInBfloat16()}) {
+    const auto written = Checkpoint(options, 2);
+    TrainedHeads used(options, {{0, kClasses}});
+    for (int step = 0; step < 5; ++step) used.Step();
+    ASSERT_FALSE(used.State() == written->State());
+    const absl::Status status = RestoreRows(&disk_, folder_, kState, used.head());
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_TRUE(used.State() == written->State());
+    ASSERT_TRUE(RemoveCheckpoint(&disk_, folder_).ok());
+  }
+}
+
 TEST_F(RestoreRowsTest, ACheckpointOfAnotherRunIsRefusedByName) {
   Checkpoint(Sgd(), 2);
-  EXPECT_EQ(Error(Sgd(), absl::StatusCode::kFailedPrecondition, kStep + 1),
+  EXPECT_EQ(Error(Sgd(), absl::StatusCode::kFailedPrecondition, {kStep + 1, kState.lineage}),
             folder_ + ": is of step 17, but the run continues after step 18");
+  EXPECT_EQ(Error(Sgd(), absl::StatusCode::kFailedPrecondition, {kStep, 0xABCE}),
+            folder_ + ": has the lineage abcd, but the run continues from abce");
   head::HeadOptions more = Sgd();
   more.num_classes = kClasses + 1;
   EXPECT_EQ(Error(more, absl::StatusCode::kInvalidArgument), folder_ + ": has 60 classes, this run has 61");

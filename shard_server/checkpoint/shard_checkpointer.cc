@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/class_rows.h"
+#include "common/checkpoint/run_fence.h"
 
 namespace arcshard::shard {
 namespace {
@@ -96,13 +97,15 @@ absl::StatusOr<FileRecord> ShardCheckpointer::WritePart(const View& view, uint64
   const std::string range = absl::StrCat(options.range.begin, "-", options.range.end);
   std::vector<TensorSpec> specs;
   for (const head::RowPart part : snapshot_.parts()) specs.push_back(SpecOf(part, options));
-  ASSIGN_OR_RETURN(const std::unique_ptr<PartWriter> writer,
-                   PartWriter::Create(files_, CheckpointFolder(options_.run_folder, {step, view.incarnation}),
-                                      absl::StrCat("class_centers-", range, ".safetensors"), std::move(specs),
-                                      {{"format", "arcshard"},
-                                       {"num_classes", absl::StrCat(options.num_classes)},
-                                       {"range", range},
-                                       {"step", absl::StrCat(step)}}));
+  RunFence fence(files_, options_.run_folder, view);
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<PartWriter> writer,
+      PartWriter::Create(&fence, CheckpointFolder(options_.run_folder, {step, view.incarnation, view.counter}),
+                         absl::StrCat("class_centers-", range, ".safetensors"), std::move(specs),
+                         {{"format", "arcshard"},
+                          {"num_classes", absl::StrCat(options.num_classes)},
+                          {"range", range},
+                          {"step", absl::StrCat(step)}}));
   RETURN_IF_ERROR(snapshot_.Write([&](head::RowPart part, absl::Span<const std::byte> bytes) {
     const TensorSpec spec = SpecOf(part, options);
     return writer->Append(spec.name, spec.dtype, bytes);

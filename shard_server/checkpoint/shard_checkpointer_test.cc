@@ -6,9 +6,10 @@
 #include <functional>
 
 #include "common/checkpoint/checkpoint_folder.h"
+#include "common/io/file.h"
+#include "common/io/forwarding_file_system.h"
 #include "common/io/safetensors.h"
 #include "common/io/testing/faulty_file_system.h"
-#include "common/io/testing/forwarding_file_system.h"
 #include "common/io/testing/memory_file_system.h"
 #include "shard_server/checkpoint/testing/checkpoint_test_kit.h"
 
@@ -20,7 +21,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr View kView{3, 1};
+constexpr View kView{3, 2};
 constexpr char kRun[] = "/run";
 
 head::HeadOptions Options() {
@@ -83,7 +84,7 @@ class ShardCheckpointerTest : public testing::Test {
   }
   std::vector<std::string> FilesOf(uint64_t step) {
     std::vector<std::string> names;
-    const auto entries = disk_.List(CheckpointFolder(kRun, {step, kView.incarnation}));
+    const auto entries = disk_.List(CheckpointFolder(kRun, {step, kView.incarnation, kView.counter}));
     EXPECT_TRUE(entries.ok()) << entries.status();
     if (entries.ok()) {
       for (const FileSystem::Entry& entry : *entries) names.push_back(entry.name);
@@ -93,7 +94,8 @@ class ShardCheckpointerTest : public testing::Test {
   // The tensors in the file of `step`, by name.
   HeldRows Written(uint64_t step) {
     HeldRows rows;
-    const std::string path = CheckpointFolder(kRun, {step, kView.incarnation}) + "/class_centers-1000-5000.safetensors";
+    const std::string path =
+        CheckpointFolder(kRun, {step, kView.incarnation, kView.counter}) + "/class_centers-1000-5000.safetensors";
     auto source = disk_.Open(path);
     EXPECT_TRUE(source.ok()) << source.status();
     if (!source.ok()) return rows;
@@ -183,7 +185,7 @@ TEST_F(ShardCheckpointerTest, WhateverFailsTheReportTellsWhatIsThere) {
                                FaultKind::kRenameFails}) {
     for (int64_t at = 0; at < 20; ++at) {
       const uint64_t step = static_cast<uint64_t>(kind) * 100 + static_cast<uint64_t>(at);
-      ASSERT_TRUE(disk_.CreateFolders(CheckpointFolder(kRun, {step, kView.incarnation})).ok());
+      ASSERT_TRUE(disk_.CreateFolders(CheckpointFolder(kRun, {step, kView.incarnation, kView.counter})).ok());
       FaultyFileSystem faulty(&disk_, kind, at);
       Start(&faulty, small);
       checkpointer_->Begin(kView, step);
@@ -195,6 +197,24 @@ TEST_F(ShardCheckpointerTest, WhateverFailsTheReportTellsWhatIsThere) {
     }
   }
   EXPECT_THAT(Reports(), SizeIs(100));
+}
+
+// The process was stopped while it wrote.
+TEST_F(ShardCheckpointerTest, OnceALaterCoordinatorHasTheRunsFolderNoPartAppears) {
+  HeldDisk held(&disk_);
+  Start(&held);
+  checkpointer_->Begin(kView, 17);
+  held.AwaitWriter();
+  absl::StatusOr<AtomicFile> number = AtomicFile::Create("/run/incarnation", &disk_);
+  ASSERT_TRUE(number.ok()) << number.status();
+  ASSERT_TRUE(number->Append("4\n").ok());
+  ASSERT_TRUE(number->Commit().ok());
+  held.LetGo();
+  checkpointer_->Await();
+  ASSERT_THAT(Reports(), SizeIs(1));
+  EXPECT_EQ(Reports()[0].status.code(), absl::StatusCode::kFailedPrecondition) << Reports()[0].status;
+  EXPECT_THAT(std::string(Reports()[0].status.message()), HasSubstr("incarnation 4"));
+  EXPECT_THAT(FilesOf(17), IsEmpty());
 }
 
 TEST_F(ShardCheckpointerTest, AnEmptyRangeReportsNoFile) {

@@ -1,5 +1,6 @@
 #include "shard_server/service/shard_service.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -8,7 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/token.h"
-#include "common/rpc/convert.h"
+#include "common/rpc/convert/convert.h"
 #include "common/rpc/security/authorize.h"
 #include "common/rpc/security/refusal_log.h"
 #include "common/rpc/server_stream.h"
@@ -20,6 +21,12 @@ namespace {
 
 // Streams that may wait for their hello, beside as many as the run has workers.
 constexpr size_t kMostUnproven = 32;
+
+absl::Status CheckToken(const View& view, absl::string_view role, uint32_t id, absl::string_view token) {
+  if (token.size() == kTokenBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(ToString(view), " gives ", role, " ", id, " a token of ", token.size(),
+                                                 " bytes, expected ", kTokenBytes));
+}
 
 }  // namespace
 
@@ -49,10 +56,16 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
  private:
   absl::Status Take(const v1::WorkerMessage& message) {
     ASSIGN_OR_RETURN(const Key key, FromProto(message.key()));
-    ShardState* const state = service_->state();
+    const AttachedState::Use use(&service_->state_);
+    ShardState* const state = use.get();
     if (message.has_hello()) return TakeHello(state, key, message.hello());
     if (!worker_.has_value()) return absl::FailedPreconditionError("the first message of a stream must be hello");
-    if (!proven_) proven_ = service_->streams_.Has(*worker_, sender_);
+    const bool genuine = service_->streams_.Has(*worker_, sender_);
+    if (proven_ && !genuine) {  // and what has arrived of the stream meanwhile does not count
+      return absl::AbortedError(
+          absl::StrCat(ToString(key), " came on a stream of worker ", *worker_, " that was ended"));
+    }
+    proven_ = genuine;
     if (state == nullptr || !proven_) {
       return absl::FailedPreconditionError(absl::StrCat(ToString(key), " came before this shard had joined the run"));
     }
@@ -81,10 +94,15 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     if (state != nullptr) RETURN_IF_ERROR(state->Hello(worker, key.view));
     if (worker_.has_value()) return absl::OkStatus();
     worker_ = worker;
-    return service_->streams_.Put(worker, hello.token(), sender_, [service = service_, ticket = ticket_, peer = peer_] {
-      service->unproven_.Leave(ticket);
-      service->known_peers_.Add(peer);
-    });
+    return service_->streams_.Put({.view = key.view,
+                                   .worker = worker,
+                                   .token = hello.token(),
+                                   .on_genuine =
+                                       [service = service_, ticket = ticket_, peer = peer_] {
+                                         service->unproven_.Leave(ticket);
+                                         service->known_peers_.Add(peer);
+                                       }},
+                                  sender_);
   }
 
   // Returns the samples of a micro-batch: the first dimension of a tensor that must have `dims` dimensions.
@@ -144,7 +162,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
   const WorkerStreams::Sender sender_;
   const WaitingRoom::Ticket ticket_;  // until its token has proven it
   std::optional<uint32_t> worker_;    // the id that the hello claims
-  bool proven_ = false;               // the token proved it
+  bool proven_ = false;               // the token has proven it
   std::vector<int64_t> labels_;
   std::vector<float> values_;                // of the embedding that is being received
   std::optional<TensorReceiver> embedding_;  // between its first piece and its last
@@ -156,37 +174,56 @@ ShardService::ShardService(ShardMetrics* metrics)
     : refused_(metrics->refused_messages),
       received_(metrics, kReceived),
       sent_(metrics, kSent),
-      unproven_("Hello with its token", kMostUnproven) {}
+      unproven_("Hello with its token", kMostUnproven),
+      replays_({.state = &state_,
+                .sent = sent_,
+                .on_genuine = [this](const std::string& peer) { known_peers_.Add(peer); },
+                .on_refused =
+                    [this](const std::string& peer, const absl::Status& why) {
+                      CountRefusal(why);
+                      if (absl::IsPermissionDenied(why)) LogRefusal(peer, why.message());
+                    }}) {}
 
 void ShardService::ExpectWorkers(uint32_t workers) { unproven_.SetMost(kMostUnproven + workers); }
 
-void ShardService::Attach(ShardState* state) {
-  MutexLock lock(&mutex_);
-  state_ = state;
-}
+void ShardService::Attach(ShardState* state) { state_.Attach(state); }
 
-absl::Status ShardService::Admit(const ViewAnnouncement& view) {
+absl::Status ShardService::Admit(const ViewAnnouncement& view, uint32_t own) {
   WorkerStreams::Tokens tokens;
   for (const WorkerMember& worker : view.workers) {
-    if (worker.token.size() != kTokenBytes) {
-      return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " gives worker ", worker.id, " a token of ",
-                                                     worker.token.size(), " bytes, expected ", kTokenBytes));
-    }
+    RETURN_IF_ERROR(CheckToken(view.view, "worker", worker.id, worker.token));
     tokens[worker.id] = worker.token;
   }
-  for (const absl::Status& refused : streams_.Admit(std::move(tokens))) CountRefusal(refused);
+  for (const ShardMember& shard : view.shards) {
+    RETURN_IF_ERROR(CheckToken(view.view, "shard", shard.id, shard.token));
+  }
+  for (const absl::Status& refused : streams_.Admit(view.view, std::move(tokens))) CountRefusal(refused);
+  replays_.Admit(view, own);
   return absl::OkStatus();
 }
 
+std::optional<ShardLoad> ShardService::load() {
+  const AttachedState::Use state(&state_);
+  if (state.get() == nullptr) return std::nullopt;
+  return state->load();
+}
+
+Waiting ShardService::waiting() {
+  const AttachedState::Use state(&state_);
+  return state.get() == nullptr ? Waiting() : state->waiting();
+}
+
 void ShardService::ShowLoad(ShardMetrics* metrics) {
-  ShardState* const attached = state();
-  if (attached == nullptr) return;
-  const ShardState::Load load = attached->load();
-  metrics->micro_batches_in_flight.Set(static_cast<double>(load.in_flight));
-  metrics->queue_depth.With(kPass1Queue).Set(static_cast<double>(load.queued));
-  metrics->queue_depth.With(kEarlyQueue).Set(static_cast<double>(load.early));
-  metrics->replay_log.Set(static_cast<double>(load.replay_bytes));
-  metrics->repeated_messages.Increment(static_cast<double>(load.repeats) - metrics->repeated_messages.Value());
+  const std::optional<ShardLoad> load = this->load();
+  if (!load.has_value()) return;
+  metrics->micro_batches_in_flight.Set(static_cast<double>(load->in_flight));
+  metrics->queue_depth.With(kPass1Queue).Set(static_cast<double>(load->queued));
+  metrics->queue_depth.With(kEarlyQueue).Set(static_cast<double>(load->early));
+  metrics->log.Set(static_cast<double>(load->log_bytes));
+  metrics->replay.Set(load->replay_seconds);
+  // A state that was made anew counts from 0 again.
+  const double repeats = static_cast<double>(load->repeats);
+  metrics->repeated_messages.Increment(std::max(0.0, repeats - std::exchange(shown_repeats_, repeats)));
 }
 
 void ShardService::SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) {
@@ -215,6 +252,16 @@ grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>* ShardService::Exch
       [this, peer = std::string(context->peer())](const WorkerStreams::Sender& sender) {
         return std::make_unique<Handler>(this, peer, sender);
       });
+}
+
+grpc::ServerWriteReactor<v1::ReplayPiece>* ShardService::Replay(grpc::CallbackServerContext* context,
+                                                                const v1::ReplayRequest* request) {
+  if (const absl::Status status = Authorize(*context, "Shard.Replay", {CertifiedRole::kShard}); !status.ok()) {
+    CountRefusal(status);
+    return new RefusedCall<grpc::ServerWriteReactor<v1::ReplayPiece>>(status);
+  }
+  received_.Count(*request);
+  return replays_.Start(std::string(context->peer()), *request);
 }
 
 }  // namespace arcshard::shard

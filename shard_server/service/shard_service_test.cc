@@ -11,8 +11,9 @@
 #include <optional>
 #include <thread>
 
+#include "common/base/clock.h"
 #include "common/rpc/client_stream.h"
-#include "common/rpc/convert.h"
+#include "common/rpc/convert/convert.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/tensor_codec.h"
 #include "shard_server/state/executor.h"
@@ -92,7 +93,7 @@ v1::WorkerMessage Message(const Key& key) {
   return message;
 }
 v1::WorkerMessage HelloOf(uint32_t worker, const View& view = kView) {
-  v1::WorkerMessage message = Message({view, 0, 0, 0});
+  v1::WorkerMessage message = Message({view, 0, 0});
   message.mutable_hello()->set_worker(worker);
   message.mutable_hello()->set_token(absl::StrCat("token of worker", worker));
   return message;
@@ -116,20 +117,30 @@ v1::WorkerMessage GradientMessage(const Key& key, const std::vector<float>& r, c
   return message;
 }
 
+// The kit's view, with tokens of the shards.
+ViewAnnouncement ViewWithTokens() {
+  ViewAnnouncement view = TestView();
+  for (ShardMember& shard : view.shards) shard.token = absl::StrCat("token of shard ", shard.id);
+  return view;
+}
+
 // A shard behind a server. The output for workers goes through the service; the rest is recorded.
 class ServiceTest : public testing::Test, protected ShardOutput {
  protected:
   void Begin(std::vector<uint32_t> micro_batch_sizes, uint32_t batch_size = 5) {
     ShardState::Options options = TestRun::DefaultOptions();
     options.batch_size = batch_size;
+    options.clock = &clock_;
     state_ = std::make_unique<ShardState>(options, static_cast<ShardOutput*>(this));
-    ASSERT_TRUE(state_->JoinView(TestView(), &head_).ok());
-    Decision start = Commit(0);
-    start.next.plan.micro_batch_sizes = std::move(micro_batch_sizes);
-    ASSERT_TRUE(state_->Decide(start).ok());
     service_.Attach(state_.get());
-    ASSERT_TRUE(service_.Admit(TestView()).ok());
+    ASSERT_TRUE(service_.Admit(ViewWithTokens(), options.id).ok());
+    ASSERT_TRUE(state_->JoinView(ViewWithTokens(), &head_).ok());
     executor_ = std::make_unique<Executor>(state_.get(), [](const absl::Status& status) { ADD_FAILURE() << status; });
+    AwaitJoined();
+    Next next = PlanOf(1);
+    next.plan.micro_batch_sizes = std::move(micro_batch_sizes);
+    const absl::Status status = state_->Install({.view = kView, .next = next});
+    ASSERT_TRUE(status.ok()) << status;
   }
   void Begin() { Begin({2, 2, 1}); }
 
@@ -140,7 +151,13 @@ class ServiceTest : public testing::Test, protected ShardOutput {
   }
   void TearDown() override {
     server_.reset();
+    service_.Attach(nullptr);
     executor_.reset();
+  }
+
+  void AwaitJoined() {
+    MutexLock lock(&mutex_);
+    while (!joined_) changed_.Wait(&mutex_);
   }
 
   ReadyVote AwaitVote() {
@@ -189,7 +206,16 @@ class ServiceTest : public testing::Test, protected ShardOutput {
   }
   void TakeCheckpoint(const View&, uint64_t) override {}
   void Applied(uint64_t, Outcome) override {}
+  absl::Status RestoreBase(const ViewAnnouncement&) override { return absl::OkStatus(); }
+  void RequestReplay(const ViewAnnouncement&, uint32_t, const StatePoint&, uint64_t) override {}
+  void Joined(const JoinedReport&) override {
+    MutexLock lock(&mutex_);
+    joined_ = true;
+    changed_.NotifyAll();
+  }
+  void LostPeers(const LostPeersReport&) override {}
 
+  const SystemClock clock_{};
   const Key key_ = TestRun::KeyOf(1, 0);
   MetricRegistry registry_;
   ShardMetrics metrics_{&registry_};
@@ -201,6 +227,7 @@ class ServiceTest : public testing::Test, protected ShardOutput {
   Mutex mutex_;
   CondVar changed_;
   std::optional<ReadyVote> vote_ ABSL_GUARDED_BY(mutex_);
+  bool joined_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 TEST_F(ServiceTest, AStepOfTwoWorkersEndsInAVote) {
@@ -333,6 +360,26 @@ TEST_F(ServiceTest, AWorkerWhoConnectedBeforeTheViewIsServedOnceTheTokensAreKnow
   EXPECT_TRUE(early.Next().has_statistics());
 }
 
+// A worker that replaces a lost one has the number of that one, and may know its first view earlier than this shard.
+TEST_F(ServiceTest, AHelloOfANewerViewIsCheckedByTheTokensOfThatView) {
+  const auto before = Labelled();  // worker 0
+  v1::WorkerMessage hello = HelloOf(0, {1, 3});
+  hello.mutable_hello()->set_token("token of another");
+  Client early(server_->port());
+  early.Send(hello);
+  while (metrics_.messages.With(kReceived).Value() < 3.0) std::this_thread::yield();
+  before->Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
+  EXPECT_TRUE(before->Next().has_statistics());  // until then nothing changes
+  ViewAnnouncement view = ViewWithTokens();
+  view.view = {1, 3};
+  view.workers[0].token = "token of another";
+  ASSERT_TRUE(service_.Admit(view, 1).ok());
+  ExpectEnd(*before, absl::StatusCode::kFailedPrecondition, "does not have the worker 0 whose stream this was");
+  early.Send(LabelsMessage({{1, 3}, 1, 0}, LabelsOf(0)));  // waits for that view
+  while (metrics_.messages.With(kReceived).Value() < 5.0) std::this_thread::yield();
+  EXPECT_EQ(metrics_.refused_messages.With("FAILED_PRECONDITION").Value(), 1.0);
+}
+
 TEST_F(ServiceTest, StreamsThatNeverSayHelloMakeRoomForThoseThatDo) {
   Begin();
   service_.ExpectWorkers(2);
@@ -361,11 +408,40 @@ TEST_F(ServiceTest, ATokenThatIsNoneIsRefusedBeforeAnyTokenIsKnown) {
 }
 
 TEST_F(ServiceTest, AViewThatGivesAWorkerNoTokenIsRefused) {
-  ViewAnnouncement view = TestView();
+  ViewAnnouncement view = ViewWithTokens();
   view.workers[1].token.clear();
-  const absl::Status status = service_.Admit(view);
+  const absl::Status status = service_.Admit(view, 1);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("worker 7 a token of 0 bytes"));
+}
+
+TEST_F(ServiceTest, SoIsAViewThatGivesAShardNoToken) {
+  ViewAnnouncement view = ViewWithTokens();
+  view.shards[2].token = "short";
+  const absl::Status status = service_.Admit(view, 1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("shard 2 a token of 5 bytes"));
+}
+
+TEST_F(ServiceTest, AViewEndsTheStreamsOfWorkersThatItDoesNotHave) {
+  const auto replaced = Labelled();  // worker 0
+  Client left(server_->port()), stays(server_->port());
+  for (const auto& [client, worker] : {std::pair{&left, 7u}, {&stays, 8u}}) {
+    v1::WorkerMessage hello = HelloOf(worker, {1, 3});  // of the view to come, so that the state does not mind
+    client->Send(hello);
+  }
+  replaced->Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
+  replaced->Next();
+  while (metrics_.messages.With(kReceived).Value() < 5.0) std::this_thread::yield();
+  ViewAnnouncement view = ViewWithTokens();
+  view.view = {1, 3};
+  view.workers = {{0, "", "token of another"}, {8, "", "token of worker8"}};
+  ASSERT_TRUE(service_.Admit(view, 1).ok());
+  ExpectEnd(*replaced, absl::StatusCode::kFailedPrecondition, "does not have the worker 0 whose stream this was");
+  ExpectEnd(left, absl::StatusCode::kFailedPrecondition, "does not have the worker 7 whose stream this was");
+  stays.Send(LabelsMessage({{1, 3}, 1, 0}, LabelsOf(0)));  // waits for that view
+  while (metrics_.messages.With(kReceived).Value() < 6.0) std::this_thread::yield();
+  EXPECT_EQ(metrics_.refused_messages.With("FAILED_PRECONDITION").Value(), 2.0);
 }
 
 TEST_F(ServiceTest, TheFirstMessageIsHello) {
@@ -412,7 +488,8 @@ TEST_F(ServiceTest, AMessageThatHadToWaitIsRefusedByTheEndOfTheStream) {
     ASSERT_TRUE(state_->Gradient(WorkerOf(m), TestRun::KeyOf(1, m), values, values).ok());
   }
   AwaitVote();
-  ASSERT_TRUE(state_->Decide(Commit(1)).ok());
+  const absl::Status decided = state_->Decide(Commit(1));
+  ASSERT_TRUE(decided.ok()) << decided;
   ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "has 1 samples, the step's plan says 2");
 }
 
@@ -473,12 +550,12 @@ TEST_F(ServiceTest, NothingComesBetweenThePiecesOfAnEmbedding) {
   half.mutable_embedding()->mutable_embedding()->mutable_data()->resize(12);
   client->Send(half);
   client->Send(LabelsMessage(TestRun::KeyOf(1, 2), LabelsOf(2)));
-  ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "micro-batch 0, attempt 0 is incomplete");
+  ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "micro-batch 0 is incomplete");
   Client other(server_->port());
   other.Send(HelloOf(0));
   other.Send(half);
   other.Send(EmbeddingPiece(TestRun::KeyOf(1, 2), EmbeddingOf(1, 2)));
-  ExpectEnd(other, absl::StatusCode::kInvalidArgument, "micro-batch 2, attempt 0 came between its pieces");
+  ExpectEnd(other, absl::StatusCode::kInvalidArgument, "micro-batch 2 came between its pieces");
 }
 
 }  // namespace

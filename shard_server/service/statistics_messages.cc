@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/rpc/convert.h"
+#include "common/rpc/convert/convert.h"
 #include "common/rpc/tensor_codec.h"
 
 namespace arcshard::shard {

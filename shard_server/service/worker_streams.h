@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "arcshard/v1/shard.pb.h"
 #include "common/base/mutex.h"
+#include "common/protocol/types.h"
 #include "common/rpc/stream.h"
 
 namespace arcshard::shard {
@@ -22,16 +23,24 @@ class WorkerStreams {
  public:
   using Sender = std::shared_ptr<StreamSender<v1::ShardMessage>>;
 
-  // Who each stream is, once the tokens are known.
   using Tokens = std::map<uint32_t, std::string>;  // by worker
 
-  // Makes `sender` the worker's stream and ends the one before, if any: the worker has abandoned it. Where the worker's
-  // token is not yet known, Admit does so later. `on_genuine` is called once, when the token has proven the worker.
-  // PermissionDenied: the token is not the worker's, or is none.
-  absl::Status Put(uint32_t worker, absl::string_view token, const Sender& sender, std::function<void()> on_genuine);
-  // From now on these are the workers. Decides about the streams that have claimed to be theirs, and returns the errors
-  // with which it has ended those that are not.
-  std::vector<absl::Status> Admit(Tokens tokens);
+  // Who a stream says it is.
+  struct Claim {
+    View view;  // of its hello
+    uint32_t worker = 0;
+    std::string token;
+    std::function<void()> on_genuine;  // called once, when the token has proven the worker
+  };
+
+  // Makes `sender` the worker's stream and ends the one before, if any: the worker has abandoned it. Where the claim is
+  // of a newer view than the last one of Admit, whose tokens are not known yet, Admit does so later. PermissionDenied:
+  // the token is not the worker's, or is none.
+  absl::Status Put(Claim claim, const Sender& sender);
+  // From now on these are the workers, those of `view`. Decides about the streams that have claimed to be theirs, and
+  // ends those of workers that are no longer there or have been given another token since. Returns the errors with
+  // which it has ended streams.
+  std::vector<absl::Status> Admit(const View& view, Tokens tokens);
   // Whether `sender` is the worker's stream.
   bool Has(uint32_t worker, const Sender& sender);
   // Removes the stream, whatever it was.
@@ -43,20 +52,20 @@ class WorkerStreams {
   void Close(uint32_t worker, const absl::Status& why);
 
  private:
-  struct Claim {
-    uint32_t worker;
+  struct Proven {
+    Sender sender;
     std::string token;
-    std::function<void()> on_genuine;
   };
 
-  // Requires: the worker's token is known. Returns the stream that `sender` replaces, for the caller to end; null:
-  // none.
+  // Requires: the tokens of the claim's view are known, or those of a newer one. Returns the stream that `sender`
+  // replaces, for the caller to end; null: none.
   absl::StatusOr<Sender> Install(const Claim& claim, const Sender& sender) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Sender Find(uint32_t worker);
 
   Mutex mutex_;
-  Tokens tokens_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint32_t, Sender> senders_ ABSL_GUARDED_BY(mutex_);
+  View view_ ABSL_GUARDED_BY(mutex_);
+  Tokens tokens_ ABSL_GUARDED_BY(mutex_);                      // of view_
+  std::map<uint32_t, Proven> proven_ ABSL_GUARDED_BY(mutex_);  // by worker
   std::map<Sender, Claim> claims_ ABSL_GUARDED_BY(mutex_);
 };
 

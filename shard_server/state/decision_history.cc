@@ -1,47 +1,54 @@
 #include "shard_server/state/decision_history.h"
 
 #include <cassert>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "shard_server/state/lineage.h"
+#include "common/protocol/lineage.h"
 
 namespace arcshard::shard {
 
-void DecisionHistory::Start(const View& view, uint64_t last_decided_step) {
-  assert(!started());
-  view_ = view;
-  first_ = last_decided_step;
-  next_ = last_decided_step;
+void DecisionHistory::Forget() {
+  point_.reset();
+  last_.reset();
+}
+
+void DecisionHistory::MoveTo(const StatePoint& point) {
+  point_ = point;
+  last_.reset();
+}
+
+void DecisionHistory::Learn(const Decision& decision) {
+  assert(point_ == decision.after());
+  last_ = decision;
 }
 
 absl::StatusOr<DecisionHistory::Order> DecisionHistory::Check(const Decision& decision) const {
+  assert(point_.has_value());
   const std::string received = absl::StrCat("the decision of step ", decision.step, " was received");
-  if (!started() && decision.step != next_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(received, ", but ", ToString(view_), " continues after step ", next_));
-  }
-  if (decision.step < next_) {
+  const uint64_t next = point_->step + 1;
+  if (decision.step < next) {
     if (decision == last_) return Order::kRepeated;
-    if (decision.step == last_.step)
+    if (decision.step == point_->step && last_.has_value()) {
       return absl::AlreadyExistsError(absl::StrCat(received, " before with other contents"));
-    return absl::FailedPreconditionError(absl::StrCat(received, " again after that of step ", last_.step));
+    }
+    return absl::FailedPreconditionError(absl::StrCat(received, " again after that of step ", point_->step));
   }
-  if (decision.step > next_) {
-    return absl::FailedPreconditionError(absl::StrCat(received, ", but step ", next_, " is the next to be decided"));
+  if (decision.step > next) {
+    return absl::FailedPreconditionError(absl::StrCat(received, ", but step ", next, " is the next to be decided"));
   }
-  if (!started() && decision.outcome != Outcome::kCommit) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the first decision, of step ", decision.step, ", must be a commit that changes nothing"));
+  if (const uint64_t lineage = ExtendLineage(point_->lineage, decision); decision.lineage != lineage) {
+    return absl::InternalError(absl::StrCat(received, " with the lineage ", absl::Hex(decision.lineage),
+                                            ", but on the state here it leads to ", absl::Hex(lineage)));
   }
   return Order::kNext;
 }
 
 void DecisionHistory::Add(const Decision& decision) {
-  assert(decision.step == next_);
+  assert(point_.has_value() && decision.step == point_->step + 1);
+  point_ = decision.after();
   last_ = decision;
-  lineage_ = ExtendLineage(lineage_, decision);
-  ++next_;
 }
 
 }  // namespace arcshard::shard

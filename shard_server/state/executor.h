@@ -2,25 +2,29 @@
 
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "shard_server/state/shard_state.h"
 
 namespace arcshard::shard {
 
-// The one thread on which a shard's head computes. Call Finish before destroying the head or the output of the state.
+// The one thread on which a shard's head computes. Call Finish before destroying the head or the output of the state;
+// afterwards another Executor may go on with the state.
 class Executor {
  public:
   // When the head fails, that thread calls `on_failure` once and ends.
-  Executor(ShardState* state, std::function<void(const absl::Status&)> on_failure)
-      : state_(state), thread_([state, on_failure = std::move(on_failure)] {
-          while (state->WaitForWork()) {
-            if (absl::Status status = state->RunOne(); !status.ok()) {
-              on_failure(status);
-              return;
-            }
-          }
-        }) {}
+  Executor(ShardState* state, std::function<void(const absl::Status&)> on_failure) : state_(state) {
+    state_->Reopen();
+    thread_ = std::thread([state, on_failure = std::move(on_failure)] {
+      while (state->WaitForWork()) {
+        if (absl::Status status = state->RunOne(); !status.ok()) {
+          on_failure(status);
+          return;
+        }
+      }
+    });
+  }
   ~Executor() { Finish(); }
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;

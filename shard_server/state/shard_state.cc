@@ -11,32 +11,24 @@
 namespace arcshard::shard {
 
 ShardState::ShardState(const Options& options, ShardOutput* output)
-    : options_(options), output_(output), waiting_(options.batch_size, options.max_in_flight) {}
-
-absl::Status ShardState::JoinView(const ViewAnnouncement& view, head::Head* head) {
-  MutexLock lock(&mutex_);
-  if (phase_ != Phase::kUnjoined) {
-    if (view == view_) return absl::OkStatus();
-    return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " was announced, but this shard is in ",
-                                                      ToString(view_.view), " and a run has one view"));
-  }
-  RETURN_IF_ERROR(CheckAnnouncement(view, head->options()));
-  view_ = view;
-  decisions_.Start(view.view, view.last_decided_step);
-  head_ = head;
-  phase_ = Phase::kBetween;
-  TakeWaiting();
-  work_.NotifyOne();
-  return absl::OkStatus();
+    : options_(options),
+      output_(output),
+      log_({.bytes = options.log_bytes, .recovery_target = options.recovery_target}),
+      rebuild_(options.id, options.dim),
+      waiting_(options.batch_size, options.max_in_flight) {
+  assert(options.clock != nullptr);
 }
 
 absl::Status ShardState::Decide(const Decision& decision) {
   MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CheckView(decision.view, absl::StrCat("the decision of step ", decision.step)));
+  if (!installed_.has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat("the decision of step ", decision.step, " came before ",
+                                                      ToString(view_.view), " was installed on this shard"));
+  }
   ASSIGN_OR_RETURN(const DecisionHistory::Order order, decisions_.Check(decision));
   if (order == DecisionHistory::Order::kRepeated) return absl::OkStatus();
-  const bool is_first = !decisions_.started();
-  if (!is_first && (phase_ != Phase::kStep || !open().voted())) {
+  if (phase_ != Phase::kStep || !open().voted()) {
     return absl::FailedPreconditionError(
         absl::StrCat("the decision of step ", decision.step, " came before this shard was ready for it"));
   }
@@ -45,26 +37,35 @@ absl::Status ShardState::Decide(const Decision& decision) {
         absl::StrCat("the decision of step ", decision.step, " has a learning rate of ", decision.lr));
   }
   RETURN_IF_ERROR(CheckNext(decision.next, decision.step + 1));
-
-  assert(unapplied_ == nullptr);  // the executor voted after it had applied the step before
-  decisions_.Add(decision);
-  if (!is_first) unapplied_ = log_.Decide(decision);
+  AddDecision(decision);
   Enter(decision.next);
   work_.NotifyOne();
   return absl::OkStatus();
 }
 
-absl::Status ShardState::Proceed(const View& view, const Next& next) {
+void ShardState::AddDecision(const Decision& decision) {
+  assert(phase_ == Phase::kStep && open().voted());
+  // The executor voted after it had applied the step before and taken the checkpoint of its state.
+  assert(unapplied_ == nullptr && !checkpoint_.has_value());
+  decisions_.Add(decision);
+  unapplied_ = log_.Decide(decision);
+  counters_ = decision.counters;
+}
+
+absl::Status ShardState::Proceed(const arcshard::Proceed& proceed) {
   MutexLock lock(&mutex_);
-  RETURN_IF_ERROR(CheckView(view, "the message to proceed"));
+  RETURN_IF_ERROR(CheckView(proceed.view, "the message to proceed"));
+  const Next& next = proceed.next;
+  if (!installed_.has_value() && next.action == NextAction::kStop) return absl::OkStatus();
   if (phase_ == Phase::kStep && next.action == NextAction::kStep && next.plan == open().record().plan) {
     return absl::OkStatus();
   }
-  if (phase_ != Phase::kBetween || !decisions_.started()) {
+  if (phase_ != Phase::kBetween || !installed_.has_value()) {
     return absl::FailedPreconditionError(
         absl::StrCat("the message to proceed came, but no evaluation followed step ", undecided() - 1));
   }
   RETURN_IF_ERROR(CheckNext(next, undecided()));
+  counters_ = proceed.counters;
   Enter(next);
   work_.NotifyOne();
   return absl::OkStatus();
@@ -86,6 +87,7 @@ absl::Status ShardState::Labels(uint32_t worker, const Key& key, absl::Span<cons
   if (turn == Turn::kWaits) return waiting_.AddLabels(worker, key, labels);
   RETURN_IF_ERROR(CheckPlace(worker, key));
   RETURN_IF_ERROR(open().AddLabels(key, labels));
+  active_at_ = options_.clock->Now();
   work_.NotifyOne();
   return absl::OkStatus();
 }
@@ -100,6 +102,7 @@ absl::Status ShardState::Embedding(uint32_t worker, const Key& key, head::Matrix
   if (turn == Turn::kWaits) return waiting_.AddEmbedding(worker, key, embedding);
   RETURN_IF_ERROR(CheckPlace(worker, key));
   RETURN_IF_ERROR(open().AddEmbedding(key, worker, embedding, options_.max_in_flight));
+  active_at_ = options_.clock->Now();
   work_.NotifyOne();
   return absl::OkStatus();
 }
@@ -114,18 +117,18 @@ absl::Status ShardState::Gradient(uint32_t worker, const Key& key, absl::Span<co
   }
   RETURN_IF_ERROR(CheckPlace(worker, key));
   RETURN_IF_ERROR(open().AddGradient(key, r, t));
+  active_at_ = options_.clock->Now();
   work_.NotifyOne();
   return absl::OkStatus();
 }
 
-ShardState::Decided ShardState::decided() const {
-  MutexLock lock(&mutex_);
-  return {decisions_.started(), decisions_.last_step(), decisions_.lineage()};
-}
-
 ShardState::Load ShardState::load() const {
   MutexLock lock(&mutex_);
-  Load load{.early = waiting_.size(), .replay_bytes = log_.bytes()};
+  Load load{.early = waiting_.size(),
+            .log_steps = log_.steps(),
+            .log_bytes = log_.bytes(),
+            .replay_seconds = absl::ToDoubleSeconds(log_.replay_time()),
+            .replayed = replayed_};
   if (phase_ == Phase::kStep) {
     load.in_flight = open().in_flight();
     load.queued = open().queued();
@@ -134,25 +137,21 @@ ShardState::Load ShardState::load() const {
   return load;
 }
 
-absl::Status ShardState::CheckAnnouncement(const ViewAnnouncement& view, const head::HeadOptions& held) const {
-  const auto self = std::find_if(view.shards.begin(), view.shards.end(),
-                                 [this](const ShardMember& shard) { return shard.id == options_.id; });
-  if (self == view.shards.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " does not name shard ", options_.id));
+Waiting ShardState::waiting() const {
+  MutexLock lock(&mutex_);
+  Waiting waiting{.view = view_.view};
+  if (phase_ == Phase::kUnjoined || working_ || HasWorkLocked()) return waiting;
+  if (phase_ == Phase::kJoining) {
+    if (const std::optional<uint32_t> peer = rebuild_.awaited(); peer.has_value()) waiting.shards = {*peer};
+  } else if (phase_ == Phase::kStep && !open().voted() && !open().ready_to_vote()) {
+    for (size_t place = 0; place < view_.workers.size(); ++place) {
+      if (!open().AwaitsWorker(place, view_.workers.size(), options_.max_in_flight)) continue;
+      waiting.workers.push_back(view_.workers[place].id);
+    }
   }
-  if (self->range != held.range || view.num_classes != held.num_classes || options_.dim != held.dim) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(ToString(view.view), " gives classes [", self->range.begin, ", ", self->range.end, ") of ",
-                     view.num_classes, ", ", options_.dim, " dimensions, but the head holds [", held.range.begin, ", ",
-                     held.range.end, ") of ", held.num_classes, ", ", held.dim, " dimensions"));
-  }
-  if (view.workers.empty()) return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " has no workers"));
-  if (view.view <= View{}) return absl::InvalidArgumentError("views are numbered from 1.1");
-  if (view.last_decided_step != 0 && view.checkpoint.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(ToString(view.view), " continues after step ",
-                                                      view.last_decided_step, ", which this shard does not hold"));
-  }
-  return absl::OkStatus();
+  waiting.coordinator = waiting.shards.empty() && waiting.workers.empty();
+  waiting.seconds = absl::ToDoubleSeconds(options_.clock->Now() - active_at_);
+  return waiting;
 }
 
 absl::Status ShardState::CheckView(const View& view, absl::string_view what) const {
@@ -188,6 +187,8 @@ absl::StatusOr<ShardState::Turn> ShardState::CheckTurn(const Key& key) const {
   if (key.step == 0)
     return absl::InvalidArgumentError(absl::StrCat("steps are numbered from 1, but the key is ", ToString(key)));
   if (key.view < view_.view) return CheckView(key.view, absl::StrCat("the key of ", ToString(key)));
+  // Which step a newer view begins with is not known yet.
+  if (key.view > view_.view || phase_ == Phase::kUnjoined) return Turn::kWaits;
   if (phase_ == Phase::kStopped)
     return absl::AbortedError(absl::StrCat("the run has stopped; ", ToString(key), " came too late"));
   const uint64_t current = undecided();
@@ -200,7 +201,7 @@ absl::StatusOr<ShardState::Turn> ShardState::CheckTurn(const Key& key) const {
     return absl::FailedPreconditionError(
         absl::StrCat(ToString(key), " is too early: step ", current - 1, " is the last that was decided"));
   }
-  return key.view == view_.view && phase_ == Phase::kStep && key.step == current ? Turn::kNow : Turn::kWaits;
+  return phase_ == Phase::kStep && key.step == current ? Turn::kNow : Turn::kWaits;
 }
 
 absl::Status ShardState::CheckPlace(uint32_t worker, const Key& key) const {
@@ -214,26 +215,20 @@ absl::Status ShardState::CheckPlace(uint32_t worker, const Key& key) const {
     return absl::InvalidArgumentError(
         absl::StrCat(ToString(key), " came from worker ", worker, ", but it is worker ", owner, "'s"));
   }
-  uint32_t attempt = 0;
-  for (const Standing& standing : view_.standing) {
-    if (standing.micro_batch == key.micro_batch) attempt = standing.attempt;
-  }
-  if (key.attempt != attempt) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(ToString(key), " is not the current attempt, which is ", attempt));
-  }
   return absl::OkStatus();
 }
 
 void ShardState::Enter(const Next& next) {
   const uint64_t step = undecided();
-  if (next.checkpoint) checkpoint_ = step - 1;
+  active_at_ = options_.clock->Now();
+  if (next.checkpoint) {
+    checkpoint_ = TakeCheckpoint{view_.view, step - 1};
+    log_.CheckpointBegun();
+  }
   switch (next.action) {
     case NextAction::kStep:
       phase_ = Phase::kStep;
-      // Keeps the last decided record, which pass 2 may be reading.
-      assert(unapplied_ == nullptr || unapplied_->plan.step + 1 == step);
-      log_.ReleaseBefore(step - 1);
+      open_ = 1 - open_;
       open().Open(log_.Append(view_.view, next.plan), head_->options());
       TakeWaiting();
       return;
@@ -247,8 +242,7 @@ void ShardState::Enter(const Next& next) {
 }
 
 void ShardState::TakeWaiting() {
-  const uint64_t step = phase_ == Phase::kStep ? undecided() : 0;
-  while (std::unique_ptr<WaitingMessages::Message> message = waiting_.TakeNext(view_.view, step)) {
+  while (std::unique_ptr<WaitingMessages::Message> message = waiting_.TakeNext(view_.view, undecided())) {
     if (absl::Status status = TakeOne(*message); !status.ok()) {
       refusals_.push_back({message->worker, message->key, std::move(status)});
     }

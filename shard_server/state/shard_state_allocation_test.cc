@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "common/base/testing/fake_clock.h"
+#include "common/protocol/lineage.h"
 #include "shard_server/state/shard_state.h"
 
 namespace {
@@ -68,17 +70,30 @@ class SilentOutput final : public ShardOutput {
   void VoteReady(const ReadyVote&) override {}
   void TakeCheckpoint(const View&, uint64_t) override {}
   void Applied(uint64_t, Outcome) override {}
+  absl::Status RestoreBase(const ViewAnnouncement&) override { return absl::OkStatus(); }
+  void RequestReplay(const ViewAnnouncement&, uint32_t, const StatePoint&, uint64_t) override { ADD_FAILURE(); }
+  void Joined(const JoinedReport&) override {}
+  void LostPeers(const LostPeersReport&) override { ADD_FAILURE(); }
 };
 
 TEST(ShardStateAllocationTest, AfterTheFirstStepsNothingIsAllocatedThatGrowsWithTheBatchOrTheDimension) {
   SilentHead head;
   SilentOutput output;
-  ShardState state({0, kDim, 2 * kSize, 4, false}, &output);
-  const View view{1, 1};
-  ASSERT_TRUE(state.JoinView({view, 1000, {{0, "", {0, 500}}}, {{0, ""}}, {}, 0}, &head).ok());
-  const auto decision = [&](uint64_t step) {
-    const StepPlan plan{step + 1, 0, 0, {kSize, kSize}};
-    return Decision{view, step, Outcome::kCommit, 0.1, {NextAction::kStep, plan}};
+  FakeClock clock;
+  ShardState state({.dim = kDim, .batch_size = 2 * kSize, .clock = &clock}, &output);
+  ViewAnnouncement view;
+  view.view = {1, 1};
+  view.num_classes = 1000;
+  view.shards = {{0, "", {0, 500}}};
+  view.workers = {{0, ""}};
+  ASSERT_TRUE(state.JoinView(view, &head).ok());
+  const auto next = [](uint64_t step) { return Next{NextAction::kStep, {step, 0, 0, {kSize, kSize}}}; };
+  StatePoint point;
+  const auto decide = [&] {
+    Decision decision{view.view, point.step + 1, Outcome::kCommit, 0.1, next(point.step + 2)};
+    decision.lineage = ExtendLineage(point.lineage, decision);
+    point = decision.after();
+    return state.Decide(decision);
   };
   const std::vector<int64_t> labels(kSize, 7);
   const std::vector<float> embedding(kSize * kDim, 1.0f), r(kSize, 0.5f);
@@ -87,19 +102,20 @@ TEST(ShardStateAllocationTest, AfterTheFirstStepsNothingIsAllocatedThatGrowsWith
   };
   const auto send_inputs = [&](uint64_t step) {
     for (uint32_t m = 0; m < 2; ++m) {
-      ASSERT_TRUE(state.Labels(0, {view, step, m, 0}, labels).ok());
-      ASSERT_TRUE(state.Embedding(0, {view, step, m, 0}, {embedding.data(), kSize, kDim}).ok());
+      ASSERT_TRUE(state.Labels(0, {view.view, step, m}, labels).ok());
+      ASSERT_TRUE(state.Embedding(0, {view.view, step, m}, {embedding.data(), kSize, kDim}).ok());
     }
   };
-  ASSERT_TRUE(state.Decide(decision(0)).ok());
+  run_all();
+  ASSERT_TRUE(state.Install({view.view, next(1), {}}).ok());
   for (uint64_t step = 1; step <= 12; ++step) {
     watching = step > 3;
     if (step % 2 == 1) send_inputs(step);  // those of the even steps were sent before the decision and have waited
     run_all();
-    for (uint32_t m = 0; m < 2; ++m) ASSERT_TRUE(state.Gradient(0, {view, step, m, 0}, r, r).ok());
+    for (uint32_t m = 0; m < 2; ++m) ASSERT_TRUE(state.Gradient(0, {view.view, step, m}, r, r).ok());
     run_all();
     if (step % 2 == 1) send_inputs(step + 1);
-    ASSERT_TRUE(state.Decide(decision(step)).ok());
+    ASSERT_TRUE(decide().ok());
     run_all();
   }
   watching = false;

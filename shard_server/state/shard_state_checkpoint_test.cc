@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "shard_server/state/lineage.h"
 #include "shard_server/state/testing/shard_test_kit.h"
 
 namespace arcshard::shard {
@@ -22,13 +21,6 @@ Decision WithCheckpoint(Decision decision, NextAction action = NextAction::kStep
   decision.next.action = action;
   decision.next.checkpoint = true;
   return decision;
-}
-
-ViewAnnouncement ViewFrom(uint64_t step) {
-  ViewAnnouncement view = TestView();
-  view.last_decided_step = step;
-  view.checkpoint = "RUN/checkpoints/step-00000017.1";
-  return view;
 }
 
 TEST(ShardStateCheckpointTest, ACheckpointIsTakenAfterTheUpdateAndBeforeTheNextStep) {
@@ -84,7 +76,7 @@ TEST(ShardStateCheckpointTest, ACheckpointMayBeAskedForWithAnEvaluationAndWithTh
   other->RunAll();
   Next next = PlanOf(2);
   next.checkpoint = true;
-  ASSERT_TRUE(other->state.Proceed(kView, next).ok());
+  ASSERT_TRUE(other->state.Proceed(ProceedOf(next)).ok());
   other->RunAll();
   EXPECT_THAT(other->output.checkpoints, ElementsAre("view 1.2, step 1 after 1 applied"));
   EXPECT_TRUE(other->SendStep(2).ok());
@@ -97,10 +89,10 @@ TEST(ShardStateCheckpointTest, ACheckpointMayBeAskedForDuringAnEvaluation) {
   decision.next.action = NextAction::kEvaluate;
   ASSERT_TRUE(run->state.Decide(decision).ok());
   run->RunAll();
-  ASSERT_TRUE(run->state.Proceed(kView, {NextAction::kEvaluate, {}, true}).ok());
+  ASSERT_TRUE(run->state.Proceed(ProceedOf({NextAction::kEvaluate, {}, true})).ok());
   run->RunAll();
   EXPECT_THAT(run->output.checkpoints, ElementsAre("view 1.2, step 1 after 1 applied"));
-  ASSERT_TRUE(run->state.Proceed(kView, PlanOf(2)).ok());
+  ASSERT_TRUE(run->state.Proceed(ProceedOf(PlanOf(2))).ok());
   EXPECT_TRUE(run->SendStep(2).ok());
 }
 
@@ -113,60 +105,82 @@ TEST(ShardStateCheckpointTest, TheLastCheckpointIsTakenBeforeTheStateIsClosed) {
   EXPECT_THAT(run->output.checkpoints, ElementsAre("view 1.2, step 1 after 1 applied"));
 }
 
-TEST(ShardStateCheckpointTest, ARunContinuesAfterTheStepOfItsView) {
+TEST(ShardStateCheckpointTest, InstallMayAskForACheckpointOfTheViewsState) {
   TestRun run;
-  ASSERT_TRUE(run.state.JoinView(ViewFrom(17), &run.head).ok());
-  EXPECT_FALSE(run.state.decided().started);
-  EXPECT_FALSE(run.state.HasWork());
-  ASSERT_TRUE(run.state.Decide(Commit(17, 0.0)).ok());
-  EXPECT_TRUE(run.state.decided().started);
-  EXPECT_EQ(run.state.decided().step, 17u);
-  EXPECT_EQ(run.state.decided().lineage, ExtendLineage(0, Commit(17, 0.0)));
-  EXPECT_TRUE(run.state.Decide(Commit(17, 0.0)).ok());
-  ASSERT_TRUE(run.SendStep(18).ok());
-  EXPECT_THAT(run.head.updates, IsEmpty());
-  EXPECT_THAT(run.output.votes, SizeIs(1));
-  EXPECT_EQ(run.output.votes[0].step, 18u);
-  ASSERT_TRUE(run.SendLabels(19, 0).ok()) << "it waits";
-  ASSERT_TRUE(run.state.Decide(WithCheckpoint(Commit(18))).ok());
+  Next next = PlanOf(1);
+  next.checkpoint = true;
+  ASSERT_TRUE(run.Enter(TestView(), next).ok());
   run.RunAll();
-  EXPECT_THAT(run.head.updates, SizeIs(1));
-  EXPECT_THAT(run.output.checkpoints, ElementsAre("view 1.2, step 18 after 1 applied"));
+  EXPECT_THAT(run.output.checkpoints, ElementsAre("view 1.2, step 0 after 0 applied"));
+  EXPECT_TRUE(run.SendStep(1).ok());
 }
 
-TEST(ShardStateCheckpointTest, AnEvaluationMayBeTheFirstThingAfterACheckpoint) {
-  TestRun run;
-  ASSERT_TRUE(run.state.JoinView(ViewFrom(17), &run.head).ok());
-  ExpectError(run.state.Proceed(kView, PlanOf(18)), absl::StatusCode::kFailedPrecondition,
+// A run that is resumed from the checkpoint of step 17.
+class ResumedRun : public testing::Test {
+ protected:
+  void SetUp() override { run_.output.saved[17] = 1717; }
+  ViewAnnouncement View17() const { return RollbackTo(kView, base_); }
+
+  const StatePoint base_{17, 99};
+  TestRun run_;
+};
+
+TEST_F(ResumedRun, ItRestoresTheCheckpointAndContinuesAfterItsStep) {
+  ASSERT_TRUE(run_.state.JoinView(View17(), &run_.head).ok());
+  EXPECT_THAT(run_.output.restored, IsEmpty());
+  run_.RunAll();
+  EXPECT_THAT(run_.output.restored, ElementsAre(17u));
+  EXPECT_EQ(run_.head.state, 1717u);
+  ASSERT_THAT(run_.output.joined, SizeIs(1));
+  EXPECT_EQ(run_.output.joined[0].view, kView);
+  EXPECT_EQ(run_.output.joined[0].state, base_);
+  EXPECT_EQ(run_.state.held().state, base_);
+  EXPECT_EQ(run_.state.held().last, std::nullopt);
+
+  ASSERT_TRUE(run_.state.Install(InstallOf(PlanOf(18))).ok());
+  ASSERT_TRUE(run_.SendStep(18).ok());
+  EXPECT_THAT(run_.head.updates, IsEmpty());
+  ASSERT_THAT(run_.output.votes, SizeIs(1));
+  EXPECT_EQ(run_.output.votes[0].step, 18u);
+  ASSERT_TRUE(run_.SendLabels(19, 0).ok()) << "it waits";
+  const Decision decision = CommitOn(base_);
+  ASSERT_TRUE(run_.state.Decide(WithCheckpoint(decision)).ok());
+  run_.RunAll();
+  EXPECT_EQ(run_.state.held().state, decision.after());
+  EXPECT_THAT(run_.head.updates, SizeIs(1));
+  EXPECT_THAT(run_.output.checkpoints, ElementsAre("view 1.2, step 18 after 1 applied"));
+}
+
+TEST_F(ResumedRun, AnEvaluationMayBeTheFirstThing) {
+  ASSERT_TRUE(run_.state.JoinView(View17(), &run_.head).ok());
+  run_.RunAll();
+  ExpectError(run_.state.Proceed(ProceedOf(PlanOf(18))), absl::StatusCode::kFailedPrecondition,
               "no evaluation followed step 17");
-  Decision first = Commit(17);
-  first.next.action = NextAction::kEvaluate;
-  ASSERT_TRUE(run.state.Decide(first).ok());
-  ASSERT_TRUE(run.state.Proceed(kView, PlanOf(18)).ok());
-  EXPECT_TRUE(run.SendStep(18).ok());
+  ASSERT_TRUE(run_.state.Install(InstallOf({NextAction::kEvaluate, {}})).ok());
+  ASSERT_TRUE(run_.state.Proceed(ProceedOf(PlanOf(18))).ok());
+  EXPECT_TRUE(run_.SendStep(18).ok());
 }
 
-TEST(ShardStateCheckpointTest, TheFirstDecisionIsOfTheStepOfTheViewAndACommit) {
-  TestRun run;
-  ASSERT_TRUE(run.state.JoinView(ViewFrom(17), &run.head).ok());
-  for (const uint64_t step : {0, 16, 18}) {
-    ExpectError(run.state.Decide(Commit(step)), absl::StatusCode::kFailedPrecondition,
-                "view 1.2 continues after step 17");
+TEST_F(ResumedRun, MessagesOfStepsBeforeTheCheckpointAreRefused_AlsoWhileItIsRestored) {
+  ASSERT_TRUE(run_.state.JoinView(View17(), &run_.head).ok());
+  for (int i = 0; i < 2; ++i) {
+    ExpectError(run_.SendLabels(17, 0), absl::StatusCode::kFailedPrecondition,
+                "was decided already: step 17 was the last");
+    ExpectError(run_.SendLabels(19, 0), absl::StatusCode::kFailedPrecondition, "too early");
+    EXPECT_TRUE(run_.SendLabels(18, 0).ok()) << "it waits";
+    run_.RunAll();
   }
-  ExpectError(run.state.Decide(Skip(17)), absl::StatusCode::kInvalidArgument, "of step 17, must be a commit");
-  EXPECT_TRUE(run.state.Decide(Commit(17)).ok());
+  ASSERT_TRUE(run_.state.Install(InstallOf(PlanOf(18))).ok());
+  ExpectError(run_.SendLabels(17, 0), absl::StatusCode::kFailedPrecondition,
+              "was decided already: step 17 was the last");
+  EXPECT_TRUE(run_.SendLabels(19, 0).ok());
 }
 
-TEST(ShardStateCheckpointTest, MessagesOfStepsBeforeTheCheckpointAreRefused) {
-  TestRun run;
-  ASSERT_TRUE(run.state.JoinView(ViewFrom(17), &run.head).ok());
-  ExpectError(run.SendLabels(17, 0), absl::StatusCode::kFailedPrecondition,
-              "was decided already: step 17 was the last");
-  ExpectError(run.SendLabels(19, 0), absl::StatusCode::kFailedPrecondition, "too early");
-  EXPECT_TRUE(run.SendLabels(18, 0).ok()) << "it waits for the first decision";
-  ASSERT_TRUE(run.state.Decide(Commit(17)).ok());
-  ExpectError(run.SendLabels(17, 0), absl::StatusCode::kFailedPrecondition,
-              "was decided already: step 17 was the last");
+TEST_F(ResumedRun, ACheckpointThatCannotBeReadIsTheLastError) {
+  run_.output.restore_failure = absl::DataLossError("the checkpoint is damaged");
+  ASSERT_TRUE(run_.state.JoinView(View17(), &run_.head).ok());
+  EXPECT_EQ(run_.state.RunOne().message(), "the checkpoint is damaged");
+  EXPECT_THAT(run_.output.joined, IsEmpty());
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-// Views and decisions: which are recorded and which are refused.
+// Install, decisions and what follows an evaluation: which are recorded and which are refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "shard_server/state/lineage.h"
+#include "common/protocol/lineage.h"
 #include "shard_server/state/testing/shard_test_kit.h"
 
 namespace arcshard::shard {
@@ -18,37 +18,47 @@ void ExpectError(const absl::Status& status, absl::StatusCode code, const std::s
   EXPECT_THAT(std::string(status.message()), HasSubstr(part));
 }
 
-TEST(ShardStateDecisionsTest, JoinView_Repeated_IsAccepted) {
+TEST(ShardStateDecisionsTest, Install_BeforeTheShardHasJoined_IsRefused) {
   TestRun run;
+  ExpectError(run.state.Install(InstallOf(PlanOf(1))), absl::StatusCode::kFailedPrecondition, "joined no view yet");
   ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
-  EXPECT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
+  ExpectError(run.state.Install(InstallOf(PlanOf(1))), absl::StatusCode::kFailedPrecondition,
+              "view 1.2 was installed before this shard had joined it");
+  run.RunAll();
+  EXPECT_TRUE(run.state.Install(InstallOf(PlanOf(1))).ok());
 }
 
-TEST(ShardStateDecisionsTest, JoinView_OfASecondView_IsRefused) {
-  TestRun run;
-  ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
-  ViewAnnouncement second = TestView();
-  second.view.counter = 3;
-  ExpectError(run.state.JoinView(second, &run.head), absl::StatusCode::kFailedPrecondition,
-              "view 1.3 was announced, but this shard is in view 1.2");
+TEST(ShardStateDecisionsTest, Install_Repeated_IsAcceptedAndWithOtherContentsRefused) {
+  auto run = TestRun::InStep1();
+  EXPECT_TRUE(run->state.Install(InstallOf(PlanOf(1))).ok());
+  Next other = PlanOf(1);
+  other.plan.first_sample = 99;
+  ExpectError(run->state.Install(InstallOf(other)), absl::StatusCode::kFailedPrecondition,
+              "was installed before with another first action");
+  EXPECT_TRUE(run->SendStep(1).ok());
 }
 
-TEST(ShardStateDecisionsTest, JoinView_ThatDisagreesWithTheShard_IsRefused) {
+TEST(ShardStateDecisionsTest, Install_OfAnotherViewOrWithAnImpossiblePlan_IsRefused) {
   TestRun run;
-  ViewAnnouncement other_range = TestView();
-  other_range.shards[1].range = {2, 7};
-  ExpectError(run.state.JoinView(other_range, &run.head), absl::StatusCode::kInvalidArgument,
-              "gives classes [2, 7) of 10, 3 dimensions, but the head holds [2, 6) of 10, 3 dimensions");
-  ViewAnnouncement without = TestView();
-  without.shards.erase(without.shards.begin() + 1);
-  ExpectError(run.state.JoinView(without, &run.head), absl::StatusCode::kInvalidArgument, "does not name shard 1");
-  ViewAnnouncement no_workers = TestView();
-  no_workers.workers.clear();
-  ExpectError(run.state.JoinView(no_workers, &run.head), absl::StatusCode::kInvalidArgument, "no workers");
-  ViewAnnouncement later = TestView();
-  later.last_decided_step = 4;
-  ExpectError(run.state.JoinView(later, &run.head), absl::StatusCode::kFailedPrecondition, "continues after step 4");
-  EXPECT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
+  ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
+  run.RunAll();
+  ExpectError(run.state.Install(InstallOf(PlanOf(1), {1, 3})), absl::StatusCode::kFailedPrecondition,
+              "Install is of view 1.3, but this shard is in view 1.2");
+  ExpectError(run.state.Install(InstallOf(PlanOf(2))), absl::StatusCode::kInvalidArgument,
+              "step 1 is next, but the plan is of step 2");
+  EXPECT_TRUE(run.state.Install(InstallOf(PlanOf(1))).ok());
+}
+
+TEST(ShardStateDecisionsTest, Install_MayBeginWithAnEvaluationOrAStop) {
+  TestRun evaluation;
+  ASSERT_TRUE(evaluation.Enter(TestView(), {NextAction::kEvaluate, {}}).ok());
+  EXPECT_TRUE(evaluation.SendLabels(1, 0).ok()) << "it waits";
+  ASSERT_TRUE(evaluation.state.Proceed(ProceedOf(PlanOf(1))).ok());
+  EXPECT_TRUE(evaluation.SendStep(1).ok());
+
+  TestRun stop;
+  ASSERT_TRUE(stop.Enter(TestView(), {NextAction::kStop, {}}).ok());
+  ExpectError(stop.SendLabels(1, 0), absl::StatusCode::kAborted, "the run has stopped");
 }
 
 TEST(ShardStateDecisionsTest, Hello_OfAMemberOrOfAViewToCome_IsAccepted) {
@@ -64,12 +74,10 @@ TEST(ShardStateDecisionsTest, Hello_OfAMemberOrOfAViewToCome_IsAccepted) {
 
 TEST(ShardStateDecisionsTest, DecisionsAreRecordedBeforeAnythingChanges) {
   auto run = TestRun::InStep1();
-  const uint64_t after_0 = ExtendLineage(0, Commit(0));
-  EXPECT_EQ(run->state.decided().lineage, after_0);
+  EXPECT_EQ(run->state.held().state, StatePoint());
   ASSERT_TRUE(run->SendStep(1).ok());
   ASSERT_TRUE(run->state.Decide(Commit(1)).ok());
-  EXPECT_EQ(run->state.decided().step, 1u);
-  EXPECT_EQ(run->state.decided().lineage, ExtendLineage(after_0, Commit(1)));
+  EXPECT_EQ(run->state.held().state, (StatePoint{1, ExtendLineage(0, Commit(1))}));
   EXPECT_THAT(run->head.updates, SizeIs(0));
 }
 
@@ -79,20 +87,22 @@ TEST(ShardStateDecisionsTest, LineagesOfDifferentDecisionsDiffer) {
   EXPECT_NE(commit, ExtendLineage(0, Skip(1)));
   EXPECT_NE(commit, ExtendLineage(0, Commit(1, 0.25)));
   EXPECT_NE(commit, ExtendLineage(0, Commit(2)));
-  EXPECT_NE(commit, ExtendLineage(ExtendLineage(0, Commit(0)), Commit(1)));
+  EXPECT_NE(commit, ExtendLineage(ExtendLineage(0, Skip(1)), Commit(1)));
+  Decision of_another_view = Commit(1);
+  of_another_view.view = {1, 3};
+  EXPECT_NE(commit, ExtendLineage(0, of_another_view));
 }
 
 TEST(ShardStateDecisionsTest, Decide_Repeated_IsAppliedOnce) {
   auto run = TestRun::InStep1();
   ASSERT_TRUE(run->SendStep(1).ok());
   ASSERT_TRUE(run->state.Decide(Commit(1)).ok());
-  const uint64_t lineage = run->state.decided().lineage;
   EXPECT_TRUE(run->state.Decide(Commit(1)).ok());
   run->RunAll();
   EXPECT_TRUE(run->state.Decide(Commit(1)).ok());
   run->RunAll();
   EXPECT_THAT(run->head.updates, SizeIs(1));
-  EXPECT_EQ(run->state.decided().lineage, lineage);
+  EXPECT_EQ(run->state.held().state, PointAfter(1));
 }
 
 TEST(ShardStateDecisionsTest, Decide_WithOtherContents_AlreadyExists) {
@@ -108,9 +118,21 @@ TEST(ShardStateDecisionsTest, Decide_OutOfOrder_IsRefused) {
   ASSERT_TRUE(run->SendStep(1).ok());
   ExpectError(run->state.Decide(Commit(2)), absl::StatusCode::kFailedPrecondition,
               "the decision of step 2 was received, but step 1 is the next to be decided");
-  ASSERT_TRUE(run->state.Decide(Commit(1)).ok());
-  ExpectError(run->state.Decide(Commit(0)), absl::StatusCode::kFailedPrecondition,
-              "the decision of step 0 was received again after that of step 1");
+  ASSERT_TRUE(run->TakePart(2).ok());
+  ExpectError(run->state.Decide(Commit(1)), absl::StatusCode::kFailedPrecondition,
+              "the decision of step 1 was received again after that of step 2");
+}
+
+TEST(ShardStateDecisionsTest, Decide_WithALineageThatDoesNotFollow_IsAnErrorThatNamesBoth) {
+  auto run = TestRun::InStep1();
+  ASSERT_TRUE(run->SendStep(1).ok());
+  Decision decision = Commit(1);
+  decision.lineage = 0xabc;
+  ExpectError(run->state.Decide(decision), absl::StatusCode::kInternal, "with the lineage abc, but");
+  ExpectError(run->state.Decide(decision), absl::StatusCode::kInternal,
+              absl::StrCat("leads to ", absl::Hex(Commit(1).lineage)));
+  EXPECT_EQ(run->state.held().state, StatePoint());
+  EXPECT_TRUE(run->state.Decide(Commit(1)).ok());
 }
 
 TEST(ShardStateDecisionsTest, Decide_OfAnotherView_IsRefused) {
@@ -123,7 +145,11 @@ TEST(ShardStateDecisionsTest, Decide_OfAnotherView_IsRefused) {
   decision.view = {2, 1};
   ExpectError(run->state.Decide(decision), absl::StatusCode::kFailedPrecondition, "view 2.1");
   TestRun unjoined;
-  ExpectError(unjoined.state.Decide(Commit(0)), absl::StatusCode::kFailedPrecondition, "joined no view yet");
+  ExpectError(unjoined.state.Decide(Commit(1)), absl::StatusCode::kFailedPrecondition, "joined no view yet");
+  ASSERT_TRUE(unjoined.state.JoinView(TestView(), &unjoined.head).ok());
+  unjoined.RunAll();
+  ExpectError(unjoined.state.Decide(Commit(1)), absl::StatusCode::kFailedPrecondition,
+              "the decision of step 1 came before view 1.2 was installed on this shard");
 }
 
 TEST(ShardStateDecisionsTest, Decide_BeforeTheVote_IsRefused) {
@@ -132,7 +158,7 @@ TEST(ShardStateDecisionsTest, Decide_BeforeTheVote_IsRefused) {
   ExpectError(run->state.Decide(Commit(1)), absl::StatusCode::kFailedPrecondition,
               "before this shard was ready for it");
   ExpectError(run->state.Decide(Skip(1)), absl::StatusCode::kFailedPrecondition, "before this shard was ready for it");
-  EXPECT_EQ(run->state.decided().step, 0u);
+  EXPECT_EQ(run->state.held().state.step, 0u);
 }
 
 TEST(ShardStateDecisionsTest, Decide_WithAnImpossibleLearningRate_IsRefused) {
@@ -141,7 +167,7 @@ TEST(ShardStateDecisionsTest, Decide_WithAnImpossibleLearningRate_IsRefused) {
   for (const double lr : {-0.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     ExpectError(run->state.Decide(Commit(1, lr)), absl::StatusCode::kInvalidArgument, "learning rate");
   }
-  EXPECT_EQ(run->state.decided().step, 0u);
+  EXPECT_EQ(run->state.held().state.step, 0u);
 }
 
 TEST(ShardStateDecisionsTest, Decide_WithAnImpossiblePlan_IsRefused) {
@@ -163,32 +189,51 @@ TEST(ShardStateDecisionsTest, Decide_WithAnImpossiblePlan_IsRefused) {
   ExpectError(run->state.Decide(decision), absl::StatusCode::kInvalidArgument, "0 samples");
 }
 
-TEST(ShardStateDecisionsTest, Step0_CannotBeSkipped) {
-  TestRun run;
-  ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
-  ExpectError(run.state.Decide(Skip(0)), absl::StatusCode::kInvalidArgument, "step 0");
-}
-
 TEST(ShardStateDecisionsTest, Proceed_WithoutAnEvaluation_IsRefused) {
   TestRun run;
   ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
-  ExpectError(run.state.Proceed(kView, PlanOf(1)), absl::StatusCode::kFailedPrecondition, "no evaluation");
-  ASSERT_TRUE(run.state.Decide(Commit(0)).ok());
+  ExpectError(run.state.Proceed(ProceedOf(PlanOf(1))), absl::StatusCode::kFailedPrecondition, "no evaluation");
+  run.RunAll();
+  ExpectError(run.state.Proceed(ProceedOf(PlanOf(1))), absl::StatusCode::kFailedPrecondition, "no evaluation");
+  ASSERT_TRUE(run.state.Install(InstallOf(PlanOf(1))).ok());
   Next other = PlanOf(1);
   other.plan.first_sample = 99;
-  ExpectError(run.state.Proceed(kView, other), absl::StatusCode::kFailedPrecondition, "no evaluation");
-  ExpectError(run.state.Proceed({1, 3}, PlanOf(1)), absl::StatusCode::kFailedPrecondition, "view 1.3");
+  ExpectError(run.state.Proceed(ProceedOf(other)), absl::StatusCode::kFailedPrecondition, "no evaluation");
+  ExpectError(run.state.Proceed(ProceedOf(PlanOf(1), {1, 3})), absl::StatusCode::kFailedPrecondition, "view 1.3");
+}
+
+TEST(ShardStateDecisionsTest, Proceed_ToAStopBeforeInstall_IsIgnored) {
+  TestRun run;
+  ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
+  EXPECT_TRUE(run.state.Proceed(ProceedOf({NextAction::kStop, {}})).ok());
+  run.RunAll();
+  EXPECT_TRUE(run.state.Proceed(ProceedOf({NextAction::kStop, {}})).ok());
+  EXPECT_TRUE(run.state.Install(InstallOf(PlanOf(1))).ok());
+  EXPECT_TRUE(run.SendStep(1).ok());
 }
 
 TEST(ShardStateDecisionsTest, Proceed_ToAWrongStep_IsRefused) {
   TestRun run;
-  ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
-  Decision start = Commit(0);
-  start.next = {NextAction::kEvaluate, {}};
-  ASSERT_TRUE(run.state.Decide(start).ok());
-  ExpectError(run.state.Proceed(kView, PlanOf(2)), absl::StatusCode::kInvalidArgument, "step 1 is next");
-  EXPECT_TRUE(run.state.Proceed(kView, PlanOf(1)).ok());
+  ASSERT_TRUE(run.Enter(TestView(), {NextAction::kEvaluate, {}}).ok());
+  ExpectError(run.state.Proceed(ProceedOf(PlanOf(2))), absl::StatusCode::kInvalidArgument, "step 1 is next");
+  EXPECT_TRUE(run.state.Proceed(ProceedOf(PlanOf(1))).ok());
   EXPECT_TRUE(run.SendStep(1).ok());
+}
+
+TEST(ShardStateDecisionsTest, TheLatestCountersAreHeld_WhicheverMessageBroughtThem) {
+  TestRun run;
+  ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
+  run.RunAll();
+  ASSERT_TRUE(run.state.Install({kView, PlanOf(1), {.skipped = 1}}).ok());
+  EXPECT_EQ(run.state.held().counters.skipped, 1u);
+  ASSERT_TRUE(run.SendStep(1).ok());
+  Decision decision = Commit(1);
+  decision.next = {NextAction::kEvaluate, {}};
+  decision.counters.skipped = 2;
+  ASSERT_TRUE(run.state.Decide(decision).ok());
+  EXPECT_EQ(run.state.held().counters.skipped, 2u);
+  ASSERT_TRUE(run.state.Proceed({kView, PlanOf(2), {.skipped = 3}}).ok());
+  EXPECT_EQ(run.state.held().counters.skipped, 3u);
 }
 
 }  // namespace

@@ -36,28 +36,46 @@ TEST(ShardStateEarlyTest, MessagesOfAViewToCome_WaitForIt) {
   ASSERT_TRUE(run.SendEmbedding(1, 0).ok());
   EXPECT_THAT(std::string(run.SendGradient(1, 0).message()), HasSubstr("before its statistics were sent"));
   ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
-  EXPECT_FALSE(run.state.HasWork());
-  ASSERT_TRUE(run.state.Decide(Commit(0)).ok());
+  run.RunAll();
+  EXPECT_THAT(run.output.sent, IsEmpty());
+  ASSERT_TRUE(run.state.Install(InstallOf(PlanOf(1))).ok());
   run.RunAll();
   EXPECT_THAT(run.output.sent, ElementsAre("worker 0 step 1 micro-batch 0"));
 }
 
 TEST(ShardStateEarlyTest, AMessageOfANewerViewDoesNotTouchTheStepOfThisOne) {
   auto run = TestRun::InStep1();
-  EXPECT_TRUE(run->SendLabels({{1, 3}, 1, 0, 0}).ok());
-  EXPECT_TRUE(run->SendEmbedding({{1, 3}, 1, 0, 0}).ok());
+  EXPECT_TRUE(run->SendLabels({{1, 3}, 1, 0}).ok());
+  EXPECT_TRUE(run->SendEmbedding({{1, 3}, 1, 0}).ok());
   run->RunAll();
   EXPECT_THAT(run->head.group_sizes, IsEmpty());
   EXPECT_TRUE(run->SendStep(1).ok());
 }
 
-TEST(ShardStateEarlyTest, WaitingMessagesOfAnOlderViewAreRefusedWhenTheViewComes) {
+// Their worker may have a stream of the new view already, which a refusal would end.
+TEST(ShardStateEarlyTest, WaitingMessagesOfAnOlderViewAreDroppedWhenTheViewComes) {
   TestRun run;
-  ASSERT_TRUE(run.SendLabels({{1, 1}, 1, 0, 0}).ok());
-  ASSERT_TRUE(run.state.JoinView(TestView(), &run.head).ok());
+  ASSERT_TRUE(run.SendLabels({{1, 1}, 1, 0}).ok());
+  ASSERT_TRUE(run.SendEmbedding({{1, 1}, 1, 0}).ok());
+  EXPECT_EQ(run.state.load().early, 2u);
+  ASSERT_TRUE(run.Enter(TestView(), PlanOf(1)).ok());
   run.RunAll();
-  ASSERT_THAT(run.output.refused, SizeIs(1));
-  EXPECT_EQ(run.output.refused[0].second.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(run.state.load().early, 0u);
+  EXPECT_THAT(run.output.refused, IsEmpty());
+}
+
+TEST(ShardStateEarlyTest, AMessageOfAViewToComeAndOfAStepThatIsNotItsOwn_IsRefusedWhenThatViewsStepBegins) {
+  auto run = TestRun::InStep1();
+  const View next{1, 3};
+  ASSERT_TRUE(run->SendLabels(TestRun::KeyOf(9, 2, next)).ok());  // the view might begin with step 9
+  ASSERT_TRUE(run->SendLabels(TestRun::KeyOf(1, 0, next)).ok());
+  ASSERT_TRUE(run->SendLabels(TestRun::KeyOf(2, 0, next)).ok());
+  ASSERT_TRUE(run->Enter(RollbackTo(next, {}), PlanOf(1)).ok());
+  run->RunAll();
+  ASSERT_THAT(run->output.refused, SizeIs(1));
+  EXPECT_EQ(run->output.refused[0].second.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(run->output.refused[0].second.message()), HasSubstr("step 9, micro-batch 2 is too early"));
+  EXPECT_EQ(run->state.load().early, 1u);  // those of step 2
 }
 
 TEST(ShardStateEarlyTest, AWaitingMessageIsCheckedWhenItsStepBegins) {
@@ -124,10 +142,22 @@ class ThreadedOutput final : public ShardOutput {
   }
   void TakeCheckpoint(const View&, uint64_t) override {}
   void Applied(uint64_t, Outcome) override { ++applied; }
+  absl::Status RestoreBase(const ViewAnnouncement&) override { return absl::OkStatus(); }
+  void RequestReplay(const ViewAnnouncement&, uint32_t, const StatePoint&, uint64_t) override { ADD_FAILURE(); }
+  void Joined(const JoinedReport& report) override {
+    MutexLock lock(&mutex_);
+    joined_ = report.view;
+    changed_.NotifyAll();
+  }
+  void LostPeers(const LostPeersReport&) override { ADD_FAILURE(); }
 
   void AwaitStatistics(uint64_t step, uint32_t micro_batch) {
     MutexLock lock(&mutex_);
     while (statistics_of_[micro_batch] < step) changed_.Wait(&mutex_);
+  }
+  void AwaitJoined(const View& view) {
+    MutexLock lock(&mutex_);
+    while (joined_ != view) changed_.Wait(&mutex_);
   }
   void AwaitVote(uint64_t step) {
     MutexLock lock(&mutex_);
@@ -140,6 +170,7 @@ class ThreadedOutput final : public ShardOutput {
  private:
   Mutex mutex_;
   CondVar changed_;
+  View joined_ ABSL_GUARDED_BY(mutex_);
   uint64_t voted_ ABSL_GUARDED_BY(mutex_) = 0;
   double sum_z_ ABSL_GUARDED_BY(mutex_) = 0;
   std::array<uint64_t, 3> statistics_of_ ABSL_GUARDED_BY(mutex_) = {};
@@ -179,10 +210,15 @@ TEST(ShardStateThreadsTest, WorkersCoordinatorAndExecutorAtOnce_EveryStepIsAppli
   std::thread worker_0([&] { work({0, 2}); });
   std::thread worker_7([&] { work({1}); });
   check(state.JoinView(TestView(), &head));
-  for (uint64_t step = 0; step <= kSteps; ++step) {
-    if (step > 0) output.AwaitVote(step);
+  output.AwaitJoined(kView);
+  decided = 1;
+  check(state.Install(InstallOf(PlanOf(1))));
+  StatePoint point;
+  for (uint64_t step = 1; step <= kSteps; ++step) {
+    output.AwaitVote(step);
     if (step % 2 == 0) decided = step + 1;  // in every other step the workers learn it first
-    Decision decision = Commit(step);
+    Decision decision = CommitOn(point);
+    point = decision.after();
     if (step == kSteps) decision.next = {NextAction::kStop, {}};
     check(state.Decide(decision));
     decided = step + 1;
@@ -196,23 +232,34 @@ TEST(ShardStateThreadsTest, WorkersCoordinatorAndExecutorAtOnce_EveryStepIsAppli
   EXPECT_EQ(output.refused, 0);
   EXPECT_EQ(output.applied, static_cast<int>(kSteps));
   EXPECT_THAT(head.updates, SizeIs(kSteps));
-  EXPECT_EQ(state.decided().step, kSteps);
+  EXPECT_EQ(state.held().state, point);
 }
 
 TEST(ExecutorTest, AFailureOfTheHeadIsToldOnceAndEndsIt) {
-  ThreadedOutput output;
-  FakeHead head;
-  head.failure = absl::InternalError("the device is lost");
-  ShardState state(TestRun::DefaultOptions(), &output);
-  ASSERT_TRUE(state.JoinView(TestView(), &head).ok());
-  ASSERT_TRUE(state.Decide(Commit(0)).ok());
-  ASSERT_TRUE(state.Labels(0, TestRun::KeyOf(1, 0), LabelsOf(0)).ok());
-  const std::vector<float> e = EmbeddingOf(1, 0);
-  ASSERT_TRUE(state.Embedding(0, TestRun::KeyOf(1, 0), {e.data(), 2, kDim}).ok());
+  auto run = TestRun::InStep1();
+  run->head.failure = absl::InternalError("the device is lost");
+  ASSERT_TRUE(run->SendLabels(1, 0).ok());
+  ASSERT_TRUE(run->SendEmbedding(1, 0).ok());
   int told = 0;
-  Executor executor(&state, [&](const absl::Status&) { ++told; });
+  Executor executor(&run->state, [&](const absl::Status&) { ++told; });
   executor.Finish();
   EXPECT_EQ(told, 1);
+}
+
+// As after a stop that a further view follows.
+TEST(ExecutorTest, AnotherOneGoesOnWithTheStateOfOneThatHasFinished) {
+  ThreadedOutput output;
+  FakeHead head;
+  ShardState state(TestRun::DefaultOptions(), &output);
+  const auto fail = [](const absl::Status& status) { ADD_FAILURE() << status; };
+  ASSERT_TRUE(state.JoinView(TestView(), &head).ok());
+  Executor(&state, fail).Finish();
+  ASSERT_TRUE(state.Install(InstallOf({NextAction::kStop, {}})).ok());
+  ASSERT_TRUE(state.JoinView(RollbackTo({1, 3}, {}), &head).ok());
+  Executor second(&state, fail);
+  output.AwaitJoined({1, 3});
+  second.Finish();
+  EXPECT_TRUE(state.Install(InstallOf(PlanOf(1), {1, 3})).ok());
 }
 
 }  // namespace

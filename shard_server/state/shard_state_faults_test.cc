@@ -100,9 +100,8 @@ TEST_P(ShardStateFaults, Repeated_WithOtherBytes_IsAlreadyThere) {
   for (int i = 0; i < 2; ++i) {
     const absl::Status status = GetParam().send_changed(*run, key_);
     EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists) << status;
-    EXPECT_EQ(status.message(),
-              absl::StrCat("the ", GetParam().name,
-                           " of view 1.2, step 1, micro-batch 0, attempt 0 came before with other values"));
+    EXPECT_EQ(status.message(), absl::StrCat("the ", GetParam().name,
+                                             " of view 1.2, step 1, micro-batch 0 came before with other values"));
     run->RunAll();
   }
   ExpectTheStepEndsAsIfNothingHadHappened(*run);
@@ -111,7 +110,7 @@ TEST_P(ShardStateFaults, Repeated_WithOtherBytes_IsAlreadyThere) {
 TEST_P(ShardStateFaults, OfAnOlderView_IsRefusedNamingBoth) {
   auto run = UpToTheMessage();
   for (const View older : {View{1, 1}, View{0, 9}}) {
-    const absl::Status status = Send(*run, {older, 1, 0, 0});
+    const absl::Status status = Send(*run, {older, 1, 0});
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_THAT(std::string(status.message()), HasSubstr(ToString(older)));
     EXPECT_THAT(std::string(status.message()), HasSubstr("this shard is in view 1.2"));
@@ -148,15 +147,7 @@ TEST_P(ShardStateFaults, OutsideThePlan_IsInvalid) {
   auto run = UpToTheMessage();
   const absl::Status status = Send(*run, TestRun::KeyOf(1, 4));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("micro-batch 4, attempt 0 is not in the plan: the step has 3"));
-}
-
-TEST_P(ShardStateFaults, OfAnotherAttempt_IsRefused) {
-  auto run = UpToTheMessage();
-  const absl::Status status = Send(*run, {kView, 1, 0, 1});
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("attempt 1 is not the current attempt, which is 0"));
-  ExpectTheStepEndsAsIfNothingHadHappened(*run);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("micro-batch 4 is not in the plan: the step has 3"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Message, ShardStateFaults, testing::Values(kLabels, kEmbedding, kGradient),
@@ -175,7 +166,7 @@ TEST(ShardStateMessagesTest, OfAWrongSize_IsInvalidAndSaysBoth) {
   auto run = TestRun::InStep1();
   const Key key = TestRun::KeyOf(1, 0);
   EXPECT_EQ(run->state.Labels(0, key, std::vector<int64_t>{1}).message(),
-            "the labels of view 1.2, step 1, micro-batch 0, attempt 0 has 1 samples, the step's plan says 2");
+            "the labels of view 1.2, step 1, micro-batch 0 has 1 samples, the step's plan says 2");
   ASSERT_TRUE(run->SendLabels(key).ok());
   EXPECT_EQ(CodeOf(run->SendEmbedding(key, std::vector<float>(3 * kDim))), absl::StatusCode::kInvalidArgument);
   const std::vector<float> values(8);

@@ -86,7 +86,7 @@ TEST(ShardStateSamplingTest, AWorkerWithAllInFlightThatItMayHaveWaitsForTheLabel
   for (const uint32_t m : {0u, 2u}) ASSERT_TRUE(run->SendEmbedding(1, m).ok());
   EXPECT_EQ(run->state.load().in_flight, 2u);
   EXPECT_EQ(run->state.load().queued, 2u);
-  EXPECT_EQ(run->state.load().replay_bytes, 3 * (sizeof(int64_t) + kDim * sizeof(float)));  // of two samples and one
+  EXPECT_EQ(run->state.load().log_bytes, 3 * (sizeof(int64_t) + kDim * sizeof(float)));  // of two samples and one
   EXPECT_TRUE(run->SendEmbedding(1, 0).ok());  // a repeat: the worker has lost its stream meanwhile
   EXPECT_EQ(run->state.load().repeats, 1u);
   EXPECT_FALSE(run->state.HasWork());
@@ -112,25 +112,6 @@ TEST(ShardStateSamplingTest, AHeadThatCannotBeginEndsTheWorkWithItsError) {
   run->head.failure = absl::InternalError("the device is lost");
   for (const uint32_t m : {0u, 1u, 2u}) ASSERT_TRUE(run->SendLabels(1, m).ok());
   EXPECT_EQ(run->state.RunOne().message(), "the device is lost");
-}
-
-TEST(OpenStepTest, TheRecordHoldsWhatAReplayOfTheStepNeeds) {
-  head::HeadOptions options;
-  options.num_classes = 10;
-  options.range = {2, 6};
-  options.dim = kDim;
-  options.scale = 32.0f;
-  options.sample_rate = kRate;
-  ReplayLog log;
-  OpenStep step;
-  step.Open(log.Append(kView, PlanOf(1).plan), options);
-  EXPECT_EQ(step.record().sample_rate, kRate);
-  EXPECT_EQ(step.record().num_classes, 10);
-  EXPECT_NEAR(step.record().shift, 32.0 + 2.302585093 - 69.0, 1e-6);
-  options.sample_rate = 1.0;
-  log.Decide(Commit(1));
-  step.Open(log.Append(kView, PlanOf(2).plan), options);
-  EXPECT_EQ(step.record().sample_rate, 1.0);
 }
 
 }  // namespace

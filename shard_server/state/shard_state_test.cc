@@ -98,7 +98,7 @@ TEST(ShardStateTest, ASkipDiscardsTheStepAndTheNextOneFollows) {
   ASSERT_TRUE(run->SendStep(1).ok());
   ASSERT_TRUE(run->state.Decide(Skip(1)).ok());
   ASSERT_TRUE(run->SendStep(2).ok());
-  ASSERT_TRUE(run->state.Decide(Commit(2)).ok());
+  ASSERT_TRUE(run->state.Decide(CommitOn(Skip(1).after())).ok());
   run->RunAll();
   EXPECT_THAT(run->head.updates, ElementsAre("discard", "lr 0.5 | 1:0 2:1 3:2"));
 }
@@ -156,10 +156,10 @@ TEST(ShardStateTest, AnEvaluationConsumesNoStep) {
   EXPECT_TRUE(run->SendEmbedding(2, 0).ok());
   run->RunAll();
   EXPECT_THAT(run->head.group_sizes, SizeIs(1));
-  ASSERT_TRUE(run->state.Proceed(kView, PlanOf(2)).ok());
+  ASSERT_TRUE(run->state.Proceed(ProceedOf(PlanOf(2))).ok());
   run->RunAll();
   EXPECT_THAT(run->head.group_sizes, SizeIs(2));
-  EXPECT_TRUE(run->state.Proceed(kView, PlanOf(2)).ok());  // a repeat
+  EXPECT_TRUE(run->state.Proceed(ProceedOf(PlanOf(2))).ok());  // a repeat
   EXPECT_TRUE(run->SendStep(2).ok());
   EXPECT_THAT(run->output.votes, SizeIs(2));
 }
@@ -193,8 +193,7 @@ TEST(ShardStateTest, AShardWithoutClassesTakesPartInEveryStep) {
   ViewAnnouncement view = TestView();
   view.shards[1].range = {2, 2};
   view.shards[2].range = {2, 10};
-  ASSERT_TRUE(run.state.JoinView(view, &run.head).ok());
-  ASSERT_TRUE(run.state.Decide(Commit(0)).ok());
+  ASSERT_TRUE(run.Enter(view, PlanOf(1)).ok());
   ASSERT_TRUE(run.SendStep(1).ok());
   EXPECT_THAT(run.output.own_rows, IsEmpty());
   EXPECT_THAT(run.output.votes, SizeIs(1));

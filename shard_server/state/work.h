@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <variant>
 #include <vector>
 
@@ -8,11 +9,12 @@
 #include "absl/types/span.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
-#include "shard_server/state/open_step.h"
-#include "shard_server/state/replay_record.h"
+#include "shard_server/state/log/replay_record.h"
+#include "shard_server/state/rebuild.h"
+#include "shard_server/state/step/open_step.h"
 
 // The pieces of work of a shard's executor. ShardState chooses one under its lock and carries it out without the lock;
-// what the pointers name stays as it is meanwhile.
+// what the pointers name stays as it is meanwhile, also when a newer view is announced.
 namespace arcshard::shard {
 
 // A message that was accepted to wait, and why it is refused now.
@@ -28,11 +30,11 @@ struct RefuseMessages {
 
 // Pass 2 of a committed step, or the end of a skipped one.
 struct ApplyDecision {
-  const ReplayRecord* record = nullptr;
+  std::shared_ptr<const ReplayRecord> record;
 };
 
 struct TakeCheckpoint {
-  View view;
+  View view;          // in which it was asked for
   uint64_t step = 0;  // of whose state it is
 };
 
@@ -56,7 +58,33 @@ struct CastVote {
   ReadyVote vote;
 };
 
-using Work =
-    std::variant<RefuseMessages, ApplyDecision, TakeCheckpoint, ResendStatistics, BeginStep, ForwardGroup, CastVote>;
+// The end of a step that a new view voids. The buffers of `step` are free afterwards.
+struct VoidStep {
+  OpenStep* step = nullptr;
+};
+
+struct RestoreBase {
+  ViewAnnouncement view;
+};
+
+struct RequestReplay {
+  ViewAnnouncement view;
+  Rebuild::Request request;
+};
+
+struct ReplayStep {
+  std::shared_ptr<const ReplayRecord> record;
+};
+
+struct ReportJoined {
+  JoinedReport report;
+};
+
+struct ReportLostPeers {
+  LostPeersReport report;
+};
+
+using Work = std::variant<RefuseMessages, ApplyDecision, TakeCheckpoint, ResendStatistics, BeginStep, ForwardGroup,
+                          CastVote, VoidStep, RestoreBase, RequestReplay, ReplayStep, ReportJoined, ReportLostPeers>;
 
 }  // namespace arcshard::shard

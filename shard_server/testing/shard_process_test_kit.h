@@ -6,6 +6,7 @@
 #include <atomic>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,15 +15,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "arcshard/v1/coordinator.grpc.pb.h"
-#include "common/rpc/convert.h"
+#include "common/rpc/convert/convert.h"
+#include "common/rpc/convert/convert_messages.h"
 #include "common/rpc/server_stream.h"
 #include "shard_server/shard_process.h"
 
 // For tests of ShardProcess: a coordinator over real gRPC that sends what a test tells it to.
 namespace arcshard::shard {
 
-// Serves one participant. Ends its stream with Aborted when it sends Failure, unless told otherwise, and with OK when
-// it sends Finished.
+// Serves one participant, on one stream after the other. Ends its stream with Aborted when it sends Failure, and with
+// OK when it sends Finished, unless told otherwise.
 class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
  public:
   using Sender = std::shared_ptr<StreamSender<v1::CoordinatorMessage>>;
@@ -44,31 +46,25 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
     messages_.pop_front();
     return message;
   }
+  // Waits for a heartbeat that is as the caller wants it.
+  void AwaitHeartbeat(const std::function<bool(const v1::ParticipantStats&)>& wanted) {
+    MutexLock lock(&mutex_);
+    while (!wanted(stats_)) changed_.Wait(&mutex_);
+  }
   void Close(const absl::Status& status) { sender()->Close(status); }
   // From now on the stream stays open when the participant sends Failure.
   void IgnoreFailures() { answers_failures_ = false; }
-  void SayWelcome(const std::string& config_yaml, const std::string& device = "") {
-    v1::CoordinatorMessage message;
-    message.mutable_welcome()->set_device(device);
-    message.mutable_welcome()->set_id(1);
-    message.mutable_welcome()->set_config_yaml(config_yaml);
-    sender()->Send(std::move(message));
-  }
-  void Say(const ViewAnnouncement& view) {
-    v1::CoordinatorMessage message;
-    *message.mutable_view() = ToProto(view);
-    sender()->Send(std::move(message));
-  }
-  void Say(const Decision& decision) {
-    v1::CoordinatorMessage message;
-    *message.mutable_decision() = ToProto(decision);
-    sender()->Send(std::move(message));
-  }
-  void SayProceed(const View& view, const Next& next) {
-    v1::CoordinatorMessage message;
-    *message.mutable_proceed()->mutable_view() = ToProto(view);
-    *message.mutable_proceed()->mutable_next() = ToProto(next);
-    sender()->Send(std::move(message));
+  // From now on the stream stays open when the participant has finished.
+  void GoOnAfterTheEnd() { ends_ = false; }
+  void Say(const CoordinatorMessage& message) { sender()->Send(ToProto(message)); }
+  void SayWelcome(const std::string& config_yaml, const std::string& device = "", uint32_t id = 1,
+                  uint64_t incarnation = 3) {
+    Say(Welcome{.id = id,
+                .config_yaml = config_yaml,
+                .incarnation = incarnation,
+                .heartbeat_interval = absl::Milliseconds(10),
+                .device = device,
+                .token = absl::StrCat("token ", incarnation, " of shard ", id)});
   }
 
  private:
@@ -76,13 +72,16 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
    public:
     explicit Handler(ScriptedCoordinator* coordinator) : coordinator_(coordinator) {}
     absl::Status OnMessage(const v1::ParticipantMessage& message) override {
-      if (message.has_heartbeat()) return absl::OkStatus();
       {
         MutexLock lock(&coordinator_->mutex_);
-        coordinator_->messages_.push_back(message);
+        if (message.has_heartbeat()) {
+          coordinator_->stats_ = message.heartbeat().stats();
+        } else {
+          coordinator_->messages_.push_back(message);
+        }
         coordinator_->changed_.NotifyAll();
       }
-      if (message.has_finished()) coordinator_->Close(absl::OkStatus());
+      if (message.has_finished() && coordinator_->ends_) coordinator_->Close(absl::OkStatus());
       if (message.has_failure() && coordinator_->answers_failures_)
         return absl::AbortedError(absl::StrCat("shard 1: ", message.failure().sentence()));
       return absl::OkStatus();
@@ -99,10 +98,12 @@ class ScriptedCoordinator final : public v1::Coordinator::CallbackService {
   }
 
   std::atomic<bool> answers_failures_ = true;
+  std::atomic<bool> ends_ = true;
   Mutex mutex_;
   CondVar changed_;
   Sender sender_ ABSL_GUARDED_BY(mutex_);
   std::deque<v1::ParticipantMessage> messages_ ABSL_GUARDED_BY(mutex_);
+  v1::ParticipantStats stats_ ABSL_GUARDED_BY(mutex_);  // of the last heartbeat
 };
 
 class ShardProcessTest : public testing::Test {
@@ -131,20 +132,35 @@ class ShardProcessTest : public testing::Test {
     runner_.join();
     return result_;
   }
+  // The coordinator may be silent for as long as a test takes.
   std::string Config(const std::string& head = "") const {
     return absl::StrCat("run: {folder: '", folder_, "'}\n",
                         "data: {train: /nowhere, batch_size: 8, micro_batch_size: 4}\n",
-                        "backbone: {embedding_size: 16}\n", "head: {exp_budget_mb: 0", head, "}\n");
+                        "backbone: {embedding_size: 16}\n", "head: {exp_budget_mb: 0", head, "}\n",
+                        "cluster: {shards: 2, heartbeat_timeout: 1h}\n");
   }
-  ViewAnnouncement ViewOf(int64_t num_classes = 10) const {
+  // View 3.`counter`, of a run that begins; this process is shard 1.
+  ViewAnnouncement ViewOf(int64_t num_classes = 10, uint64_t counter = 1) const {
     ViewAnnouncement view;
-    view.view = {3, 1};
+    view.view = {3, counter};
     view.num_classes = num_classes;
-    view.shards = {{0, "127.0.0.1:1", {0, 4}}, {1, "127.0.0.1:2", {4, num_classes}}};
+    view.shards = {{.id = 0, .address = "127.0.0.1:1", .range = {0, 4}, .token = "token of shard 0"},
+                   {.id = 1, .address = "127.0.0.1:2", .range = {4, num_classes}, .token = "token of shard 1"}};
     view.workers = {{0, "127.0.0.1:3", "token of worker0"}};
     return view;
   }
-  static Decision Start0(NextAction next) { return {{3, 1}, 0, Outcome::kCommit, 0.0, {next, {}}}; }
+  static Install First(NextAction next, bool checkpoint = false, const View& view = {3, 1}) {
+    return {.view = view, .next = {next, {}, checkpoint}};
+  }
+  // Announces the view and waits until the process has joined it.
+  v1::Joined Join(const ViewAnnouncement& view) {
+    coordinator_.Say(view);
+    const v1::ParticipantMessage message = coordinator_.NextMessage();
+    EXPECT_TRUE(message.has_joined()) << message.ShortDebugString();
+    EXPECT_EQ(FromProto(message.joined().view()), view.view);
+    EXPECT_EQ(FromProto(message.joined().state()), view.state);
+    return message.joined();
+  }
 
   std::string folder_;
   ScriptedCoordinator coordinator_;

@@ -1,17 +1,11 @@
 // A disk that is really full, and later has room again.
-#include <fcntl.h>
-#include <sys/mount.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "gmock/gmock.h"
 #include "tests/process/testing/process_kit.h"
+#include "tests/process/testing/small_disk.h"
 
 namespace arcshard {
 namespace {
@@ -19,38 +13,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
-
-// A disk of `megabytes` MiB in memory. Mounting it needs root.
-class SmallDisk {
- public:
-  SmallDisk(const std::string& folder, int megabytes) : folder_(folder) {
-    std::filesystem::create_directories(folder);
-    mounted_ = mount("tmpfs", folder.c_str(), "tmpfs", 0, absl::StrCat("size=", megabytes, "m").c_str()) == 0;
-    error_ = mounted_ ? 0 : errno;
-  }
-  ~SmallDisk() {
-    if (mounted_) umount2(folder_.c_str(), MNT_DETACH);
-  }
-  bool mounted() const { return mounted_; }
-  const char* why_not() const { return std::strerror(error_); }
-
-  // Leaves no byte free.
-  void Fill() const {
-    const FileDescriptor file(open(Ballast().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    const std::string zeros(4096, '\0');
-    while (write(file.get(), zeros.data(), zeros.size()) > 0) {
-    }
-    EXPECT_EQ(errno, ENOSPC);
-  }
-  void MakeRoom() const { std::filesystem::remove(Ballast()); }
-
- private:
-  std::string Ballast() const { return folder_ + "/ballast"; }
-
-  const std::string folder_;
-  bool mounted_ = false;
-  int error_ = 0;
-};
 
 class DiskFullTest : public ProcessTestBase {};
 

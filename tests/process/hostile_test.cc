@@ -130,14 +130,6 @@ class HostileTest : public ProcessTestBase, public ::testing::WithParamInterface
   static void AwaitEnd(const Cluster& cluster) {
     for (Program* const program : cluster.all()) EXPECT_TRUE(program->AwaitEnd().ok()) << program->output();
   }
-  // The files of a model, by name.
-  static std::map<std::string, std::string> ModelOf(const std::string& run_folder) {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(run_folder + "/model")) {
-      files[entry.path().filename()] = ReadFile(entry.path()).value_or("");
-    }
-    return files;
-  }
 
   // --- Attacks. Each is over when its function returns.
 
@@ -298,12 +290,7 @@ TEST_P(HostileTest, ARunGoesOnBesideAttacksAndEndsWithTheSameBits) {
   Cluster calm = StartAllButOne(Path("calm"), kEpochs * part);
   StartWorker(&calm);
   AwaitEnd(calm);
-  const auto expected = ModelOf(Path("calm")), model = ModelOf(Path("attacked"));
-  EXPECT_GE(expected.size(), 3u);  // the backbone, and the class centers of two shards
-  EXPECT_EQ(model.size(), expected.size());
-  for (const auto& [name, bytes] : expected) {
-    EXPECT_TRUE(model.contains(name) && model.at(name) == bytes) << name << " has other bits";
-  }
+  ExpectSameModel(ModelOf(Path("attacked")), ModelOf(Path("calm")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, HostileTest, ::testing::Values(false, true),

@@ -1,27 +1,38 @@
-// Kills any process of a run at any moment, again and again, while checkpoints are taken back to back.
+// Kills processes of a run at any moment, again and again, while checkpoints are taken back to back.
 #include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/checkpoint/open_checkpoint.h"
 #include "gmock/gmock.h"
+#include "tests/process/testing/cluster.h"
 #include "tests/process/testing/process_kit.h"
 
 namespace arcshard {
 namespace {
 
-constexpr int kKills = 50;
-constexpr uint64_t kMostSteps = 12;                            // from the first report to a kill
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kKills = 50;                                     // that one run survives
+constexpr int kStops = 25;                                     // of everything
+constexpr uint64_t kMostSteps = 12;                            // before a kill
 constexpr absl::Duration kMostDelay = absl::Milliseconds(60);  // within a step or two
 
 class KillTest : public ProcessTestBase {
  protected:
-  // What the coordinator has reported between two kills.
+  absl::Duration SomeDelay() { return kMostDelay * (static_cast<double>(random_() % 1000) / 1000); }
+
+  // What the coordinator has reported before everything was killed.
   struct Known {
     uint64_t resumed = 0;
     uint64_t step = 0;        // decided
@@ -50,21 +61,20 @@ class KillTest : public ProcessTestBase {
     }
   }
 
-  // Starts the run, kills one process `steps` steps and `delay` after the first report, and waits until all have ended.
-  Known LiveAndDie(const std::vector<std::string>& arguments, size_t victim, uint64_t steps, absl::Duration delay) {
+  // Starts the run, and kills the launcher, and all others with it, `steps` steps and `delay` after the first report.
+  Known LiveAndDie(const std::vector<std::string>& arguments, uint64_t steps, absl::Duration delay) {
     Program launcher = Start("arcshard", arguments);
     launcher.AwaitLine("waiting for");  // the coordinator listens
-    const Listing listing = Listing::Of(Path("run"));
-    auto watch = cli::WatchClient::Start(listing.coordinator);
+    auto watch = cli::WatchClient::Start(Listing::Of(Path("run")).coordinator);
     EXPECT_TRUE(watch.ok()) << watch.status();
     Known known;
     AwaitSomeSteps(watch->get(), steps, &known);
     if (HasFailure()) return known;
     absl::SleepFor(delay);
     const Listing now = Listing::Of(Path("run"));  // all have been started by now
-    const pid_t pid = now.processes.at(victim % now.processes.size()).pid;
-    EXPECT_EQ(kill(pid, SIGKILL), 0);
-    EXPECT_EQ(launcher.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL})) << launcher.output();
+    launcher.Signal(SIGKILL);
+    EXPECT_EQ(launcher.AwaitEnd(), (cli::ProcessExit{.signal = SIGKILL})) << launcher.output();
+    for (const Listing::Entry& process : now.processes) AwaitDeath(process.pid);
     AwaitEndOfReports(watch->get());
     Note((*watch)->Take(), &known);
     return known;
@@ -91,30 +101,66 @@ class KillTest : public ProcessTestBase {
     }
     return complete->front().step;
   }
+
+  std::mt19937 random_{PrintedSeed()};
 };
 
-TEST_F(KillTest, WhicheverProcessIsKilledTheRunResumesAndLosesAtMostOneInterval) {
-  std::mt19937 random(2026);
+TEST_F(KillTest, ARunSurvivesFiftyDeathsAndHasTheBitsOfOneWithout) {
+  const std::vector<std::string> constant_rate = {"run.deterministic=true", "schedule.kind=steps",
+                                                  "schedule.drop_factor=1", "schedule.warmup_epochs=0"};
+  std::vector<std::string> overrides = constant_rate;
+  // A lost worker is always waited for, so every step has the same members.
+  overrides.insert(overrides.end(), {"checkpoint.every_steps=1", "checkpoint.keep_last=2", "cluster.rejoin_grace=10m"});
+  SmallRun();
+  Cluster cluster({.config = Path("run.yaml"), .overrides = overrides, .logs = folder()});
+  cluster.AwaitSteps(1);
+  for (int kill = 0; kill < kKills; ++kill) {
+    const size_t victim = random_() % cluster.size();
+    const uint64_t steps = random_() % (kMostSteps + 1);
+    const absl::Duration delay = SomeDelay();
+    SCOPED_TRACE(absl::StrCat("kill ", kill, " of ", cluster.name(victim), " after ", steps, " steps and ",
+                              absl::FormatDuration(delay)));
+    cluster.AwaitSteps(steps);
+    absl::SleepFor(delay);
+    cluster.Kill(victim);
+    if (HasFailure()) return;
+  }
+  cluster.AwaitSteps(1);
+  cluster.Signal(0, SIGTERM);
+  const v1::Progress last = cluster.AwaitEnd();
+  EXPECT_EQ(last.phase(), v1::Progress::PHASE_FINISHED);
+  EXPECT_THAT(ReadFile(cluster.log(0)).value_or(""), Not(HasSubstr("the run goes back from step ")));
+  EXPECT_EQ(CheckCheckpoints(), last.step());
+  std::printf("%d kills, %d steps decided\n", kKills, static_cast<int>(last.step()));
+
+  ASSERT_GT(last.steps(), 0u);
+  const double part = static_cast<double>(last.step()) / static_cast<double>(last.steps());
+  std::vector<std::string> calm = constant_rate;
+  calm.insert(calm.end(), {absl::StrCat("run.folder=", Path("calm")),
+                           absl::StrFormat("schedule.epochs=%.9f", last.epochs() * part)});
+  Program undisturbed = Start("arcshard", SmallRun(calm));
+  EXPECT_TRUE(undisturbed.AwaitEnd().ok()) << undisturbed.output();
+  ExpectSameModel(ModelOf(Path("run")), ModelOf(Path("calm")));
+}
+
+TEST_F(KillTest, AfterTheDeathOfEverythingTheRunResumesAndLosesAtMostOneInterval) {
   std::vector<std::string> arguments = SmallRun({"checkpoint.every_steps=1", "checkpoint.keep_last=2"});
   Known before;
   uint64_t most_lost = 0;
-  for (int kill = 0; kill < kKills; ++kill) {
-    const size_t victim = random() % 5;
-    const uint64_t steps = random() % (kMostSteps + 1);
-    const absl::Duration delay = kMostDelay * (static_cast<double>(random() % 1000) / 1000);
-    SCOPED_TRACE(absl::StrCat("kill ", kill, " of process ", victim, " after ", steps, " steps and ",
-                              absl::FormatDuration(delay)));
+  for (int stop = 0; stop < kStops; ++stop) {
+    const uint64_t steps = random_() % (kMostSteps + 1);
+    const absl::Duration delay = SomeDelay();
+    SCOPED_TRACE(absl::StrCat("stop ", stop, " after ", steps, " steps and ", absl::FormatDuration(delay)));
     const uint64_t newest = CheckCheckpoints();
     EXPECT_GE(newest, before.checkpoint);  // a checkpoint that was reported complete exists
-    const Known known = LiveAndDie(arguments, victim, steps, delay);
+    const Known known = LiveAndDie(arguments, steps, delay);
     EXPECT_EQ(known.resumed, newest);
     if (HasFailure()) return;
     most_lost = std::max(most_lost, before.step - std::min(before.step, newest));
     before = known;
     if (CheckCheckpoints() > 0) arguments = {"train", "--resume", Path("run")};
   }
-  RecordProperty("most_steps_lost", static_cast<int>(most_lost));
-  std::printf("%d kills, %d steps decided, at most %d of them lost at once\n", kKills, static_cast<int>(before.step),
+  std::printf("%d stops, %d steps decided, at most %d of them lost at once\n", kStops, static_cast<int>(before.step),
               static_cast<int>(most_lost));
 
   Program last = Start("arcshard", arguments);

@@ -1,4 +1,4 @@
-// A run of real processes, and how it ends when a process dies or the user stops it.
+// A run of real processes, and how it ends when a process dies that is not started again, or the user stops it.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -31,9 +31,11 @@ constexpr rlim_t kMostDescriptors = rlim_t{1} << 20;  // to which a higher limit
 
 class ProcessLifeTest : public ProcessTestBase {
  protected:
-  // Starts a run and returns once its steps advance.
-  Program StartTraining(const std::vector<std::string>& overrides = {}) {
-    Program run = Start("arcshard", SmallRun(overrides));
+  // Starts a run and returns once its steps advance. restarts: how often each process may be started again.
+  Program StartTraining(const std::vector<std::string>& overrides = {}, int restarts = 5) {
+    std::vector<std::string> arguments = SmallRun(overrides);
+    arguments.push_back(absl::StrCat("--max-restarts=", restarts));
+    Program run = Start("arcshard", arguments);
     run.AwaitLine("  step ");
     listing_ = Listing::Of(Path("run"));
     auto watch = cli::WatchClient::Start(listing_.coordinator);
@@ -54,8 +56,9 @@ class ProcessLifeTest : public ProcessTestBase {
     }
   }
 
+  // The death of a process that is not started again.
   void ADeathEndsTheRun(const std::string& role, uint32_t index, const std::string& name) {
-    Program run = StartTraining();
+    Program run = StartTraining({}, /*restarts=*/0);
     const Listing::Entry victim = listing_.Find(role, index);
     const MonotonicTime death = SystemClock().Now();
     ASSERT_EQ(kill(victim.pid, SIGKILL), 0);
@@ -112,14 +115,35 @@ class ProcessLifeTest : public ProcessTestBase {
   std::unique_ptr<cli::WatchClient> watch_;
 };
 
-TEST_F(ProcessLifeTest, TheDeathOfAShardEndsTheRun) { ADeathEndsTheRun("shard", 1, "arcshard-shard 1"); }
+TEST_F(ProcessLifeTest, WithoutRestartsTheDeathOfAShardEndsTheRun) { ADeathEndsTheRun("shard", 1, "arcshard-shard 1"); }
 
-TEST_F(ProcessLifeTest, TheDeathOfAWorkerEndsTheRun) { ADeathEndsTheRun("worker", 1, "arcshard-worker 1"); }
+TEST_F(ProcessLifeTest, WithoutRestartsTheDeathOfAWorkerEndsTheRun) {
+  ADeathEndsTheRun("worker", 1, "arcshard-worker 1");
+}
 
-TEST_F(ProcessLifeTest, TheDeathOfTheLowestWorkerEndsTheRun) { ADeathEndsTheRun("worker", 0, "arcshard-worker 0"); }
+TEST_F(ProcessLifeTest, WithoutRestartsTheDeathOfTheLowestWorkerEndsTheRun) {
+  ADeathEndsTheRun("worker", 0, "arcshard-worker 0");
+}
 
-TEST_F(ProcessLifeTest, TheDeathOfTheCoordinatorEndsTheRun) {
+TEST_F(ProcessLifeTest, WithoutRestartsTheDeathOfTheCoordinatorEndsTheRun) {
   ADeathEndsTheRun("coordinator", 0, "arcshard-coordinator");
+}
+
+TEST_F(ProcessLifeTest, AProcessThatDiesAgainAndAgainEndsTheRun) {
+  Program run = StartTraining({}, /*restarts=*/2);
+  for (int death = 0; death < 2; ++death) {
+    ASSERT_EQ(kill(Listing::Of(Path("run")).Find("shard", 1).pid, SIGKILL), 0);
+    run.AwaitLine("the run goes on after step ");
+  }
+  listing_ = Listing::Of(Path("run"));
+  ASSERT_EQ(kill(listing_.Find("shard", 1).pid, SIGKILL), 0);
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL})) << run.output();
+  EXPECT_THAT(run.output(),
+              AllOf(HasSubstr("; it is started again at once (restart 1 of at most 2 within 10m)\n"),
+                    HasSubstr("; it is started again in 1s (restart 2 of at most 2 within 10m)\n"),
+                    ContainsRegex("arcshard: error: arcshard-shard 1 was killed by signal 9 .*; it had been started "
+                                  "again 2 times within 10m \\(--max-restarts\\); its log is ")));
+  ExpectNothingIsLeft();
 }
 
 TEST_F(ProcessLifeTest, TheDeathOfTheLauncherEndsEveryProcess) {
@@ -138,21 +162,24 @@ TEST_F(ProcessLifeTest, TheDeathOfTheLauncherEndsEveryProcess) {
 }
 
 TEST_F(ProcessLifeTest, ATestThatWaitsForStepsFailsOnceAProcessHasCrashed) {
-  Program run = StartTraining();
+  Program run = StartTraining({}, /*restarts=*/0);
   ASSERT_EQ(kill(listing_.Find("worker", 1).pid, SIGSEGV), 0);
   EXPECT_NONFATAL_FAILURE(AwaitSteps(watch_.get(), 1'000'000'000), "the run has ended after step ");
   EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGSEGV})) << run.output();
 }
 
-TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilence) {
-  Program run = StartTraining({"cluster.heartbeat_interval=500ms", "cluster.heartbeat_timeout=10s"});
+TEST_F(ProcessLifeTest, AProcessThatHangsIsFoundByItsSilenceAndTheRunWaitsForItUntilItGivesUp) {
+  Program run = StartTraining({"cluster.heartbeat_interval=500ms", "cluster.heartbeat_timeout=5s",
+                               "cluster.rejoin_grace=1s", "cluster.rejoin_timeout=2s"});
   const Listing::Entry victim = listing_.Find("shard", 0);
-  const MonotonicTime death = SystemClock().Now();
   ASSERT_EQ(kill(victim.pid, SIGSTOP), 0);
-  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 1}));
-  EXPECT_LT(SystemClock().Now() - death, kPatience);
-  EXPECT_THAT(run.output(), AllOf(HasSubstr("arcshard: error: "), HasSubstr(absl::StrCat("(pid ", victim.pid, " on ")),
-                                  HasSubstr("no sign of life")));
+  EXPECT_EQ(run.AwaitEnd(), (cli::ProcessExit{.code = 1})) << run.output();
+  const std::string name =
+      absl::StrCat("\\(pid ", victim.pid, " on [^)]*\\) was lost at step [0-9]+: no sign of life for ");
+  EXPECT_THAT(run.output(), AllOf(ContainsRegex(absl::StrCat("\nrecovering: shard [01] ", name)),
+                                  ContainsRegex(absl::StrCat("arcshard: error: .*gave up after 2s \\(cluster.rejoin_"
+                                                             "timeout\\), still waiting for 1 of 2 shards; shard [01] ",
+                                                             name))));
   ExpectNothingIsLeft();
 }
 

@@ -100,8 +100,10 @@ TEST_F(ResumeTest, ARunThatWasKilledResumesFromItsNewestCheckpoint) {
   ResumeFrom(newest);
 }
 
-TEST_F(ResumeTest, AfterAProcessWasKilledTheUserIsToldHowToResume) {
-  Training run = StartTraining(SmallRun({"checkpoint.every_steps=2"}));
+TEST_F(ResumeTest, AfterADeathThatTheRunDoesNotSurviveTheUserIsToldHowToResume) {
+  std::vector<std::string> arguments = SmallRun({"checkpoint.every_steps=2"});
+  arguments.push_back("--max-restarts=0");
+  Training run = StartTraining(arguments);
   AwaitReport(run.watch.get(), [](const v1::Progress& report) { return report.checkpoint_step() > 0; });
   ASSERT_EQ(kill(run.listing.Find("worker", 1).pid, SIGKILL), 0);
   EXPECT_EQ(run.launcher.AwaitEnd(), (cli::ProcessExit{.code = 128 + SIGKILL}));

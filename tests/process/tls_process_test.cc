@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include <csignal>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -14,6 +15,7 @@ namespace {
 
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class TlsProcessTest : public ProcessTestBase {
  protected:
@@ -101,6 +103,38 @@ TEST_F(TlsProcessTest, RenewingCertificatesLosesNoStep) {
   ASSERT_FALSE(reports.empty());
   EXPECT_EQ(reports.back().phase(), v1::Progress::PHASE_FINISHED);
   EXPECT_EQ(reports.back().skipped(), 0u);
+}
+
+// Shards read each other's logs, and workers copy the state, over connections that nobody needed before.
+TEST_F(TlsProcessTest, WhoDiesAndIsStartedAgainComesBackOverTls) {
+  Program coordinator = StartCoordinator();
+  const std::string address = After(coordinator, "listening on ");
+  const Arguments shard = With({"--coordinator", address}, CertifiedRole::kShard);
+  const Arguments worker = With({"--coordinator", address}, CertifiedRole::kWorker);
+  std::vector<std::unique_ptr<Program>> members;
+  for (const Arguments* arguments : {&shard, &shard, &worker, &worker}) {
+    const std::string program = arguments == &shard ? "arcshard-shard" : "arcshard-worker";
+    members.push_back(std::make_unique<Program>(Start(program, *arguments)));
+  }
+  auto watch = cli::WatchClient::Start(address, certificates_.SecurityOf(CertifiedRole::kClient));
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  AwaitSteps(watch->get(), 3);
+  const auto die = [&](size_t victim, const std::string& program, const Arguments& arguments) {
+    members[victim]->Signal(SIGKILL);
+    EXPECT_EQ(members[victim]->AwaitEnd(), (cli::ProcessExit{.signal = SIGKILL}));
+    members[victim] = std::make_unique<Program>(Start(program, arguments));
+    return coordinator.AwaitLine("the run goes on after step ");
+  };
+  const std::string rebuilt = die(1, "arcshard-shard", shard);
+  EXPECT_THAT(rebuilt, ContainsRegex(absl::StrCat("\\(pid ", members[1]->pid(), " on [^)]*\\) has replayed ")));
+  const std::string copied = die(3, "arcshard-worker", worker);
+  EXPECT_THAT(copied,
+              ContainsRegex(absl::StrCat("\\(pid ", members[3]->pid(), " on [^)]*\\) has taken over the state")));
+  AwaitSteps(watch->get(), 3);
+  coordinator.Signal(SIGTERM);
+  EXPECT_TRUE(coordinator.AwaitEnd().ok()) << coordinator.output();
+  for (const auto& member : members) EXPECT_TRUE(member->AwaitEnd().ok()) << member->output();
+  EXPECT_THAT(coordinator.output(), Not(HasSubstr("the run goes back")));
 }
 
 TEST_F(TlsProcessTest, AHealthcheckSaysWhatIsWrong) {

@@ -1,7 +1,9 @@
 #include "tests/testing/shard_cluster.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "client/grpc_shard_link.h"
@@ -11,10 +13,13 @@
 #include "common/base/token.h"
 #include "common/io/file_system.h"
 #include "common/metrics/metric_list.h"
+#include "common/protocol/lineage.h"
 #include "common/rpc/endpoint.h"
+#include "shard_server/checkpoint/first_rows.h"
 #include "shard_server/checkpoint/restore_rows.h"
 #include "shard_server/checkpoint/shard_checkpointer.h"
 #include "shard_server/head/testing/test_device.h"
+#include "shard_server/replay/replay_client.h"
 #include "shard_server/service/shard_service.h"
 #include "shard_server/state/executor.h"
 #include "shard_server/state/shard_output.h"
@@ -25,11 +30,32 @@ namespace {
 // One shard: the parts of arcshard-shard without the stream to the coordinator.
 class TestShard final : public shard::ShardOutput {
  public:
-  TestShard(std::unique_ptr<head::Head> head, const shard::ShardState::Options& options, const std::string& run_folder)
-      : head_(std::move(head)),
-        checkpoints_({.run_folder = run_folder}, head_.get(), RealFileSystem(), &metrics_, &clock_,
+  struct Options {
+    head::HeadOptions head;
+    shard::ShardState::Options state;
+    std::string run_folder;
+    std::function<TestShard*(uint32_t)> peer;  // the shard with this id
+  };
+
+  static absl::StatusOr<std::unique_ptr<TestShard>> Create(const Options& options, Transport transport) {
+    ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(options.head, int64_t{1} << 30));
+    auto shard = std::make_unique<TestShard>(options, std::move(head));
+    if (transport == Transport::kGrpc) RETURN_IF_ERROR(shard->Serve());
+    return shard;
+  }
+  TestShard(const Options& options, std::unique_ptr<head::Head> head)
+      : options_(options),
+        head_(std::move(head)),
+        checkpoints_({.run_folder = options.run_folder}, head_.get(), RealFileSystem(), &metrics_, &clock_,
                      [this](const CheckpointReport& report) { Written(report); }),
-        state_(options, this),
+        state_(OnClock(options.state), this),
+        replay_(
+            {.security = {},
+             .on_record =
+                 [this](const View& view, std::shared_ptr<const shard::ReplayRecord> record) {
+                   return state_.Record(view, std::move(record));
+                 },
+             .on_ended = [this](const View& view, const absl::Status& status) { state_.ReplayEnded(view, status); }}),
         executor_(&state_, [this](const absl::Status& status) { Fail(status); }) {}
 
   ~TestShard() override {
@@ -38,17 +64,10 @@ class TestShard final : public shard::ShardOutput {
   }
 
   absl::Status Join(const ViewAnnouncement& view) {
-    if (service_ != nullptr) RETURN_IF_ERROR(service_->Admit(view));
+    if (service_ != nullptr) RETURN_IF_ERROR(service_->Admit(view, options_.state.id));
     return state_.JoinView(view, head_.get());
   }
-
-  absl::Status Serve() {
-    service_ = std::make_unique<shard::ShardService>(&metrics_);
-    service_->Attach(&state_);
-    ASSIGN_OR_RETURN(server_, RpcServer::Start("127.0.0.1:0", {service_.get()}));
-    return absl::OkStatus();
-  }
-  const std::string& address() const { return server_->address(); }
+  std::string address() const { return server_ == nullptr ? "" : server_->address(); }
   shard::ShardState& state() { return state_; }
   head::Head& head() { return *head_; }
 
@@ -62,10 +81,17 @@ class TestShard final : public shard::ShardOutput {
     listeners_.erase(worker);
   }
 
-  ReadyVote AwaitVote(uint64_t step) {
+  absl::StatusOr<JoinedReport> AwaitJoined(const View& view) {
     MutexLock lock(&mutex_);
-    while (!votes_.contains(step) && failure_.ok()) changed_.Wait(&mutex_);
-    return failure_.ok() ? votes_[step] : ReadyVote{.step = step, .finite = false, .reason = failure_.ToString()};
+    while (joined_.view != view && failure_.ok()) changed_.Wait(&mutex_);
+    RETURN_IF_ERROR(failure_);
+    return joined_;
+  }
+  ReadyVote AwaitVote(const View& view, uint64_t step) {
+    MutexLock lock(&mutex_);
+    while (!votes_.contains({view, step}) && failure_.ok()) changed_.Wait(&mutex_);
+    if (!failure_.ok()) return {.view = view, .step = step, .finite = false, .reason = failure_.ToString()};
+    return votes_[{view, step}];
   }
   absl::StatusOr<CheckpointReport> AwaitCheckpoint(uint64_t step) {
     MutexLock lock(&mutex_);
@@ -105,7 +131,7 @@ class TestShard final : public shard::ShardOutput {
   }
   void VoteReady(const ReadyVote& vote) override {
     MutexLock lock(&mutex_);
-    votes_[vote.step] = vote;
+    votes_[{vote.view, vote.step}] = vote;
     changed_.NotifyAll();
   }
   void TakeCheckpoint(const View& view, uint64_t step) override { checkpoints_.Begin(view, step); }
@@ -115,7 +141,54 @@ class TestShard final : public shard::ShardOutput {
     changed_.NotifyAll();
   }
 
+  absl::Status RestoreBase(const ViewAnnouncement& view) override {
+    if (view.checkpoint.empty()) return shard::WriteFirstRows(head_.get());
+    return shard::RestoreRows(RealFileSystem(), view.checkpoint, view.base, head_.get());
+  }
+  void RequestReplay(const ViewAnnouncement& view, uint32_t peer, const StatePoint& after, uint64_t until) override {
+    if (service_ == nullptr) {
+      state_.ReplayEnded(view.view, ReplayInProcess(view.view, options_.peer(peer), after, until));
+      return;
+    }
+    replay_.Begin({.view = view.view,
+                   .shard = options_.state.id,
+                   .token = view.shards[options_.state.id].token,
+                   .peer = peer,
+                   .address = view.shards[peer].address,
+                   .after = after,
+                   .until = until,
+                   .limits = {options_.state.dim, options_.state.batch_size, view.num_classes}});
+  }
+  void Replayed(const StatePoint& after) override { replay_.Applied(after.step); }
+  void Joined(const JoinedReport& report) override {
+    if (service_ != nullptr) service_->Joined(report.view);
+    MutexLock lock(&mutex_);
+    joined_ = report;
+    changed_.NotifyAll();
+  }
+  void LostPeers(const LostPeersReport& report) override { Fail(absl::UnavailableError(report.sentence)); }
+
  private:
+  shard::ShardState::Options OnClock(shard::ShardState::Options options) const {
+    options.clock = &clock_;
+    return options;
+  }
+  absl::Status Serve() {
+    service_ = std::make_unique<shard::ShardService>(&metrics_);
+    service_->Attach(&state_);
+    ASSIGN_OR_RETURN(server_, RpcServer::Start("127.0.0.1:0", {service_.get()}));
+    return absl::OkStatus();
+  }
+  // Takes the records of `peer`, as soon as it holds the view's state.
+  absl::Status ReplayInProcess(const View& view, TestShard* peer, StatePoint at, uint64_t until) {
+    RETURN_IF_ERROR(peer->AwaitJoined(view).status());
+    while (at.step < until) {
+      ASSIGN_OR_RETURN(const std::shared_ptr<const shard::ReplayRecord> record, peer->state().RecordAfter(at));
+      RETURN_IF_ERROR(state_.Record(view, record));
+      at = record->after;
+    }
+    return absl::OkStatus();
+  }
   void Written(const CheckpointReport& report) {
     MutexLock lock(&mutex_);
     written_[report.step] = report;
@@ -127,6 +200,7 @@ class TestShard final : public shard::ShardOutput {
     changed_.NotifyAll();
   }
 
+  const Options options_;
   const SystemClock clock_;
   MetricRegistry registry_;
   ShardMetrics metrics_{&registry_};
@@ -134,13 +208,15 @@ class TestShard final : public shard::ShardOutput {
   Mutex mutex_;
   CondVar changed_;
   std::map<uint32_t, std::pair<size_t, client::ShardLinkEvents*>> listeners_ ABSL_GUARDED_BY(mutex_);  // by worker
-  std::map<uint64_t, ReadyVote> votes_ ABSL_GUARDED_BY(mutex_);                                        // by step
-  std::map<uint64_t, CheckpointReport> written_ ABSL_GUARDED_BY(mutex_);                               // by step
+  std::map<std::pair<View, uint64_t>, ReadyVote> votes_ ABSL_GUARDED_BY(mutex_);  // by view and step
+  std::map<uint64_t, CheckpointReport> written_ ABSL_GUARDED_BY(mutex_);          // by step
   uint64_t applied_ ABSL_GUARDED_BY(mutex_) = 0;
+  JoinedReport joined_ ABSL_GUARDED_BY(mutex_);  // the last
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   const std::unique_ptr<head::Head> head_;
   shard::ShardCheckpointer checkpoints_;
   shard::ShardState state_;
+  shard::ReplayClient replay_;
   shard::Executor executor_;
   std::unique_ptr<RpcServer> server_;
 };
@@ -182,33 +258,18 @@ class RealShardCluster final : public ShardCluster {
       : options_(options), transport_(transport) {}
 
   absl::Status StartShards() {
-    view_.view = options_.view;
-    view_.last_decided_step = options_.last_decided_step;
-    view_.checkpoint = options_.checkpoint;
     view_.num_classes = options_.ranges.back().end;
-    for (uint32_t i = 0; i < options_.workers; ++i) view_.workers.push_back({i, "", NewToken()});
-    for (uint32_t k = 0; k < options_.ranges.size(); ++k) {
-      head::HeadOptions head = options_.head;
-      head.num_classes = view_.num_classes;
-      head.range = options_.ranges[k];
-      head.device = head::TestDevice();
-      shard::ShardState::Options state;
-      state.id = k;
-      state.dim = head.dim;
-      state.batch_size = options_.batch_size;
-      state.max_in_flight = options_.max_in_flight;
-      state.deterministic = options_.deterministic;
-      ASSIGN_OR_RETURN(std::unique_ptr<head::Head> made, head::Head::Create(head, int64_t{1} << 30));
-      if (!options_.checkpoint.empty()) {
-        RETURN_IF_ERROR(
-            shard::RestoreRows(RealFileSystem(), options_.checkpoint, options_.last_decided_step, made.get()));
-      }
-      shards_.push_back(std::make_unique<TestShard>(std::move(made), state, options_.run_folder));
-      if (transport_ == Transport::kGrpc) RETURN_IF_ERROR(shards_[k]->Serve());
-      view_.shards.push_back({k, transport_ == Transport::kGrpc ? shards_[k]->address() : "", options_.ranges[k]});
+    view_.state = view_.base = options_.base;
+    view_.checkpoint = options_.checkpoint;
+    for (uint32_t i = 0; i < options_.workers; ++i) {
+      view_.workers.push_back({.id = i, .rendezvous = "", .token = NewToken()});
     }
-    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->Join(view_));
-    return absl::OkStatus();
+    shards_.resize(options_.ranges.size());
+    for (uint32_t k = 0; k < options_.ranges.size(); ++k) {
+      view_.shards.push_back({.id = k, .address = "", .range = options_.ranges[k], .token = NewToken()});
+      RETURN_IF_ERROR(StartShard(k));
+    }
+    return Enter(options_.view);
   }
 
   const ViewAnnouncement& view() const override { return view_; }
@@ -228,14 +289,43 @@ class RealShardCluster final : public ShardCluster {
     return client::ConnectShard(link, events);
   }
 
-  absl::Status Decide(const Decision& decision) override {
-    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->state().Decide(decision));
+  absl::Status Install(const Next& next) override {
+    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->state().Install({.view = view_.view, .next = next}));
     return absl::OkStatus();
   }
+  absl::Status Decide(const Decision& decision) override {
+    const Decision decided = Record(decision);
+    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->state().Decide(decided));
+    return absl::OkStatus();
+  }
+  absl::Status DecideAt(size_t shard, const Decision& decision) override {
+    return shards_[shard]->state().Decide(Record(decision));
+  }
+
+  absl::Status Announce(const View& view) override {
+    view_.state = state();
+    view_.last = last_;
+    return Enter(view);
+  }
+  absl::Status Restart(size_t shard) override {
+    shards_[shard].reset();
+    view_.shards[shard].token = NewToken();
+    return StartShard(static_cast<uint32_t>(shard));
+  }
+  JoinedReport JoinedAs(size_t shard) override {
+    return shards_[shard]->AwaitJoined(view_.view).value_or(JoinedReport());
+  }
+  void SetBase(const StatePoint& state, const std::string& checkpoint) override {
+    view_.base = state;
+    view_.checkpoint = checkpoint;
+    for (const auto& shard : shards_) shard->state().CheckpointSettled({.state = state, .complete = true});
+  }
+  StatePoint state() const override { return last_.has_value() ? last_->after() : options_.base; }
+
   ReadyVote AwaitVote(uint64_t step) override {
     ReadyVote all{.view = view_.view, .step = step};
     for (const auto& shard : shards_) {
-      const ReadyVote vote = shard->AwaitVote(step);
+      const ReadyVote vote = shard->AwaitVote(view_.view, step);
       if (!vote.finite) all = vote;
     }
     return all;
@@ -300,9 +390,50 @@ class RealShardCluster final : public ShardCluster {
     return all;
   }
 
+  // Makes shard `k`, which holds nothing.
+  absl::Status StartShard(uint32_t k) {
+    TestShard::Options options;
+    options.head = options_.head;
+    options.head.num_classes = view_.num_classes;
+    options.head.range = options_.ranges[k];
+    options.head.device = head::TestDevice();
+    options.state.id = k;
+    options.state.dim = options_.head.dim;
+    options.state.batch_size = options_.batch_size;
+    options.state.max_in_flight = options_.max_in_flight;
+    options.state.deterministic = options_.deterministic;
+    options.state.log_bytes = options_.log_bytes;
+    options.run_folder = options_.run_folder;
+    options.peer = [this](uint32_t id) { return shards_[id].get(); };
+    ASSIGN_OR_RETURN(shards_[k], TestShard::Create(options, transport_));
+    view_.shards[k].address = shards_[k]->address();
+    view_.shards[k].holds = view_.shards[k].has_log = false;
+    return absl::OkStatus();
+  }
+
+  // Announces the view to all shards and waits until they have joined.
+  absl::Status Enter(const View& view) {
+    view_.view = view;
+    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->Join(view_));
+    for (const auto& shard : shards_) RETURN_IF_ERROR(shard->AwaitJoined(view).status());
+    for (ShardMember& shard : view_.shards) {
+      shard.holds = true;
+      shard.has_log = shards_.size() > 1 && options_.log_bytes > 0;
+    }
+    return absl::OkStatus();
+  }
+
+  // Makes this the last decision.
+  const Decision& Record(Decision decision) {
+    decision.lineage = ExtendLineage(state().lineage, decision);
+    last_ = decision;
+    return *last_;
+  }
+
   const ShardClusterOptions options_;
   const Transport transport_;
   ViewAnnouncement view_;
+  std::optional<Decision> last_;  // none: the state is the first base
   std::vector<std::unique_ptr<TestShard>> shards_;
 };
 
@@ -317,10 +448,11 @@ absl::StatusOr<std::unique_ptr<ShardCluster>> ShardCluster::Start(const ShardClu
 
 absl::StatusOr<std::unique_ptr<client::HeadClient>> ShardCluster::Connect(uint32_t worker) {
   const int64_t dim = Weights().size() / view().num_classes;
-  auto client = std::make_unique<client::HeadClient>(dim);
-  for (size_t shard = 0; shard < view().shards.size(); ++shard) {
+  static const SystemClock clock;
+  auto client = std::make_unique<client::HeadClient>(dim, &clock);
+  for (uint32_t shard = 0; shard < view().shards.size(); ++shard) {
     ASSIGN_OR_RETURN(std::unique_ptr<client::ShardLink> link, Link(worker, shard, client.get()));
-    client->AddLink(std::move(link));
+    client->AddLink(shard, std::move(link));
   }
   return client;
 }

@@ -14,10 +14,10 @@
 
 namespace arcshard {
 
-// How workers reach the shards of a ShardCluster.
+// How workers reach the shards of a ShardCluster, and shards each other.
 enum class Transport {
   kInProcess,  // calls of the state machines
-  kGrpc,       // Shard.Exchange on loopback, one server for each shard
+  kGrpc,       // Shard.Exchange and Shard.Replay on loopback, one server for each shard
 };
 
 struct ShardClusterOptions {
@@ -27,16 +27,18 @@ struct ShardClusterOptions {
   uint32_t batch_size = 1;         // most samples in a step
   uint32_t max_in_flight = 4;
   bool deterministic = true;
-  View view = {1, 1};
-  uint64_t last_decided_step = 0;
-  std::string checkpoint = {};  // folder of that step's checkpoint, to restore the rows from; empty: random rows
-  std::string run_folder = {};  // where checkpoints are written
+  uint64_t log_bytes = uint64_t{64} << 20;  // of each shard's replay log
+  View view = {1, 1};                       // the first one
+  StatePoint base;                          // where it begins
+  std::string checkpoint = {};              // folder of that state's checkpoint; empty: the first weights
+  std::string run_folder = {};              // where checkpoints are written
 };
 
 // The shards of a run without a coordinator: real heads, state machines and executors, for tests that train against
-// them and send the decisions themselves. Thread-safe.
+// them and say themselves what the coordinator would. Thread-safe, except Restart.
 class ShardCluster {
  public:
+  // Returns when all shards have joined the first view.
   static absl::StatusOr<std::unique_ptr<ShardCluster>> Start(const ShardClusterOptions& options, Transport transport);
   virtual ~ShardCluster() = default;
 
@@ -46,8 +48,26 @@ class ShardCluster {
                                                                   client::ShardLinkEvents* events) = 0;
   absl::StatusOr<std::unique_ptr<client::HeadClient>> Connect(uint32_t worker);
 
-  // Passes the decision to every shard; returns the first error, if any.
+  // The view goes on with `next`, on every shard. Returns the first error, if any.
+  virtual absl::Status Install(const Next& next) = 0;
+  // Passes the decision, whose lineage the cluster fills in, to every shard; or to one, where the coordinator dies
+  // then. Returns the first error, if any.
   virtual absl::Status Decide(const Decision& decision) = 0;
+  virtual absl::Status DecideAt(size_t shard, const Decision& decision) = 0;
+
+  // Announces a further view, which goes on from the state after the last decision, and waits until all shards have
+  // joined it. Returns the first error, if any. Workers need new links for it.
+  virtual absl::Status Announce(const View& view) = 0;
+  // A process dies and another one takes its place, which holds nothing before the next view. Requires: no link to it
+  // is left.
+  virtual absl::Status Restart(size_t shard) = 0;
+  // How a shard came by the state of the view.
+  virtual JoinedReport JoinedAs(size_t shard) = 0;
+  // The checkpoint of `state` is complete, and further views begin there.
+  virtual void SetBase(const StatePoint& state, const std::string& checkpoint) = 0;
+  // After the last decision.
+  virtual StatePoint state() const = 0;
+
   // Waits for every shard's vote on a step. Returns a vote that is not finite if there is one.
   virtual ReadyVote AwaitVote(uint64_t step) = 0;
   // Waits until every shard has applied the decision of `step`.

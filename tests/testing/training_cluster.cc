@@ -17,8 +17,11 @@
 #include "shard_server/head_from_config.h"
 #include "worker/backbone/device_move.h"
 #include "worker/data/open_dataset.h"
+#include "worker/training/all_reduce/all_reduce.h"
+#include "worker/training/all_reduce/rendezvous.h"
 #include "worker/training/checkpoint_writer.h"
 #include "worker/training/run_backbone.h"
+#include "worker/training/share_state.h"
 #include "worker/training/trainer_setup.h"
 #include "worker/training/worker_state.h"
 
@@ -36,9 +39,9 @@ using worker::StepVote;
 using worker::Trainer;
 
 struct TestWorker {
-  std::unique_ptr<client::HeadClient> head;
-  std::unique_ptr<AllReduce> all_reduce;
-  std::unique_ptr<Trainer> trainer;
+  std::unique_ptr<client::HeadClient> head = nullptr;
+  std::unique_ptr<AllReduce> all_reduce = nullptr;
+  std::unique_ptr<Trainer> trainer = nullptr;
 };
 
 class RealTrainingCluster final : public TrainingCluster {
@@ -50,9 +53,11 @@ class RealTrainingCluster final : public TrainingCluster {
     const RunConfig& config = options_.config;
     ASSIGN_OR_RETURN(dataset_, OpenDataset(DatasetOptionsOf(config)));
     ASSIGN_OR_RETURN(plan_, SamplePlanOf(config, static_cast<uint64_t>(dataset_->samples())));
+    StatePoint base;
     if (!options_.checkpoint.empty()) {
       ASSIGN_OR_RETURN(checkpoint_, OpenCheckpoint::Open(RealFileSystem(), options_.checkpoint));
-      decided_ = checkpoint_->manifest().step;
+      base = checkpoint_->manifest().state();
+      decided_ = base.step;
     }
     ShardClusterOptions shards;
     shards.ranges = UnevenRanges(dataset_->classes(), options_.shards);
@@ -62,14 +67,23 @@ class RealTrainingCluster final : public TrainingCluster {
     shards.batch_size = MostSamplesOfAStep(config);
     shards.deterministic = config.run.deterministic;
     shards.view = {options_.incarnation, 1};
-    shards.last_decided_step = decided_;
+    shards.base = base;
     shards.checkpoint = options_.checkpoint;
     shards.run_folder = config.run.folder;
     ASSIGN_OR_RETURN(shards_, ShardCluster::Start(shards, options_.transport));
     workers_.resize(options_.workers);
     ASSIGN_OR_RETURN(rendezvous_, Rendezvous::Listen("127.0.0.1"));
-    RETURN_IF_ERROR(OnAllWorkers([this](size_t w) { return StartWorker(w); }));
-    return shards_->Decide(DecisionOf(decided_, Outcome::kCommit, 0.0, /*checkpoint=*/false));
+    for (size_t w = 0; w < workers_.size(); ++w) RETURN_IF_ERROR(StartWorker(w));
+    return ConnectAndInstall();
+  }
+
+  absl::Status EnterNextView(std::optional<size_t> replaced) override {
+    for (TestWorker& worker : workers_) worker = {.trainer = std::move(worker.trainer)};  // closes its connections
+    if (replaced.has_value()) RETURN_IF_ERROR(StartWorker(*replaced));
+    View next = shards_->view().view;
+    ++next.counter;
+    RETURN_IF_ERROR(shards_->Announce(next));
+    return ConnectAndInstall(replaced);
   }
 
   absl::StatusOr<StepVote> Compute(uint64_t step) override {
@@ -94,7 +108,8 @@ class RealTrainingCluster final : public TrainingCluster {
     for (TestWorker& worker : workers_) RETURN_IF_ERROR(worker.trainer->Apply(decision));
     shards_->AwaitApplied(step);
     if (!checkpoint) return absl::OkStatus();
-    asked_ = {step, decision.view.incarnation};
+    asked_ = {step, decision.view.incarnation, decision.view.counter};
+    asked_lineage_ = shards_->state().lineage;
     writer_.Begin({decision.view, step, CheckpointFolder(options_.config.run.folder, asked_)},
                   workers_[0].trainer->state());
     return absl::OkStatus();
@@ -106,7 +121,9 @@ class RealTrainingCluster final : public TrainingCluster {
     reports.push_back(written_);
     Manifest manifest;
     manifest.step = asked_.step;
+    manifest.lineage = asked_lineage_;
     manifest.incarnation = asked_.incarnation;
+    manifest.view_counter = asked_.counter;
     manifest.num_classes = dataset_->classes();
     manifest.embedding_size = options_.config.backbone.embedding_size;
     for (const CheckpointReport& report : reports) {
@@ -141,8 +158,9 @@ class RealTrainingCluster final : public TrainingCluster {
   }
 
  private:
+  Next NextStep(uint64_t step, bool checkpoint) const { return {NextAction::kStep, plan_->PlanOf(step), checkpoint}; }
   Decision DecisionOf(uint64_t step, Outcome outcome, double lr, bool checkpoint) const {
-    return {shards_->view().view, step, outcome, lr, {NextAction::kStep, plan_->PlanOf(step + 1), checkpoint}};
+    return {shards_->view().view, step, outcome, lr, NextStep(step + 1, checkpoint)};
   }
 
   // Runs `work` for each worker on a thread of its own. Returns the first error.
@@ -175,16 +193,32 @@ class RealTrainingCluster final : public TrainingCluster {
     }
     ASSIGN_OR_RETURN(worker.trainer, worker::MakeTrainer(setup, std::move(backbone)));
     if (checkpoint_.has_value()) RETURN_IF_ERROR(RestoreWorker(*checkpoint_, worker.trainer->state()));
-    ASSIGN_OR_RETURN(worker.head, shards_->Connect(static_cast<uint32_t>(w)));
-    AllReduceOptions group;
-    group.view = shards_->view().view;
-    group.rank = static_cast<int>(w);
-    group.size = static_cast<int>(workers_.size());
-    group.rendezvous = rendezvous_->address();
-    group.interface = "127.0.0.1";
-    ASSIGN_OR_RETURN(worker.all_reduce, AllReduce::Connect(group));
-    worker.trainer->Enter({shards_->view(), w, worker.head.get(), worker.all_reduce.get()});
     return absl::OkStatus();
+  }
+
+  // Connects all workers for the view that the shards have joined. `copies`: this worker has to copy the state.
+  absl::Status ConnectAndInstall(std::optional<size_t> copies = std::nullopt) {
+    const int sender = copies == size_t{0} ? 1 : 0;
+    const absl::Status connected = OnAllWorkers([&](size_t w) -> absl::Status {
+      TestWorker& worker = workers_[w];
+      ASSIGN_OR_RETURN(worker.head, shards_->Connect(static_cast<uint32_t>(w)));
+      AllReduceOptions group;
+      group.view = shards_->view().view;
+      group.workers.clear();
+      for (const WorkerMember& member : shards_->view().workers) group.workers.push_back(member.id);
+      group.rank = static_cast<int>(w);
+      group.rendezvous = rendezvous_->address();
+      group.interface = "127.0.0.1";
+      worker.all_reduce = std::make_unique<AllReduce>(group);
+      RETURN_IF_ERROR(worker.all_reduce->Connect());
+      if (copies.has_value()) {
+        RETURN_IF_ERROR(ShareState(worker.all_reduce.get(), sender, copies == w, worker.trainer->state()));
+      }
+      worker.trainer->Enter({shards_->view(), w, worker.head.get(), worker.all_reduce.get()});
+      return absl::OkStatus();
+    });
+    RETURN_IF_ERROR(connected);
+    return shards_->Install(NextStep(decided_ + 1, /*checkpoint=*/false));
   }
 
   const TrainingOptions options_;
@@ -199,7 +233,8 @@ class RealTrainingCluster final : public TrainingCluster {
   std::vector<TestWorker> workers_;  // destroyed before the shards, to which they have links
   std::optional<OpenCheckpoint> checkpoint_;
   uint64_t decided_ = 0;
-  CheckpointId asked_;        // the checkpoint that was asked for last
+  CheckpointId asked_;  // the checkpoint that was asked for last
+  uint64_t asked_lineage_ = 0;
   CheckpointReport written_;  // about the worker's part of it
   worker::CheckpointWriter writer_{{.files = RealFileSystem(),
                                     .clock = &clock_,

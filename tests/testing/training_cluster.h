@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,12 +25,12 @@ struct TrainingOptions {
   // Makes each worker's backbone; by default the one that the configuration names.
   std::function<absl::StatusOr<std::unique_ptr<worker::Backbone>>(const worker::BackboneOptions&, size_t worker)>
       backbone;
-  uint64_t incarnation = 1;     // of the run
+  uint64_t incarnation = 1;     // of the run, whose first view has the counter 1
   std::string checkpoint = {};  // folder that the run resumes from; empty: a new run
 };
 
 // For tests that compare runs: a whole run in one process, without a coordinator. It has shards, and for each worker a
-// thread with a Trainer; the workers sum over Gloo. Not thread-safe.
+// Trainer; the workers work on threads of their own and sum over Gloo. Not thread-safe.
 class TrainingCluster {
  public:
   static absl::StatusOr<std::unique_ptr<TrainingCluster>> Start(const TrainingOptions& options);
@@ -41,6 +42,10 @@ class TrainingCluster {
   virtual absl::Status Decide(uint64_t step, Outcome outcome, double lr, bool checkpoint = false) = 0;
   // Computes and commits every step from the next one to `last`.
   absl::Status Train(uint64_t last, double lr);
+
+  // The next view, with connections of its own for everybody: it voids the step that is computed and not decided.
+  // replaced: another process takes the place of this worker, and copies the state of one that holds it.
+  virtual absl::Status EnterNextView(std::optional<size_t> replaced = std::nullopt) = 0;
 
   // Waits for the checkpoint that a decision asked for and completes it. Returns its folder.
   virtual absl::StatusOr<std::string> AwaitCheckpoint() = 0;

@@ -1,5 +1,6 @@
 #include "worker/backbone/backbone_file.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -83,14 +84,22 @@ SafetensorsMetadata BackboneMetadata(const Backbone& backbone, SafetensorsMetada
   return metadata;
 }
 
-absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, SafetensorsMetadata metadata) {
-  std::vector<at::Tensor> kept;
-  std::vector<TensorView> views;
-  for (const NamedTensor& named : backbone.state_dict()) {
-    kept.push_back(named.tensor.detach().cpu().contiguous());
-    views.push_back({SpecOf(named), BytesOf(kept.back())});
+absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, SafetensorsMetadata metadata,
+                          const std::function<absl::Status()>& may_appear) {
+  std::vector<NamedTensor> tensors = backbone.state_dict();
+  std::stable_sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
+    return a.tensor.element_size() > b.tensor.element_size();  // wide types first, as the format wants it
+  });
+  std::vector<TensorSpec> specs;
+  for (const NamedTensor& named : tensors) specs.push_back(SpecOf(named));
+  ASSIGN_OR_RETURN(SafetensorsWriter writer,
+                   SafetensorsWriter::Create(path, specs, BackboneMetadata(backbone, std::move(metadata))));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const at::Tensor values = tensors[i].tensor.detach().cpu().contiguous();
+    RETURN_IF_ERROR(writer.AppendBytes(specs[i].name, specs[i].dtype, BytesOf(values)));
   }
-  return WriteSafetensors(path, std::move(views), BackboneMetadata(backbone, std::move(metadata)));
+  if (may_appear) RETURN_IF_ERROR(may_appear());
+  return writer.Finish();
 }
 
 absl::Status LoadBackbone(const SafetensorsFile& file, Backbone* backbone) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,8 +15,10 @@
 namespace arcshard::worker {
 
 // Writes every tensor of state_dict(), with `metadata` added to the network's own. The file appears when it is
-// complete, or not at all. Errors are WriteSafetensors's.
-absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, SafetensorsMetadata metadata = {});
+// complete, or not at all. may_appear: is asked last, before it does; null: it may. Errors are SafetensorsWriter's and
+// those of may_appear.
+absl::Status SaveBackbone(const Backbone& backbone, const std::string& path, SafetensorsMetadata metadata = {},
+                          const std::function<absl::Status()>& may_appear = nullptr);
 
 // The metadata that SaveBackbone writes.
 SafetensorsMetadata BackboneMetadata(const Backbone& backbone, SafetensorsMetadata metadata = {});

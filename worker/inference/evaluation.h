@@ -11,7 +11,7 @@
 #include "worker/backbone/backbone.h"
 #include "worker/data/formats/verification_set.h"
 #include "worker/inference/embedding.h"
-#include "worker/training/all_reduce.h"
+#include "worker/training/all_reduce/all_reduce.h"
 #include "worker/verification/verification.h"
 
 namespace arcshard::worker {

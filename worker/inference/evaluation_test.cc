@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/inference/testing/test_sets.h"
+#include "worker/training/all_reduce/testing/connected_workers.h"
 
 namespace arcshard::worker {
 namespace {
@@ -35,9 +35,6 @@ class EvaluationTest : public ::testing::Test {
     auto backbone = CreateBackbone({.name = "iresnet18", .width = 2, .image_size = kSide, .embedding_size = 4});
     EXPECT_TRUE(backbone.ok()) << backbone.status();
     backbone_ = *std::move(backbone);
-    auto alone = AllReduce::Connect(AllReduceOptions());
-    EXPECT_TRUE(alone.ok()) << alone.status();
-    alone_ = *std::move(alone);
     options_.batch_size = 8;
     options_.threads = kThreads;
   }
@@ -52,7 +49,7 @@ class EvaluationTest : public ::testing::Test {
 
   std::vector<std::unique_ptr<VerificationSet>> sets_;
   std::unique_ptr<Backbone> backbone_;
-  std::unique_ptr<AllReduce> alone_;
+  AllReduce alone_{AllReduceOptions()};
   EmbedOptions options_;
 };
 
@@ -111,7 +108,7 @@ TEST_F(EvaluationTest, ASetThatFailsLeavesTheOthersTheirResults) {
   sets_.push_back(SetOf("a.bin", 10));
   sets_.push_back(SetOf("damaged.bin", 10, /*damaged=*/3));
   sets_.push_back(SetOf("b.bin", 12));
-  const auto results = VerifyTogether(backbone_.get(), sets_, options_, {}, alone_.get());
+  const auto results = VerifyTogether(backbone_.get(), sets_, options_, {}, &alone_);
   ASSERT_TRUE(results.ok()) << results.status();
   ASSERT_THAT(*results, SizeIs(3));
   EXPECT_TRUE((*results)[0].ok()) << (*results)[0].status();
@@ -123,28 +120,16 @@ TEST_F(EvaluationTest, ASetThatFailsLeavesTheOthersTheirResults) {
 TEST_F(EvaluationTest, AWorkerThatCannotEmbedItsShareLeavesNobodyWaiting) {
   sets_.push_back(SetOf("damaged.bin", 10, /*damaged=*/13));
   sets_.push_back(SetOf("b.bin", 10));
-  const auto rendezvous = Rendezvous::Listen("127.0.0.1");
-  ASSERT_TRUE(rendezvous.ok()) << rendezvous.status();
   std::vector<std::string> errors(2);
   std::vector<double> accuracies(2);
-  std::vector<std::thread> workers;
-  for (size_t position = 0; position < 2; ++position) {
-    workers.emplace_back([&, position] {
-      AllReduceOptions options;
-      options.rank = static_cast<int>(position);
-      options.size = 2;
-      options.rendezvous = (*rendezvous)->address();
-      options.interface = "127.0.0.1";
-      const auto group = AllReduce::Connect(options);
-      ASSERT_TRUE(group.ok()) << group.status();
-      const auto results = VerifyTogether(backbone_.get(), sets_, options_, {position, 2}, group->get());
-      ASSERT_TRUE(results.ok()) << results.status();
-      errors[position] = std::string((*results)[0].status().message());
-      ASSERT_TRUE((*results)[1].ok()) << (*results)[1].status();
-      accuracies[position] = (*results)[1]->accuracy;
-    });
-  }
-  for (std::thread& worker : workers) worker.join();
+  ForConnectedWorkers(2, [&](int rank, AllReduce* all_reduce) {
+    const size_t position = static_cast<size_t>(rank);
+    const auto results = VerifyTogether(backbone_.get(), sets_, options_, {position, 2}, all_reduce);
+    ASSERT_TRUE(results.ok()) << results.status();
+    errors[position] = std::string((*results)[0].status().message());
+    ASSERT_TRUE((*results)[1].ok()) << (*results)[1].status();
+    accuracies[position] = (*results)[1]->accuracy;
+  });
   EXPECT_EQ(errors[0], "damaged.bin: another worker could not embed its share; its log says why");
   EXPECT_THAT(errors[1], HasSubstr("damaged.bin: image 13: "));
   EXPECT_EQ(accuracies[0], accuracies[1]);
@@ -158,7 +143,7 @@ TEST_F(EvaluationTest, ItsProgressCountsTheImagesOfAllSets) {
     told.push_back(images);
     return absl::OkStatus();
   };
-  ASSERT_TRUE(VerifyTogether(backbone_.get(), sets_, options_, {}, alone_.get()).ok());
+  ASSERT_TRUE(VerifyTogether(backbone_.get(), sets_, options_, {}, &alone_).ok());
   EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
   EXPECT_EQ(told.back(), 50);
 }
@@ -167,7 +152,7 @@ TEST_F(EvaluationTest, ItIsAbandonedAfterABatch) {
   sets_.push_back(SetOf("a.bin", 10));
   sets_.push_back(SetOf("b.bin", 15));
   options_.after_batch = [](int64_t images) { return images > 20 ? absl::CancelledError("stop") : absl::OkStatus(); };
-  EXPECT_EQ(VerifyTogether(backbone_.get(), sets_, options_, {}, alone_.get()).status(), absl::CancelledError("stop"));
+  EXPECT_EQ(VerifyTogether(backbone_.get(), sets_, options_, {}, &alone_).status(), absl::CancelledError("stop"));
 }
 
 }  // namespace

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/io/log.h"
 
 namespace arcshard::worker {
 
 absl::Status Verifier::Load(const RunConfig& config) {
   ASSIGN_OR_RETURN(sets_, LoadVerificationSets(config.verification.sets));
+  names_.clear();
+  for (const auto& set : sets_) names_.push_back(NameOfSet(config.verification, set->path()));
   side_ = config.data.image_size;
   options_.normalization = {static_cast<float>(config.data.pixel_mean), static_cast<float>(config.data.pixel_std)};
   options_.threads = config.cluster.worker_threads;
@@ -23,16 +27,28 @@ absl::Status Verifier::Check(const VerificationShare& share, const Heed& heed) {
   return status;
 }
 
-absl::StatusOr<std::vector<absl::StatusOr<VerificationResult>>> Verifier::Verify(Backbone* backbone,
-                                                                                 const VerificationShare& share,
-                                                                                 AllReduce* all_reduce,
-                                                                                 const Heed& heed) {
+absl::StatusOr<Verifier::Results> Verifier::Verify(Backbone* backbone, const VerificationShare& share,
+                                                   AllReduce* all_reduce, const Heed& heed) {
   EmbedOptions options = options_;
   options.after_batch = CountAnd(heed);
   Begin(share);
   auto results = VerifyTogether(backbone, sets_, options, share, all_reduce);
   End();
   return results;
+}
+
+Verifier::Reports Verifier::ReportsOf(const Results& results) const {
+  Reports reports;
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].ok()) {
+      reports.problems.emplace_back(results[i].status().message());
+      continue;
+    }
+    VerificationReport& set = reports.sets.emplace_back(ReportOf(*sets_[i], *results[i]));
+    set.name = names_[i];
+    LogInfo(absl::StrCat(set.name, ": ", DescribeFolds(set), "; ", DescribeAllPairs(set)));
+  }
+  return reports;
 }
 
 void Verifier::AddTo(ParticipantStats* stats) const {

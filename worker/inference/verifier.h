@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,10 +30,17 @@ class Verifier {
   // Finds what would make a verification fail. Errors of CheckSets, and of `heed`.
   absl::Status Check(const VerificationShare& share, const Heed& heed);
 
-  // VerifyTogether, for all sets.
-  absl::StatusOr<std::vector<absl::StatusOr<VerificationResult>>> Verify(Backbone* backbone,
-                                                                         const VerificationShare& share,
-                                                                         AllReduce* all_reduce, const Heed& heed);
+  // VerifyTogether, for all sets, one result each.
+  using Results = std::vector<absl::StatusOr<VerificationResult>>;
+  absl::StatusOr<Results> Verify(Backbone* backbone, const VerificationShare& share, AllReduce* all_reduce,
+                                 const Heed& heed);
+
+  // What the results say, under the names of the configuration; a line in the log for each set.
+  struct Reports {
+    std::vector<VerificationReport> sets;
+    std::vector<std::string> problems;  // why the others are missing
+  };
+  Reports ReportsOf(const Results& results) const;
 
   // Sets how many images of the share Check or Verify has done, and of how many; 0 of 0 while neither runs.
   void AddTo(ParticipantStats* stats) const;
@@ -44,6 +52,7 @@ class Verifier {
   void End() { images_ = done_ = 0; }
 
   std::vector<std::unique_ptr<VerificationSet>> sets_;
+  std::vector<std::string> names_;  // of the sets
   EmbedOptions options_;
   int side_ = 0;  // pixels
   std::atomic<uint64_t> done_ = 0, images_ = 0;

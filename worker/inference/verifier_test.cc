@@ -61,9 +61,8 @@ TEST_F(VerifierTest, ACheckTellsHowFarItIs) {
 TEST_F(VerifierTest, AVerificationTellsHowFarItIs) {
   auto backbone = CreateBackbone({.name = "iresnet18", .width = 2, .image_size = kSide, .embedding_size = 4});
   ASSERT_TRUE(backbone.ok()) << backbone.status();
-  const auto alone = AllReduce::Connect(AllReduceOptions());
-  ASSERT_TRUE(alone.ok()) << alone.status();
-  const auto results = verifier_.Verify(backbone->get(), {1, 2}, alone->get(), NoteUntil(1000));
+  AllReduce alone{AllReduceOptions()};
+  const auto results = verifier_.Verify(backbone->get(), {1, 2}, &alone, NoteUntil(1000));
   ASSERT_TRUE(results.ok()) << results.status();
   EXPECT_EQ(results->size(), 2u);
   ExpectProgressOf25();

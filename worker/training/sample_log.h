@@ -12,10 +12,11 @@ namespace arcshard::worker {
 // Writes RUN/logs/samples-worker-<id>.jsonl (data.log_samples): a line for each micro-batch that this worker computes,
 // in order, with the numbers of its samples in the data set:
 //
-//   {"incarnation":2,"step":18,"micro_batch":0,"samples":[17,4,1203]}
+//   {"incarnation":2,"view":1,"step":18,"micro_batch":0,"samples":[17,4,1203]}
 //
-// A run that resumes from a checkpoint appends. Steps that it repeats then appear twice; those of the highest
-// incarnation count. Lines that cannot be written are lost, with one warning. Not thread-safe.
+// A run that resumes from a checkpoint appends. A step that is computed again, then or in a later view, appears again;
+// the lines of its highest incarnation and view count. Lines that cannot be written are lost, with one warning. Not
+// thread-safe.
 class SampleLog {
  public:
   explicit SampleLog(const std::string& path);

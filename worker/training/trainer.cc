@@ -92,10 +92,11 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
   for (const Share& share : ShareOf(plan)) {
     ASSIGN_OR_RETURN(std::unique_ptr<LoadedBatch> data, parts_.loader->Next());
     for (const CorruptSample& corrupt : data->corrupt) {
-      if (reported_.insert(corrupt.sample).second) LogInfo(absl::StrCat("replaced a record: ", corrupt.reason));
+      if (!corrupt_.contains(corrupt.sample)) corrupt_here_.insert(corrupt.sample);
+      if (logged_.insert(corrupt.sample).second) LogInfo(absl::StrCat("replaced a record: ", corrupt.reason));
     }
     loaded->push_back(
-        {Key{seat_.view.view, plan.step, share.micro_batch, 0}, share.first_sample, std::move(data), {}, {}});
+        {Key{seat_.view.view, plan.step, share.micro_batch}, share.first_sample, std::move(data), {}, {}});
     if (parts_.samples != nullptr) parts_.samples->Add(loaded->back().key, loaded->back().data->samples);
   }
   if (parts_.samples != nullptr) parts_.samples->Flush();
@@ -165,7 +166,8 @@ absl::StatusOr<StepVote> Trainer::Compute(const StepPlan& plan) {
   assert(seat_.head != nullptr);
   plan_ = plan;
   blame_.clear();
-  corrupt_before_ = reported_.size();
+  corrupt_here_.clear();
+  reduced_.reset();
   sums_->Zero();
   std::vector<InFlight> share;
   RETURN_IF_ERROR(LoadShare(plan, &share));
@@ -174,6 +176,7 @@ absl::StatusOr<StepVote> Trainer::Compute(const StepPlan& plan) {
   // The shards run pass 1 of a micro-batch while this worker runs the forward pass of the next one.
   std::deque<InFlight> in_flight;
   for (InFlight& micro_batch : share) {
+    if (seat_.interruption) RETURN_IF_ERROR(seat_.interruption());
     if (in_flight.size() == config_.cluster.max_in_flight) {
       RETURN_IF_ERROR(Backward(std::move(in_flight.front())));
       in_flight.pop_front();
@@ -205,7 +208,7 @@ absl::StatusOr<StepVote> Trainer::SumAndVote() {
   vote.reason = !blame_.empty() || vote.finite || scalars[kNotFinite] > 0.0f
                     ? blame_
                     : "the sum of the workers' gradients is not finite";
-  vote.corrupt_records = reported_.size() - corrupt_before_;
+  vote.corrupt_records = corrupt_here_.size();
   if (config_.optimizer.clip_grad_norm > 0.0) ClipGradNorm(norm, config_.optimizer.clip_grad_norm, gradient);
   return vote;
 }
@@ -222,6 +225,7 @@ absl::Status Trainer::Apply(const Decision& decision) {
   } else {
     parts_.backbone->statistics().Discard();
   }
+  corrupt_.merge(corrupt_here_);
   reduced_.reset();
   return absl::OkStatus();
 }

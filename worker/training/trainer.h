@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +22,7 @@
 #include "worker/backbone/step_sums.h"
 #include "worker/data/loader.h"
 #include "worker/loss/margin_loss.h"
-#include "worker/training/all_reduce.h"
+#include "worker/training/all_reduce/all_reduce.h"
 #include "worker/training/phase_histograms.h"
 #include "worker/training/sample_log.h"
 #include "worker/training/worker_state.h"
@@ -43,11 +44,13 @@ struct ViewSeat {
   size_t position = 0;  // of this worker among the view's workers
   client::HeadClient* head = nullptr;
   AllReduce* all_reduce = nullptr;
+  // Is asked before each forward pass: not OK: the step is void, so nothing more is computed; null: it never is.
+  std::function<absl::Status()> interruption = nullptr;
 };
 
 // The training of one worker, a step at a time (DESIGN §2): Compute returns a vote, Apply carries out the decision.
-// Until then the step has changed nothing of the state. Not thread-safe; Compute ends early when the seat's head client
-// or all-reduce is aborted.
+// Until then the step has changed nothing of the state: computed again, in this view or another, it gives the same
+// bits. Not thread-safe; Compute ends early when the seat's head client or all-reduce is aborted.
 class Trainer {
  public:
   struct Parts {
@@ -62,12 +65,13 @@ class Trainer {
   // Requires all parts but `samples`. InvalidArgument: the backbone's embedding size is not the configuration's.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(const RunConfig& config, Parts parts);
 
-  // Computes steps in this view from now on; a step that is not decided yet is void. The connections of `seat` must be
-  // valid while Compute is called before the next Enter.
+  // Computes steps in this view from now on. A step that was computed, also in part, and not applied is void. The
+  // connections of `seat` must be valid while Compute is called before the next Enter.
   void Enter(const ViewSeat& seat);
 
-  // Runs forward pass, loss and backward pass of this worker's micro-batches, and sums over all workers. Requires
-  // Enter. Errors of Loader::Next, HeadClient::Await and AllReduce::Sum.
+  // Runs forward pass, loss and backward pass of this worker's micro-batches, and sums over all workers. The result of
+  // an earlier step is void from then on. Requires Enter. Errors of Loader::Next, HeadClient::Await,
+  // AllReduce::Sum and the seat's interruption.
   absl::StatusOr<StepVote> Compute(const StepPlan& plan);
 
   // Commit: takes the optimizer step and the running statistics of the step that was computed last. Skip: discards
@@ -113,12 +117,13 @@ class Trainer {
 
   // The step that is being computed, or that was computed last.
   StepPlan plan_;
-  std::string blame_;          // the first value of this worker that was not finite
-  size_t corrupt_before_ = 0;  // size of reported_ when the step began
-  at::Tensor reduced_;         // the sums over all workers, clipped; undefined: no step waits for its decision
+  std::string blame_;                          // the first value of this worker that was not finite
+  absl::flat_hash_set<int64_t> corrupt_here_;  // its corrupt samples that no step before it had
+  at::Tensor reduced_;  // the sums over all workers, clipped; undefined: no step waits for its decision
 
-  absl::flat_hash_set<int64_t> reported_;  // corrupt samples that were logged
-  uint64_t requested_ = 0;                 // the last step whose data was requested of the loader
+  absl::flat_hash_set<int64_t> corrupt_;  // corrupt samples of decided steps
+  absl::flat_hash_set<int64_t> logged_;   // corrupt samples that were logged
+  uint64_t requested_ = 0;                // the last step whose data was requested of the loader
 };
 
 }  // namespace arcshard::worker

@@ -31,16 +31,18 @@ absl::Status InitFromCheckpoint(const RunConfig::InitFrom& init_from, const Work
   return status.ok() ? status : Annotate(status, "init_from");
 }
 
-absl::StatusOr<BestVerification> ResumeFromCheckpoint(const std::string& folder, uint64_t step,
-                                                      const WorkerState& state) {
+absl::Status ResumeFromCheckpoint(const std::string& folder, const StatePoint& point, const WorkerState& state) {
   ASSIGN_OR_RETURN(const OpenCheckpoint checkpoint, OpenCheckpoint::Open(RealFileSystem(), folder));
-  if (checkpoint.manifest().step != step) {
+  if (const StatePoint found = checkpoint.manifest().state(); found != point) {
     return absl::FailedPreconditionError(
-        absl::StrCat(folder, ": is of step ", checkpoint.manifest().step, ", but the run resumes after step ", step));
+        found.step != point.step
+            ? absl::StrCat(folder, ": is of step ", found.step, ", but the run resumes after step ", point.step)
+            : absl::StrCat(folder, ": other decisions have led to its state after step ", found.step,
+                           " than to the one that the run resumes from"));
   }
   RETURN_IF_ERROR(RestoreWorker(checkpoint, state));
-  LogInfo(absl::StrCat("resumed after step ", step, ", from ", folder));
-  return checkpoint.manifest().best;
+  LogInfo(absl::StrCat("resumed after step ", point.step, ", from ", folder));
+  return absl::OkStatus();
 }
 
 }  // namespace arcshard::worker

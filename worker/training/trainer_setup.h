@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
 #include "common/config/run_config.h"
+#include "common/protocol/types.h"
 #include "worker/backbone/backbone.h"
 #include "worker/data/dataset.h"
 #include "worker/training/phase_histograms.h"
@@ -35,9 +36,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainerSetup& setup, 
 // OpenCheckpoint::Open, and of InitWorker, annotated with the key.
 absl::Status InitFromCheckpoint(const RunConfig::InitFrom& init_from, const WorkerState& state);
 
-// Restores `state` from the checkpoint in `folder` and returns the best verification of the run so far.
-// FailedPrecondition: the checkpoint is not that of `step`. Errors of OpenCheckpoint::Open and RestoreWorker.
-absl::StatusOr<BestVerification> ResumeFromCheckpoint(const std::string& folder, uint64_t step,
-                                                      const WorkerState& state);
+// Restores `state` from the checkpoint in `folder`. FailedPrecondition: the checkpoint is not that of `point`. Errors
+// of OpenCheckpoint::Open and RestoreWorker.
+absl::Status ResumeFromCheckpoint(const std::string& folder, const StatePoint& point, const WorkerState& state);
 
 }  // namespace arcshard::worker

@@ -2,7 +2,10 @@
 
 #include <string>
 
+#include "ATen/ops/cat.h"
+#include "ATen/ops/empty.h"
 #include "absl/strings/str_cat.h"
+#include "c10/core/GradMode.h"
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "worker/backbone/backbone_file.h"
@@ -42,6 +45,14 @@ absl::Status RestoreOptimizer(const OpenCheckpoint& checkpoint, const WorkerStat
   return absl::OkStatus();
 }
 
+// Handles to all tensors of the state, in the same order on every worker.
+std::vector<at::Tensor> AllTensors(const WorkerState& state) {
+  std::vector<at::Tensor> tensors;
+  for (const NamedTensor& named : state.backbone->state_dict()) tensors.push_back(named.tensor);
+  for (const NamedTensor& named : OptimizerTensors(state)) tensors.push_back(named.tensor);
+  return tensors;
+}
+
 }  // namespace
 
 std::vector<NamedTensor> OptimizerTensors(const WorkerState& state) {
@@ -61,6 +72,39 @@ std::vector<NamedTensor> OptimizerTensors(const WorkerState& state) {
   }
   if (state.loss_averages.defined()) tensors.push_back({"loss.averages", state.loss_averages});
   return tensors;
+}
+
+FlatState Flatten(const WorkerState& state) {
+  c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> floats, integers;
+  const at::Device device = state.backbone->state_dict().front().tensor.device();
+  for (const at::Tensor& tensor : AllTensors(state)) {
+    (tensor.scalar_type() == at::kLong ? integers : floats).push_back(tensor.detach().reshape({-1}).to(device));
+  }
+  FlatState flat;
+  flat.floats = at::cat(floats);
+  flat.integers = integers.empty() ? at::empty({0}, at::TensorOptions(at::kLong).device(device)) : at::cat(integers);
+  return flat;
+}
+
+absl::Status Replace(const FlatState& values, const WorkerState& state) {
+  c10::NoGradGuard no_grad;
+  const std::vector<at::Tensor> tensors = AllTensors(state);
+  int64_t floats = 0, integers = 0;
+  for (const at::Tensor& tensor : tensors) (tensor.scalar_type() == at::kLong ? integers : floats) += tensor.numel();
+  if (values.floats.numel() != floats || values.integers.numel() != integers) {
+    return absl::InvalidArgumentError(absl::StrCat("a state of ", values.floats.numel(), " floats and ",
+                                                   values.integers.numel(), " integers does not fit one of ", floats,
+                                                   " and ", integers));
+  }
+  floats = integers = 0;
+  for (const at::Tensor& tensor : tensors) {
+    const bool integer = tensor.scalar_type() == at::kLong;
+    int64_t& offset = integer ? integers : floats;
+    tensor.copy_((integer ? values.integers : values.floats).narrow(0, offset, tensor.numel()).view(tensor.sizes()));
+    offset += tensor.numel();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RestoreWorker(const OpenCheckpoint& checkpoint, const WorkerState& state) {

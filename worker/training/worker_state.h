@@ -25,6 +25,15 @@ inline constexpr absl::string_view kBackboneFile = "backbone.safetensors", kOpti
 // "second_moment.<parameter>" and "steps"; "loss.averages". All float32, of the parameters' shapes.
 std::vector<NamedTensor> OptimizerTensors(const WorkerState& state);
 
+// All values of a state, so that few messages carry it. Replace gives another state of the same layout the same bits.
+struct FlatState {
+  at::Tensor floats;    // 1-D float32, contiguous, on the backbone's device
+  at::Tensor integers;  // 1-D int64, likewise
+};
+FlatState Flatten(const WorkerState& state);
+// InvalidArgument: `values` are of another layout; `state` is unchanged then.
+absl::Status Replace(const FlatState& values, const WorkerState& state);
+
 // Restores the state of a run that resumes. Moments that the checkpoint lacks, because a parameter was frozen then or
 // the momentum was 0, keep their first values, and a line in the log says so.
 // InvalidArgument: the checkpoint is of another backbone or optimizer.kind, or a tensor has another shape; says which,

@@ -1,5 +1,7 @@
 #include "worker/training/worker_state.h"
 
+#include <bit>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -7,6 +9,7 @@
 
 #include "ATen/ops/equal.h"
 #include "absl/strings/str_cat.h"
+#include "c10/core/GradMode.h"
 #include "common/base/status_macros.h"
 #include "common/base/testing/fake_clock.h"
 #include "common/checkpoint/checkpoint_folder.h"
@@ -67,6 +70,16 @@ class WorkerStateTest : public ::testing::Test {
   WorkerMetrics metrics_{&registry_};
 };
 
+// ExpectSame, also of -0 and NaN.
+void ExpectSameBits(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    const at::Tensor mine = a[i].tensor.contiguous(), others = b[i].tensor.contiguous();
+    ASSERT_EQ(mine.nbytes(), others.nbytes());
+    EXPECT_EQ(std::memcmp(mine.const_data_ptr(), others.const_data_ptr(), mine.nbytes()), 0) << a[i].name;
+  }
+}
+
 std::vector<std::string> Names(const std::vector<NamedTensor>& tensors) {
   std::vector<std::string> names;
   for (const NamedTensor& named : tensors) names.push_back(named.name);
@@ -90,6 +103,45 @@ TEST_F(WorkerStateTest, EveryOptimizersStateComesBackBitForBit) {
       std::filesystem::remove_all(folder_.path());
     }
   }
+}
+
+// As one worker copies the state of another.
+TEST_F(WorkerStateTest, AFlatStateGivesAnotherModelTheSameBits) {
+  for (const OptimizerOptions& optimizer : {OptimizerOptions(SgdOptions()), OptimizerOptions(SgdOptions{.momentum = 0}),
+                                            OptimizerOptions(AdamWOptions())}) {
+    for (const bool averages : {false, true}) {
+      const TestModel::Options options{.optimizer = optimizer, .averages = averages};
+      TestModel sender(options, 1), taker(options, 2);
+      // Values that compare equal to others, or to nothing, and a counter that no float32 holds.
+      const at::Tensor weight = sender.state().backbone->parameters().front().tensor;
+      {
+        c10::NoGradGuard no_grad;
+        weight.view(-1)[0] = -0.0f;
+        weight.view(-1)[1] = std::bit_cast<float>(0x7fc0deadu);
+        for (const NamedTensor& named : sender.state().backbone->state_dict()) {
+          if (named.tensor.scalar_type() == at::kLong) named.tensor.fill_((int64_t{1} << 40) + 1);
+        }
+      }
+      const FlatState flat = Flatten(sender.state());
+      EXPECT_GT(flat.integers.numel(), 0);
+      const absl::Status status = Replace(flat, taker.state());
+      ASSERT_TRUE(status.ok()) << status;
+      ExpectSameBits(taker.Copy(), sender.Copy());
+      weight.view(-1).narrow(0, 0, 2).detach().fill_(0.5);
+      taker.state().backbone->parameters().front().tensor.view(-1).narrow(0, 0, 2).detach().fill_(0.5);
+      // Both continue alike: the optimizer uses what was copied.
+      sender.Train(3);
+      taker.Train(3);
+      ExpectSameBits(taker.Copy(), sender.Copy());
+    }
+  }
+}
+
+TEST_F(WorkerStateTest, AFlatStateOfAnotherLayoutIsRefused) {
+  TestModel sgd({}, 1), adamw({.optimizer = AdamWOptions()}, 2);
+  const std::vector<NamedTensor> before = adamw.Copy();
+  EXPECT_EQ(Replace(Flatten(sgd.state()), adamw.state()).code(), absl::StatusCode::kInvalidArgument);
+  ExpectSame(adamw.Copy(), before);
 }
 
 TEST_F(WorkerStateTest, MomentsAreNamedByTheirParameters) {

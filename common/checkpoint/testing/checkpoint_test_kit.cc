@@ -112,7 +112,9 @@ absl::Status CheckTensor(const OpenCheckpoint& checkpoint, const std::string& na
 Manifest TestManifest(const CheckpointId& id) {
   Manifest manifest;
   manifest.step = id.step;
+  manifest.lineage = id.step * 0x9e3779b97f4a7c15;
   manifest.incarnation = id.incarnation;
+  manifest.view_counter = id.counter;
   manifest.num_classes = kTestClasses;
   manifest.embedding_size = kTestDim;
   manifest.data = {.samples = 1000, .classes = kTestClasses, .fingerprint = 0xfedcba9876543210};

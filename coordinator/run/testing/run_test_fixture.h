@@ -2,10 +2,12 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/testing/fake_clock.h"
 #include "coordinator/run/run.h"
@@ -32,8 +34,10 @@ class RecordingSink final : public ProgressSink {
   void ViewFormed(const ViewAnnouncement& view) override { views.push_back(view); }
   void StepDecided(const StepSummary& step) override { steps.push_back(step); }
   void CheckpointSettled(const CheckpointSummary& checkpoint) override { checkpoints.push_back(checkpoint); }
+  void Recovered(const RecoverySummary& recovery) override { recoveries.push_back(recovery); }
 
   std::vector<ViewAnnouncement> views;
+  std::vector<RecoverySummary> recoveries;
   std::vector<StepSummary> steps;
   std::vector<CheckpointSummary> checkpoints;
   std::vector<Progress> reports;
@@ -48,7 +52,9 @@ class RecordingKeeper final : public CheckpointKeeper {
     manifests.push_back(std::move(manifest));
   }
   void Abandon(const std::string& folder) override { abandoned.push_back(folder); }
+  void DeleteSuperseded() override { ++deletions; }
 
+  int deletions = 0;
   std::vector<std::string> folders;
   std::vector<Manifest> manifests;
   std::vector<std::string> abandoned;
@@ -162,8 +168,23 @@ class RunTest : public ::testing::Test {
       if (connection >= kWorker0) run().Receive(connection, DatasetReport{100, 9, 42});
     }
   }
+  // The newest view; kView before there is one.
+  View CurrentView() const { return sink_.views.empty() ? kView : sink_.views.back().view; }
+  // Who was told of it and is still there.
+  std::vector<Connection> Members() const {
+    std::vector<Connection> members;
+    for (const auto& [connection, messages] : outbox_.sent) {
+      const std::vector<ViewAnnouncement> views = Received<ViewAnnouncement>(connection);
+      const bool told = !views.empty() && views.back().view == CurrentView();
+      if (told && !dead_.contains(connection) && !outbox_.closed.contains(connection)) members.push_back(connection);
+    }
+    return members;
+  }
+  ViewAnnouncement Announced() const { return sink_.views.back(); }
+  // The connection's own part of the newest view.
+  JoinedReport JoinedView() const { return {.view = CurrentView(), .state = Announced().state}; }
   void Join() {
-    for (const Connection connection : Everybody()) run().Receive(connection, JoinedReport{kView});
+    for (const Connection connection : Members()) run().Receive(connection, JoinedView());
   }
   // Until the first step is in progress.
   void Begin() {
@@ -171,10 +192,64 @@ class RunTest : public ::testing::Test {
     ReportData();
     Join();
   }
-  static ReadyVote VoteFor(uint64_t step) { return {.view = kView, .step = step, .loss = 5.0, .target_cosine = 0.25}; }
-  void Vote(uint64_t step) {
-    for (const Connection connection : Everybody()) run().Receive(connection, VoteFor(step));
+  ReadyVote VoteFor(uint64_t step) const {
+    return {.view = CurrentView(), .step = step, .loss = 5.0, .target_cosine = 0.25};
   }
+  void Vote(uint64_t step) {
+    for (const Connection connection : Members()) run().Receive(connection, VoteFor(step));
+  }
+  // The process ends.
+  void Die(Connection connection) {
+    dead_.insert(connection);
+    run().Disconnected(connection, "stream broken");
+  }
+  // What the member holds by what it was told, as its process would say after its stream has broken.
+  HeldState HeldBy(Connection connection) const {
+    const ViewAnnouncement told = Received<ViewAnnouncement>(connection).back();
+    HeldState held{.view = told.view, .range_ends = {}, .workers = {}, .state = told.state, .whole = true};
+    for (const ShardMember& shard : told.shards) held.range_ends.push_back(shard.range.end);
+    for (const WorkerMember& worker : told.workers) held.workers.push_back(worker.id);
+    held.last = told.last;
+    for (const Decision& decision : Received<Decision>(connection)) {
+      if (decision.view != told.view) continue;
+      held.state = decision.after();
+      held.last = decision;
+      held.counters = decision.counters;
+    }
+    if (RegistrationOf(connection).role == Role::kShard) held.log_base = told.base;
+    return held;
+  }
+  // The registration of the same process on another stream.
+  Registration Again(Connection connection) const {
+    Registration registration = RegistrationOf(connection);
+    const Welcome welcome = Received<Welcome>(connection).back();
+    registration.id = welcome.id;
+    registration.token = welcome.token;
+    if (!Received<ViewAnnouncement>(connection).empty()) registration.held = HeldBy(connection);
+    return registration;
+  }
+  // A process registers that holds nothing, or comes back, as a worker with the same data set.
+  void Register(Connection connection, const Registration& registration) {
+    run().Receive(connection, registration);
+    if (registration.role == Role::kWorker) run().Receive(connection, DatasetReport{100, 9, 42});
+  }
+  void Register(Connection connection) { Register(connection, RegistrationOf(connection)); }
+  // The coordinator is started again: nothing is left but what members hold.
+  void Restart() {
+    run_.reset();
+    outbox_ = {};
+    sink_ = {};
+    keeper_ = {};
+    dead_.clear();
+    ++options_.incarnation;
+  }
+  bool IsNoted(const std::string& part) const {
+    for (const std::string& note : sink_.notes) {
+      if (absl::StrContains(note, part)) return true;
+    }
+    return false;
+  }
+
   // Until the verification after step 1 is in progress; with these options each step has one.
   void BeginEvaluating() {
     options_.config.verification.sets = {"omniglot.bin"};
@@ -184,7 +259,7 @@ class RunTest : public ::testing::Test {
     EXPECT_EQ(LastProgress().phase, Phase::kEvaluating);
   }
   void VoteWithNan(uint64_t step) {
-    for (const Connection connection : Everybody()) {
+    for (const Connection connection : Members()) {
       ReadyVote vote = VoteFor(step);
       if (connection == kWorker1) {
         vote.finite = false;
@@ -197,13 +272,13 @@ class RunTest : public ::testing::Test {
     return {.name = absl::StrCat("part-", connection), .bytes = connection, .crc32c = 1, .block_crc32c = {1}};
   }
   void ReportCheckpoint(Connection from, uint64_t step, const absl::Status& status = absl::OkStatus()) {
-    CheckpointReport report{.view = kView, .step = step, .status = status};
+    CheckpointReport report{.view = CurrentView(), .step = step, .status = status};
     if (status.ok()) report.files = {FileOf(from)};
     run().Receive(from, report);
   }
   // The shards and worker 0 owe a part each.
   void ReportCheckpoints(uint64_t step) {
-    for (const Connection connection : Everybody()) {
+    for (const Connection connection : Members()) {
       if (connection <= kWorker0) ReportCheckpoint(connection, step);
     }
   }
@@ -213,15 +288,18 @@ class RunTest : public ::testing::Test {
     run().CheckpointKept(step, absl::OkStatus());
   }
   void FinishAll() {
-    for (const Connection connection : Everybody()) run().Receive(connection, FinishedReport{});
+    for (const Connection connection : Members()) run().Receive(connection, FinishedReport{});
   }
   // Lets time pass in small ticks, while all members but `silent` send heartbeats.
   void LetPass(absl::Duration time, std::optional<Connection> silent = std::nullopt) {
     for (absl::Duration passed; passed < time; passed += absl::Milliseconds(500)) {
       clock_.Advance(absl::Milliseconds(500));
+      std::vector<Connection> open;
       for (const auto& [connection, messages] : outbox_.sent) {
-        if (connection != silent && !outbox_.closed.contains(connection)) run().Receive(connection, HeartbeatReport{});
+        const bool lives = !outbox_.closed.contains(connection) && !dead_.contains(connection);
+        if (connection != silent && lives) open.push_back(connection);
       }
+      for (const Connection connection : open) run().Receive(connection, HeartbeatReport{});
       run().Tick();
     }
   }
@@ -237,6 +315,20 @@ class RunTest : public ::testing::Test {
     return found;
   }
   Decision LastDecision(Connection connection = kWorker0) const { return Received<Decision>(connection).back(); }
+  // What the member was told last to do next.
+  Next LastNext(Connection connection = kWorker0) const {
+    Next next;
+    for (const CoordinatorMessage& message : outbox_.sent.at(connection)) {
+      if (const auto* const install = std::get_if<Install>(&message)) next = install->next;
+      if (const auto* const decision = std::get_if<Decision>(&message)) next = decision->next;
+      if (const auto* const proceed = std::get_if<Proceed>(&message)) next = proceed->next;
+    }
+    return next;
+  }
+  bool HasInstalled(Connection connection = kWorker0) const {
+    const std::vector<Install> installs = Received<Install>(connection);
+    return !installs.empty() && installs.back().view == CurrentView();
+  }
   const Progress& LastProgress() const { return sink_.reports.back(); }
   std::string Sentence() {
     return run().result().has_value() ? std::string(run().result()->message()) : "(still running)";
@@ -248,6 +340,7 @@ class RunTest : public ::testing::Test {
   RecordingSink sink_;
   RecordingKeeper keeper_;
   TestedRun::Options options_;
+  std::set<Connection> dead_;
 
  private:
   std::optional<TestedRun> run_;

@@ -12,7 +12,7 @@
 #include "common/base/testing/fake_clock.h"
 #include "common/metrics/metric_list.h"
 #include "common/rpc/checkpoint_pieces.h"
-#include "common/rpc/convert.h"
+#include "common/rpc/convert/convert.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
@@ -67,6 +67,13 @@ class Peer {
   void Join() {
     v1::ParticipantMessage message;
     *message.mutable_joined()->mutable_view() = view_;
+    *message.mutable_joined()->mutable_state() = state_;
+    stream_->Write(message);
+  }
+  void Fail(const std::string& sentence) {
+    v1::ParticipantMessage message;
+    message.mutable_failure()->set_sentence(sentence);
+    message.mutable_failure()->set_code(static_cast<int>(absl::StatusCode::kInternal));
     stream_->Write(message);
   }
   void Vote(uint64_t step) {
@@ -101,16 +108,26 @@ class Peer {
     stream_->Write(message);
   }
   void Send(const v1::ParticipantMessage& message) { stream_->Write(message); }
-  const v1::View& view() const { return view_; }  // the last one that Read returned
+  // The last ones that Read returned.
+  const v1::View& view() const { return view_; }
+  const v1::Decision& decision() const { return decision_; }
+  const std::string& token() const { return token_; }
   void HalfClose() { stream_->WritesDone(); }
   void Break() { context_.TryCancel(); }
 
-  // Returns the next message, which must be of `kind`.
+  // Returns the next message, which must be of `kind`, but for signs of life and what became of checkpoints.
   v1::CoordinatorMessage Read(v1::CoordinatorMessage::MessageCase kind) {
     v1::CoordinatorMessage message;
-    EXPECT_TRUE(stream_->Read(&message)) << "the stream ended instead of message " << kind;
+    do {
+      EXPECT_TRUE(stream_->Read(&message)) << "the stream ended instead of message " << kind;
+    } while (message.has_pulse() || message.has_checkpoint_settled());
     EXPECT_EQ(message.message_case(), kind) << message.ShortDebugString();
-    if (message.has_view()) view_ = message.view().view();
+    if (message.has_view()) {
+      view_ = message.view().view();
+      state_ = message.view().state();
+    }
+    if (message.has_decision()) decision_ = message.decision();
+    if (message.has_welcome()) token_ = message.welcome().token();
     return message;
   }
   // Returns how the stream ends; drops the messages before.
@@ -125,6 +142,9 @@ class Peer {
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::ParticipantMessage, v1::CoordinatorMessage>> stream_;
   v1::View view_;
+  v1::StatePoint state_;  // the view's
+  v1::Decision decision_;
+  std::string token_;
 };
 
 class CoordinatorServiceTest : public ::testing::Test {
@@ -180,12 +200,16 @@ class CoordinatorServiceTest : public ::testing::Test {
       EXPECT_EQ(welcome.incarnation(), 3u);
     }
     worker_->ReportData();
+    JoinView();
+  }
+  // The next view, which goes on with step 1.
+  void JoinView() {
     for (Peer* peer : {shard_.get(), worker_.get()}) {
       EXPECT_EQ(peer->Read(v1::CoordinatorMessage::kView).view().num_classes(), 5);
       peer->Join();
     }
     for (Peer* peer : {shard_.get(), worker_.get()}) {
-      EXPECT_EQ(peer->Read(v1::CoordinatorMessage::kDecision).decision().next().plan().step(), 1u);
+      EXPECT_EQ(peer->Read(v1::CoordinatorMessage::kInstall).install().next().plan().step(), 1u);
     }
   }
   v1::Decision Step(uint64_t step) {

@@ -104,7 +104,7 @@ absl::Status SayHello(const std::string& shard, const Security& security, size_t
   const auto stream = stub->Exchange(&context);
   v1::WorkerMessage hello;
   hello.mutable_key()->mutable_view()->set_incarnation(1);
-  hello.mutable_key()->mutable_view()->set_counter(9);
+  hello.mutable_key()->mutable_view()->set_counter(1);
   hello.mutable_hello()->set_worker(0);
   hello.mutable_hello()->set_token(std::string(token_bytes, 'x'));
   stream->Write(hello);

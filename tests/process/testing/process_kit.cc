@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -10,11 +11,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <random>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/checkpoint/checkpoint_folder.h"
@@ -31,6 +36,16 @@ sockaddr_in LocalAddress(int port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(port));
   return address;
+}
+
+// A file of safetensors without the view in its metadata: the view does not follow from what was trained.
+std::string WithoutView(const std::string& file) {
+  uint64_t size = 0;
+  if (file.size() < sizeof(size)) return file;
+  std::memcpy(&size, file.data(), sizeof(size));
+  nlohmann::json header = nlohmann::json::parse(file.substr(sizeof(size), size));
+  header["__metadata__"].erase("view");
+  return header.dump() + file.substr(sizeof(size) + size);
 }
 
 }  // namespace
@@ -194,6 +209,15 @@ void AwaitReadable(int fd) {
   poll(&readable, 1, -1);
 }
 
+void AwaitText(const std::string& path, const std::string& text) {
+  const FileDescriptor changes(inotify_init1(IN_CLOEXEC));
+  EXPECT_GE(inotify_add_watch(changes.get(), path.c_str(), IN_MODIFY), 0) << path;
+  while (ReadFile(path).value_or(text).find(text) == std::string::npos) {
+    char events[4096];
+    EXPECT_GT(read(changes.get(), events, sizeof(events)), 0);
+  }
+}
+
 std::vector<v1::Progress> AwaitReports(cli::WatchClient* watch) {
   while (true) {
     std::vector<v1::Progress> reports = watch->Take();
@@ -210,6 +234,32 @@ std::vector<uint64_t> CheckpointSteps(const std::string& run_folder) {
   if (!complete.ok()) return steps;
   for (const CheckpointId& id : *complete) steps.push_back(id.step);
   return steps;
+}
+
+std::map<std::string, std::string> ModelOf(const std::string& run_folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(run_folder + "/model")) {
+    files[entry.path().filename()] = WithoutView(ReadFile(entry.path()).value_or(""));
+  }
+  return files;
+}
+
+void ExpectSameModel(const std::map<std::string, std::string>& model,
+                     const std::map<std::string, std::string>& expected) {
+  EXPECT_GE(expected.size(), 2u);  // the backbone, and the class centers of each shard
+  EXPECT_EQ(model.size(), expected.size());
+  for (const auto& [name, bytes] : expected) {
+    EXPECT_TRUE(model.contains(name) && model.at(name) == bytes) << name << " has other bits";
+  }
+}
+
+uint32_t PrintedSeed() {
+  const char* const given = std::getenv("ARCSHARD_TEST_SEED");
+  uint32_t seed = 0;
+  if (given == nullptr || !absl::SimpleAtoi(given, &seed)) seed = std::random_device()();
+  std::printf("ARCSHARD_TEST_SEED=%u\n", seed);
+  std::fflush(stdout);
+  return seed;
 }
 
 void AwaitSteps(cli::WatchClient* watch, uint64_t steps) {

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -74,6 +75,9 @@ class ProcessTestBase : public ::testing::Test {
 // Waits until `fd` is readable.
 void AwaitReadable(int fd);
 
+// Waits until a file, which exists, has `text`.
+void AwaitText(const std::string& path, const std::string& text);
+
 // A TCP socket that listens on a free port of 127.0.0.1 until Close.
 class LocalPort {
  public:
@@ -140,6 +144,16 @@ void AwaitDeath(pid_t pid);
 
 // The steps of the complete checkpoints, newest first.
 std::vector<uint64_t> CheckpointSteps(const std::string& run_folder);
+
+// The bytes of the files of the run's model, by name, without the view in which they were written.
+std::map<std::string, std::string> ModelOf(const std::string& run_folder);
+// Expects the same files with the same bytes.
+void ExpectSameModel(const std::map<std::string, std::string>& model,
+                     const std::map<std::string, std::string>& expected);
+
+// A seed for what a test chooses at random: the value of ARCSHARD_TEST_SEED, or another one each time. It is printed,
+// so that what a failure has shown can be chosen again.
+uint32_t PrintedSeed();
 
 // The coordinator's answer to GET /metrics, head and body.
 std::string ScrapeCoordinator(const Listing& run);
