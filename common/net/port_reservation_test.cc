@@ -17,6 +17,14 @@ HostPort AddressOf(const PortReservation& reservation) {
   return *address;
 }
 
+sockaddr_in SocketAddressOf(const PortReservation& reservation) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(AddressOf(reservation).port));
+  return address;
+}
+
 TEST(PortReservationTest, AProcessCanListenThereAndAfterItsDeathAnotherOneCan) {
   const auto reservation = PortReservation::Take();
   ASSERT_TRUE(reservation.ok()) << reservation.status();
@@ -31,25 +39,19 @@ TEST(PortReservationTest, AProcessCanListenThereAndAfterItsDeathAnotherOneCan) {
 TEST(PortReservationTest, NobodyElseGetsThePortMeanwhile) {
   const auto reservation = PortReservation::Take();
   ASSERT_TRUE(reservation.ok()) << reservation.status();
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<uint16_t>(AddressOf(*reservation).port));
+  const sockaddr_in address = SocketAddressOf(*reservation);
   // As a connection binds that goes out.
   const FileDescriptor other(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  EXPECT_EQ(bind(other.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), -1);
+  EXPECT_EQ(bind(other.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), -1);
   EXPECT_EQ(errno, EADDRINUSE);
 }
 
 TEST(PortReservationTest, NobodyListensThereByItself) {
   const auto reservation = PortReservation::Take();
   ASSERT_TRUE(reservation.ok()) << reservation.status();
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<uint16_t>(AddressOf(*reservation).port));
+  const sockaddr_in address = SocketAddressOf(*reservation);
   const FileDescriptor client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  EXPECT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), -1);
+  EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), -1);
   EXPECT_EQ(errno, ECONNREFUSED);
 }
 

@@ -32,6 +32,16 @@ class RunRecoveryTest : public RunTest {
     EXPECT_EQ(Members(), connections);
     EXPECT_EQ(Announced().shards.size() + Announced().workers.size(), connections.size());
   }
+  // Somebody takes the place of shard 1, which is lost; the run, which is to stop, ends in order with a checkpoint.
+  void ReplaceShard1AndStopAfterStep1() {
+    Register(kShard2);
+    Join();
+    EXPECT_EQ(LastNext(), (Next{NextAction::kStop, {}, true}));
+    for (const Connection connection : {kShard0, kShard2, kWorker0}) ReportCheckpoint(connection, 1);
+    run().CheckpointKept(1, absl::OkStatus());
+    FinishAll();
+    EXPECT_TRUE(run().result()->ok()) << *run().result();
+  }
 };
 
 // --- What a loss leads to
@@ -665,13 +675,7 @@ TEST_F(RunRecoveryTest, AStopThatIsRequestedMeanwhileFollowsTheView) {
   Die(kShard1);
   run().RequestStop();
   EXPECT_FALSE(run().result().has_value());
-  Register(kShard2);
-  Join();
-  EXPECT_EQ(LastNext(), (Next{NextAction::kStop, {}, true}));
-  for (const Connection connection : {kShard0, kShard2, kWorker0}) ReportCheckpoint(connection, 1);
-  run().CheckpointKept(1, absl::OkStatus());
-  FinishAll();
-  EXPECT_TRUE(run().result()->ok()) << *run().result();
+  ReplaceShard1AndStopAfterStep1();
 }
 
 TEST_F(RunRecoveryTest, AStopWhileNobodyCanComeBackEndsWithWhatToResumeFrom) {
@@ -727,13 +731,7 @@ TEST_F(RunRecoveryTest, ALastCheckpointThatFailedWithALostMemberIsTakenAgainBefo
   for (const Connection connection : {kShard0, kWorker0}) {
     run().Receive(connection, CheckpointReport{.view = asked, .step = 1, .files = {FileOf(connection)}});
   }
-  Register(kShard2);
-  Join();
-  EXPECT_EQ(LastNext(), (Next{NextAction::kStop, {}, true}));
-  for (const Connection connection : {kShard0, kShard2, kWorker0}) ReportCheckpoint(connection, 1);
-  run().CheckpointKept(1, absl::OkStatus());
-  FinishAll();
-  EXPECT_TRUE(run().result()->ok()) << *run().result();
+  ReplaceShard1AndStopAfterStep1();
 }
 
 TEST_F(RunRecoveryTest, TheLossOfAMemberThatWasToldToEndSaysSoAndTheRunStopsInOrderAfterwards) {
