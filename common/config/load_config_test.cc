@@ -349,8 +349,8 @@ TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
   EXPECT_THAT(error({"verification.sets=[a, b]", "verification.names=[x, x]"}), HasSubstr("gives two sets the name x"));
   EXPECT_THAT(error({"cluster.heartbeat_timeout=1500ms"}),
               HasSubstr("cluster.heartbeat_timeout (1.5s) must be at least twice"));
-  EXPECT_THAT(error({"cluster.rejoin_timeout=9s"}),
-              HasSubstr("cluster.rejoin_timeout (9s) must be at least cluster.rejoin_grace (10s)"));
+  EXPECT_THAT(error({"cluster.rejoin_timeout=8s"}),
+              HasSubstr("cluster.rejoin_timeout (8s) must be at least cluster.rejoin_grace (9s)"));
 }
 
 TEST(LoadConfigTest, WhatAnotherMarginUsesMayBeSet) {

@@ -135,7 +135,7 @@ struct RunConfig {
     absl::Duration heartbeat_timeout = absl::Seconds(8);  // a process silent for so long counts as dead
     int64_t log_mb = 1024;  // per shard: inputs of the steps since the last checkpoint; 0: no log
     absl::Duration recovery_target = absl::Seconds(30);  // how long a replay of the log may take
-    absl::Duration rejoin_grace = absl::Seconds(10);     // how long to wait for a lost worker
+    absl::Duration rejoin_grace = absl::Seconds(9);      // how long to wait for a lost worker
     absl::Duration rejoin_timeout = absl::Minutes(10);   // how long to wait for a lost shard or coordinator
   } cluster;
 };

@@ -1,17 +1,24 @@
 #include "coordinator/members/quorum.h"
 
+#include <algorithm>
 #include <set>
 
 namespace arcshard::coordinator {
 namespace {
 
 std::vector<Connection> ReadyWorkers(const Membership& members, MonotonicTime now) {
-  std::vector<Connection> ready, barred;
+  std::vector<Connection> all, unbarred;
+  uint64_t newest_of_all = 0, newest_of_unbarred = 0;  // the last step of the states that they hold
   for (const auto& [connection, member] : members.all()) {
     if (member.registration.role != Role::kWorker || !member.data.has_value()) continue;
-    (members.IsBarred(member, now) ? barred : ready).push_back(connection);
+    const uint64_t step = member.held.has_value() && member.held->whole ? member.held->state.step : 0;
+    all.push_back(connection);
+    newest_of_all = std::max(newest_of_all, step);
+    if (members.IsBarred(member, now)) continue;
+    unbarred.push_back(connection);
+    newest_of_unbarred = std::max(newest_of_unbarred, step);
   }
-  return ready.empty() ? barred : ready;
+  return unbarred.empty() || newest_of_unbarred < newest_of_all ? all : unbarred;
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace arcshard::coordinator {
 
 // The shards and the workers that would be in it, by connection. Of the workers those whose data set is known and that
-// are not barred, or if all of them are barred, those.
+// are not barred; the barred ones too if there are no others, or if they alone hold the newest state.
 std::vector<Connection> Participants(const Membership& members, MonotonicTime now);
 
 // The workers of the newest view that members have been told of, ascending; none: they hold nothing.

@@ -83,6 +83,25 @@ TEST_F(QuorumTest, ABarredWorkerCountsOnlyWhileThereIsNoOther) {
   EXPECT_THAT(Participants(members_, now_ + absl::Seconds(60)), UnorderedElementsAre(1, 2, 3, 4));
 }
 
+TEST_F(QuorumTest, ABarredWorkerTakesPartIfItAloneHoldsTheNewestState) {
+  const auto holding = [](uint64_t step) {
+    return HeldState{.view = {1, 1}, .range_ends = {}, .workers = {}, .state = {step, 7}, .whole = true};
+  };
+  Add(Role::kShard, 1);
+  Add(Role::kShard, 2);
+  Member& barred = Add(Role::kWorker, 3);
+  barred.held = holding(11);
+  members_.Bar(barred.token, now_ + absl::Seconds(60));
+  Member& other = Add(Role::kWorker, 4);
+  EXPECT_THAT(Participants(members_, now_), UnorderedElementsAre(1, 2, 3, 4)) << "the other one holds nothing";
+  other.held = holding(10);
+  EXPECT_THAT(Participants(members_, now_), UnorderedElementsAre(1, 2, 3, 4)) << "the other one's is older";
+  other.held = holding(11);
+  EXPECT_THAT(Participants(members_, now_), UnorderedElementsAre(1, 2, 4));
+  other.held->whole = false;
+  EXPECT_THAT(Participants(members_, now_), UnorderedElementsAre(1, 2, 3, 4)) << "the other one's is being rebuilt";
+}
+
 TEST_F(QuorumTest, TheNewestViewThatMembersKnowNamesTheWorkers) {
   EXPECT_EQ(WorkersOfNewestView(members_), std::nullopt);
   Add(Role::kShard, 1).held = HeldState{.view = {6, 2}, .range_ends = {}, .workers = {0}};

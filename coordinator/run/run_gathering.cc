@@ -36,6 +36,12 @@ std::optional<std::vector<uint32_t>> AwaitedWorkers(const Gathering& gathering, 
   return awaited;
 }
 
+// Whether it waits among the spares for a seat.
+bool MustWait(const Registration& registration, const Membership& members, bool seats_are_kept) {
+  if (registration.role != Role::kShard || members.OwnSeatIsFree(registration)) return false;
+  return registration.spare || (seats_are_kept && members.SeatFor(registration).has_value());
+}
+
 }  // namespace
 
 // --- Registrations
@@ -47,7 +53,9 @@ absl::Status Run::Handle(Connection from, const Registration& given) {
   ASSIGN_OR_RETURN(const Registration registration, OfThisRun(given));
   MakeRoomFor(registration);
   absl::Status status;
-  if (registration.spare && registration.role == Role::kShard && !members_.OwnSeatIsFree(registration)) {
+  const auto* const gathering = std::get_if<Gathering>(&state_);
+  const bool seats_are_kept = gathering != nullptr && clock_->Now() < gathering->seats_kept_until;
+  if (MustWait(registration, members_, seats_are_kept)) {
     status = spares_.Add(from, registration, clock_->Now());
     if (status.ok()) Emit(CameOrWent{absl::StrCat(NameOf(registration), " waits as a spare")});
   } else {
@@ -109,11 +117,12 @@ absl::Status Run::Admit(Connection from, const Registration& registration) {
   return absl::OkStatus();
 }
 
-// A spare gets a seat at once that somebody has left. At a start it gets one that nobody else has taken for a while:
-// shards that are not spares may be about to come.
+// A spare gets a seat that was left as soon as it is not kept any more for whoever had it. At a start it gets one that
+// nobody else has taken for a while: shards that are not spares may be about to come.
 void Run::SeatSpares() {
   const MonotonicTime now = clock_->Now();
   const auto& gathering = std::get<Gathering>(state_);
+  if (now < gathering.seats_kept_until) return;
   const bool was_lost = gathering.before != nullptr || !gathering.last_leave.empty();
   const MonotonicTime since = was_lost ? now : now - options_.config.cluster.rejoin_grace;
   while (const auto spare = spares_.First(since)) {

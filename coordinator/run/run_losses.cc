@@ -27,7 +27,13 @@ void Run::Disconnected(Connection from, absl::string_view reason) {
     member->gone = true;
     return;
   }
-  AtStart() || !TakesPart(*member) ? Leave(from, reason) : Lose(from, reason);
+  const bool is_shard = member->registration.role == Role::kShard;
+  if (AtStart() || !TakesPart(*member)) {
+    Leave(from, reason);
+  } else {
+    Lose(from, reason);
+    if (is_shard) std::get<Gathering>(state_).seats_kept_until = clock_->Now() + options_.seat_grace;
+  }
   GoOn();
 }
 
@@ -150,12 +156,12 @@ void Run::CheckSuspicions(MonotonicTime now) {
   const std::optional<Suspicions::Verdict> verdict =
       suspicions_.Judge(view->announcement, LastHolder(members_, at_.point), now);
   if (!verdict.has_value()) return;
-  if (verdict->out.has_value() && at_start) {
+  if (verdict->out.has_value() && at_start && now - started_ >= cluster.connect_timeout) {
     Fail(absl::UnavailableError(verdict->sentence));  // it has never worked: most likely an address or a port is wrong
     return;
   }
   if (!verdict->log_problem.empty()) views_.DistrustLogs(verdict->log_problem);
-  verdict->out.has_value() ? Evict(*verdict->out, verdict->sentence) : ConnectAnew(verdict->sentence);
+  verdict->out.has_value() && !at_start ? Evict(*verdict->out, verdict->sentence) : ConnectAnew(verdict->sentence);
   GoOn();
 }
 

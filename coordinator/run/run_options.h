@@ -29,6 +29,9 @@ struct RunOptions {
   // A participant that reports a lost peer often knows before the peer's own stream breaks here. The report waits this
   // long for the death, which explains better what happened.
   absl::Duration blame_grace = absl::Milliseconds(500);
+  // A shard whose stream broke may live, and register again at once with what it holds: the link broke, or this process
+  // was stopped for a while. Its place is kept for it for so long.
+  absl::Duration seat_grace = absl::Milliseconds(500);
   std::function<std::string()> new_token = NewToken;  // a secret for each participant
   LeaseHistory lease_history = {};                    // of the run's earlier lives
 };

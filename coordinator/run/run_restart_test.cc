@@ -147,7 +147,7 @@ TEST_F(RunRestartTest, AWorkerThatDoesNotComeBackIsWaitedForAsLongAsAfterALoss) 
   RunUntil(3);
   Restart();
   for (const Connection connection : {kShard0, kShard1, kWorker1}) ComeBack(connection);
-  LetPass(absl::Milliseconds(9500));
+  LetPass(options_.config.cluster.rejoin_grace - absl::Milliseconds(500));
   EXPECT_THAT(sink_.views, IsEmpty());
   LetPass(absl::Milliseconds(500));
   ASSERT_THAT(sink_.views, SizeIs(1));
@@ -371,7 +371,7 @@ TEST_F(RunRestartTest, TheGpuOfALostShardGoesToWhoTakesItsSeat) {
 
 // --- Spares
 
-TEST_F(RunRestartTest, ASpareWaitsAndGetsALostSeatAtOnce) {
+TEST_F(RunRestartTest, ASpareWaitsAndGetsALostSeat) {
   RunUntil(2);
   Register(kSpare, AsSpare(RegistrationOf(kSpare)));
   EXPECT_THAT(Received<Welcome>(kSpare), IsEmpty());
@@ -386,6 +386,39 @@ TEST_F(RunRestartTest, ASpareWaitsAndGetsALostSeatAtOnce) {
   EXPECT_EQ(Announced().shards.at(0).address, "h:15");
   Join();
   EXPECT_EQ(LastProgress().recoveries, 1u);
+}
+
+TEST_F(RunRestartTest, ALostSeatIsKeptForAMomentForWhoeverHadIt) {
+  options_.seat_grace = absl::Milliseconds(500);
+  RunUntil(2);
+  Register(kSpare, AsSpare(RegistrationOf(kSpare)));
+  // This process was stopped: it finds that the streams of both shards broke before it finds their new ones.
+  for (const Connection connection : {kShard0, kShard1}) {
+    Registration again = again_.at(connection);
+    Die(connection);
+    EXPECT_THAT(Received<Welcome>(kSpare), IsEmpty());
+    Register(connection + 6, again);
+  }
+  EXPECT_THAT(Received<Welcome>(16), SizeIs(1));
+  EXPECT_THAT(Received<Welcome>(17), SizeIs(1));
+  EXPECT_EQ(Announced().state.step, 2u);
+  for (const ShardMember& shard : Announced().shards) EXPECT_TRUE(shard.holds) << shard.id;
+}
+
+TEST_F(RunRestartTest, OnceALostSeatIsNotKeptAnyMoreWhoeverHasWaitedGetsIt) {
+  options_.seat_grace = absl::Milliseconds(500);
+  RunUntil(2);
+  Die(kShard0);
+  Register(kShard2);  // no spare
+  EXPECT_THAT(Received<Welcome>(kShard2), IsEmpty());
+  EXPECT_FALSE(outbox_.closed.contains(kShard2));
+  clock_.Advance(absl::Milliseconds(400));
+  run().Tick();
+  EXPECT_THAT(Received<Welcome>(kShard2), IsEmpty());
+  clock_.Advance(absl::Milliseconds(100));
+  run().Tick();
+  EXPECT_EQ(Received<Welcome>(kShard2).at(0).id, 0u);
+  EXPECT_EQ(Announced().view, (View{7, 2}));
 }
 
 TEST_F(RunRestartTest, ASpareThatFallsSilentOrLeavesWaitsNoLonger) {
@@ -413,7 +446,7 @@ TEST_F(RunRestartTest, AtTheStartASpareTakesASeatOnlyIfNobodyElseHasForAWhile) {
   Register(kShard0);
   EXPECT_EQ(LastProgress().waiting_for, "waiting for 1 of 2 shards and 2 of 2 workers");
   outbox_.sent[kSpare];
-  LetPass(absl::Milliseconds(9500));
+  LetPass(options_.config.cluster.rejoin_grace - absl::Milliseconds(500));
   EXPECT_THAT(Received<Welcome>(kSpare), IsEmpty());
   LetPass(absl::Milliseconds(500));
   EXPECT_EQ(Received<Welcome>(kSpare).at(0).id, 1u);

@@ -38,6 +38,8 @@ struct Gathering {
   bool recovers = false;        // a view has lost members, or members hold the state of the run's earlier life
   // Until then all workers are waited for that the view before had. A run's first view needs all of them.
   MonotonicTime grace_ends = MonotonicTime::InfiniteFuture();
+  // Until then places of shards are kept for those that had them.
+  MonotonicTime seats_kept_until = MonotonicTime::InfinitePast();
 };
 
 // The view is announced; the members bring their state to the view's and connect to each other.

@@ -104,6 +104,7 @@ class SessionTest : public ::testing::Test {
     options.config.data.micro_batch_size = 5;
     options.config.schedule.epochs = 5;
     options.incarnation = 1;
+    options.seat_grace = absl::ZeroDuration();
     return options;
   }
 

@@ -136,6 +136,7 @@ class RunTest : public ::testing::Test {
     options_.config.checkpoint.every_minutes = 0;  // only at the end
     options_.config_yaml = "run: {}";
     options_.incarnation = 7;
+    options_.seat_grace = absl::ZeroDuration();
   }
 
   // The options may be changed until the first call.

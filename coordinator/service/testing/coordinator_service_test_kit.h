@@ -161,6 +161,7 @@ class CoordinatorServiceTest : public ::testing::Test {
     options.config.verification.sets = {"omniglot.bin"};
     options.config_yaml = "run: {}";
     options.incarnation = 3;
+    options.seat_grace = absl::ZeroDuration();
     service_ = std::make_unique<CoordinatorService>(
         options, &clock_,
         Session::Receivers{.progress = &reporter_,
