@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,21 +18,7 @@ namespace arcshard {
 namespace {
 
 constexpr char kViewKey[] = "view";      // "2.3"
-constexpr uint64_t kLargestNumber = 64;  // bytes of a file that holds a number
-
-absl::StatusOr<uint64_t> ReadNumber(FileSystem* files, const std::string& path) {
-  const absl::StatusOr<std::unique_ptr<ByteSource>> source = files->Open(path);
-  const absl::Status no_number =
-      absl::DataLossError(absl::StrCat(path, ": does not hold the number of the run's starts"));
-  if (absl::IsFailedPrecondition(source.status())) return no_number;  // it is no regular file
-  RETURN_IF_ERROR(source.status());
-  if ((*source)->size() > kLargestNumber) return no_number;
-  std::string text((*source)->size(), '\0');
-  RETURN_IF_ERROR((*source)->ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size())));
-  uint64_t number = 0;
-  if (!absl::SimpleAtoi(text, &number)) return no_number;
-  return number;
-}
+constexpr uint64_t kLargestNumber = 64;  // bytes of RUN/incarnation
 
 // The view in which the file was written; none: there is no such file, or it does not say.
 std::optional<View> ViewOf(FileSystem* files, const std::string& path) {
@@ -51,12 +38,30 @@ std::optional<View> ViewOf(FileSystem* files, const std::string& path) {
 
 }  // namespace
 
+std::string IncarnationFileOf(const std::string& run_folder) { return absl::StrCat(run_folder, "/incarnation"); }
+
+absl::StatusOr<uint64_t> ReadIncarnation(FileSystem* files, const std::string& run_folder) {
+  const std::string path = IncarnationFileOf(run_folder);
+  const absl::StatusOr<std::unique_ptr<ByteSource>> source = files->Open(path);
+  if (absl::IsNotFound(source.status())) return 0;
+  const absl::Status no_number = absl::DataLossError(
+      absl::StrCat(path,
+                   ": does not hold the number of this run's starts; restore it with a number above every earlier one, "
+                   "or start in another run.folder"));
+  if (absl::IsFailedPrecondition(source.status())) return no_number;  // it is no regular file
+  RETURN_IF_ERROR(source.status());
+  if ((*source)->size() > kLargestNumber) return no_number;
+  std::string text((*source)->size(), '\0');
+  RETURN_IF_ERROR((*source)->ReadAt(0, absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size())));
+  uint64_t number = 0;
+  if (!absl::SimpleAtoi(text, &number) || number == std::numeric_limits<uint64_t>::max()) return no_number;
+  return number;
+}
+
 absl::Status CheckIncarnation(FileSystem* files, const std::string& run_folder, const View& view) {
-  const absl::StatusOr<uint64_t> last = ReadNumber(files, absl::StrCat(run_folder, "/incarnation"));
-  if (absl::IsNotFound(last.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(last.status());
-  if (*last <= view.incarnation) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(run_folder, ": is the coordinator's of incarnation ", *last,
+  ASSIGN_OR_RETURN(const uint64_t last, ReadIncarnation(files, run_folder));
+  if (last <= view.incarnation) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(run_folder, ": is the coordinator's of incarnation ", last,
                                                     " now, and this process was in ", ToString(view)));
 }
 

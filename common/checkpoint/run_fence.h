@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/io/file_system.h"
 #include "common/io/forwarding_file_system.h"
 #include "common/io/safetensors.h"
@@ -10,9 +12,15 @@
 
 namespace arcshard {
 
+// RUN/incarnation, in which coordinators count their starts in the run's folder, RUN.
+std::string IncarnationFileOf(const std::string& run_folder);
+
+// The number of the last start there; 0: there was none. DataLoss: the file does not hold a number that can be
+// increased. Other errors are the file system's.
+absl::StatusOr<uint64_t> ReadIncarnation(FileSystem* files, const std::string& run_folder);
+
 // Whether the run's folder, RUN, is still that of the view's coordinator. OK also if no coordinator has counted its
-// starts there. FailedPrecondition: a later one has it, by RUN/incarnation. DataLoss: that file does not hold a number.
-// Other errors are the file system's.
+// starts there. FailedPrecondition: a later one has it, by RUN/incarnation. Other errors: those of ReadIncarnation.
 absl::Status CheckIncarnation(FileSystem* files, const std::string& run_folder, const View& view);
 
 // For safetensors files that every view writes under the same name: they tell of which view they are.

@@ -1,35 +1,18 @@
 #include "coordinator/run_folder/incarnation.h"
 
 #include <cerrno>
-#include <limits>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/checkpoint/run_fence.h"
 #include "common/io/file_lock.h"
 #include "common/io/log.h"
 
 namespace arcshard::coordinator {
 namespace {
 
-absl::StatusOr<uint64_t> ReadLast(const std::string& path) {
-  const absl::StatusOr<std::string> text = ReadFile(path);
-  if (absl::IsNotFound(text.status())) return 0;
-  RETURN_IF_ERROR(text.status());
-  uint64_t last = 0;
-  if (!absl::SimpleAtoi(*text, &last) || last == std::numeric_limits<uint64_t>::max()) {
-    return absl::DataLossError(
-        absl::StrCat(path,
-                     ": does not hold the number of this run's starts; restore it with a number above "
-                     "every earlier one, or start in another run.folder"));
-  }
-  return last;
-}
-
 std::string LockOf(const std::string& folder) { return absl::StrCat(folder, "/lock"); }
-
-std::string NumberOf(const std::string& folder) { return absl::StrCat(folder, "/incarnation"); }
 
 absl::StatusOr<FileDescriptor> Lock(const std::string& folder) {
   RETURN_IF_ERROR(CreateFolders(folder));
@@ -48,14 +31,14 @@ absl::StatusOr<FileDescriptor> Lock(const std::string& folder) {
 }
 
 absl::Status WriteNumber(const std::string& folder, uint64_t number) {
-  return WriteFileAtomically(NumberOf(folder), absl::StrCat(number, "\n"));
+  return WriteFileAtomically(IncarnationFileOf(folder), absl::StrCat(number, "\n"));
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Incarnation>> Incarnation::Take(const std::string& folder) {
   ASSIGN_OR_RETURN(FileDescriptor lock, Lock(folder));
-  ASSIGN_OR_RETURN(const uint64_t last, ReadLast(NumberOf(folder)));
+  ASSIGN_OR_RETURN(const uint64_t last, ReadIncarnation(RealFileSystem(), folder));
   RETURN_IF_ERROR(WriteNumber(folder, last + 1));
   return std::unique_ptr<Incarnation>(new Incarnation(folder, std::move(lock), last + 1));
 }
@@ -64,7 +47,7 @@ Incarnation::Incarnation(std::string folder, FileDescriptor lock, uint64_t numbe
     : folder_(std::move(folder)), lock_(std::move(lock)), number_(number) {}
 
 absl::Status Incarnation::Fence() const {
-  const absl::StatusOr<uint64_t> last = ReadLast(NumberOf(folder_));
+  const absl::StatusOr<uint64_t> last = ReadIncarnation(RealFileSystem(), folder_);
   if (!last.ok()) {
     // DataLoss means another thing to Guard's caller.
     return absl::IsDataLoss(last.status()) ? absl::InternalError(last.status().message()) : last.status();
@@ -78,7 +61,7 @@ absl::Status Incarnation::Fence() const {
 absl::Status Incarnation::Guard() {
   if (StillNames(LockOf(folder_), lock_)) return Fence();
   ASSIGN_OR_RETURN(FileDescriptor lock, Lock(folder_));
-  ASSIGN_OR_RETURN(const uint64_t last, ReadLast(NumberOf(folder_)));
+  ASSIGN_OR_RETURN(const uint64_t last, ReadIncarnation(RealFileSystem(), folder_));
   if (last > number_) {
     return absl::FailedPreconditionError(
         absl::StrCat("another coordinator was started in run.folder ", folder_, " after its lock was deleted"));
