@@ -15,9 +15,10 @@
 
 namespace arcshard::shard {
 
-absl::StatusOr<std::unique_ptr<HeldRange>> HeldRange::Create(const Options& options, int64_t num_classes,
+absl::StatusOr<std::unique_ptr<HeldRange>> HeldRange::Create(const Options& options, const ViewAnnouncement& view,
                                                              ClassRange range) {
-  const head::HeadOptions head_options = HeadOptionsOf(*options.config, num_classes, range, options.device);
+  head::HeadOptions head_options = HeadOptionsOf(*options.config, view.num_classes, range, options.device);
+  head_options.first_weights = view.checkpoint.empty();
   ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(head_options, options.capacity_bytes));
   options.metrics->classes.Set(static_cast<double>(range.size()));
   options.metrics->bytes.Set(static_cast<double>(head::Head::RequiredBytes(head_options)));
@@ -31,20 +32,21 @@ HeldRange::HeldRange(const Options& options, std::unique_ptr<head::Head> head)
       files_(options.files),
       head_(std::make_unique<MeteredHead>(std::move(head), options.metrics, options.clock)),
       checkpointer_({options.config->run.folder, options.config->checkpoint.buffer_mb << 20}, head_.get(),
-                    options.files, options.metrics, options.clock, options.report) {}
+                    options.files, options.metrics, options.clock, options.report),
+      has_first_rows_(head_->options().first_weights) {}
 
 absl::Status HeldRange::Restore(const ViewAnnouncement& view) {
   // It would go on to read rows that are not those of its state.
   checkpointer_.GiveUp();
   checkpointer_.Await();
-  const bool is_new = std::exchange(new_, false);
+  const bool has_first_rows = std::exchange(has_first_rows_, false);
   if (!view.checkpoint.empty()) {
     RETURN_IF_ERROR(BlameCheckpoint(RestoreRows(files_, view.checkpoint, view.base, head_.get())));
     LogInfo(
         absl::StrCat("restored the ", Name(), " to the state after step ", view.base.step, " from ", view.checkpoint));
     return absl::OkStatus();
   }
-  if (!is_new) RETURN_IF_ERROR(WriteFirstRows(head_.get()));
+  if (!has_first_rows) RETURN_IF_ERROR(WriteFirstRows(head_.get()));
   RETURN_IF_ERROR(InitRows(files_, config_->init_from, head_.get()));
   if (!config_->head.init.empty()) RETURN_IF_ERROR(LoadClassCenters(config_->head.init, head_.get()));
   LogInfo(absl::StrCat("holds the first weights of the ", Name()));

@@ -34,9 +34,9 @@ class HeldRange {
     ShardCheckpointer::Report report;  // called once for each checkpoint, see ShardCheckpointer
   };
 
-  // Makes the head of `range` out of `num_classes`. Its rows are those of no state before Restore. Errors: those of
-  // Head::Create.
-  static absl::StatusOr<std::unique_ptr<HeldRange>> Create(const Options& options, int64_t num_classes,
+  // Makes the head of `range` out of the view's classes. Its rows are those of no state before Restore. Errors: those
+  // of Head::Create.
+  static absl::StatusOr<std::unique_ptr<HeldRange>> Create(const Options& options, const ViewAnnouncement& view,
                                                            ClassRange range);
 
   // Makes the head hold the view's base: the rows of its checkpoint, or the first ones of a run. Every row is written
@@ -61,7 +61,7 @@ class HeldRange {
   FileSystem* const files_;
   const std::unique_ptr<head::Head> head_;
   ShardCheckpointer checkpointer_;
-  bool new_ = true;  // nothing was written into the head yet
+  bool has_first_rows_;  // as Head::Create made them
 };
 
 }  // namespace arcshard::shard

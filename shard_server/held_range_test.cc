@@ -62,7 +62,7 @@ class HeldRangeTest : public testing::Test {
     config_.optimizer.kind = "adamw";
   }
 
-  std::unique_ptr<HeldRange> Create(FileSystem* files) {
+  std::unique_ptr<HeldRange> Create(FileSystem* files, const std::string& checkpoint = "") {
     auto range = HeldRange::Create({.config = &config_,
                                     .device = {},
                                     .capacity_bytes = int64_t{1} << 30,
@@ -74,7 +74,7 @@ class HeldRangeTest : public testing::Test {
                                           MutexLock lock(&mutex_);
                                           reports_.push_back(report);
                                         }},
-                                   kClasses, kRange);
+                                   ViewOf({}, checkpoint), kRange);
     EXPECT_TRUE(range.ok()) << range.status();
     return *std::move(range);
   }
@@ -82,6 +82,7 @@ class HeldRangeTest : public testing::Test {
   static ViewAnnouncement ViewOf(const StatePoint& base, const std::string& checkpoint) {
     ViewAnnouncement view;
     view.view = kView;
+    view.num_classes = kClasses;
     view.state = view.base = base;
     view.checkpoint = checkpoint;
     return view;
@@ -179,6 +180,17 @@ TEST_F(HeldRangeTest, OneThatHoldsOtherRowsIsRestoredFromACheckpoint) {
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_TRUE(RowsHeldBy(*range->head()) == written);
   // And back to the beginning.
+  ASSERT_TRUE(range->Restore(ViewOf({}, "")).ok());
+  EXPECT_TRUE(RowsHeldBy(*range->head()) == RowsHeldBy(*Create()->head()));
+}
+
+TEST_F(HeldRangeTest, ANewOneForACheckpointDrawsFirstWeightsOnlyIfItNeedsThem) {
+  const std::string folder = "/run/checkpoints/step-00000017.1";
+  const auto range = Create(&disk_, folder);
+  std::vector<float> weights(kRange.size() * kDim, 1.0f);
+  ASSERT_TRUE(range->head()->ReadWeights(kRange, {weights.data(), kRange.size(), kDim}).ok());
+  EXPECT_EQ(weights, std::vector<float>(kRange.size() * kDim, 0.0f));
+  EXPECT_FALSE(range->Restore(ViewOf(kState, folder)).ok()) << "there is none";
   ASSERT_TRUE(range->Restore(ViewOf({}, "")).ok());
   EXPECT_TRUE(RowsHeldBy(*range->head()) == RowsHeldBy(*Create()->head()));
 }

@@ -60,7 +60,7 @@ absl::Status RangeHolder::Join(const ViewAnnouncement& view) {
     return absl::InvalidArgumentError(absl::StrCat(ToString(view.view), " does not name shard ", options_.state.id));
   }
   if (range_ == nullptr) {
-    ASSIGN_OR_RETURN(range_, HeldRange::Create(options_.range, view.num_classes, self->range));
+    ASSIGN_OR_RETURN(range_, HeldRange::Create(options_.range, view, self->range));
   }
   if (records_ != nullptr) RETURN_IF_ERROR(records_->Enter(view));
   RETURN_IF_ERROR(state_.JoinView(view, range_->head()));

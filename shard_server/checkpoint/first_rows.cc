@@ -16,6 +16,7 @@ absl::Status WriteBlock(ClassRange rows, std::vector<float>* values, head::Head*
   head::HeadOptions options = head->options();
   options.range = rows;
   options.exp_budget_bytes = 0;
+  options.first_weights = true;
   ASSIGN_OR_RETURN(const std::unique_ptr<head::Head> first,
                    head::Head::Create(options, std::numeric_limits<int64_t>::max()));
   values->resize(static_cast<size_t>(rows.size() * options.dim));

@@ -52,7 +52,7 @@ using Group = std::vector<UpdateInput>;
 class Head {
  public:
   // The first weights are 0.01·normal from the counter hash of (seed, j, d), so they depend neither on the number of
-  // shards nor on their ranges.
+  // shards nor on their ranges. Without `options.first_weights` there are zeros instead, which take no time to draw.
   // InvalidArgument: an option is out of range; the message names it. Unimplemented: this build has no code for the
   // device. NotFound: there is no such device. ResourceExhausted: the range does not fit into `capacity_bytes`, which
   // is found before anything is allocated, or there is no memory.

@@ -37,7 +37,9 @@ struct HeadOptions {
   float scale = 64.0f;       // s, in (0, 80]
   float filter = 1.0f;       // a negative with a larger cosine has logit 0 and no gradient; 1: no filter
   double sample_rate = 1.0;  // r in (0, 1]: the share of the negative classes that take part in a step (Partial FC)
-  uint64_t seed = 1;         // for the first weights, the sampling of classes and stochastic rounding
+  // false: Create leaves zeros, for the caller to write over.
+  bool first_weights = true;
+  uint64_t seed = 1;  // for the first weights, the sampling of classes and stochastic rounding
   std::variant<SgdOptions, AdamWOptions> optimizer;
   DataType compute = DataType::kFloat32;  // type of the factors of matrix products; every sum is float32 or wider
   DataType weights = DataType::kFloat32;  // stored type; updates in bfloat16 are rounded stochastically

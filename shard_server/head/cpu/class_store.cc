@@ -45,6 +45,13 @@ absl::Status ClassStore::Allocate() {
 }
 
 void ClassStore::Fill(int64_t first, int64_t rows) const {
+  options_.first_weights ? DrawWeights(first, rows) : weights_.FillWithZeros(first, rows);
+  for (int i = 0; i < options_.num_moments(); ++i) moment(i).FillWithZeros(first, rows);
+  if (options_.num_moments() == 2) std::fill_n(counts() + first, rows, 0u);
+  RenewInverseNorms(first, rows);
+}
+
+void ClassStore::DrawWeights(int64_t first, int64_t rows) const {
   float row[4];
   const int64_t dim = options_.dim;
   for (int64_t i = first; i < first + rows; ++i) {
@@ -58,9 +65,6 @@ void ClassStore::Fill(int64_t first, int64_t rows) const {
       }
     }
   }
-  for (int i = 0; i < options_.num_moments(); ++i) moment(i).FillWithZeros(first, rows);
-  if (options_.num_moments() == 2) std::fill_n(counts() + first, rows, 0u);
-  RenewInverseNorms(first, rows);
 }
 
 const void* ClassStore::Held(RowPart part, int64_t first) const {

@@ -25,7 +25,7 @@ class ClassStore {
   // ResourceExhausted: no memory.
   absl::Status Allocate();
 
-  // Fills rows with first weights, and with zeros as moments and counts.
+  // Fills rows with first weights (zeros without HeadOptions::first_weights), and with zeros as moments and counts.
   void Fill(int64_t first, int64_t rows) const;
 
   const HeadOptions& options() const { return options_; }
@@ -53,6 +53,8 @@ class ClassStore {
   const T* Centers(const BlockRows& rows, T* scratch) const;
 
  private:
+  void DrawWeights(int64_t first, int64_t rows) const;
+
   const HeadOptions options_;
   RowStore weights_;
   std::array<RowStore, 2> moments_;

@@ -74,8 +74,12 @@ absl::Status CudaHead::Allocate() {
 
 absl::Status CudaHead::FillWeights() {
   const int64_t classes = options().range.size();
-  RETURN_IF_ERROR(CUDA_STATUS(FillFirstWeights(options().seed, options().range.begin, classes, options().dim,
-                                               {weights_.data(), options().weights}, stream_.get())));
+  if (options().first_weights) {
+    RETURN_IF_ERROR(CUDA_STATUS(FillFirstWeights(options().seed, options().range.begin, classes, options().dim,
+                                                 {weights_.data(), options().weights}, stream_.get())));
+  } else {
+    RETURN_IF_ERROR(stream_.Zero(weights_.data(), weights_.bytes()));
+  }
   for (const CudaBuffer& moment : moments_) RETURN_IF_ERROR(stream_.Zero(moment.data(), moment.bytes()));
   RETURN_IF_ERROR(stream_.Zero(counts_.data(), counts_.bytes()));
   RETURN_IF_ERROR(CUDA_STATUS(InverseNormsOfRows(classes, options().dim, {weights_.data(), options().weights},
