@@ -44,6 +44,8 @@ void WatchClient::Reopen() {
   MutexLock lock(&mutex_);
   reopens_ = true;
   ended_ = false;
+  // Attempts that failed while nobody listened make the channel wait, up to a second, before its next one.
+  grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
   changed_.NotifyAll();
 }
 

@@ -92,8 +92,6 @@ class Launcher {
       for (const std::string& sentence : supervisor_.TakeNews()) absl::StrAppend(&news_, sentence, "\n");
       if (clock_.Now() >= give_up) return absl::DeadlineExceededError("the run does not end");
     }
-    watch_->AwaitEnd(kPatience);
-    TakeReports();
     return absl::OkStatus();
   }
 
@@ -103,13 +101,12 @@ class Launcher {
                     .sentence = end.sentence,
                     .news = news_,
                     .restarts = supervisor_.restarts(),
-                    .steps = progress_.step(),
-                    .lost_steps = progress_.lost_steps(),
                     .litter = LitterIn(run_.folder + "/run"),
                     .model = {}};
     for (const absl::string_view line :
          absl::StrSplit(ReadFile(run_.folder + "/run/metrics.jsonl").value_or(""), '\n', absl::SkipEmpty())) {
       const nlohmann::json json = nlohmann::json::parse(line);
+      if (json["kind"] == "end") outcome.steps = json.at("step");
       if (json["kind"] == "recovery") outcome.lost_steps += json.value("lost_steps", uint64_t{0});
     }
     std::error_code error;
@@ -201,8 +198,9 @@ class Launcher {
   }
 
   void TakeReports() {
-    for (const v1::Progress& report : watch_->Take()) progress_ = report;
-    const auto phase = progress_.phase();
+    const std::vector<v1::Progress> reports = watch_->Take();
+    if (reports.empty()) return;
+    const auto phase = reports.back().phase();
     supervisor_.NoteRunEnds(phase == v1::Progress::PHASE_STOPPING || phase == v1::Progress::PHASE_FINISHED ||
                             phase == v1::Progress::PHASE_FAILED);
   }
@@ -219,7 +217,6 @@ class Launcher {
   bool listens_ = true;  // its latest life does
   std::unique_ptr<cli::WatchClient> watch_;
   cli::Supervisor supervisor_;
-  v1::Progress progress_;
   std::string news_;
 };
 
