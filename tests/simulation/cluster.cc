@@ -168,7 +168,7 @@ void Cluster::CheckRest() {
 // --- Processes
 
 std::shared_ptr<AttendStream> Cluster::ConnectToCoordinator(StreamEnd<CoordinatorMessage> client) {
-  if (!coordinator_->alive() || world_.IsCut(client.process->host(), coordinator_->host())) return nullptr;
+  if (!coordinator_->alive() || world_.IsCut(client.process.lock()->host(), coordinator_->host())) return nullptr;
   return coordinator_->Accept(std::move(client));
 }
 

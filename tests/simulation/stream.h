@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -13,7 +14,7 @@ namespace arcshard::simulation {
 // One end of a stream, with what its process does about it.
 template <typename Received>
 struct StreamEnd {
-  std::shared_ptr<Process> process;
+  std::weak_ptr<Process> process;  // weak: processes hold their streams
   std::function<void(const Received&)> on_message;
   std::function<void(const absl::Status&)> on_closed;  // called once, unless this end has closed the stream
 };
@@ -30,8 +31,8 @@ class Stream : public std::enable_shared_from_this<Stream<ToServer, ToClient>> {
     const auto broken = [weak] {
       if (const auto self = weak.lock()) self->Break();
     };
-    stream->client_.process->OnDeath(broken);
-    stream->server_.process->OnDeath(broken);
+    stream->client_.process.lock()->OnDeath(broken);
+    stream->server_.process.lock()->OnDeath(broken);
     return stream;
   }
 
@@ -48,13 +49,17 @@ class Stream : public std::enable_shared_from_this<Stream<ToServer, ToClient>> {
 
  private:
   Stream(World* world, StreamEnd<ToClient> client, StreamEnd<ToServer> server)
-      : world_(world), client_(std::move(client)), server_(std::move(server)) {}
+      : world_(world),
+        client_host_(client.process.lock()->host()),
+        server_host_(server.process.lock()->host()),
+        client_(std::move(client)),
+        server_(std::move(server)) {}
 
   MonotonicTime NextArrival(MonotonicTime* last) {
     *last = std::max(*last, world_->time()->Now() + world_->Delay());
     return *last;
   }
-  bool IsCut() const { return world_->IsCut(client_.process->host(), server_.process->host()); }
+  bool IsCut() const { return world_->IsCut(client_host_, server_host_); }
   void BreakOnceHealed() {
     if (std::exchange(waits_for_heal_, true)) return;
     world_->OnHeal([self = this->shared_from_this()] { self->Break(); });
@@ -63,7 +68,7 @@ class Stream : public std::enable_shared_from_this<Stream<ToServer, ToClient>> {
   template <typename Received>
   void Send(StreamEnd<Received>& to, MonotonicTime* last, Received message) {
     const absl::Duration delay = NextArrival(last) - world_->time()->Now();
-    world_->Later(to.process, delay, [self = this->shared_from_this(), &to, message = std::move(message)] {
+    world_->Later(to.process.lock(), delay, [self = this->shared_from_this(), &to, message = std::move(message)] {
       if (self->IsCut()) return self->BreakOnceHealed();
       if (to.on_closed && !self->waits_for_heal_) to.on_message(message);
     });
@@ -76,13 +81,14 @@ class Stream : public std::enable_shared_from_this<Stream<ToServer, ToClient>> {
   template <typename Received>
   void TellClosed(StreamEnd<Received>& to, MonotonicTime* last, const absl::Status& status) {
     const absl::Duration delay = NextArrival(last) - world_->time()->Now();
-    world_->Later(to.process, delay, [self = this->shared_from_this(), &to, status] {
+    world_->Later(to.process.lock(), delay, [self = this->shared_from_this(), &to, status] {
       if (self->IsCut()) return self->BreakOnceHealed();
       if (const auto on_closed = std::exchange(to.on_closed, nullptr)) on_closed(status);
     });
   }
 
   World* const world_;
+  const std::string client_host_, server_host_;
   StreamEnd<ToClient> client_;
   StreamEnd<ToServer> server_;
   MonotonicTime client_at_, server_at_;  // when the last message arrives

@@ -69,8 +69,9 @@ class World {
   }
   void Slow(absl::Duration by) { slowness_ = by; }
 
-  // Plans what `process` does later. It does not happen if that life has ended.
+  // Plans what `process` does later. It does not happen if that life has ended; null: it has, and is forgotten.
   void Later(const std::shared_ptr<Process>& process, absl::Duration delay, std::function<void()> what) {
+    if (process == nullptr) return;
     time_.After(delay, [process, what = std::move(what)] { process->Do(what); });
   }
 
