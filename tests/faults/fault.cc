@@ -92,12 +92,15 @@ void RunPhase::Note(const google::protobuf::Message& message) {
   } else if (told->has_proceed()) {
     Note(told->proceed().next());
   } else if (told->has_checkpoint_settled()) {
-    writes_checkpoint_ = false;
+    settled_ = true;
   }
 }
 
 void RunPhase::Note(const v1::Next& next) {
-  writes_checkpoint_ = writes_checkpoint_ || next.checkpoint();
+  if (next.checkpoint() && checkpoint_step_ != decided_) {
+    checkpoint_step_ = decided_;
+    settled_ = false;
+  }
   verifies_ = next.action() == v1::Next::ACTION_EVALUATE;
   stops_ = next.action() == v1::Next::ACTION_STOP;
 }

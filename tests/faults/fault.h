@@ -54,7 +54,11 @@ class RunPhase {
 
   bool installed() const { return installed_; }
   uint64_t decided() const { return decided_; }
-  bool writes_checkpoint() const { return writes_checkpoint_; }
+  // Also until the next step is decided, if that takes longer: how fast a machine is shall not decide whether the
+  // step's messages are sent meanwhile.
+  bool writes_checkpoint() const {
+    return checkpoint_step_.has_value() && (!settled_ || decided_ == *checkpoint_step_);
+  }
   bool verifies() const { return verifies_; }
   bool stops() const { return stops_; }
 
@@ -63,7 +67,8 @@ class RunPhase {
 
   bool installed_ = false;
   uint64_t decided_ = 0;
-  bool writes_checkpoint_ = false;
+  std::optional<uint64_t> checkpoint_step_ = std::nullopt;  // of the last checkpoint that was begun
+  bool settled_ = false;
   bool verifies_ = false;
   bool stops_ = false;
 };
