@@ -77,7 +77,7 @@ absl::StatusOr<WorkerRun::Joined> WorkerRun::Join(const WorkerProtocol::JoinView
   const ViewAnnouncement& view = join.view;
   const VerificationShare share{join.position, view.workers.size()};
   // Who comes to a run that is under way takes the place of one that has checked them.
-  if (!checked_ && view.state == view.base) RETURN_IF_ERROR(CheckSets(share, heed));
+  if (!checked_ && !view.last.has_value()) RETURN_IF_ERROR(CheckSets(share, heed));
   options_.metrics->view.Set(static_cast<double>(view.view.counter));
   options_.metrics->incarnation.Set(static_cast<double>(view.view.incarnation));
   Joined joined;
