@@ -152,7 +152,8 @@ std::optional<Verdict> FaultInspector::Provoke(const Passage& passage) {
   }
 }
 
-// The first death is at a decision. The coordinator has told one member of it then.
+// The first death is at a decision. A coordinator has told one member of it then. A member dies before it hears of it:
+// on a busy machine it might else vote for the next step, and the run have a checkpoint of that, before it is dead.
 std::optional<Verdict> FaultInspector::KillFirst(const Passage& passage) {
   if (passage.type != "Attend.decision" || phase_.decided() < kRecovers) return std::nullopt;
   const bool shard = fault_->phase == Phase::kShardRecovery;
@@ -164,7 +165,9 @@ std::optional<Verdict> FaultInspector::KillFirst(const Passage& passage) {
   }
   provoked_ = true;
   first_ = pid;
-  return Verdict{.then = [pid] { kill(pid, SIGKILL); }};
+  if (fault_->phase == Phase::kCoordinatorRecovery) return Verdict{.then = [pid] { kill(pid, SIGKILL); }};
+  kill(pid, SIGKILL);
+  return Verdict{.forwards = false, .breaks = true};
 }
 
 // A message that ends or begins a phase belongs to it.

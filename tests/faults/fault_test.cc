@@ -52,7 +52,12 @@ void Keep(const std::string& folder) {
 }  // namespace
 
 FaultRun FaultTest::NewRun(const Configuration& configuration, uint32_t members) {
-  return {kFolders->New("faulty"), kFolders->set(), configuration, members};
+  folder_ = kFolders->New("faulty");
+  return {folder_, kFolders->set(), configuration, members};
+}
+
+void FaultTest::TearDown() {
+  if (HasFailure() && !folder_.empty()) Keep(folder_);
 }
 
 const std::map<std::string, std::string>& FaultTest::Undisturbed(FaultRun run) {
@@ -85,10 +90,7 @@ Outcome FaultTest::ExpectSurvives(const FaultRun& run, Inspector* inspector) {
     const auto found = outcome.model.find(name);
     EXPECT_TRUE(found != outcome.model.end() && found->second == tensors) << name << " is not the same";
   }
-  if (HasFailure()) {
-    ADD_FAILURE() << outcome.news;
-    Keep(run.folder);
-  }
+  if (HasFailure()) ADD_FAILURE() << outcome.news;
   return outcome;
 }
 
