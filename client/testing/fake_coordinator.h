@@ -105,14 +105,14 @@ class FakeCoordinator final : public v1::Coordinator::CallbackService {
     std::optional<Welcome> welcome;
     if (message.has_register_()) {
       if (const std::function<void()> what = TakeOnRegistration()) what();
-    }
-    {
       MutexLock lock(&mutex_);
-      streams_[stream].received.push_back(message);
-      if (message.has_register_()) welcome = welcome_;
-      changed_.NotifyAll();
+      welcome = welcome_;
     }
+    // Before the test hears of the registration: what it sends then comes after the welcome.
     if (welcome.has_value()) Send(stream, *welcome);
+    MutexLock lock(&mutex_);
+    streams_[stream].received.push_back(message);
+    changed_.NotifyAll();
   }
   std::function<void()> TakeOnRegistration() {
     MutexLock lock(&mutex_);
