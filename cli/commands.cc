@@ -5,6 +5,7 @@
 #include "cli/checkpoint/checkpoint_commands.h"
 #include "cli/data/data_commands.h"
 #include "cli/export/export_commands.h"
+#include "cli/healthcheck/healthcheck.h"
 #include "cli/migrate/import_config_command.h"
 #include "cli/model/model_commands.h"
 #include "cli/plan/config.h"
@@ -18,8 +19,8 @@ namespace arcshard::cli {
 
 std::vector<std::unique_ptr<Command>> MakeCommands(CommandLine program) {
   return MakeAll<TrainCommand, VerifyCommand, VerifyTemplatesCommand, EmbedCommand, PlanCommand, StatusCommand,
-                 ReportCommand, DataCommands, CertsCommands, CheckpointCommands, CheckCommand, ExportCommands,
-                 ConfigCommand, ImportConfigCommand>(program);
+                 HealthcheckCommand, ReportCommand, DataCommands, CertsCommands, CheckpointCommands, CheckCommand,
+                 ExportCommands, ConfigCommand, ImportConfigCommand>(program);
 }
 
 }  // namespace arcshard::cli

@@ -1,6 +1,6 @@
-// The main function of arcshard, which trains on this machine, shows the status of a run and reports on it, applies and
-// exports trained backbones, prepares data, makes certificates, explains configurations; and of arcshard-model, to
-// which it hands over what computes with LibTorch (cli/command/model_program.h).
+// The main function of arcshard, which trains on this machine, shows the status and health of a run and reports on it,
+// applies and exports trained backbones, prepares data, makes certificates, explains configurations; and of
+// arcshard-model, to which it hands over what computes with LibTorch (cli/command/model_program.h).
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -21,7 +21,6 @@
 #include "common/net/descriptors.h"
 #include "common/net/host_port.h"
 #include "common/program/command_line.h"
-#include "common/program/healthcheck.h"
 #include "common/program/security_options.h"
 #include "common/program/stop_on_signal.h"
 #include "common/program/working_directory.h"
@@ -97,7 +96,7 @@ void AddOptions(CommandLine* command, Arguments* arguments) {
                "File descriptor to write 'listening host:port' to, once the coordinator listens there, and 'failed "
                "cause pid' if the run fails. Whoever reads it decides when this process ends at once: a second "
                "signal does not");
-  command->Footer("arcshard-coordinator healthcheck tells whether a coordinator serves on this machine.");
+  command->Footer("arcshard healthcheck coordinator tells whether a coordinator serves on this machine.");
 }
 
 // Returns an exit code if the program is to end, after it has printed why.
@@ -149,8 +148,6 @@ int Main(int argc, char** argv) {
   SetProcessName("arcshard-coordinator");
   PrepareGrpc();
   RaiseDescriptorLimit();
-  const auto healthcheck = HealthcheckCommand(CertifiedRole::kCoordinator, "127.0.0.1:7000", argc, argv);
-  if (healthcheck.has_value()) return *healthcheck;
   const absl::StatusOr<std::unique_ptr<SignalQueue>> signals = TakeStopSignals();
   if (!signals.ok()) {
     LogError(signals.status().message());

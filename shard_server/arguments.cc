@@ -65,7 +65,7 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
   AddOptions(&command, arguments, &texts);
   SecurityOptions security;
   security.AddTo(&command, SecurityOptions::Listens::kYes);
-  command.Footer("arcshard-shard healthcheck tells whether a shard serves on this machine.");
+  command.Footer("arcshard healthcheck shard tells whether a shard serves on this machine.");
   if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc, argv)) return exit_code;
   ShardProcess::Options* const process = &arguments->process;
   process->capacity_bytes = texts.capacity_mb << 20;

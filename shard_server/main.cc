@@ -10,7 +10,6 @@
 #include "common/io/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/descriptors.h"
-#include "common/program/healthcheck.h"
 #include "common/program/stop_on_signal.h"
 #include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
@@ -54,8 +53,6 @@ int Main(int argc, char** argv) {
   SetProcessName("arcshard-shard");
   PrepareGrpc();
   RaiseDescriptorLimit();
-  const auto healthcheck = HealthcheckCommand(CertifiedRole::kShard, "127.0.0.1:7100", argc, argv);
-  if (healthcheck.has_value()) return *healthcheck;
   const absl::StatusOr<std::unique_ptr<SignalQueue>> signals = TakeStopSignals();
   if (!signals.ok()) {
     LogError(signals.status().message());

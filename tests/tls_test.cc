@@ -14,9 +14,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "cli/healthcheck/check_server.h"
 #include "common/base/testing/fake_clock.h"
 #include "common/io/file.h"
-#include "common/program/healthcheck.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/status.h"
 #include "common/rpc/testing/silent_connection.h"
@@ -249,8 +249,8 @@ TEST_F(TlsTest, EachRoleMayCallWhatIsItsOwnAndNothingElse) {
     }
     EXPECT_GE(refused, 2.0) << NameOf(role);
     const Servers servers(Of(kCoordinator), Of(kShard));
-    EXPECT_TRUE(CheckHealth(servers.coordinator(), kCoordinator, Of(role), kCallLimit).ok()) << NameOf(role);
-    EXPECT_TRUE(CheckHealth(servers.shard(), kShard, Of(role), kCallLimit).ok()) << NameOf(role);
+    EXPECT_TRUE(cli::CheckServer(servers.coordinator(), kCoordinator, Of(role), kCallLimit).ok()) << NameOf(role);
+    EXPECT_TRUE(cli::CheckServer(servers.shard(), kShard, Of(role), kCallLimit).ok()) << NameOf(role);
   }
   // Of the first refusals, which are those that the log tells of.
   EXPECT_THAT(log_.Text(), HasSubstr("(CN 'arcshard shard'): Coordinator.Stop is for the role client; the certificate "
@@ -317,7 +317,7 @@ TEST_F(TlsTest, ACertificateOfAnotherCaIsRefusedByBothSides) {
   absl::Status status;  // on a busy machine a second may be too short to learn the reason
   for (absl::Duration wait = absl::Seconds(1); wait < kCallLimit && !absl::StrContains(status.message(), reason);
        wait *= 4) {
-    status = CheckHealth(servers.shard(), CertifiedRole::kShard, Of(CertifiedRole::kWorker), wait);
+    status = cli::CheckServer(servers.shard(), CertifiedRole::kShard, Of(CertifiedRole::kWorker), wait);
   }
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr(reason));

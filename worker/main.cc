@@ -18,7 +18,6 @@
 #include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/meter_tls.h"
-#include "worker/healthcheck.h"
 #include "worker/training/all_reduce/worker_device.h"
 #include "worker/watchdog.h"
 #include "worker/worker_process.h"
@@ -60,7 +59,7 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
       .ShowDefault()
       .Check(ListenAddressProblem);
   command.Add("--device", &device, "Where the backbone computes: cpu, cuda or cuda:N").ShowDefault();
-  command.Footer("arcshard-worker healthcheck tells whether a worker runs on this machine.");
+  command.Footer("arcshard healthcheck worker tells whether a worker runs on this machine.");
   if (const std::optional<int> exit_code = ParseCommandLine(&parser, argc, argv)) return exit_code;
   if (const std::optional<int> exit_code = ParseDeviceOption("--device", device, &options.device)) return exit_code;
   if (const std::optional<int> exit_code =
@@ -106,7 +105,6 @@ int Main(int argc, char** argv) {
   SetProcessName("arcshard-worker");
   PrepareGrpc();
   RaiseDescriptorLimit();
-  if (const std::optional<int> exit_code = HealthcheckCommand(argc, argv)) return *exit_code;
   const absl::StatusOr<std::unique_ptr<SignalQueue>> signals = TakeStopSignals();
   if (!signals.ok()) {
     LogError(signals.status().message());

@@ -82,8 +82,7 @@ class CommandLine {
 // Parses a program's command line.
 class CommandLineParser {
  public:
-  // program: the words that start it, "arcshard" or "arcshard-shard healthcheck". version: what --version prints, or
-  // null.
+  // program: its name, "arcshard". version: what --version prints, or null.
   CommandLineParser(const char* program, const char* help, const char* version);
   ~CommandLineParser();
 
@@ -111,8 +110,7 @@ class CommandLineParser {
 // The following are for a program's main: a result is the exit code with which it must end, because the function has
 // printed the help, or has logged in one sentence what is wrong.
 
-// The exit code is 1 if not all of a help could be written. argv[0] is not looked at: it is the program's name, or the
-// word that names its command.
+// The exit code is 1 if not all of a help could be written. argv[0], the program's name, is not looked at.
 std::optional<int> ParseCommandLine(CommandLineParser* parser, int argc, char** argv);
 // Converts the value of an option such as --connect-timeout.
 std::optional<int> ParseDurationOption(absl::string_view option, const std::string& text, absl::Duration* value);

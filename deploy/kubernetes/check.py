@@ -89,7 +89,8 @@ class Deployment:
                 self.expect({"cpu", "memory"} <= resources.get("requests", {}).keys(), f"{name}: no request of cpu and memory")
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     command = container.get(probe, {}).get("exec", {}).get("command", [])
-                    self.expect(command[:2] == [container["command"][0], "healthcheck"], f"{name}: {probe} runs {command}")
+                    role = container["command"][0].removeprefix("arcshard-")
+                    self.expect(command[:3] == ["arcshard", "healthcheck", role], f"{name}: {probe} runs {command}")
             self.check_volumes(name, pod)
 
     def check_volumes(self, name, pod):
@@ -214,7 +215,7 @@ class Deployment:
                 self.expect_flags(folder, [program], container["args"])
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     command = container[probe]["exec"]["command"]
-                    self.expect_flags(folder, command[:2], command[2:])
+                    self.expect_flags(folder, command[:2], command[3:])  # the third is the role
 
     def expect_flags(self, folder, command, arguments):
         help_text = subprocess.run(

@@ -15,9 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/checkpoint/take_checkpoint.h"
+#include "cli/healthcheck/check_server.h"
 #include "common/net/descriptors.h"
 #include "common/net/host_port.h"
-#include "common/program/healthcheck.h"
 #include "common/rpc/testing/unfinished_calls.h"
 #include "gmock/gmock.h"
 #include "tests/process/testing/hostile_client.h"
@@ -170,8 +170,8 @@ class HostileTest : public ProcessTestBase, public ::testing::WithParamInterface
       taken = cli::TakeCheckpoint(cluster.address, Of(CertifiedRole::kClient));
     }
     EXPECT_TRUE(taken.ok()) << taken.status();
-    EXPECT_TRUE(CheckHealth(cluster.shard_addresses.front(), CertifiedRole::kShard, Of(CertifiedRole::kClient),
-                            absl::Minutes(5))
+    EXPECT_TRUE(cli::CheckServer(cluster.shard_addresses.front(), CertifiedRole::kShard, Of(CertifiedRole::kClient),
+                                 absl::Minutes(5))
                     .ok());
   }
 

@@ -32,11 +32,9 @@ class TlsProcessTest : public ProcessTestBase {
     const size_t begin = line.find(mark) + mark.size();
     return line.substr(begin, line.find(',', begin) - begin);
   }
-  void ExpectHealthy(const std::string& program, const std::string& address) {
-    Program asks =
-        Start(program, program == "arcshard-worker"
-                           ? Arguments{"healthcheck", "--address", address, "--timeout", "600s"}
-                           : With({"healthcheck", "--address", address, "--timeout", "600s"}, CertifiedRole::kClient));
+  void ExpectHealthy(const std::string& role, const std::string& address) {
+    Program asks = Start(
+        "arcshard", With({"healthcheck", role, "--address", address, "--timeout", "600s"}, CertifiedRole::kClient));
     EXPECT_EQ(asks.AwaitEnd(), cli::ProcessExit()) << asks.output();
   }
   // Expects that `run` with a timeout returns a sentence with `reason`. A program waits as long as it is told, and on a
@@ -75,9 +73,9 @@ TEST_F(TlsProcessTest, RenewingCertificatesLosesNoStep) {
   auto watch = cli::WatchClient::Start(address, client);
   ASSERT_TRUE(watch.ok()) << watch.status();
   AwaitSteps(watch->get(), 3);
-  ExpectHealthy("arcshard-coordinator", address);
-  ExpectHealthy("arcshard-shard", shard_address);
-  ExpectHealthy("arcshard-worker", worker_metrics);
+  ExpectHealthy("coordinator", address);
+  ExpectHealthy("shard", shard_address);
+  ExpectHealthy("worker", worker_metrics);
   Program status =
       Start("arcshard", With({"status", "--coordinator", address, "--timeout", "600"}, CertifiedRole::kClient));
   EXPECT_TRUE(status.AwaitEnd().ok()) << status.output();
@@ -90,8 +88,8 @@ TEST_F(TlsProcessTest, RenewingCertificatesLosesNoStep) {
     AwaitSteps(watch->get(), 1);
   }
   AwaitSteps(watch->get(), 3);
-  ExpectHealthy("arcshard-coordinator", address);
-  ExpectHealthy("arcshard-shard", shard_address);
+  ExpectHealthy("coordinator", address);
+  ExpectHealthy("shard", shard_address);
 
   coordinator.Signal(SIGTERM);
   EXPECT_TRUE(coordinator.AwaitEnd().ok()) << coordinator.output();
@@ -141,12 +139,13 @@ TEST_F(TlsProcessTest, AHealthcheckSaysWhatIsWrong) {
   Program coordinator = StartCoordinator();
   const std::string address = After(coordinator, "listening on ");
   ExpectErrorInTime("its certificate is a coordinator's, expected a shard's", [&](const std::string& timeout) {
-    return ErrorOf("arcshard-shard",
-                   With({"healthcheck", "--address", address, "--timeout", timeout}, CertifiedRole::kShard), 1);
+    return ErrorOf("arcshard",
+                   With({"healthcheck", "shard", "--address", address, "--timeout", timeout}, CertifiedRole::kShard),
+                   1);
   });
-  EXPECT_THAT(ErrorOf("arcshard-coordinator", {"healthcheck", "--address", address, "--timeout", "2s"}, 1),
+  EXPECT_THAT(ErrorOf("arcshard", {"healthcheck", "coordinator", "--address", address, "--timeout", "2s"}, 1),
               HasSubstr("does not answer"));
-  EXPECT_THAT(ErrorOf("arcshard-worker", {"healthcheck", "--address", "127.0.0.1:1"}, 1),
+  EXPECT_THAT(ErrorOf("arcshard", {"healthcheck", "worker", "--address", "127.0.0.1:1"}, 1),
               HasSubstr("no worker answers at 127.0.0.1:1"));
   coordinator.Signal(SIGTERM);
   EXPECT_TRUE(coordinator.AwaitEnd().ok());

@@ -228,8 +228,7 @@ TEST_F(WrongInputTest, AFullDiskBehindStdoutIsToldByTheStatus) {
               "arcshard: error: stdout: what was printed could not be written: No space left on device\n")
         << command;
   }
-  for (const char* program :
-       {"arcshard-coordinator", "arcshard-shard", "arcshard-worker", "arcshard-shard healthcheck"}) {
+  for (const char* program : {"arcshard-coordinator", "arcshard-shard", "arcshard-worker"}) {
     const int status =
         std::system(absl::StrCat(ARCSHARD_BIN_DIR, "/", program, " --help >/dev/full 2>", Path("errors")).c_str());
     EXPECT_EQ(WEXITSTATUS(status), kFailed) << program;
@@ -241,13 +240,37 @@ TEST_F(WrongInputTest, AFullDiskBehindStdoutIsToldByTheStatus) {
 
 TEST_F(WrongInputTest, AVariableThatGrpcDoesNotKnowEndsNoProgram) {
   for (const char* command : {"arcshard status --coordinator 127.0.0.1:1 --timeout 1",
-                              "arcshard-coordinator healthcheck --address 127.0.0.1:1 --timeout 1s",
-                              "arcshard-shard healthcheck --address 127.0.0.1:1 --timeout 1s",
+                              "arcshard healthcheck coordinator --address 127.0.0.1:1 --timeout 1s",
+                              "arcshard-shard --coordinator 127.0.0.1:1 --connect-timeout 1s",
                               "arcshard-worker --coordinator 127.0.0.1:1 --connect-timeout 1s"}) {
     const int status = std::system(
         absl::StrCat("GRPC_POLL_STRATEGY=none ", ARCSHARD_BIN_DIR, "/", command, " 2>", Path("errors")).c_str());
     EXPECT_EQ(WEXITSTATUS(status), kFailed) << command;
     EXPECT_THAT(*ReadFile(Path("errors")), HasSubstr("127.0.0.1:1")) << command;
+  }
+}
+
+TEST_F(WrongInputTest, AHealthcheckThatCannotEndIsEnded) {
+  int pipe[2];
+  ASSERT_EQ(pipe2(pipe, O_NONBLOCK | O_CLOEXEC), 0);
+  const FileDescriptor unread(pipe[0]), full(pipe[1]);
+  while (write(full.get(), "x", 1) == 1) continue;
+  // The shell tells of the signal too, but not through the pipe.
+  const std::string check = absl::StrCat("(exec ", ARCSHARD_BIN_DIR,
+                                         "/arcshard healthcheck worker --address 127.0.0.1:1 --timeout 1s 2>/proc/",
+                                         getpid(), "/fd/", full.get(), "); exit $?");
+  const int status = std::system(check.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGALRM);
+}
+
+TEST_F(WrongInputTest, AHealthcheckOfNobodyIsExplained) {
+  EXPECT_THAT(ErrorOf("arcshard", {"healthcheck"}, kUsage), HasSubstr("role is required"));
+  EXPECT_THAT(ErrorOf("arcshard", {"healthcheck", "client"}, kUsage), HasSubstr("client not in {coordinator,"));
+  EXPECT_THAT(ErrorOf("arcshard", {"healthcheck", "shard", "--address", "here"}, kUsage),
+              HasSubstr("--address: 'here' is not host:port: there is no port (see arcshard healthcheck --help)"));
+  for (const char* timeout : {"5", "0s", "-1s", "inf", "25h"}) {
+    EXPECT_THAT(ErrorOf("arcshard", {"healthcheck", "shard", absl::StrCat("--timeout=", timeout)}, kUsage),
+                HasSubstr(absl::StrCat("--timeout ", timeout, " is no duration such as 5s or 2m, up to 24h")));
   }
 }
 
