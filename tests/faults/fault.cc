@@ -102,6 +102,7 @@ void RunPhase::Note(const v1::Next& next) {
     settled_ = false;
   }
   verifies_ = next.action() == v1::Next::ACTION_EVALUATE;
+  if (verifies_) verified_step_ = decided_;
   stops_ = next.action() == v1::Next::ACTION_STOP;
 }
 

@@ -59,7 +59,8 @@ class RunPhase {
   bool writes_checkpoint() const {
     return checkpoint_step_.has_value() && (!settled_ || decided_ == *checkpoint_step_);
   }
-  bool verifies() const { return verifies_; }
+  // Until then as well: a verification of so few images may end before a heartbeat comes.
+  bool verifies() const { return verifies_ || (verified_step_.has_value() && decided_ == *verified_step_); }
   bool stops() const { return stops_; }
 
  private:
@@ -70,6 +71,7 @@ class RunPhase {
   std::optional<uint64_t> checkpoint_step_ = std::nullopt;  // of the last checkpoint that was begun
   bool settled_ = false;
   bool verifies_ = false;
+  std::optional<uint64_t> verified_step_ = std::nullopt;  // of the last verification that was begun
   bool stops_ = false;
 };
 

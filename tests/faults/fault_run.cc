@@ -45,7 +45,7 @@ std::string YamlOf(const FaultRun& run) {
                       "schedule: {epochs: 2, lr: 0.05}\n", "verification: {sets: [", run.verifies ? run.set : "",
                       "], every_steps: 6}\n", "checkpoint: {every_minutes: 0, every_steps: 4}\n",
                       "cluster: {shards: ", run.members, ", workers: ", run.members,
-                      ", connect_timeout: 10m, heartbeat_interval: 50ms, heartbeat_timeout: 2m, rejoin_grace: 20s, "
+                      ", connect_timeout: 10m, heartbeat_interval: 10ms, heartbeat_timeout: 2m, rejoin_grace: 20s, "
                       "rejoin_timeout: 10m}\n");
 }
 
