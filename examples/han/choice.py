@@ -1,0 +1,103 @@
+"""Chooses the faces that draw differently, and which faces and characters are kept out of training."""
+import collections
+import dataclasses
+import random
+import sys
+
+from faces import Face
+from pictures import Ink, Pen, same
+
+LEAST_CHARACTERS = 300  # of a face that is used
+SAMPLE = 200  # characters by which faces are compared
+ENOUGH = 20  # characters of the sample that two faces must share to be compared
+COPY = 0.5  # a face that draws more of them as another one does is left out
+KIN = 0.05  # faces that draw more of them alike belong to one family, as do those of one package or family name
+UNSEEN_FACES = 0.15  # share of the faces that is kept out of training, in whole families
+LARGEST_UNSEEN = 0.1  # families with a larger share of all pictures are trained on
+LEAST_FACES = 8  # of training that have a character
+GROUP = 10  # one of so many characters is kept out of training
+
+
+@dataclasses.dataclass(frozen=True)
+class Faces:
+    used: list[Face]
+    family: list[int]  # of each used face: the first face of its family
+    unseen: frozenset[int]  # positions of the faces that are kept out of training
+    copies: list[tuple[Face, Face]]  # faces that are left out, with the one that draws alike
+
+    def trained(self) -> list[int]:
+        return [i for i in range(len(self.used)) if i not in self.unseen]
+
+
+def choose_faces(loaded: list[Face], seed: int) -> Faces:
+    candidates = sorted((face for face in loaded if len(face.characters) >= LEAST_CHARACTERS),
+                        key=lambda face: (-len(face.characters), face.path.rsplit("/", 1)[-1], face.index))
+    sample = sample_of(candidates, seed)
+    used: list[Face] = []
+    pictures: list[dict[int, Ink]] = []
+    copies: list[tuple[Face, Face]] = []
+    parent: list[int] = []
+    for face in candidates:
+        try:
+            own = drawn(face, sample)
+        except OSError as error:
+            print(f"han: {face.path} is left out, because FreeType cannot read it: {error}", file=sys.stderr)
+            continue
+        alike = [share_alike(own, other) for other in pictures]
+        if alike and max(alike) > COPY:
+            copies.append((face, used[alike.index(max(alike))]))
+            continue
+        kin = [i for i, share in enumerate(alike) if share > KIN or used[i].family == face.family or used[i].source == face.source]
+        first = min((parent[i] for i in kin), default=len(used))
+        joined = {parent[i] for i in kin}
+        parent = [first if p in joined else p for p in parent] + [first]
+        used.append(face)
+        pictures.append(own)
+    return Faces(used, parent, unseen_faces(used, parent, seed), copies)
+
+
+def sample_of(faces: list[Face], seed: int) -> list[int]:
+    """Characters that many faces have."""
+    counts = collections.Counter(code for face in faces for code in face.characters)
+    common = sorted(counts, key=lambda code: (-counts[code], code))[: 5 * SAMPLE]
+    return sorted(random.Random(f"{seed} sample").sample(common, min(SAMPLE, len(common))))
+
+
+def drawn(face: Face, sample: list[int]) -> dict[int, Ink]:
+    pen = Pen(face)
+    return {code: ink for code in sample if (ink := pen.draw(code)) is not None}
+
+
+def share_alike(a: dict[int, Ink], b: dict[int, Ink]) -> float:
+    """Of the characters that both faces draw, the share that they draw the same."""
+    both = a.keys() & b.keys()
+    if len(both) < ENOUGH:
+        return 0.0
+    return sum(same(a[code], b[code]) for code in both) / len(both)
+
+
+def unseen_faces(used: list[Face], family: list[int], seed: int) -> frozenset[int]:
+    """Whole families, drawn until they have UNSEEN_FACES of the faces."""
+    members = collections.defaultdict(list)
+    for i, first in enumerate(family):
+        members[first].append(i)
+    pictures = sum(len(face.characters) for face in used)
+    order = sorted(members)
+    random.Random(f"{seed} faces").shuffle(order)
+    unseen: list[int] = []
+    for first in order:
+        if len(unseen) >= UNSEEN_FACES * len(used):
+            break
+        if sum(len(used[i].characters) for i in members[first]) <= LARGEST_UNSEEN * pictures:
+            unseen += members[first]
+    return frozenset(unseen)
+
+
+def rank_characters(faces: Faces, seed: int) -> tuple[list[int], frozenset[int]]:
+    """The characters that at least LEAST_FACES of training have, those that most of them have first, and which of them are
+    kept out of training: one of each GROUP. Of fewer classes the characters are the first ones of more classes."""
+    counts = collections.Counter(code for i in faces.trained() for code in faces.used[i].characters)
+    ranked = sorted((code for code, count in counts.items() if count >= LEAST_FACES), key=lambda code: (-counts[code], code))
+    draw = random.Random(f"{seed} characters")
+    unseen = {group[draw.randrange(len(group))] for group in (ranked[i : i + GROUP] for i in range(0, len(ranked), GROUP))}
+    return ranked, frozenset(unseen)
