@@ -113,7 +113,7 @@ def peak_gpu_mb(device: str) -> float | None:
     if device != "cuda":
         return None
     import torch
-    return torch.cuda.max_memory_allocated() / 2**20
+    return float(torch.cuda.max_memory_allocated() / 2**20)
 
 
 def processor_name() -> str:

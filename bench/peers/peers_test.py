@@ -190,7 +190,7 @@ class MeasurementTest(unittest.TestCase):
 
     def test_training_reads_a_packed_set_and_learns(self) -> None:
         config = self.folder / "run.yaml"
-        keys = {
+        keys: dict[str, dict[str, object]] = {
             "run": {"seed": 1}, "data": {"train": ROOT / "examples/grocery/data", "format": "auto", "image_size": 16, "batch_size": 8,
                 "flip": "true", "rotate_degrees": 5, "translate": 0.1, "scale": 0.1, "pixel_mean": 127.5, "pixel_std": 127.5},
             "backbone": {"name": "iresnet18", "width": 2, "embedding_size": 16, "compute": "float32", "dropout": "auto", "init": '""'},
