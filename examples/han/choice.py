@@ -4,8 +4,9 @@ import dataclasses
 import random
 import sys
 
+import numpy
 from faces import Face
-from pictures import Ink, Pen, same
+from pictures import SAME, SIDE, Pen
 
 LEAST_CHARACTERS = 300  # of a face that is used
 SAMPLE = 200  # characters by which faces are compared
@@ -21,7 +22,7 @@ GROUP = 10  # one of so many characters is kept out of training
 @dataclasses.dataclass(frozen=True)
 class Faces:
     used: list[Face]
-    family: list[int]  # of each used face: the first face of its family
+    family: list[int]  # of each used face: the number of its family
     unseen: frozenset[int]  # positions of the faces that are kept out of training
     copies: list[tuple[Face, Face]]  # faces that are left out, with the one that draws alike
 
@@ -34,26 +35,43 @@ def choose_faces(loaded: list[Face], seed: int) -> Faces:
                         key=lambda face: (-len(face.characters), face.path.rsplit("/", 1)[-1], face.index))
     sample = sample_of(candidates, seed)
     used: list[Face] = []
-    pictures: list[dict[int, Ink]] = []
+    drawn: list[Drawn] = []
     copies: list[tuple[Face, Face]] = []
-    parent: list[int] = []
+    family = Families()
     for face in candidates:
         try:
-            own = drawn(face, sample)
+            own = Drawn(face, sample)
         except OSError as error:
             print(f"han: {face.path} is left out, because FreeType cannot read it: {error}", file=sys.stderr)
             continue
-        alike = [share_alike(own, other) for other in pictures]
+        alike = [own.share_alike(other) for other in drawn]
+        # A copy is of a family too: it may be what two faces have in common that are drawn in other weights.
+        names = [("family", face.family), ("source", face.source.name)]
+        family.join([*names, *(("face", i) for i, share in enumerate(alike) if share > KIN)])
         if alike and max(alike) > COPY:
             copies.append((face, used[alike.index(max(alike))]))
             continue
-        kin = [i for i, share in enumerate(alike) if share > KIN or used[i].family == face.family or used[i].source == face.source]
-        first = min((parent[i] for i in kin), default=len(used))
-        joined = {parent[i] for i in kin}
-        parent = [first if p in joined else p for p in parent] + [first]
+        family.join([*names, ("face", len(used))])
         used.append(face)
-        pictures.append(own)
-    return Faces(used, parent, unseen_faces(used, parent, seed), copies)
+        drawn.append(own)
+    families = family.of([("face", i) for i in range(len(used))])
+    return Faces(used, families, unseen_faces(used, families, seed), copies)
+
+
+class Families:
+    """Groups of faces and of what they have in common."""
+
+    def __init__(self) -> None:
+        self.group: dict[tuple[str, str | int], int] = {}
+
+    def join(self, members: list[tuple[str, str | int]]) -> None:
+        for member in members:
+            self.group.setdefault(member, len(self.group))
+        joined = {self.group[member] for member in members}
+        self.group = {member: min(joined) if group in joined else group for member, group in self.group.items()}
+
+    def of(self, members: list[tuple[str, str | int]]) -> list[int]:
+        return [self.group[member] for member in members]
 
 
 def sample_of(faces: list[Face], seed: int) -> list[int]:
@@ -63,17 +81,24 @@ def sample_of(faces: list[Face], seed: int) -> list[int]:
     return sorted(random.Random(f"{seed} sample").sample(common, min(SAMPLE, len(common))))
 
 
-def drawn(face: Face, sample: list[int]) -> dict[int, Ink]:
-    pen = Pen(face)
-    return {code: ink for code in sample if (ink := pen.draw(code)) is not None}
+class Drawn:
+    """The pictures of a sample of characters in a face."""
 
+    def __init__(self, face: Face, sample: list[int]):
+        pen = Pen(face)
+        inks = [pen.draw(code) for code in sample]
+        self.has = numpy.asarray([ink is not None for ink in inks])
+        empty = numpy.zeros((SIDE, SIDE), numpy.uint8)
+        self.rows = numpy.asarray([empty if ink is None else ink for ink in inks], numpy.float64).reshape(len(inks), SIDE * SIDE)
+        self.squares = (self.rows * self.rows).sum(axis=1)
 
-def share_alike(a: dict[int, Ink], b: dict[int, Ink]) -> float:
-    """Of the characters that both faces draw, the share that they draw the same."""
-    both = a.keys() & b.keys()
-    if len(both) < ENOUGH:
-        return 0.0
-    return sum(same(a[code], b[code]) for code in both) / len(both)
+    def share_alike(self, other: "Drawn") -> float:
+        """Of the characters that both faces draw, the share that they draw the same."""
+        both = self.has & other.has
+        if both.sum() < ENOUGH:
+            return 0.0
+        products = numpy.einsum("ij,ij->i", self.rows, other.rows)
+        return float((products**2 > SAME**2 * self.squares * other.squares)[both].mean())
 
 
 def unseen_faces(used: list[Face], family: list[int], seed: int) -> frozenset[int]:

@@ -24,9 +24,9 @@ class Pen:
         size = EXTENT * FINE
         self.font = self._font(size)
         codes = sorted(face.characters)
-        extents = [self._extent(chr(code)) for code in codes[:: max(1, len(codes) // 50)]]
-        typical = statistics.median([extent for extent in extents if extent > 0] or [size])
-        self.font = self._font(max(1, round(size * size / typical)))
+        boxes = [self._box(chr(code)) for code in codes[:: max(1, len(codes) // 50)]]
+        extents = [max(right - left, bottom - top) for left, top, right, bottom in boxes if right > left and bottom > top]
+        self.font = self._font(max(1, round(size * size / statistics.median(extents or [size]))))
         self.missing = self._draw(NO_CHARACTER)
 
     def draw(self, code: int) -> Ink | None:
@@ -39,12 +39,17 @@ class Pen:
     def _font(self, size: int) -> ImageFont.FreeTypeFont:
         return ImageFont.truetype(self.face.path, size, self.face.index, layout_engine=ImageFont.Layout.BASIC)
 
-    def _extent(self, text: str) -> float:
-        left, top, right, bottom = self.font.getbbox(text)
-        return max(right - left, bottom - top)
+    def _box(self, text: str) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the ink. Empty if FreeType refuses the glyph, mostly for its program."""
+        try:
+            return self.font.getbbox(text)
+        except OSError:
+            return (0.0, 0.0, 0.0, 0.0)
 
     def _draw(self, text: str) -> Ink | None:
-        left, top, right, bottom = self.font.getbbox(text)
+        left, top, right, bottom = self._box(text)
+        if right <= left or bottom <= top:
+            return None
         side = max(SIDE * FINE, round(right - left), round(bottom - top))
         canvas = Image.new("L", (side, side))
         corner = ((side - left - right) // 2, (side - top - bottom) // 2)
