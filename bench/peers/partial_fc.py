@@ -89,7 +89,7 @@ def measure_rank(rank: int, options: argparse.Namespace) -> measurement.Measured
         distributed.barrier()
         with torch.autocast("cpu", torch.bfloat16, enabled=options.compute == "bfloat16"):
             loss = head(embeddings, labels)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
@@ -116,12 +116,16 @@ def run_rank(rank: int, options: argparse.Namespace, scratch: str) -> None:
 
 def measure(options: argparse.Namespace) -> list[measurement.Measured]:
     """What each rank has measured. Ends the program if one fails."""
-    import torch.multiprocessing as mp
+    from torch.multiprocessing.spawn import (
+        ProcessExitedException,
+        ProcessRaisedException,
+        start_processes,
+    )
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            mp.start_processes(run_rank, (options, scratch), nprocs=options.ranks, start_method="spawn")  # type: ignore[no-untyped-call]
-        except (mp.ProcessExitedException, mp.ProcessRaisedException) as error:
+            start_processes(run_rank, (options, scratch), nprocs=options.ranks, start_method="spawn")  # type: ignore[no-untyped-call]
+        except (ProcessExitedException, ProcessRaisedException) as error:
             last = str(error).strip().splitlines()[-1]
             sys.exit(f"partial_fc.py: rank {error.error_index} of {options.ranks} has failed: {last}")
         return [measurement.Measured(**json.loads(pathlib.Path(scratch, f"{rank}.json").read_text()))

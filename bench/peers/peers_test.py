@@ -207,7 +207,10 @@ class MeasurementTest(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             losses.append(float(done.stderr.splitlines()[-1].rpartition(" ")[2]))
         self.assertLess(losses[1], 0.7 * losses[0])
-        self.measured("pytorch_train.py", str(config), "--steps", "4", "--channels-last", "--quiet")
+        saved = str(self.folder / "backbone.safetensors")
+        self.measured("pytorch_train.py", str(config), "--steps", "4", "--channels-last", "--quiet", "--save", saved)
+        for words in (b'"backbone":"iresnet18"', b'"width":"2"', b'"layer4.1.bn3.running_var"'):
+            self.assertIn(words, pathlib.Path(saved).read_bytes())
         config.write_text(text.replace("sample_rate: 1", "sample_rate: 0.1"))
         self.assertIn("head.sample_rate: 0.1: this program knows only 1", self.run_peer("pytorch_train.py", str(config)).stderr)
 

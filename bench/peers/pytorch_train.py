@@ -47,10 +47,11 @@ class Training:
         self.batch, self.dim = config.whole("data.batch_size"), config.whole("backbone.embedding_size")
         self.batches = training_data.batches(len(self.data.labels), self.batch)
         self.schedule = Schedule(config, len(self.data.labels) // self.batch)
-        network = NETWORKS[config.one_of("backbone.name", *NETWORKS)]
+        self.name = config.one_of("backbone.name", *NETWORKS)
+        self.sizes = {"width": config.whole("backbone.width"), "image_size": config.whole("data.image_size"), "embedding_size": self.dim}
+        network: Any = NETWORKS[self.name]
         self.before_mb = measurement.memory_mb("VmRSS")
-        self.backbone = network(width=config.whole("backbone.width"), image_size=config.whole("data.image_size"),
-                                embedding_size=self.dim).to(self.device, memory_format=self.channels_last).train()
+        self.backbone = network(**self.sizes).to(self.device, memory_format=self.channels_last).train()
         self.centers = torch.empty(self.data.classes, self.dim, device=self.device).normal_(0, 0.01).requires_grad_()
         self.optimizer = self.make_optimizer(config)
 
@@ -80,6 +81,12 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.item()  # waits for the device
+
+    def save(self, path: str) -> None:
+        """Writes the backbone as arcshard's model/backbone.safetensors."""
+        from safetensors.torch import save_file
+        state = {name: value.cpu().contiguous() for name, value in self.backbone.state_dict().items()}
+        save_file(state, path, {"backbone": self.name, **{key: str(size) for key, size in self.sizes.items()}})
 
 
 def check(config: RunConfig) -> None:
@@ -145,9 +152,7 @@ def main() -> None:
     result = measurement.result_of("pytorch_train", [measured], options, training.batch)
     measurement.print_result(result, options.json)
     if options.save:
-        from safetensors.torch import save_file
-        state = {name: value.contiguous() for name, value in training.backbone.state_dict().items()}
-        save_file(state, options.save)
+        training.save(options.save)
 
 
 if __name__ == "__main__":
