@@ -51,7 +51,10 @@ def versions_of(record: dict[str, Any]) -> str:
 
 def table(record: dict[str, Any]) -> str:
     """The whole section of one comparison."""
-    rounds = f"{record['rounds']} rounds, alternately: medians of the rounds, in brackets their quartiles."
+    rounds = "one round." if record["rounds"] == 1 else (
+        f"{record['rounds']} rounds, alternately: medians of the rounds, in brackets their quartiles.")
+    if record["load"] > record["cores"] / 4:
+        rounds += f" The machine was busy: its load was {record['load']:.1f} before."
     what = f"**{record['cores']} cores of {record['processor']}, {record['date']}.** {record['what']}; {rounds} "
     what += f"Memory: highest resident, summed over a program's processes. {versions_of(record)}."
     lines = [textwrap.fill(what, COLUMNS, break_long_words=False, break_on_hyphens=False), ""]
