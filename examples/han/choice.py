@@ -11,6 +11,7 @@ from pictures import SAME, SIDE, Pen
 LEAST_CHARACTERS = 300  # of a face that is used
 SAMPLE = 200  # characters by which faces are compared
 ENOUGH = 20  # characters of the sample that two faces must share to be compared
+REFUSED = 0.5  # a face of which more is missing, although its character map has it, is left out
 COPY = 0.5  # a face that draws more of them as another one does is left out
 KIN = 0.05  # faces that draw more of them alike belong to one family, as do those of one package or family name
 UNSEEN_FACES = 0.15  # share of the faces that is kept out of training, in whole families
@@ -43,6 +44,9 @@ def choose_faces(loaded: list[Face], seed: int) -> Faces:
             own = Drawn(face, sample)
         except OSError as error:
             print(f"han: {face.path} is left out, because FreeType cannot read it: {error}", file=sys.stderr)
+            continue
+        if own.refused() > REFUSED:
+            print(f"han: {face.path} ({face.name}) is left out, because FreeType refuses {own.refused():.0%} of its glyphs", file=sys.stderr)
             continue
         alike = [own.share_alike(other) for other in drawn]
         # A copy is of a family too: it may be what two faces have in common that are drawn in other weights.
@@ -91,6 +95,11 @@ class Drawn:
         empty = numpy.zeros((SIDE, SIDE), numpy.uint8)
         self.rows = numpy.asarray([empty if ink is None else ink for ink in inks], numpy.float64).reshape(len(inks), SIDE * SIDE)
         self.squares = (self.rows * self.rows).sum(axis=1)
+        self.claimed = sum(code in face.characters for code in sample)
+
+    def refused(self) -> float:
+        """The share of the characters in the face's map that are not drawn."""
+        return 1.0 - self.has.sum() / self.claimed if self.claimed else 0.0
 
     def share_alike(self, other: "Drawn") -> float:
         """Of the characters that both faces draw, the share that they draw the same."""

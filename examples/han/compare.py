@@ -6,12 +6,14 @@
 
 The table is Markdown; --json FILE keeps its figures. Each variant first trains for --probe-seconds, all of them in turn, and so
 twice; from its better rate follows how many epochs it trains in the given time, with a learning rate that falls over just these.
-The runs are in runs/han_compare; a run that has ended there is not trained again, so that the table can be made in parts.
+The runs and the rates are in runs/han_compare. What has ended there is not done again, so that a table can be made in parts; a
+table for other data needs another folder (--runs).
 """
 import argparse
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -60,7 +62,6 @@ def arguments() -> argparse.Namespace:
 class Trainer:
     def __init__(self, options: argparse.Namespace):
         self.options = options
-        self.batch = 256
         for name in ("train.rec", *(f"{one}.bin" for one in SETS)):
             if not (options.data / name).is_file():
                 raise Failure(f"{options.data / name} is missing: examples/han/make.py makes it")
@@ -76,12 +77,13 @@ class Trainer:
                    "--shards", str(self.options.shards), "--workers", str(self.options.workers)]
         return command + [word for setting in settings for word in ("--set", setting)]
 
-    def probe(self, variant: str) -> tuple[float, float]:
+    def probe(self, variant: str) -> list[float]:
         """Steps in a second after WARM_UP, and steps in an epoch. The run is ended by Ctrl-C."""
         run = self.options.runs.resolve() / f"probe-{variant}"
         shutil.rmtree(run, ignore_errors=True)
         run.parent.mkdir(parents=True, exist_ok=True)
-        with open(run.with_suffix(".log"), "wb") as log, subprocess.Popen(self.command(variant, run, 1000.0), stdout=log, stderr=log) as process:
+        command = self.command(variant, run, 1000.0)
+        with open(log_of(run), "wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
             try:
                 process.wait(self.options.probe_seconds)
             except subprocess.TimeoutExpired:
@@ -89,25 +91,32 @@ class Trainer:
         steps = [line for line in read_metrics(run) if line["kind"] == "step"]
         counted = [line for line in steps if line["elapsed_seconds"] >= steps[0]["elapsed_seconds"] + WARM_UP]
         if len(counted) < 2 or counted[-1]["step"] == counted[0]["step"]:
-            raise Failure(f"{run.with_suffix('.log')}: too few steps in {self.options.probe_seconds:g} s to tell a rate")
+            raise Failure(f"{log_of(run)}: too few steps in {self.options.probe_seconds:g} s to tell a rate")
         rate = (counted[-1]["step"] - counted[0]["step"]) / (counted[-1]["elapsed_seconds"] - counted[0]["elapsed_seconds"])
-        return rate, steps[0]["steps"] / 1000.0
+        return [rate, steps[0]["steps"] / 1000.0]
 
     def train(self, variant: str, basis: str, epochs: float) -> Row:
         run = self.options.runs.resolve() / f"{basis}-{variant}-{epochs:.3f}"
         if not any(line["kind"] == "end" and line["outcome"] == "finished" for line in read_metrics(run)):
             shutil.rmtree(run, ignore_errors=True)
             print(f"{variant}, equal {basis}: {epochs:.2f} epochs in {run}", file=sys.stderr, flush=True)
-            with open(run.with_suffix(".log"), "wb") as log:
+            with open(log_of(run), "wb") as log:
                 if subprocess.run(self.command(variant, run, epochs), stdout=log, stderr=log, check=False).returncode != 0:
-                    raise Failure(f"{variant} was not trained to its end: see {run.with_suffix('.log')}")
+                    raise Failure(f"{variant} was not trained to its end: see {log_of(run)}")
         lines = read_metrics(run)
         steps = [line for line in lines if line["kind"] == "step"]
         verified = [line for line in lines if line["kind"] == "verification"][-1]
         accuracy = {one["name"]: one["accuracy"] for one in verified["sets"]}
         seconds = steps[-1]["elapsed_seconds"] - steps[0]["elapsed_seconds"]
         count = steps[-1]["step"] - steps[0]["step"]
-        return Row(variant, basis, epochs, steps[-1]["step"], seconds, count * self.batch / seconds, accuracy)
+        batch = re.search(r"\bbatch_size: (\d+)", (run / "config.yaml").read_text(encoding="utf-8"))
+        if batch is None:
+            raise Failure(f"{run / 'config.yaml'} has no batch_size")
+        return Row(variant, basis, epochs, steps[-1]["step"], seconds, count * int(batch[1]) / seconds, accuracy)
+
+
+def log_of(run: pathlib.Path) -> pathlib.Path:
+    return run.parent / f"{run.name}.log"
 
 
 def read_metrics(run: pathlib.Path) -> list[dict[str, Any]]:
@@ -118,12 +127,13 @@ def read_metrics(run: pathlib.Path) -> list[dict[str, Any]]:
 def compare(options: argparse.Namespace) -> list[Row]:
     trainer = Trainer(options)
     variants = options.variant or list(VARIANTS)
-    rates: dict[str, float] = {}
-    steps_in_epoch = 0.0
-    for variant in variants * 2:  # in turn, so that a slow minute of the machine does not meet one of them
-        rate, steps_in_epoch = trainer.probe(variant)
-        rates[variant] = max(rate, rates.get(variant, 0.0))
-    epochs = {variant: rates[variant] * 60 * options.minutes / steps_in_epoch for variant in variants}
+    kept = options.runs / "rates.json"
+    rates: dict[str, list[float]] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    unknown = [variant for variant in variants if variant not in rates]
+    for variant in unknown * 2:  # in turn, so that a slow minute of the machine does not meet one of them
+        rates[variant] = max(trainer.probe(variant), rates.get(variant, [0.0, 0.0]))
+    kept.write_text(json.dumps(rates) + "\n", encoding="utf-8")
+    epochs = {variant: rate * 60 * options.minutes / steps_in_epoch for variant, (rate, steps_in_epoch) in rates.items()}
     rows = [trainer.train(variant, "time", epochs[variant]) for variant in variants]
     first = variants[0]
     return rows + [trainer.train(variant, "steps", epochs[first]) for variant in variants[1:]]
