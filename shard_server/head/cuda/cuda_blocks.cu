@@ -2,6 +2,7 @@
 #include "shard_server/head/arithmetic/random_draws.h"
 #include "shard_server/head/cuda/cuda_kernels.h"
 #include "shard_server/head/cuda/cuda_launch.h"
+#include "shard_server/head/cuda/cuda_octets.h"
 
 // The kernels on one block of classes.
 namespace arcshard::head {
@@ -20,21 +21,23 @@ __global__ void ExponentialsKernel(NegativeExponential exponential, Exponentials
   const int64_t own = arguments.own[sample] - arguments.range.begin;
   float sum = 0.0f;
   for (int64_t row = first; row < last; ++row) {
-    const float inverse_norm = arguments.inverse_norms[arguments.active[arguments.range.begin + row]];
-    const NegativeTerm term = exponential(arguments.s[row * arguments.stride + sample], inverse_norm);
+    const NegativeTerm term = exponential(arguments.s[row * arguments.stride + sample], arguments.inverse_norms[row]);
     if (row != own) sum += term.p;
     q[row * arguments.stride + sample] = Nearest<Q>(row == own ? 0.0f : term.q);
   }
   arguments.tile_sums[blockIdx.y * arguments.stride + sample] = sum;
 }
 
+// One warp for each sample. A thread for each would read the tiles one after the other while the device waits for it.
 __global__ void AddTileSumsKernel(int64_t tiles, int64_t samples, int64_t stride, const float* tile_sums,
                                   double* sums) {
-  const int64_t sample = GlobalThread();
+  const int64_t sample = GlobalWarp();
   if (sample >= samples) return;
-  double sum = sums[sample];
-  for (int64_t tile = 0; tile < tiles; ++tile) sum += static_cast<double>(tile_sums[tile * stride + sample]);
-  sums[sample] = sum;
+  double sum = 0.0;
+  for (int64_t tile = Lane(); tile < tiles; tile += kWarp)
+    sum += static_cast<double>(tile_sums[tile * stride + sample]);
+  sum = WarpSum(sum);
+  if (Lane() == 0) sums[sample] += sum;
 }
 
 // One warp for each target. The first warp of the targets that share a row adds all of them, in their order.
@@ -52,9 +55,6 @@ __global__ void AddTargetsKernel(TargetsArguments a) {
   }
 }
 
-// Dimensions that a lane processes at once: one call of Philox gives the bits to round them.
-constexpr int kDims = static_cast<int>(RoundingBits::kDims);
-
 // The random bits that round eight values of a row (an octet). float32 values need none.
 template <typename T>
 struct OctetBits {
@@ -68,36 +68,6 @@ struct OctetBits<Bfloat16> {
       : words(bits.Words(step, j, octet, what)) {}
   __device__ uint32_t operator[](int i) const { return RoundingBits::Of(words, i); }
 };
-
-// Loads or stores up to 8 values of a row. Full, aligned octets are moved 16 bytes at a time.
-template <typename T>
-__device__ void LoadOctet(const T* from, int count, T (&to)[kDims]) {
-  if (count == kDims && reinterpret_cast<uintptr_t>(from) % sizeof(uint4) == 0) {
-#pragma unroll
-    for (size_t i = 0; i < sizeof(to) / sizeof(uint4); ++i) {
-      reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(from)[i];
-    }
-  } else {
-#pragma unroll
-    for (int i = 0; i < kDims; ++i) {
-      if (i < count) to[i] = from[i];
-    }
-  }
-}
-template <typename T>
-__device__ void StoreOctet(const T (&from)[kDims], int count, T* to) {
-  if (count == kDims && reinterpret_cast<uintptr_t>(to) % sizeof(uint4) == 0) {
-#pragma unroll
-    for (size_t i = 0; i < sizeof(from) / sizeof(uint4); ++i) {
-      reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(from)[i];
-    }
-  } else {
-#pragma unroll
-    for (int i = 0; i < kDims; ++i) {
-      if (i < count) to[i] = from[i];
-    }
-  }
-}
 
 // One warp for each row: first H·w, then the optimizer's step, which finds H and w in the cache.
 template <typename Step, typename W, typename V>
@@ -119,9 +89,8 @@ __global__ void UpdateKernel(Step step, RoundingBits bits, UpdateArguments a, W*
 
   const int64_t j = a.first_class + row;
   float square = 0.0f;
-  for (int64_t octet = Lane(); octet * kDims < a.dim; octet += kWarp) {
-    const int64_t d = octet * kDims;
-    const int dims = static_cast<int>(min(static_cast<int64_t>(kDims), a.dim - d));
+  ForEachOctet(a.dim, [&](int64_t d, int dims) {
+    const int64_t octet = d / kDims;
     alignas(16) float h8[kDims] = {};
     alignas(16) W w8[kDims] = {};
     alignas(16) V v8[kDims] = {};
@@ -137,12 +106,12 @@ __global__ void UpdateKernel(Step step, RoundingBits bits, UpdateArguments a, W*
     for (int k = 0; k < kDims; ++k) {
       const RandomOfElement random = {of_weight[k], of_moment0[k], of_moment1[k]};
       step(of_class, {h8[k], radial}, w8[k], v8[k], second8[k], random);
-      if (k < dims) square += Widen(w8[k]) * Widen(w8[k]);
     }
+    AddSquares(w8, dims, &square);
     StoreOctet(w8, dims, w + d);
     StoreOctet(v8, dims, v0 + d);
     if (Step::kMoments == 2) StoreOctet(second8, dims, v1 + d);
-  }
+  });
   square = WarpSum(square);
   if (Lane() != 0) return;
   a.inverse_norms[row] = InverseNorm(square);
@@ -168,14 +137,13 @@ cudaError_t Exponentials(const NegativeExponential& exponential, const Exponenti
   const dim3 grid(static_cast<unsigned>((arguments.samples + kSamples - 1) / kSamples),
                   static_cast<unsigned>(TilesOf(arguments.range.size)));
   return WithType(arguments.q, [&]<typename Q>(Q* q) {
-    ExponentialsKernel<Q><<<grid, kSamples, 0, stream>>>(exponential, arguments, q);
-    return cudaGetLastError();
+    return Launch(ExponentialsKernel<Q>, grid, kSamples, stream, exponential, arguments, q);
   });
 }
 
 cudaError_t AddTileSums(int64_t tiles, int64_t samples, int64_t stride, const float* tile_sums, double* sums,
                         cudaStream_t stream) {
-  return LaunchThreads(AddTileSumsKernel, samples, stream, tiles, samples, stride, tile_sums, sums);
+  return LaunchWarps(AddTileSumsKernel, samples, stream, tiles, samples, stride, tile_sums, sums);
 }
 
 cudaError_t AddTargets(const TargetsArguments& arguments, cudaStream_t stream) {

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "shard_server/head/cuda/cuda_check.h"
-#include "shard_server/head/cuda/cuda_head.h"
 #include "shard_server/head/gpu.h"
 
 namespace arcshard::head {
@@ -91,7 +90,5 @@ absl::StatusOr<int64_t> UsedGpuBytes(int index) {
   ASSIGN_OR_RETURN(const GpuMemory memory, MemoryOf(index));
   return static_cast<int64_t>(memory.total - memory.free);
 }
-
-absl::StatusOr<std::unique_ptr<Head>> CreateGpuHead(const HeadOptions& options) { return CudaHead::Create(options); }
 
 }  // namespace arcshard::head

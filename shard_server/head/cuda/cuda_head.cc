@@ -18,10 +18,10 @@ constexpr int64_t kFloat = sizeof(float);
 
 // --- construction
 
-CudaHead::CudaHead(const HeadOptions& options)
+CudaHead::CudaHead(const HeadOptions& options, int64_t block_rows)
     : CheckedHead(options),
       exponential_(options.scale, options.num_classes, options.filter),
-      block_rows_(std::min(RowsOfBlock(options.dim), std::max<int64_t>(options.range.size(), 1))) {}
+      block_rows_(std::min(block_rows, std::max<int64_t>(options.range.size(), 1))) {}
 
 int64_t CudaHead::RowsOfBlock(int64_t dim) {
   // At D = 512 and B = 1024, W, S and H of a block take 8, 16 and 8 MiB; the L2 cache of an A100 or H100 has 40 or 50
@@ -29,9 +29,9 @@ int64_t CudaHead::RowsOfBlock(int64_t dim) {
   return std::clamp<int64_t>((int64_t{1} << 21) / dim / 128 * 128, 128, 8192);
 }
 
-absl::StatusOr<std::unique_ptr<CudaHead>> CudaHead::Create(const HeadOptions& options) {
+absl::StatusOr<std::unique_ptr<CudaHead>> CudaHead::Create(const HeadOptions& options, int64_t block_rows) {
   RETURN_IF_ERROR(CheckGpu(options.device_index));
-  std::unique_ptr<CudaHead> head(new CudaHead(options));
+  std::unique_ptr<CudaHead> head(new CudaHead(options, block_rows));
   RETURN_IF_ERROR(head->UseDevice());
   RETURN_IF_ERROR(head->CheckFreeMemory());
   ASSIGN_OR_RETURN(head->stream_, CudaStream::Create());
@@ -69,6 +69,7 @@ absl::Status CudaHead::Allocate() {
   RETURN_IF_ERROR(kept_.Reserve(options().exp_budget_bytes, "kept exponentials (the exponentials' budget)"));
   RETURN_IF_ERROR(h_.Reserve(block_values * kFloat, "a block's gradient"));
   if (!sampled() && options().weights == options().compute) return absl::OkStatus();
+  RETURN_IF_ERROR(block_norms_.Reserve(block_rows_ * kFloat, "a block's inverse norms"));
   return block_w_.Reserve(block_values * BytesOf(options().compute), "a block's class centers");
 }
 
@@ -127,26 +128,35 @@ absl::Status CudaHead::FindTargets() {
   return CUDA_STATUS(PositionsOf(active_.size(), list, batch_.slots(), batch_.own(), batch_.own(), stream_.get()));
 }
 
-absl::StatusOr<ConstValues> CudaHead::BlockWeights(const PositionRange& block) {
+// Where float32 centers are rounded for the product, the norms are those of the rounded rows. S/|w| is then the cosine
+// between unit vectors, and the rounding error along the center, which dominates near a cosine of 1, cancels.
+absl::StatusOr<CudaHead::BlockCenters> CudaHead::CentersOf(const PositionRange& block) {
   const ConstValues weights = {weights_.data(), options().weights};
   if (!sampled() && options().weights == options().compute) {
     const int64_t offset = block.begin * options().dim * BytesOf(options().weights);
-    return ConstValues{weights_.as<std::byte>() + offset, options().weights};
+    return BlockCenters{{weights_.as<std::byte>() + offset, options().weights},
+                        inverse_norms_.as<float>() + block.begin};
   }
-  RETURN_IF_ERROR(CUDA_STATUS(
-      GatherRows(rows(), block, options().dim, weights, {block_w_.data(), options().compute}, stream_.get())));
-  return ConstValues{block_w_.data(), options().compute};
+  GatherArguments arguments;
+  arguments.active = rows();
+  arguments.range = block;
+  arguments.dim = options().dim;
+  arguments.w = weights;
+  arguments.out = {block_w_.data(), options().compute};
+  arguments.inverse_norms = block_norms_.as<float>();
+  RETURN_IF_ERROR(CUDA_STATUS(GatherRows(arguments, stream_.get())));
+  return BlockCenters{{block_w_.data(), options().compute}, block_norms_.as<float>()};
 }
 
-absl::Status CudaHead::ComputeExponentials(const PositionRange& block, const GroupSlots& group, ConstValues w,
-                                           Values q) {
-  RETURN_IF_ERROR(blas_->ProductOfCosines(ShapeOf(block, group), w, batch_.UnitFactor(group.first), s_.as<float>()));
+absl::Status CudaHead::ComputeExponentials(const PositionRange& block, const GroupSlots& group,
+                                           const BlockCenters& centers, Values q) {
+  RETURN_IF_ERROR(
+      blas_->ProductOfCosines(ShapeOf(block, group), centers.w, batch_.UnitFactor(group.first), s_.as<float>()));
   ExponentialsArguments arguments;
-  arguments.active = rows();
   arguments.range = block;
   arguments.samples = group.samples;
   arguments.stride = group.stride();
-  arguments.inverse_norms = inverse_norms_.as<float>();
+  arguments.inverse_norms = centers.inverse_norms;
   arguments.own = batch_.own() + group.first;
   arguments.s = s_.as<float>();
   arguments.q = q;

@@ -27,8 +27,9 @@ namespace arcshard::head {
 // more.
 class CudaHead final : public CheckedHead {
  public:
-  // Requires options that CheckOptions accepts. Errors as for CreateGpuHead.
-  static absl::StatusOr<std::unique_ptr<CudaHead>> Create(const HeadOptions& options);
+  // Requires options that CheckOptions accepts. block_rows: the most rows of a block, a multiple of kTileRows. Errors
+  // as for CreateGpuHead.
+  static absl::StatusOr<std::unique_ptr<CudaHead>> Create(const HeadOptions& options, int64_t block_rows);
 
   // The number of rows of a block: a function of the dimension alone, so that every pass has the same blocks. 4096 at
   // D = 512.
@@ -50,7 +51,13 @@ class CudaHead final : public CheckedHead {
     int64_t stride() const { return CudaBatch::StrideOf(samples); }
   };
 
-  explicit CudaHead(const HeadOptions& options);
+  // The class centers of a block in the compute type, and their inverse norms.
+  struct BlockCenters {
+    ConstValues w;  // no data: not there yet
+    const float* inverse_norms = nullptr;
+  };
+
+  CudaHead(const HeadOptions& options, int64_t block_rows);
   absl::Status CheckFreeMemory() const;
   absl::Status Allocate();
   absl::Status FillWeights();
@@ -82,9 +89,10 @@ class CudaHead final : public CheckedHead {
   // In a sampled step, computes the positions of the batch's targets, and replaces the rows of own classes by
   // positions.
   absl::Status FindTargets();
-  // The block's weights in the compute type: in place where possible, gathered otherwise.
-  absl::StatusOr<ConstValues> BlockWeights(const PositionRange& block);
-  absl::Status ComputeExponentials(const PositionRange& block, const GroupSlots& group, ConstValues w, Values q);
+  // In place where possible, gathered otherwise.
+  absl::StatusOr<BlockCenters> CentersOf(const PositionRange& block);
+  absl::Status ComputeExponentials(const PositionRange& block, const GroupSlots& group, const BlockCenters& centers,
+                                   Values q);
   Values ScratchQ() const;
   Values Slot(const StepGroup& group, int64_t block) const;  // no data where the block's Q is not kept
   StepGroup MakeStepGroup(int64_t samples) const;
@@ -122,6 +130,7 @@ class CudaHead final : public CheckedHead {
   CudaBatch batch_;                // of the pass
   CudaBuffer positions_;           // of the batch's targets
   CudaBuffer block_w_;             // block_rows×D, compute type
+  CudaBuffer block_norms_;         // block_rows float: the inverse norms of block_w_
   CudaBuffer s_;                   // block_rows×stride float
   CudaBuffer q_;                   // block_rows×stride bfloat16
   CudaBuffer tile_sums_;           // tiles×stride float

@@ -78,13 +78,13 @@ absl::Status CudaHead::ForwardGroup(const StepGroup& kept) {
 absl::Status CudaHead::ForwardBlocks(const GroupSlots& group, const StepGroup& kept, float* u) {
   for (int64_t index = 0; index < blocks(); ++index) {
     const PositionRange block = Block(index);
-    ASSIGN_OR_RETURN(const ConstValues w, BlockWeights(block));
+    ASSIGN_OR_RETURN(const BlockCenters centers, CentersOf(block));
     const Values slot = Slot(kept, index);
     const Values q = slot.data != nullptr ? slot : ScratchQ();
-    RETURN_IF_ERROR(ComputeExponentials(block, group, w, q));
+    RETURN_IF_ERROR(ComputeExponentials(block, group, centers, q));
     RETURN_IF_ERROR(CUDA_STATUS(AddTileSums(TilesOf(block.size), group.samples, group.stride(), tile_sums_.as<float>(),
                                             sums_.as<double>(), stream_.get())));
-    RETURN_IF_ERROR(blas_->AddWeightedCenters(ShapeOf(block, group), {q.data, q.type}, w, u));
+    RETURN_IF_ERROR(blas_->AddWeightedCenters(ShapeOf(block, group), {q.data, q.type}, centers.w, u));
   }
   return absl::OkStatus();
 }
@@ -154,7 +154,7 @@ absl::Status CudaHead::TellObserver(const PositionRange& block) {
 absl::Status CudaHead::ComputeGradient(int64_t index, absl::Span<const GroupSlots> groups) {
   const PositionRange block = Block(index);
   float* const h = h_.as<float>();
-  ConstValues w;  // gathered for the first group that needs it
+  BlockCenters centers;  // gathered for the first group that needs them
   bool accumulate = false;
   for (size_t g = 0; g < groups.size(); ++g) {
     if (groups[g].samples == 0) continue;
@@ -162,10 +162,10 @@ absl::Status CudaHead::ComputeGradient(int64_t index, absl::Span<const GroupSlot
     Values q = Slot(groups_.empty() ? StepGroup{} : groups_[g], index);
     if (q.data == nullptr) {
       q = ScratchQ();
-      if (w.data == nullptr) {
-        ASSIGN_OR_RETURN(w, BlockWeights(block));
+      if (centers.w.data == nullptr) {
+        ASSIGN_OR_RETURN(centers, CentersOf(block));
       }
-      RETURN_IF_ERROR(ComputeExponentials(block, groups[g], w, q));
+      RETURN_IF_ERROR(ComputeExponentials(block, groups[g], centers, q));
     }
     RETURN_IF_ERROR(blas_->ProductOfGradient(ShapeOf(block, groups[g]), {q.data, q.type},
                                              batch_.UnitTimesR(groups[g].first), accumulate, h));

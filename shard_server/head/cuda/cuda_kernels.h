@@ -52,9 +52,17 @@ cudaError_t InverseNormsOfRows(int64_t rows, int64_t dim, ConstValues w, float* 
 // out[i] <- in[i] for i < size; float32 to bfloat16 rounds to nearest.
 cudaError_t Convert(int64_t size, ConstValues in, Values out, cudaStream_t stream);
 
-// out (range.size×dim) <- the rows of w at the positions of `range`, converted to out's type.
-cudaError_t GatherRows(ActiveRows active, PositionRange range, int64_t dim, ConstValues w, Values out,
-                       cudaStream_t stream);
+// out (range.size×dim) <- the rows of w at the positions of `range`, rounded to nearest where out's type is narrower.
+// inverse_norms (range.size) <- 1/|row| of what was written to out.
+struct GatherArguments {
+  ActiveRows active;
+  PositionRange range;
+  int64_t dim = 0;
+  ConstValues w;
+  Values out;
+  float* inverse_norms = nullptr;
+};
+cudaError_t GatherRows(const GatherArguments& arguments, cudaStream_t stream);
 
 // --- which classes take part in a sampled step
 
@@ -109,19 +117,19 @@ cudaError_t NarrowSums(int64_t samples, const double* sums, float* z, cudaStream
 
 // --- a block of positions
 
-// Rows of a tile. Each tile computes its own part of z.
-constexpr int64_t kTileRows = 64;
+// Rows of a tile. Each tile computes its own part of z. So few, because a block has as many threads as samples and
+// tiles and has to fill the device also where there are 256 samples.
+constexpr int64_t kTileRows = 16;
 constexpr int64_t TilesOf(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
 
 // Computes q = exp(l - a)/|w_j| from s (w_j·ê_i), with 0 where j is the own class of sample i; both range.size×stride,
 // q may be s. tile_sums (tiles×stride) <- the sum of exp(l - a) over the rows of each tile.
 struct ExponentialsArguments {
-  ActiveRows active;
   PositionRange range;
   int64_t samples = 0;
   int64_t stride = 0;
-  const float* inverse_norms = nullptr;
-  const int64_t* own = nullptr;  // for each sample the position of its own class, or -1
+  const float* inverse_norms = nullptr;  // one for each position of `range`
+  const int64_t* own = nullptr;          // for each sample the position of its own class, or -1
   const float* s = nullptr;
   Values q;
   float* tile_sums = nullptr;

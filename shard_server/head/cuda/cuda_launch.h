@@ -25,16 +25,29 @@ __device__ T WarpSum(T value) {
   return value;
 }
 
+// Launches are written as calls, not as <<<...>>>, so that the tests can compile kernels for the host's processor
+// (testing/host_gpu.h).
+template <typename... Parameters, typename... Arguments>
+cudaError_t Launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
+                   const Arguments&... arguments) {
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
+}
+
 // Launch one thread, or one warp, for each item. A grid has up to 2^31 - 1 blocks in x, which is enough for any array
 // that fits in memory.
 template <typename... Parameters, typename... Arguments>
-cudaError_t LaunchThreads(void (*kernel)(Parameters...), int64_t items, cudaStream_t stream, Arguments... arguments) {
+cudaError_t LaunchThreads(void (*kernel)(Parameters...), int64_t items, cudaStream_t stream,
+                          const Arguments&... arguments) {
   if (items == 0) return cudaSuccess;
-  kernel<<<static_cast<unsigned>((items + kThreads - 1) / kThreads), kThreads, 0, stream>>>(arguments...);
-  return cudaGetLastError();
+  return Launch(kernel, dim3(static_cast<unsigned>((items + kThreads - 1) / kThreads)), kThreads, stream, arguments...);
 }
 template <typename... Parameters, typename... Arguments>
-cudaError_t LaunchWarps(void (*kernel)(Parameters...), int64_t items, cudaStream_t stream, Arguments... arguments) {
+cudaError_t LaunchWarps(void (*kernel)(Parameters...), int64_t items, cudaStream_t stream,
+                        const Arguments&... arguments) {
   return LaunchThreads(kernel, items * kWarp, stream, arguments...);
 }
 

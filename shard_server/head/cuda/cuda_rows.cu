@@ -1,6 +1,7 @@
 #include "shard_server/head/arithmetic/random_draws.h"
 #include "shard_server/head/cuda/cuda_kernels.h"
 #include "shard_server/head/cuda/cuda_launch.h"
+#include "shard_server/head/cuda/cuda_octets.h"
 
 // The kernels on rows of the shard and on the samples of a pass.
 namespace arcshard::head {
@@ -23,10 +24,11 @@ __global__ void InverseNormsKernel(int64_t rows, int64_t dim, const W* w, float*
   const int64_t row = GlobalWarp();
   if (row >= rows) return;
   float square = 0.0f;
-  for (int64_t d = Lane(); d < dim; d += kWarp) {
-    const float value = Widen(w[row * dim + d]);
-    square += value * value;
-  }
+  ForEachOctet(dim, [&](int64_t d, int dims) {
+    alignas(16) W values[kDims] = {};
+    LoadOctet(w + row * dim + d, dims, values);
+    AddSquares(values, dims, &square);
+  });
   square = WarpSum(square);
   if (Lane() == 0) inverse_norms[row] = InverseNorm(square);
 }
@@ -39,11 +41,22 @@ __global__ void ConvertKernel(int64_t size, const From* in, To* out) {
 
 // One warp for each position.
 template <typename From, typename To>
-__global__ void GatherKernel(ActiveRows active, PositionRange range, int64_t dim, const From* w, To* out) {
+__global__ void GatherKernel(GatherArguments a, const From* w, To* out) {
   const int64_t i = GlobalWarp();
-  if (i >= range.size) return;
-  const From* const row = w + active[range.begin + i] * dim;
-  for (int64_t d = Lane(); d < dim; d += kWarp) out[i * dim + d] = Nearest<To>(Widen(row[d]));
+  if (i >= a.range.size) return;
+  const From* const row = w + a.active[a.range.begin + i] * a.dim;
+  float square = 0.0f;
+  ForEachOctet(a.dim, [&](int64_t d, int dims) {
+    alignas(16) From from[kDims] = {};
+    alignas(16) To to[kDims];
+    LoadOctet(row + d, dims, from);
+#pragma unroll
+    for (int k = 0; k < kDims; ++k) to[k] = Nearest<To>(Widen(from[k]));
+    AddSquares(to, dims, &square);
+    StoreOctet(to, dims, out + i * a.dim + d);
+  });
+  square = WarpSum(square);
+  if (Lane() == 0) a.inverse_norms[i] = InverseNorm(square);
 }
 
 // One warp for each sample. It computes in double because the square of an embedding's value can exceed the range of
@@ -106,11 +119,10 @@ cudaError_t Convert(int64_t size, ConstValues in, Values out, cudaStream_t strea
   });
 }
 
-cudaError_t GatherRows(ActiveRows active, PositionRange range, int64_t dim, ConstValues w, Values out,
-                       cudaStream_t stream) {
-  return WithType(w, [&]<typename From>(const From* from) {
-    return WithType(out, [&]<typename To>(To* to) {
-      return LaunchWarps(GatherKernel<From, To>, range.size, stream, active, range, dim, from, to);
+cudaError_t GatherRows(const GatherArguments& arguments, cudaStream_t stream) {
+  return WithType(arguments.w, [&]<typename From>(const From* from) {
+    return WithType(arguments.out, [&]<typename To>(To* to) {
+      return LaunchWarps(GatherKernel<From, To>, arguments.range.size, stream, arguments, from, to);
     });
   });
 }

@@ -41,6 +41,11 @@ ShardedHead::ShardedHead(const HeadOptions& options, const std::vector<ClassRang
   }
 }
 
+ShardedHead::ShardedHead(std::vector<std::unique_ptr<Head>> heads)
+    : dim_(heads.front()->options().dim),
+      num_classes_(heads.front()->options().num_classes),
+      heads_(std::move(heads)) {}
+
 void ShardedHead::Begin(const std::vector<LabelledGroup>& groups) {
   const std::vector<int64_t> labels = Joined(groups).labels;
   ++step_;

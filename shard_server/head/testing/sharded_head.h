@@ -40,6 +40,8 @@ struct HeadState {
 class ShardedHead {
  public:
   ShardedHead(const HeadOptions& options, const std::vector<ClassRange>& ranges);
+  // The given heads, in the order of their ranges.
+  explicit ShardedHead(std::vector<std::unique_ptr<Head>> heads);
 
   // Begins the next step. An Update after it, without Forward, replays the step.
   void Begin(const std::vector<LabelledGroup>& groups);
