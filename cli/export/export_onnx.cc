@@ -90,6 +90,9 @@ absl::StatusOr<std::string> OnnxModelOf(const SafetensorsFile& file) {
     embedding = ResidualNet(&graph, data, 2e-5);
   } else if (network == "mobilefacenet") {
     embedding = MobileFaceNet(&graph, data);
+  } else if (network == "none") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.path(), ": the run had backbone.name none, so there is no network to export"));
   } else {
     return NoNetwork(file);
   }

@@ -40,11 +40,15 @@ absl::Status CheckData(const RunConfig::Data& data, const RunConfig::Head& head)
   return absl::OkStatus();
 }
 
-absl::Status CheckBackbone(const RunConfig::Backbone& backbone) {
-  if (backbone.name == "mobilefacenet" && backbone.dropout.value_or(0) != 0) {
-    return Refuse("backbone.dropout (", *backbone.dropout,
-                  ") must be 0 or auto with backbone.name mobilefacenet, which "
-                  "has no place for it");
+absl::Status CheckBackbone(const RunConfig::Backbone& backbone, int image_size) {
+  if ((backbone.name == "mobilefacenet" || backbone.name == "none") && backbone.dropout.value_or(0) != 0) {
+    return Refuse("backbone.dropout (", *backbone.dropout, ") must be 0 or auto with backbone.name ", backbone.name,
+                  ", which has no place for it");
+  }
+  const int64_t values = int64_t{3} * image_size * image_size;
+  if (backbone.name == "none" && backbone.embedding_size > values) {
+    return Refuse("backbone.embedding_size (", backbone.embedding_size, ") must be at most ", values,
+                  ", the values of an image, with backbone.name none");
   }
   return absl::OkStatus();
 }
@@ -148,7 +152,7 @@ absl::Status CheckRunConfig(const RunConfig& config) {
     if (!status.ok()) return Refuse(key.name, " ", status.message());
   }
   RETURN_IF_ERROR(CheckData(config.data, config.head));
-  RETURN_IF_ERROR(CheckBackbone(config.backbone));
+  RETURN_IF_ERROR(CheckBackbone(config.backbone, config.data.image_size));
   RETURN_IF_ERROR(CheckLoss(config.loss));
   RETURN_IF_ERROR(CheckSchedule(config.schedule));
   RETURN_IF_ERROR(CheckVerification(config.verification));

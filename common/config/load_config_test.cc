@@ -153,7 +153,7 @@ TEST(LoadConfigTest, AValueOutOfRangeNamesKeyLineAndBounds) {
   EXPECT_THAT(ErrorOfKey("cluster", "rejoin_timeout: 25h"),
               HasSubstr("cluster.rejoin_timeout must be from 10ms to 24h, found 25h"));
   EXPECT_THAT(ErrorOfKey("backbone", "name: resnet18"), AllOf(HasSubstr("backbone.name must be iresnet18, iresnet34,"),
-                                                              HasSubstr(" or faceresnet100, found 'resnet18'")));
+                                                              HasSubstr("faceresnet100 or none, found 'resnet18'")));
 }
 
 TEST(LoadConfigTest, DropoutIsANumberOrAuto) {
@@ -334,6 +334,9 @@ TEST(LoadConfigTest, KeysThatDoNotFitTogetherAreRefusedByName) {
   EXPECT_THAT(error({"data.image_size=100"}), HasSubstr("data.image_size (100) must be a multiple of 16"));
   EXPECT_THAT(error({"backbone.name=mobilefacenet", "backbone.dropout=0.4"}),
               HasSubstr("backbone.dropout (0.4) must be 0 or auto with backbone.name mobilefacenet"));
+  EXPECT_THAT(error({"backbone.name=none", "backbone.dropout=0.4"}), HasSubstr("backbone.name none"));
+  EXPECT_THAT(error({"backbone.name=none", "data.image_size=16", "backbone.embedding_size=769"}),
+              HasSubstr("backbone.embedding_size (769) must be at most 768, the values of an image"));
   EXPECT_THAT(error({"loss.margin=sphereface"}), HasSubstr("loss.m (0.5) must be at least 1"));
   EXPECT_THAT(error({"loss.margin=combined", "loss.m1=1.1", "loss.monotonic=true"}),
               HasSubstr("with loss.margin combined it is 1.1"));

@@ -42,7 +42,8 @@ struct RunConfig {
   } data;
 
   struct Backbone {
-    std::string name = "iresnet50";  // iresnet18 | ... | iresnet200 | mobilefacenet | faceresnet18 | 34 | 50 | 100
+    std::string name =
+        "iresnet50";           // iresnet18 | ... | iresnet200 | mobilefacenet | faceresnet18 | 34 | 50 | 100 | none
     int width = 64;            // channels of the first stage, to which the others are proportional; 64: as published
     int embedding_size = 512;  // D
     std::optional<double> dropout;    // before the last linear layer; no value: auto, the architecture's default

@@ -87,8 +87,11 @@ void AddData(RunConfig::Data& data, Keys& keys) {
 void AddBackbone(RunConfig::Backbone& backbone, Keys& keys) {
   keys.Add("backbone.name", &backbone.name,
            OneOf{{"iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200", "mobilefacenet", "faceresnet18",
-                  "faceresnet34", "faceresnet50", "faceresnet100"}},
-           "", "architecture: InsightFace's iresnet and mobilefacenet, the seed chapter's FaceResNet")
+                  "faceresnet34", "faceresnet50", "faceresnet100", "none"}},
+           "",
+           "architecture: InsightFace's iresnet and mobilefacenet, the seed chapter's FaceResNet; none: the first "
+           "values "
+           "of an image are its embedding, which only measures the rest")
       .on_resume = OnResume::kFixed;
   keys.Add("backbone.width", &backbone.width, FromTo(1, 1024), "channels",
            "in the first stage; the others have 1, 2, 4, 8 times as many (mobilefacenet: 2, 2, 4, 4); 64: as published")

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "ATen/ops/arange.h"
+#include "ATen/ops/equal.h"
 #include "ATen/ops/ones.h"
 #include "ATen/ops/ones_like.h"
 #include "ATen/ops/zeros.h"
@@ -160,6 +162,20 @@ TEST(MobileFaceNet, NamesAndOrderAreThoseOfPyTorchsStateDictAndTheLastKernelCove
                                               "layers.5.layers.5.layers.1.layers.2.weight"}));
 }
 
+TEST(NoNetwork, AnEmbeddingIsTheFirstValuesOfItsImageAndNothingIsTrained) {
+  const auto backbone = CreateBackbone({.name = "none", .image_size = 16, .embedding_size = 300});
+  ASSERT_TRUE(backbone.ok()) << backbone.status();
+  EXPECT_TRUE((*backbone)->state_dict().empty());
+  EXPECT_EQ((*backbone)->statistics().size(), 0);
+  const at::Tensor images = at::arange(2 * 3 * 16 * 16, at::kFloat).view({2, 3, 16, 16});
+  ForwardContext context;
+  context.training = true;
+  const auto embeddings = (*backbone)->Forward(images, context);
+  ASSERT_TRUE(embeddings.ok()) << embeddings.status();
+  EXPECT_FALSE(embeddings->requires_grad());
+  EXPECT_TRUE(at::equal(*embeddings, images.flatten(1).slice(1, 0, 300)));
+}
+
 TEST(IResNet, SameSeedGivesTheSameBitsAndAnotherSeedOthers) {
   BackboneOptions options{.name = "iresnet18", .width = 4, .image_size = 16, .embedding_size = 8, .seed = 5};
   const auto a = CreateBackbone(options), b = CreateBackbone(options);
@@ -181,7 +197,7 @@ TEST(IResNet, OptionsOutOfRangeAreRefusedWithWhatIsAllowed) {
     return std::string(backbone.status().message());
   };
   EXPECT_THAT(message({.name = "iresnet19"}), ::testing::AllOf(HasSubstr("iresnet19"), HasSubstr("iresnet18"),
-                                                               HasSubstr("faceresnet100 and mobilefacenet")));
+                                                               HasSubstr("faceresnet100, mobilefacenet and none")));
   EXPECT_THAT(message({.name = "iresnet18", .image_size = 100}), HasSubstr("multiple of 16"));
   EXPECT_THAT(message({.name = "iresnet18", .image_size = 0}), HasSubstr("image size is 0"));
   EXPECT_THAT(message({.name = "iresnet18", .width = 0}), HasSubstr("width is 0"));
@@ -189,6 +205,9 @@ TEST(IResNet, OptionsOutOfRangeAreRefusedWithWhatIsAllowed) {
   EXPECT_THAT(message({.name = "iresnet18", .dropout = 1.0}), HasSubstr("dropout is 1"));
   EXPECT_THAT(message({.name = "mobilefacenet", .dropout = 0.4}), HasSubstr("mobilefacenet has no dropout layer"));
   EXPECT_THAT(message({.name = "mobilefacenet", .image_size = 120}), HasSubstr("multiple of 16"));
+  EXPECT_THAT(message({.name = "none", .image_size = 16, .embedding_size = 769}), HasSubstr("can be at most 768"));
+  EXPECT_THAT(message({.name = "none", .dropout = 0.4}), HasSubstr("none has no dropout layer"));
+  EXPECT_THAT(message({.name = "none", .freeze = {"conv1"}}), HasSubstr("none has nothing that is trained"));
 }
 
 TEST(IResNet, ImagesOfAnotherShapeAndASingleSampleInTrainingAreRefused) {

@@ -14,7 +14,8 @@
 namespace arcshard::worker {
 
 struct BackboneOptions {
-  std::string name = "iresnet50";  // iresnet18 | 34 | 50 | 100 | 200, faceresnet18 | 34 | 50 | 100, mobilefacenet
+  std::string name = "iresnet50";  // iresnet18 | 34 | 50 | 100 | 200, faceresnet18 | 34 | 50 | 100, mobilefacenet,
+                                   // none (no_network.h)
   int64_t width = 64;              // unit of all numbers of channels (residual_net.h, mobile_face_net.h)
   int64_t image_size = 112;        // S, pixels
   int64_t embedding_size = 512;    // D

@@ -7,7 +7,10 @@
 
 namespace arcshard::worker {
 
-at::Device DeviceOf(const Backbone& backbone) { return backbone.state_dict().front().tensor.device(); }
+at::Device DeviceOf(const Backbone& backbone) {
+  const std::vector<NamedTensor>& tensors = backbone.state_dict();
+  return tensors.empty() ? at::Device(at::kCPU) : tensors.front().tensor.device();
+}
 
 void MoveTo(at::Device device, Backbone* backbone) {
   c10::NoGradGuard no_grad;

@@ -6,7 +6,7 @@
 // Moves tensors between the CPU and the device that computes. If that is the CPU, these do nothing.
 namespace arcshard::worker {
 
-// The device that has the backbone's tensors, on which its Forward computes.
+// The device that has the backbone's tensors, on which its Forward computes; the CPU, if it has none.
 at::Device DeviceOf(const Backbone& backbone);
 
 // Moves every tensor of the backbone's state. The layers' tensors move too, because they are handles to the same

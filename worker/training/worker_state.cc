@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "worker/backbone/backbone_file.h"
+#include "worker/backbone/device_move.h"
 #include "worker/backbone/tensor_file.h"
 
 namespace arcshard::worker {
@@ -77,13 +78,16 @@ std::vector<NamedTensor> OptimizerTensors(const WorkerState& state) {
 FlatState Flatten(const WorkerState& state) {
   c10::NoGradGuard no_grad;
   std::vector<at::Tensor> floats, integers;
-  const at::Device device = state.backbone->state_dict().front().tensor.device();
+  const at::Device device = DeviceOf(*state.backbone);
   for (const at::Tensor& tensor : AllTensors(state)) {
     (tensor.scalar_type() == at::kLong ? integers : floats).push_back(tensor.detach().reshape({-1}).to(device));
   }
   FlatState flat;
-  flat.floats = at::cat(floats);
-  flat.integers = integers.empty() ? at::empty({0}, at::TensorOptions(at::kLong).device(device)) : at::cat(integers);
+  const auto together = [&](const std::vector<at::Tensor>& tensors, at::ScalarType type) {
+    return tensors.empty() ? at::empty({0}, at::TensorOptions(type).device(device)) : at::cat(tensors);
+  };
+  flat.floats = together(floats, at::kFloat);
+  flat.integers = together(integers, at::kLong);
   return flat;
 }
 

@@ -40,6 +40,10 @@ Network::Network(const BackboneOptions& options, FirstWeights first_weights)
 
 absl::Status Network::Freeze(const std::vector<std::string>& layers) {
   const std::vector<std::string> known = LayersOf(parameters());
+  if (known.empty() && !layers.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("backbone.freeze names \"", layers.front(), "\", but ",
+                                                   options_.name, " has nothing that is trained"));
+  }
   for (const std::string& layer : layers) {
     if (std::find(known.begin(), known.end(), layer) != known.end()) continue;
     return absl::InvalidArgumentError(absl::StrCat(
