@@ -12,6 +12,7 @@
 #include "shard_server/checkpoint/restore_rows.h"
 #include "shard_server/head_from_config.h"
 #include "shard_server/metered_head.h"
+#include "shard_server/product_choice.h"
 
 namespace arcshard::shard {
 
@@ -19,6 +20,11 @@ absl::StatusOr<std::unique_ptr<HeldRange>> HeldRange::Create(const Options& opti
                                                              ClassRange range) {
   head::HeadOptions head_options = HeadOptionsOf(*options.config, view.num_classes, range, options.device);
   head_options.first_weights = view.checkpoint.empty();
+  if (head_options.device == head::Device::kCpu && head_options.compute == head::DataType::kBfloat16) {
+    const head::ProductTimes times = MeasureProducts(*options.config, *options.clock);
+    head_options.bfloat16_products = ChooseProducts(*options.config, times);
+    if (const std::string note = NoteOnProducts(*options.config, times); !note.empty()) LogInfo(note);
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<head::Head> head, head::Head::Create(head_options, options.capacity_bytes));
   options.metrics->classes.Set(static_cast<double>(range.size()));
   options.metrics->bytes.Set(static_cast<double>(head::Head::RequiredBytes(head_options)));

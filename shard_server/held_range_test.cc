@@ -129,6 +129,14 @@ class HeldRangeTest : public testing::Test {
   std::vector<CheckpointReport> reports_ ABSL_GUARDED_BY(mutex_);
 };
 
+// On a processor whose own products are the slower ones, too.
+TEST_F(HeldRangeTest, ADeterministicRunHasTheProcessorsOwnProductsWhateverIsMeasured) {
+  config_.head.compute = "bfloat16";
+  config_.run.deterministic = true;
+  MemoryFileSystem files;
+  EXPECT_EQ(Create(&files)->head()->options().bfloat16_products, head::Bfloat16Products::kNative);
+}
+
 TEST_F(HeldRangeTest, ANewOneHoldsTheFirstWeights) {
   const auto range = Create();
   const auto other = Create();

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
-#include "common/config/compute_notes.h"
 #include "common/config/load_config.h"
 #include "common/io/log.h"
 #include "common/metrics/process_stats.h"
@@ -113,8 +112,6 @@ absl::Status ShardProcess::Enter(const Welcome& welcome) {
 absl::Status ShardProcess::Configure(const std::string& config_yaml) {
   ASSIGN_OR_RETURN(config_, ParseRunConfig(config_yaml, "the coordinator's configuration", {}));
   config_yaml_ = config_yaml;
-  const std::string note = NoteOnHeadCompute(config_, WhyBfloat16IsSlow());
-  if (!options_.device.cuda && !note.empty()) LogInfo(note);
   metrics_->WatchDisk(config_.run.folder);
   service_.ExpectWorkers(config_.cluster.workers);
   participant_->SetTimeouts(config_.cluster.heartbeat_timeout, config_.cluster.rejoin_timeout);

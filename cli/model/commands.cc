@@ -9,8 +9,11 @@
 #include "cli/model/embed.h"
 #include "cli/model/model_commands.h"
 #include "cli/model/verify.h"
+#include "cli/plan/plan.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/io/file_system.h"
+#include "shard_server/product_choice.h"
 
 // What arcshard-model carries out: the commands of arcshard that compute with LibTorch, declared by the same classes.
 namespace arcshard::cli {
@@ -44,6 +47,16 @@ class Check final : public CheckCommand {
   }
 };
 
+class Plan final : public PlanCommand {
+ public:
+  using PlanCommand::PlanCommand;
+  absl::StatusOr<int> Run() override {
+    return Print([](const RunConfig& config) {
+      return shard::NoteOnProducts(config, shard::MeasureProducts(config, SystemClock()));
+    });
+  }
+};
+
 class Checkpoint final : public CheckpointCommands {
  public:
   using CheckpointCommands::CheckpointCommands;
@@ -55,7 +68,7 @@ class Checkpoint final : public CheckpointCommands {
 }  // namespace
 
 std::vector<std::unique_ptr<Command>> MakeCommands(CommandLine program) {
-  return MakeAll<Embed, Verify, Check, Checkpoint>(program);
+  return MakeAll<Embed, Verify, Check, Plan, Checkpoint>(program);
 }
 
 }  // namespace arcshard::cli

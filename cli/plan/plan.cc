@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/command/model_program.h"
 #include "cli/display/console.h"
 #include "common/base/status_macros.h"
 #include "common/config/compute_notes.h"
@@ -121,10 +122,11 @@ ShardChoice ChoiceOf(const RunConfig& config, int64_t num_classes, int64_t bytes
   return choice;
 }
 
-std::vector<std::string> NotesOf(const RunConfig& config) {
+std::vector<std::string> NotesOf(const RunConfig& config, const PlanOptions& options) {
   const std::string why = WhyBfloat16IsSlow();
   std::vector<std::string> notes;
-  for (std::string note : {NoteOnBackboneCompute(config, why), NoteOnHeadCompute(config, why)}) {
+  const std::string on_head = options.note_on_head ? options.note_on_head(config) : NoteOnHeadCompute(config, why);
+  for (std::string note : {NoteOnBackboneCompute(config, why), on_head}) {
     if (!note.empty()) notes.push_back(std::move(note));
   }
   return notes;
@@ -199,7 +201,7 @@ absl::StatusOr<std::string> PlanOf(const PlanOptions& options) {
     const int64_t bytes = std::llround(options.shard_memory_gb * kGiB);
     choice = ChoiceOf(config, *num_classes, bytes);
   }
-  const std::vector<std::string> notes = NotesOf(config);
+  const std::vector<std::string> notes = NotesOf(config, options);
   return options.json ? PlanJson(config, plan, choice, notes) : PlanText(config, plan, choice, notes);
 }
 
@@ -216,7 +218,15 @@ PlanCommand::PlanCommand(CommandLine program)
 }
 
 absl::StatusOr<int> PlanCommand::Run() {
+  std::vector<std::string> overrides = options_.overrides;
+  cluster_.AppendTo(&overrides);
+  ASSIGN_OR_RETURN(const RunConfig config, LoadRunConfig(options_.config, overrides));
+  return config.head.compute == "bfloat16" ? HandOverToModelProgram() : Print(nullptr);
+}
+
+absl::StatusOr<int> PlanCommand::Print(std::function<std::string(const RunConfig&)> note_on_head) {
   cluster_.AppendTo(&options_.overrides);
+  options_.note_on_head = std::move(note_on_head);
   ASSIGN_OR_RETURN(const std::string text, PlanOf(options_));
   RETURN_IF_ERROR(options_.json ? PrintData(text) : PrintText(text));
   return 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ struct PlanOptions {
   std::vector<std::string> overrides;  // section.key=value
   double shard_memory_gb = 0.0;        // GiB that a shard may have resident; 0: not given
   bool json = false;                   // for scripts instead of people
+  // A sentence on head.compute where this machine computes it slowly; "": none is needed. By default it follows from
+  // the processor's features (compute_notes.h).
+  std::function<std::string(const RunConfig&)> note_on_head = nullptr;
 };
 
 // How many shards of a given memory a run needs.
@@ -37,12 +41,16 @@ std::string PlanJson(const RunConfig& config, const RunPlan& plan, const std::op
 // InvalidArgument: the configuration is wrong. Other errors are those of the data.
 absl::StatusOr<std::string> PlanOf(const PlanOptions& options);
 
-// `arcshard plan`.
+// `arcshard plan`, as arcshard and arcshard-model declare it. Run hands a run whose head computes in bfloat16 over to
+// arcshard-model, where a derived class measures the products.
 class PlanCommand : public Command {
  public:
   explicit PlanCommand(CommandLine program);
 
   absl::StatusOr<int> Run() override;
+
+ protected:
+  absl::StatusOr<int> Print(std::function<std::string(const RunConfig&)> note_on_head);
 
  private:
   PlanOptions options_;

@@ -30,6 +30,11 @@ struct AdamWOptions {
   float weight_decay = 1e-2f;
 };
 
+// How the CPU multiplies factors in bfloat16: by the processor's instructions for them, or, where there are none, as
+// kWidened does; or as products of float32, to which the factors are converted. Both are exact products summed in
+// float32, in different orders.
+enum class Bfloat16Products { kNative, kWidened };
+
 struct HeadOptions {
   int64_t num_classes = 0;   // N of the whole run, which the shift a = s + ln N - 69 contains
   ClassRange range;          // the C classes of this shard
@@ -42,6 +47,7 @@ struct HeadOptions {
   uint64_t seed = 1;  // for the first weights, the sampling of classes and stochastic rounding
   std::variant<SgdOptions, AdamWOptions> optimizer;
   DataType compute = DataType::kFloat32;  // type of the factors of matrix products; every sum is float32 or wider
+  Bfloat16Products bfloat16_products = Bfloat16Products::kNative;
   DataType weights = DataType::kFloat32;  // stored type; updates in bfloat16 are rounded stochastically
   DataType moments = DataType::kFloat32;  // stored type; updates in bfloat16 are rounded stochastically
   Device device = Device::kCpu;

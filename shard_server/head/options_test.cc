@@ -16,12 +16,14 @@ namespace arcshard::head {
 namespace {
 
 constexpr DataType kF32 = DataType::kFloat32, kBf16 = DataType::kBfloat16;
+constexpr Bfloat16Products kWidened = Bfloat16Products::kWidened;
 
 struct Choice {
   bool adamw;
   double sample_rate;
   float filter;
   DataType compute, weights, moments;
+  Bfloat16Products products = Bfloat16Products::kNative;
 };
 
 std::vector<Choice> Choices() {
@@ -33,6 +35,9 @@ std::vector<Choice> Choices() {
           for (const DataType weights : {kF32, kBf16}) {
             for (const DataType moments : {kF32, kBf16}) {
               choices.push_back({adamw, rate, filter, compute, weights, moments});
+              // How factors are multiplied does not depend on how they are stored.
+              if (compute == kBf16 && weights == kF32 && moments == kF32)
+                choices.push_back({adamw, rate, filter, compute, weights, moments, kWidened});
             }
           }
         }
@@ -45,7 +50,8 @@ std::vector<Choice> Choices() {
 std::string NameOf(const Choice& c) {
   const auto name = [](DataType type) { return type == kF32 ? "32" : "16"; };
   return absl::StrCat(c.adamw ? "AdamW" : "Sgd", c.sample_rate < 1 ? "Sampled" : "", c.filter < 1 ? "Filtered" : "",
-                      "Compute", name(c.compute), "Weights", name(c.weights), "Moments", name(c.moments));
+                      "Compute", name(c.compute), c.products == kWidened ? "Widened" : "", "Weights", name(c.weights),
+                      "Moments", name(c.moments));
 }
 
 void PrintTo(const Choice& choice, std::ostream* out) { *out << NameOf(choice); }
@@ -67,6 +73,7 @@ class OptionsTest : public testing::TestWithParam<Choice> {
     options.filter = choice.filter;
     if (choice.adamw) options.optimizer = AdamWOptions{};
     options.compute = choice.compute;
+    options.bfloat16_products = choice.products;
     options.weights = choice.weights;
     options.moments = choice.moments;
     return options;

@@ -117,9 +117,14 @@ absl::Span<const float> CpuHead<T>::InverseNorms(const BlockRows& rows, const T*
 }
 
 template <typename T>
+BlockShape CpuHead<T>::ShapeOf(const Block& block, const PreparedGroup<T>& group) const {
+  return {RoundedUp(block.rows, kRowUnit), group.stride(), options().dim, options().bfloat16_products};
+}
+
+template <typename T>
 void CpuHead<T>::ComputeExponentials(const Block& block, const T* centers, const PreparedGroup<T>& group,
                                      Scratch& scratch, T* q) const {
-  const BlockShape shape = {RoundedUp(block.rows, kRowUnit), group.stride(), options().dim};
+  const BlockShape shape = ShapeOf(block, group);
   const ExponentialsJob job = {InverseNorms(active_.RowsOf(block), centers, scratch), group.samples(), group.stride(),
                                block.begin, group.TargetsOf(block)};
   std::fill_n(scratch.block_z.data(), group.samples(), 0.0f);
@@ -151,7 +156,7 @@ void CpuHead<T>::ForwardBlocks(int thread) {
   for (int64_t b = plan.first_block[thread]; b < plan.first_block[thread + 1]; ++b) {
     const Block& block = plan.blocks[static_cast<size_t>(b)];
     const BlockRows rows = active_.RowsOf(block);
-    const BlockShape shape = {RoundedUp(block.rows, kRowUnit), forward_.stride(), options().dim};
+    const BlockShape shape = ShapeOf(block, forward_);
     const T* const centers = store_.Centers(rows, scratch.centers.data());
     T* const slot = static_cast<T*>(kept_.Slot(kept_.groups() - 1, b, block));
     T* const q = slot != nullptr ? slot : scratch.q.data();
@@ -222,8 +227,7 @@ void CpuHead<T>::UpdateBlocks(int thread, absl::Span<const PreparedGroup<T>> gro
         if (centers == nullptr) centers = store_.Centers(rows, scratch.centers.data());
         ComputeExponentials(block, centers, group, scratch, q = scratch.q.data());
       }
-      ProductOfGradient({RoundedUp(block.rows, kRowUnit), group.stride(), options().dim}, q, group.unit_times_r(),
-                        accumulate, h);
+      ProductOfGradient(ShapeOf(block, group), q, group.unit_times_r(), accumulate, h);
       accumulate = true;
     }
     if (!accumulate) std::fill_n(h, block.rows * options().dim, 0.0f);

@@ -13,6 +13,7 @@
 #include "shard_server/head/cpu/class_store.h"
 #include "shard_server/head/cpu/kept_exponentials.h"
 #include "shard_server/head/cpu/kernels/block_ops.h"
+#include "shard_server/head/cpu/kernels/products.h"
 #include "shard_server/head/cpu/prepared_group.h"
 #include "shard_server/head/cpu/update_block.h"
 #include "shard_server/head/cpu/worker_pool.h"
@@ -76,6 +77,7 @@ class CpuHead final : public CheckedHead {
   absl::Status DoReadHeld(RowPart part, int64_t first, absl::Span<std::byte> out) const override;
 
   absl::Span<const float> InverseNorms(const BlockRows& rows, const T* centers, Scratch& scratch) const;
+  BlockShape ShapeOf(const Block& block, const PreparedGroup<T>& group) const;
   // Computes the block's Q into `q` from its centers and the group's unit embeddings, and the block's part of z into
   // scratch.block_z.
   void ComputeExponentials(const Block& block, const T* centers, const PreparedGroup<T>& group, Scratch& scratch,

@@ -41,6 +41,20 @@ void PairRows(int64_t rows, int64_t dim, const Bfloat16* x, int64_t stride, Bflo
   }
 }
 
+ARCSHARD_VECTORISED
+void WidenPairedRows(int64_t rows, int64_t dim, const Bfloat16* paired, float* x) {
+  assert(rows % 2 == 0);
+  for (int64_t row = 0; row + 1 < rows; row += 2) {
+    const Bfloat16* const __restrict in = paired + row * dim;
+    float* const __restrict even = x + row * dim;
+    float* const __restrict odd = even + dim;
+    for (int64_t d = 0; d < dim; ++d) {
+      even[d] = Widen(in[2 * d]);
+      odd[d] = Widen(in[2 * d + 1]);
+    }
+  }
+}
+
 void PairScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,
                     float* paired) {
   for (int64_t row = 0; row < rows; ++row) Scale(dim, factors[row], x + row * dim, paired + row * dim);

@@ -16,6 +16,9 @@ void Convert(int64_t n, const Bfloat16* x, Bfloat16* y);
 // paired <- a right factor (rows×dim) from rows of `x` that are `stride` values apart. Requires an even number of rows.
 void PairRows(int64_t rows, int64_t dim, const Bfloat16* x, int64_t stride, Bfloat16* paired);
 
+// x (rows×dim) <- the rows that PairRows has paired, as float32. Requires an even number of rows.
+void WidenPairedRows(int64_t rows, int64_t dim, const Bfloat16* paired, float* x);
+
 // paired <- a right factor (padded_rows×dim) from the rows of `x` (rows×dim), each multiplied by factors[i], followed
 // by zeros.
 void PairScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,

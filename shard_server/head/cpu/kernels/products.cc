@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "shard_server/head/arithmetic/bfloat16.h"
+#include "shard_server/head/cpu/kernels/operands.h"
 
 namespace arcshard::head {
 namespace {
@@ -60,20 +61,45 @@ void MultiplyInPieces(ProductShape shape, const T* a, const T* b, bool accumulat
   }
 }
 
+void MultiplyBlock(Bfloat16Products, const ProductShape& shape, const float* a, const float* b, bool accumulate,
+                   float* c) {
+  MultiplyInPieces(shape, a, b, accumulate, c);
+}
+
+void MultiplyBlock(Bfloat16Products products, const ProductShape& shape, const Bfloat16* a, const Bfloat16* b,
+                   bool accumulate, float* c) {
+  if (products == Bfloat16Products::kNative && HasNativeBfloat16()) {
+    MultiplyInPieces(shape, a, b, accumulate, c);
+  } else {
+    MultiplyWidened(shape, a, b, accumulate, c);
+  }
+}
+
 }  // namespace
 
+bool HasNativeBfloat16() {
+  static const bool native = HasPairedProducts();
+  return native;
+}
+
+// The right factor is converted once, the left one by pieces, which stay in the first-level cache.
 void MultiplyWidened(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c) {
+  assert(shape.k % 2 == 0);
   thread_local std::vector<float> left, right;
-  left.resize(static_cast<size_t>(shape.m * shape.k));
-  right.resize(static_cast<size_t>(shape.k * shape.n));
-  for (int64_t i = 0; i < shape.m; ++i) {
-    for (int64_t k = 0; k < shape.k; ++k) left[static_cast<size_t>(i * shape.k + k)] = Widen(a[i * shape.lda + k]);
+  const auto reserve = [](std::vector<float>& values, int64_t count) {
+    if (values.size() < static_cast<size_t>(count)) values.resize(static_cast<size_t>(count));
+  };
+  reserve(left, kRowsOfCall * shape.k);
+  reserve(right, shape.k * shape.n);
+  WidenPairedRows(shape.k, shape.n, b, right.data());
+  ProductShape piece = {.m = 0, .n = shape.n, .k = shape.k, .lda = shape.k};
+  for (int64_t row = 0; row < shape.m; row += kRowsOfCall) {
+    piece.m = std::min(kRowsOfCall, shape.m - row);
+    for (int64_t i = 0; i < piece.m; ++i) {
+      Convert(shape.k, a + (row + i) * shape.lda, left.data() + i * shape.k);
+    }
+    Multiply(piece, left.data(), right.data(), accumulate, c + row * shape.n);
   }
-  for (int64_t k = 0; k < shape.k; ++k) {
-    const Bfloat16* const pair = b + k / 2 * shape.n * 2 + k % 2;
-    for (int64_t j = 0; j < shape.n; ++j) right[static_cast<size_t>(k * shape.n + j)] = Widen(pair[2 * j]);
-  }
-  Multiply({shape.m, shape.n, shape.k, shape.k}, left.data(), right.data(), accumulate, c);
 }
 
 void Multiply(const ProductShape& shape, const float* a, const float* b, bool accumulate, float* c) {
@@ -81,32 +107,27 @@ void Multiply(const ProductShape& shape, const float* a, const float* b, bool ac
 }
 
 void Multiply(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c) {
-  assert(shape.k % 2 == 0);
-  static const bool native = HasPairedProducts();
-  if (native) {
-    MultiplyNatively(shape, a, b, accumulate, c);
-  } else {
-    MultiplyWidened(shape, a, b, accumulate, c);
-  }
+  assert(shape.k % 2 == 0 && HasNativeBfloat16());
+  MultiplyNatively(shape, a, b, accumulate, c);
 }
 
 template <typename T>
 void ProductOfCosines(const BlockShape& shape, const T* w, const T* e, float* s) {
   assert(IsPadded(shape));
   const int64_t depth = DepthOf<T>(shape.dim);
-  MultiplyInPieces<T>({shape.rows, shape.samples, depth, depth}, w, e, false, s);
+  MultiplyBlock(shape.bfloat16, {shape.rows, shape.samples, depth, depth}, w, e, false, s);
 }
 
 template <typename T>
 void AddWeightedCenters(const BlockShape& shape, const T* q_transposed, const T* w, float* u) {
   assert(IsPadded(shape));
-  MultiplyInPieces<T>({shape.samples, shape.dim, shape.rows, shape.rows}, q_transposed, w, true, u);
+  MultiplyBlock(shape.bfloat16, {shape.samples, shape.dim, shape.rows, shape.rows}, q_transposed, w, true, u);
 }
 
 template <typename T>
 void ProductOfGradient(const BlockShape& shape, const T* q, const T* e, bool accumulate, float* h) {
   assert(IsPadded(shape));
-  MultiplyInPieces<T>({shape.rows, shape.dim, shape.samples, shape.samples}, q, e, accumulate, h);
+  MultiplyBlock(shape.bfloat16, {shape.rows, shape.dim, shape.samples, shape.samples}, q, e, accumulate, h);
 }
 
 void ReleaseProducts() { cpublas::brgemm_release(); }

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "shard_server/head/arithmetic/bfloat16.h"
+#include "shard_server/head/head_options.h"
 #include "shard_server/head/matrix.h"
 
 // The three matrix products of a head, row-major on raw pointers, with factors of type T (float or Bfloat16) and
@@ -27,6 +28,7 @@ struct BlockShape {
   int64_t rows = 0;     // of the block, a multiple of kRowUnit
   int64_t samples = 0;  // of the group, a multiple of kRowUnit
   int64_t dim = 0;
+  Bfloat16Products bfloat16 = Bfloat16Products::kNative;
 };
 
 // s (rows×samples) <- w (rows×depth) · e (depth×samples, paired: PairTransposed)
@@ -49,10 +51,12 @@ struct ProductShape {
   int64_t m = 0, n = 0, k = 0, lda = 0;
 };
 void Multiply(const ProductShape& shape, const float* a, const float* b, bool accumulate, float* c);
+// Requires HasNativeBfloat16().
 void Multiply(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c);
-
-// As Multiply, but by a float32 product of the converted factors. Multiply uses it on processors without bfloat16
-// instructions.
+// As Multiply, but by a float32 product of the converted factors.
 void MultiplyWidened(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c);
+
+// Whether LibTorch has products of bfloat16 factors for this processor. Where it has none, kNative means kWidened.
+bool HasNativeBfloat16();
 
 }  // namespace arcshard::head

@@ -15,7 +15,8 @@ namespace {
 
 template <typename T>
 class ProductsTest : public testing::Test {};
-using Types = testing::Types<float, Bfloat16>;
+struct WidenedBfloat16 {};
+using Types = testing::Types<float, Bfloat16, WidenedBfloat16>;
 TYPED_TEST_SUITE(ProductsTest, Types);
 
 template <typename T>
@@ -60,12 +61,14 @@ std::vector<double> PlainProduct(int64_t m, int64_t n, int64_t k, const std::vec
 }
 
 TYPED_TEST(ProductsTest, EachOfTheThreeIsThePlainOneForAnyDimensionAndRaggedSamplesAndRows) {
-  using T = TypeParam;
+  constexpr bool kWidened = std::is_same_v<TypeParam, WidenedBfloat16>;
+  using T = std::conditional_t<kWidened, Bfloat16, TypeParam>;
+  constexpr Bfloat16Products kBfloat16 = kWidened ? Bfloat16Products::kWidened : Bfloat16Products::kNative;
   for (const int64_t dim : {1, 7, 16, 33, 130}) {
     for (const int64_t samples : {1, 5, 32, 77}) {
       constexpr int64_t kRows = 83;
       SCOPED_TRACE(absl::StrCat(dim, " dimensions, ", samples, " samples"));
-      const BlockShape shape = {RoundedUp(kRows, kRowUnit), RoundedUp(samples, kRowUnit), dim};
+      const BlockShape shape = {RoundedUp(kRows, kRowUnit), RoundedUp(samples, kRowUnit), dim, kBfloat16};
       const int64_t depth = DepthOf<T>(dim);
       const std::vector<float> w = Kept<T>(RandomNormals(1, kRows * dim)), e = Kept<T>(RandomNormals(2, samples * dim));
       const std::vector<float> q = Kept<T>(RandomNormals(3, kRows * samples)), r = RandomNormals(4, samples);
@@ -107,6 +110,7 @@ TEST(MultiplyWidenedTest, DoesWhatTheProcessorsOwnProductsDo) {
   const std::vector<Bfloat16> a = Narrowed<Bfloat16>(RandomNormals(1, kShape.m * kShape.lda));
   const std::vector<Bfloat16> b = Narrowed<Bfloat16>(RandomNormals(2, kShape.k * kShape.n));
   std::vector<float> native(kShape.m * kShape.n, 1.0f), widened = native;
+  if (!HasNativeBfloat16()) GTEST_SKIP() << "this processor has no products of bfloat16";
   Multiply(kShape, a.data(), b.data(), /*accumulate=*/true, native.data());
   MultiplyWidened(kShape, a.data(), b.data(), /*accumulate=*/true, widened.data());
   for (size_t i = 0; i < native.size(); ++i) ASSERT_NEAR(native[i], widened[i], 1e-4) << i;
