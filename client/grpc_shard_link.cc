@@ -14,6 +14,7 @@
 #include "common/rpc/convert/convert.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/tensor_codec.h"
+#include "common/trace/trace_row.h"
 
 namespace arcshard::client {
 namespace {
@@ -31,7 +32,12 @@ struct LinkState {
 class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
  public:
   StatisticsHandler(const ShardLinkOptions& options, ShardLinkEvents* events, std::shared_ptr<LinkState> state)
-      : options_(options), events_(events), state_(std::move(state)), received_(options.metrics, kReceived) {}
+      : options_(options),
+        events_(events),
+        state_(std::move(state)),
+        received_(options.metrics, kReceived),
+        row_(options.metrics == nullptr ? nullptr : options.metrics->tracer,
+             absl::StrCat("from shard ", options.shard)) {}
 
   absl::Status OnMessage(const v1::ShardMessage& message) override {
     received_.Count(message);
@@ -46,6 +52,7 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
     if (part.has_own_centers()) RETURN_IF_ERROR(own_centers_->Add(part.own_centers()));
     if (u_->complete() && (own_centers_->complete() || statistics_.own_rows.empty())) {
       u_.reset();
+      row_.Add("receive", begin_, row_.Now(), {.step = key_.step, .micro_batch = key_.micro_batch});
       events_->OnStatistics(options_.shard, key_, &statistics_);
     }
     return absl::OkStatus();
@@ -67,6 +74,7 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
   // asked again, or the second of two.
   absl::Status Begin(const Key& key, const v1::Statistics& part) {
     key_ = key;
+    begin_ = row_.Now();
     u_.reset();
     int64_t batch = -1;
     {
@@ -94,6 +102,8 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
   ShardLinkEvents* const events_;
   const std::shared_ptr<LinkState> state_;
   Traffic received_;
+  const TraceRow row_;
+  MonotonicTime begin_;  // of what is being received
   Key key_;
   ShardStatistics statistics_;
   std::optional<TensorReceiver> u_;  // between the first and the last piece of a micro-batch's statistics

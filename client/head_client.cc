@@ -134,6 +134,9 @@ void HeadClient::OnStatistics(size_t shard, const Key& key, ShardStatistics* sta
   const size_t place = link - links_.begin();
   if (pending.answered[place]) return;
   pending.answered[place] = true;
+  if (awaited_ == &pending) {
+    link->waits.Add("wait", awaited_since_, link->waits.Now(), {.step = key.step, .micro_batch = key.micro_batch});
+  }
   std::swap(pending.shards[place], *statistics);
   if (--pending.missing > 0) return;
   --unanswered_;

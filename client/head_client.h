@@ -13,6 +13,7 @@
 #include "common/base/monotonic_time.h"
 #include "common/base/mutex.h"
 #include "common/metrics/metrics.h"
+#include "common/trace/trace_row.h"
 
 namespace arcshard::client {
 
@@ -41,8 +42,10 @@ class HeadClient final : public ShardLinkEvents {
   HeadClient(int64_t dim, const Clock* clock, Gauge* in_flight = nullptr)
       : dim_(dim), clock_(clock), in_flight_(in_flight) {}
 
-  // shard: its id, with which the link reports.
-  void AddLink(uint32_t shard, std::unique_ptr<ShardLink> link) { links_.push_back({shard, std::move(link)}); }
+  // shard: its id, with which the link reports. waits: of the trace, for the times that Await waits for this shard.
+  void AddLink(uint32_t shard, std::unique_ptr<ShardLink> link, const TraceRow& waits = TraceRow()) {
+    links_.push_back({shard, std::move(link), waits});
+  }
 
   void SendLabels(const Key& key, absl::Span<const int64_t> labels);
   // embedding: B×D. Await(key) returns its statistics later.
@@ -78,6 +81,7 @@ class HeadClient final : public ShardLinkEvents {
   struct Link {
     uint32_t shard;
     std::unique_ptr<ShardLink> link;
+    TraceRow waits;
   };
 
   void AbortWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

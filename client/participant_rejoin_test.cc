@@ -115,7 +115,7 @@ class ParticipantRejoinTest : public ::testing::Test {
 
   FakeClock clock_;
   MetricRegistry registry_;
-  ProcessMetrics metrics_{&registry_};
+  ProcessMetrics metrics_{&registry_, nullptr};
   std::atomic<int> beats_ = 0;
   std::atomic<bool> attaches_at_once_ = false;  // in OnDetached
   std::atomic<Participant*> current_ = nullptr;

@@ -14,6 +14,7 @@
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/security.h"
+#include "common/trace/tracer.h"
 #include "coordinator/policy/device_leases.h"
 #include "coordinator/run_folder/incarnation.h"
 #include "coordinator/run_folder/keeper_thread.h"
@@ -35,6 +36,7 @@ class CoordinatorProcess {
     std::string metrics_listen = "127.0.0.1:0";
     StartOptions start;
     Security security;
+    std::string trace;  // file; empty: there is no trace
   };
 
   // Takes the run's folder, decides where the run starts, prints the resolved configuration to stdout, and starts to
@@ -75,6 +77,7 @@ class CoordinatorProcess {
   bool folder_unreadable_ = false;
   absl::Status folder_lost_;  // not OK: the run's folder was deleted, and the run was stopped because of it
   const SystemClock clock_;
+  const std::unique_ptr<Tracer> tracer_;  // null: there is no trace
   MetricRegistry registry_;
   CoordinatorMetrics metrics_;
   Reporter reporter_;

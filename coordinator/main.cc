@@ -23,6 +23,7 @@
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
 #include "common/program/stop_on_signal.h"
+#include "common/program/trace_option.h"
 #include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
 #include "coordinator/coordinator_process.h"
@@ -96,6 +97,7 @@ void AddOptions(CommandLine* command, Arguments* arguments) {
                "File descriptor to write 'listening host:port' to, once the coordinator listens there, and 'failed "
                "cause pid' if the run fails. Whoever reads it decides when this process ends at once: a second "
                "signal does not");
+  command->Add("--trace", &process->trace, kTraceHelp);
   command->Footer("arcshard healthcheck coordinator tells whether a coordinator serves on this machine.");
 }
 

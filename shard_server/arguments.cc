@@ -6,6 +6,7 @@
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
 #include "common/program/stop_on_signal.h"
+#include "common/program/trace_option.h"
 
 namespace arcshard::shard {
 namespace {
@@ -52,6 +53,7 @@ void AddOptions(CommandLine* command, Arguments* arguments, Texts* texts) {
   command->Add("--connect-timeout", &texts->connect_timeout, "How long to wait for the coordinator, such as 60s")
       .ShowDefault();
   command->Add("--stop-grace", &texts->stop_grace, kStopGraceHelp).ShowDefault();
+  command->Add("--trace", &arguments->trace, kTraceHelp);
 }
 
 }  // namespace

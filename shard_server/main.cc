@@ -14,6 +14,7 @@
 #include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/meter_tls.h"
+#include "common/trace/tracer.h"
 #include "shard_server/arguments.h"
 #include "shard_server/capacity.h"
 #include "shard_server/head/gpu.h"
@@ -37,8 +38,10 @@ absl::Status Run(const Arguments& arguments, const Clock& clock, client::Departu
   options.departure = departure;
   if (options.device.cuda) RETURN_IF_ERROR(head::CheckGpu(options.device.index));
   if (options.capacity_bytes == 0 && !options.device.cuda) options.capacity_bytes = DefaultCapacityBytes();
+  const std::unique_ptr<Tracer> tracer =
+      Tracer::Start({.path = arguments.trace, .process = "arcshard-shard", .clock = &clock});
   MetricRegistry registry;
-  ShardMetrics metrics(&registry);
+  ShardMetrics metrics(&registry, tracer.get());
   ShardProcess process(options, &metrics, &clock);
   registry.BeforeScrape([&process] { process.UpdateMetrics(); });
   if (options.device.cuda) MeterGpuMemory(&registry, &metrics, &process);

@@ -4,7 +4,10 @@
 #include <utility>
 
 #include "common/metrics/metric_list.h"
+#include "common/metrics/phase.h"
+#include "common/trace/trace_row.h"
 #include "shard_server/head/head.h"
+#include "shard_server/state/executor_trace.h"
 
 namespace arcshard::shard {
 
@@ -14,23 +17,25 @@ class MeteredHead final : public head::Head {
   // `metrics` and `clock` outlive it.
   MeteredHead(std::unique_ptr<head::Head> head, ShardMetrics* metrics, const Clock* clock)
       : head_(std::move(head)),
-        begin_(metrics->step_phase.With(kBegin)),
-        pass_1_(metrics->step_phase.With(kPass1)),
-        pass_2_(metrics->step_phase.With(kPass2)),
+        row_(metrics->tracer, kExecutorRow),
+        begin_(metrics, kBegin, row_),
+        pass_1_(metrics, kPass1, row_),
+        pass_2_(metrics, kPass2, row_),
         clock_(clock) {}
 
   const head::HeadOptions& options() const override { return head_->options(); }
   absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) override {
-    ScopedTimer timer(&begin_, clock_);
+    step_ = step;
+    PhaseTimer timer(&begin_, clock_, {.step = step_});
     return head_->Begin(step, labels);
   }
   absl::Status Forward(absl::Span<const head::ForwardInput> group,
                        absl::Span<const head::ForwardOutput> outputs) override {
-    ScopedTimer timer(&pass_1_, clock_);
+    PhaseTimer timer(&pass_1_, clock_, {.step = step_});
     return head_->Forward(group, outputs);
   }
   absl::Status Update(absl::Span<const head::Group> groups, float lr) override {
-    ScopedTimer timer(&pass_2_, clock_);
+    PhaseTimer timer(&pass_2_, clock_, {.step = step_});
     return head_->Update(groups, lr);
   }
   void Discard() override { head_->Discard(); }
@@ -59,9 +64,9 @@ class MeteredHead final : public head::Head {
 
  private:
   const std::unique_ptr<head::Head> head_;
-  Histogram& begin_;
-  Histogram& pass_1_;
-  Histogram& pass_2_;
+  const TraceRow row_;
+  StepPhase begin_, pass_1_, pass_2_;
+  uint64_t step_ = 0;  // that began last
   const Clock* const clock_;
 };
 

@@ -26,6 +26,7 @@ const ShardMember* Find(const ViewAnnouncement& view, uint32_t id) {
 RangeHolder::RangeHolder(Options options)
     : options_(std::move(options)),
       metrics_(options_.range.metrics),
+      row_(metrics_->tracer, kExecutorRow),
       state_(options_.state, static_cast<ShardOutput*>(this)),
       replay_(
           {.security = options_.security,
@@ -65,7 +66,8 @@ absl::Status RangeHolder::Join(const ViewAnnouncement& view) {
   if (records_ != nullptr) RETURN_IF_ERROR(records_->Enter(view));
   RETURN_IF_ERROR(state_.JoinView(view, range_->head()));
   if (executor_ == nullptr) {
-    executor_ = std::make_unique<Executor>(&state_, [this](const absl::Status& why) { Fail(why); });
+    executor_ = std::make_unique<Executor>(
+        &state_, [this](const absl::Status& why) { Fail(why); }, ExecutorTrace(metrics_->tracer));
   }
   return absl::OkStatus();
 }
@@ -96,6 +98,7 @@ void RangeHolder::Fail(const absl::Status& status) {
 }
 
 void RangeHolder::SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) {
+  const TraceSpan span(row_, "send", {.step = key.step, .micro_batch = key.micro_batch});
   options_.service->SendStatistics(worker, key, statistics);
 }
 
@@ -114,7 +117,9 @@ void RangeHolder::TakeCheckpoint(const View& view, uint64_t step) {
 }
 
 absl::Status RangeHolder::CarriedOut(const std::shared_ptr<const ReplayRecord>& record) {
-  return records_ == nullptr ? absl::OkStatus() : records_->Add(record);
+  if (records_ == nullptr) return absl::OkStatus();
+  const TraceSpan span(row_, "record", {.step = record->plan.step});
+  return records_->Add(record);
 }
 
 void RangeHolder::Applied(uint64_t, Outcome outcome) {

@@ -10,6 +10,7 @@
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
 #include "common/rpc/security/security.h"
+#include "common/trace/trace_row.h"
 #include "shard_server/held_range.h"
 #include "shard_server/record/record_keeper.h"
 #include "shard_server/replay/replay_client.h"
@@ -72,6 +73,7 @@ class RangeHolder final : private ShardOutput {
 
   const Options options_;
   ShardMetrics* const metrics_;
+  const TraceRow row_;
   Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);  // of the executor
   // Each calls the ones before it, and is destroyed before them.

@@ -15,9 +15,11 @@
 #include "common/program/command_line.h"
 #include "common/program/security_options.h"
 #include "common/program/stop_on_signal.h"
+#include "common/program/trace_option.h"
 #include "common/program/working_directory.h"
 #include "common/rpc/endpoint.h"
 #include "common/rpc/security/meter_tls.h"
+#include "common/trace/tracer.h"
 #include "worker/training/all_reduce/worker_device.h"
 #include "worker/watchdog.h"
 #include "worker/worker_process.h"
@@ -28,6 +30,7 @@ namespace {
 struct Arguments {
   WorkerOptions worker;
   std::string metrics_listen = "127.0.0.1:0";
+  std::string trace;  // file; empty: there is no trace
   absl::Duration stop_grace;
 };
 
@@ -54,6 +57,7 @@ std::optional<int> ParseArguments(int argc, char** argv, Arguments* arguments) {
   security.AddTo(&command, SecurityOptions::Listens::kYes);
   command.Add("--connect-timeout", &connect_timeout, "How long to wait for the coordinator, such as 60s").ShowDefault();
   command.Add("--stop-grace", &stop_grace, kStopGraceHelp).ShowDefault();
+  command.Add("--trace", &arguments->trace, kTraceHelp);
   command
       .Add("--metrics-listen", &arguments->metrics_listen, "Where /metrics is served, host:port; port 0: any free one")
       .ShowDefault()
@@ -80,8 +84,10 @@ void ShowGpuMemory(int gpu, MetricRegistry* registry, WorkerMetrics* metrics) {
 
 // Runs the worker and returns its exit status. `stop` follows the signals that tell it to end.
 int Run(const Arguments& arguments, const Clock& clock, const StopOnSignal& stop) {
+  const std::unique_ptr<Tracer> tracer =
+      Tracer::Start({.path = arguments.trace, .process = "arcshard-worker", .clock = &clock});
   MetricRegistry registry;
-  WorkerMetrics metrics(&registry);
+  WorkerMetrics metrics(&registry, tracer.get());
   if (arguments.worker.device.cuda) ShowGpuMemory(arguments.worker.device.index, &registry, &metrics);
   MeterTls(arguments.worker.security, &metrics);
   const auto server = MetricsServer::Create(registry, arguments.metrics_listen);

@@ -101,7 +101,7 @@ absl::Status WorkerRun::CheckSets(const VerificationShare& share, const Verifier
 }
 
 absl::Status WorkerRun::Apply(const Decision& decision) {
-  if (voted_at_.has_value()) phases_.vote.Observe(absl::ToDoubleSeconds(options_.clock->Now() - *voted_at_));
+  if (voted_at_.has_value()) phases_.vote.Observe(*voted_at_, options_.clock->Now(), {.step = decision.step});
   RETURN_IF_ERROR(joiner_->trainer()->Apply(decision));
   options_.metrics->steps.With(decision.outcome == Outcome::kCommit ? kCommitted : kSkipped).Increment();
   options_.metrics->corrupt_records.Increment(static_cast<double>(corrupt_records_));
@@ -136,7 +136,7 @@ void WorkerRun::ShowLoader(const Loader& loader) {
 
 absl::StatusOr<Verifier::Reports> WorkerRun::Evaluate(const WorkerProtocol::Evaluate& evaluate,
                                                       const Verifier::Heed& heed) {
-  ScopedTimer timer(&phases_.evaluation, options_.clock);
+  PhaseTimer timer(&phases_.evaluation, options_.clock, {.step = evaluate.step});
   const ViewSeat& seat = joiner_->seat();
   Backbone* const backbone = joiner_->trainer()->backbone();
   RETURN_IF_ERROR(heed());

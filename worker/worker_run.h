@@ -19,7 +19,7 @@
 #include "worker/inference/verifier.h"
 #include "worker/training/checkpoint_writer.h"
 #include "worker/training/model_keeper.h"
-#include "worker/training/phase_histograms.h"
+#include "worker/training/worker_phases.h"
 #include "worker/view/view_connections.h"
 #include "worker/view/view_joiner.h"
 #include "worker/worker_protocol.h"
@@ -79,7 +79,7 @@ class WorkerRun {
   ModelKeeper::Moment MomentOf(uint64_t step) const { return {joiner_->seat().view.view, step}; }
 
   const Options options_;
-  PhaseHistograms phases_;
+  WorkerPhases phases_;
   RunConfig config_;
   std::unique_ptr<Dataset> dataset_;
   bool checked_ = false;  // the verification sets

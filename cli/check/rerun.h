@@ -20,8 +20,8 @@
 #include "worker/data/dataset.h"
 #include "worker/training/all_reduce/all_reduce.h"
 #include "worker/training/all_reduce/rendezvous.h"
-#include "worker/training/phase_histograms.h"
 #include "worker/training/trainer.h"
+#include "worker/training/worker_phases.h"
 #include "worker/training/worker_state.h"
 
 namespace arcshard::cli {
@@ -72,7 +72,7 @@ class Rerun {
   RunConfig config_;
   MetricRegistry registry_;
   WorkerMetrics metrics_{&registry_};
-  worker::PhaseHistograms phases_{&metrics_};
+  worker::WorkerPhases phases_{&metrics_};
   std::unique_ptr<worker::Dataset> dataset_;
   std::unique_ptr<worker::Rendezvous> rendezvous_;
   StepComparison comparison_;

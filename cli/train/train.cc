@@ -104,6 +104,11 @@ TrainCommand::TrainCommand(CommandLine program)
            "does when memory runs out; 0: the first such death ends the run")
       .Within(0, 1'000'000)
       .ShowDefault();
+  line()
+      .Add("--trace", &options_.trace,
+           "File for a trace of what each process does and when, which ui.perfetto.dev shows; it is written when the "
+           "run ends")
+      .ValueName("trace.json");
   line().AddFlag("--quiet", &options_.quiet, "Print nothing but errors; arcshard status shows the run");
   line().AddFlag("--dry-run", &dry_run_,
                  "Check the configuration, look inside the files it names, print both, and exit");

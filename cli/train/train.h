@@ -22,6 +22,7 @@ struct TrainOptions {
   std::vector<std::string> worker_devices = {};  // likewise
   bool quiet = false;                            // print nothing but errors
   uint32_t max_restarts = 5;  // of one process within ten minutes, after deaths by signals; 0: the first ends the run
+  std::string trace = {};     // file for a trace of all processes; empty: there is none
   std::string bin_folder;     // with arcshard-coordinator, arcshard-shard and arcshard-worker
 };
 

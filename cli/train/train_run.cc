@@ -14,6 +14,7 @@
 #include "cli/train/machine_notes.h"
 #include "cli/train/run_processes.h"
 #include "cli/train/run_summary.h"
+#include "cli/train/run_trace.h"
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 #include "common/io/file_system.h"
@@ -71,6 +72,7 @@ absl::StatusOr<int> TrainRun::Run() {
     for (const std::string& change : ChangesSinceCheckpoint(RealFileSystem(), config_)) printer_.Line(change);
   }
   for (const std::string& note : NotesOnThisMachine(options_, config_)) printer_.Line(absl::StrCat("note: ", note));
+  if (!options_.trace.empty()) RETURN_IF_ERROR(RunTrace(RealFileSystem(), options_.trace).Prepare());
   RETURN_IF_ERROR(StartCoordinator());
   while (!supervisor_.all_ended()) {
     AwaitEvent();
@@ -84,7 +86,9 @@ absl::StatusOr<int> TrainRun::Run() {
     if (interrupted_ && supervisor_.coordinator_ended_in_order()) DismissWaitingMembers();
   }
   ShowLastReports();
-  return Conclude();
+  const int status = Conclude();
+  MergeTrace();  // last: it may take longer than who stops the run waits
+  return status;
 }
 
 absl::Status TrainRun::StartCoordinator() {
@@ -116,6 +120,10 @@ absl::Status TrainRun::Start(Role role, uint32_t index, Process::Options process
 absl::StatusOr<std::unique_ptr<Process>> TrainRun::Launch(Role role, uint32_t index, Process::Options process) {
   process.program = absl::StrCat(options_.bin_folder, "/", ProgramOf(role));
   process.log = folder_.LogOf(role, index);
+  if (!options_.trace.empty()) {
+    const std::string name = absl::StrCat(ProgramOf(role), "-", index);
+    process.arguments.insert(process.arguments.end(), {"--trace", RunTrace::PartOf(options_.trace, name)});
+  }
   process.environment.push_back(absl::StrCat(kLogFileVariable, "=", process.log));
   return Process::Start(process);
 }
@@ -234,6 +242,14 @@ void TrainRun::ShowLastReports() {
   if (watch_ == nullptr) return;
   watch_->AwaitEnd(kLastReports);
   ShowReports();
+}
+
+void TrainRun::MergeTrace() {
+  if (options_.trace.empty()) return;
+  printer_.Clear();
+  const absl::Status merged = RunTrace(RealFileSystem(), options_.trace).Merge();
+  printer_.Line(merged.ok() ? absl::StrCat("trace: ", options_.trace, " (ui.perfetto.dev shows it)")
+                            : absl::StrCat("warning: ", merged.message()));
 }
 
 int TrainRun::Conclude() {

@@ -58,6 +58,8 @@ class TrainRun {
   void ShowReports();
   // Call it after the coordinator has ended: waits briefly for reports that are still on their way.
   void ShowLastReports();
+  // Joins what the processes have traced. That it fails does not change how the run has ended.
+  void MergeTrace();
   // Prints how the run has ended. Returns the exit status.
   int Conclude();
   void PrintFailure(const std::string& sentence, FailureCause cause);

@@ -9,6 +9,10 @@
 namespace arcshard {
 namespace {
 
+// In a trace, behind the coordinator.
+constexpr int kFirstShardPlace = 1;
+constexpr int kFirstWorkerPlace = 1'000'000;
+
 // The space of the file system that `folder` is or will be in: that of the deepest folder of its path that exists.
 std::filesystem::space_info SpaceUnder(std::filesystem::path folder) {
   std::error_code error;
@@ -19,7 +23,8 @@ std::filesystem::space_info SpaceUnder(std::filesystem::path folder) {
 
 }  // namespace
 
-ProcessMetrics::ProcessMetrics(MetricRegistry* registry_for_all) : registry(registry_for_all) {
+ProcessMetrics::ProcessMetrics(MetricRegistry* registry_for_all, Tracer* trace)
+    : registry(registry_for_all), tracer(trace) {
   for (const absl::string_view outcome : {kCommitted, kSkipped}) steps.With(outcome);
   for (const absl::string_view direction : {kSent, kReceived}) {
     messages.With(direction);
@@ -33,6 +38,10 @@ ProcessMetrics::ProcessMetrics(MetricRegistry* registry_for_all) : registry(regi
 void ProcessMetrics::SetMember(absl::string_view role, std::optional<uint32_t> number) {
   member_info.With(role).Set(number.has_value() ? 0 : 1);
   if (number.has_value()) member_info.With(absl::StrCat(role, " ", *number)).Set(1);
+  if (tracer == nullptr) return;
+  if (role == kCoordinatorRole) tracer->NameProcess(std::string(role), 0);
+  const int place = role == kShardRole ? kFirstShardPlace : kFirstWorkerPlace;
+  if (number.has_value()) tracer->NameProcess(absl::StrCat(role, " ", *number), place + static_cast<int>(*number));
 }
 
 void ProcessMetrics::WatchDisk(const std::string& folder) {
@@ -43,7 +52,8 @@ void ProcessMetrics::WatchDisk(const std::string& folder) {
   });
 }
 
-CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all, Tracer* trace)
+    : ProcessMetrics(registry_for_all, trace) {
   SetMember(kCoordinatorRole);
   for (const absl::string_view role : {kShardRole, kWorkerRole}) {
     members.With(role);
@@ -53,12 +63,13 @@ CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry_for_all) : Proce
   for (const absl::string_view role : {kShardRole, kWorkerRole, kCoordinatorRole}) recoveries.With(role);
 }
 
-ShardMetrics::ShardMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+ShardMetrics::ShardMetrics(MetricRegistry* registry_for_all, Tracer* trace) : ProcessMetrics(registry_for_all, trace) {
   SetMember(kShardRole);
   for (const absl::string_view queue : {kPass1Queue, kEarlyQueue}) queue_depth.With(queue);
 }
 
-WorkerMetrics::WorkerMetrics(MetricRegistry* registry_for_all) : ProcessMetrics(registry_for_all) {
+WorkerMetrics::WorkerMetrics(MetricRegistry* registry_for_all, Tracer* trace)
+    : ProcessMetrics(registry_for_all, trace) {
   SetMember(kWorkerRole);
   queue_depth.With(kDecodedQueue);
 }

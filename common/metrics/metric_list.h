@@ -9,7 +9,7 @@
 namespace arcshard {
 
 struct CoordinatorMetrics : ProcessMetrics {
-  explicit CoordinatorMetrics(MetricRegistry* registry_for_all);
+  explicit CoordinatorMetrics(MetricRegistry* registry_for_all, Tracer* trace = nullptr);
 
   LabelledMetric<Gauge> members =
       registry->AddGauges({"arcshard_members", "processes", "Processes in the current view.", "role"});
@@ -85,7 +85,7 @@ struct CoordinatorMetrics : ProcessMetrics {
 };
 
 struct ShardMetrics : ProcessMetrics {
-  explicit ShardMetrics(MetricRegistry* registry_for_all);
+  explicit ShardMetrics(MetricRegistry* registry_for_all, Tracer* trace = nullptr);
 
   Gauge& classes = registry->AddGauge({"arcshard_shard_classes", "classes", "Classes that this shard owns."});
   Gauge& bytes = registry->AddGauge({"arcshard_shard_bytes", "bytes",
@@ -117,7 +117,7 @@ struct ShardMetrics : ProcessMetrics {
 };
 
 struct WorkerMetrics : ProcessMetrics {
-  explicit WorkerMetrics(MetricRegistry* registry_for_all);
+  explicit WorkerMetrics(MetricRegistry* registry_for_all, Tracer* trace = nullptr);
 
   Gauge& micro_batches_in_flight = registry->AddGauge({"arcshard_micro_batches_in_flight", "micro-batches",
                                                        "Micro-batches sent whose statistics have not yet arrived."});

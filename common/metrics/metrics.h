@@ -9,7 +9,6 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "prometheus/collectable.h"
 #include "prometheus/counter.h"
@@ -103,20 +102,6 @@ class MetricRegistry {
 
 // The bounds of a histogram's buckets: `first`, and each `factor` times the one before.
 Histogram::BucketBoundaries ExponentialBuckets(double first, double factor, int count);
-
-// Observes the seconds between its construction and its destruction.
-class ScopedTimer {
- public:
-  ScopedTimer(Histogram* histogram, const Clock* clock) : histogram_(histogram), clock_(clock), begin_(clock->Now()) {}
-  ~ScopedTimer() { histogram_->Observe(absl::ToDoubleSeconds(clock_->Now() - begin_)); }
-  ScopedTimer(const ScopedTimer&) = delete;
-  ScopedTimer& operator=(const ScopedTimer&) = delete;
-
- private:
-  Histogram* const histogram_;
-  const Clock* const clock_;
-  const MonotonicTime begin_;
-};
 
 // This build's version, such as "0.1.0".
 absl::string_view BuildVersion();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
@@ -13,8 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/testing/fake_clock.h"
+#include "common/io/testing/memory_file_system.h"
 #include "common/metrics/metric_list.h"
 #include "common/metrics/metrics_server.h"
+#include "common/metrics/phase.h"
 #include "common/metrics/process_stats.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -262,18 +265,48 @@ TEST(MetricsTest, HandlesAreSharedByAllThreads) {
   EXPECT_EQ(metrics.corrupt_records.Value(), 4000);
 }
 
-TEST(MetricsTest, ATimerObservesTheTimeOfItsClock) {
+TEST(PhaseTest, ATimerObservesTheTimeOfItsClock) {
   MetricRegistry registry;
   ShardMetrics metrics(&registry);
   FakeClock clock;
+  StepPhase phase(&metrics, kPass1, TraceRow());
   {
-    const ScopedTimer timer(&metrics.step_phase.With(kPass1), &clock);
+    const PhaseTimer timer(&phase, &clock);
     clock.Advance(absl::Milliseconds(1500));
     clock.SetBack(absl::Hours(1));  // the date
   }
   const prometheus::ClientMetric collected = metrics.step_phase.With(kPass1).Collect();
   EXPECT_EQ(collected.histogram.sample_count, 1u);
   EXPECT_DOUBLE_EQ(collected.histogram.sample_sum, 1.5);
+}
+
+TEST(PhaseTest, AMetricAndASpanOfTheTraceSayTheSame) {
+  MemoryFileSystem files;
+  FakeClock clock;
+  MetricRegistry registry;
+  double seconds = 0.0;
+  {
+    const auto tracer = Tracer::Start({.path = "/t.json", .process = "shard", .clock = &clock, .files = &files});
+    ShardMetrics metrics(&registry, tracer.get());
+    metrics.SetMember(kShardRole, 3);
+    StepPhase phase(&metrics, kPass1, TraceRow(tracer.get(), "executor"));
+    {
+      const PhaseTimer timer(&phase, &clock, {.step = 8});
+      clock.Advance(absl::Milliseconds(250));
+    }
+    seconds = metrics.step_phase.With(kPass1).Collect().histogram.sample_sum;
+  }
+  EXPECT_DOUBLE_EQ(seconds, 0.25);
+  std::string process;
+  nlohmann::json span;
+  for (const nlohmann::json& event : nlohmann::json::parse(files.Contents("/t.json"))) {
+    if (event["name"] == "process_name") process = event["args"]["name"].get<std::string>();
+    if (event["ph"] == "X") span = event;
+  }
+  EXPECT_EQ(process, "shard 3");
+  EXPECT_EQ(span["name"], "pass_1");
+  EXPECT_EQ(span["dur"], 250000);
+  EXPECT_EQ(span["args"]["step"], 8);
 }
 
 TEST(ProcessStatsTest, SaysWhatThePhasesHaveSummedUp) {

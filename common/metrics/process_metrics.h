@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/metrics/metrics.h"
+#include "common/trace/tracer.h"
 
 // The metrics that every process serves, and the values of labels. metric_list.h has those of each kind of process.
 namespace arcshard {
@@ -35,7 +36,8 @@ inline constexpr absl::string_view kDataWait = "data_wait", kForward = "forward"
 
 // The metrics that every process serves.
 struct ProcessMetrics {
-  explicit ProcessMetrics(MetricRegistry* registry_for_all);
+  // trace: null: there is none.
+  ProcessMetrics(MetricRegistry* registry_for_all, Tracer* trace);
   ProcessMetrics(const ProcessMetrics&) = delete;
   ProcessMetrics& operator=(const ProcessMetrics&) = delete;
 
@@ -43,10 +45,12 @@ struct ProcessMetrics {
   // exists.
   void WatchDisk(const std::string& folder);
 
-  // This process is the coordinator, or some shard or worker; with a number, once it has one: that shard or worker.
+  // This process is the coordinator, or some shard or worker; with a number, once it has one: that shard or worker. The
+  // trace's name for it follows.
   void SetMember(absl::string_view role, std::optional<uint32_t> number = std::nullopt);
 
   MetricRegistry* const registry;
+  Tracer* const tracer;  // null: there is no trace
 
   LabelledMetric<Gauge> member_info = registry->AddGauges(
       {"arcshard_member_info", "",

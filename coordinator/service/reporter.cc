@@ -84,12 +84,22 @@ void Reporter::Report(const Progress& progress) {
       if (!set.accept_rates.empty()) metrics_->verification_tar.With(set.name).Set(set.accept_rates.front().tar);
     }
   }
+  TracePhase(progress.phase);
   if (!WorthALine(progress)) return;
   if (progress.phase == Phase::kGathering) {
     CameOrWent(DescribeProgress(progress));  // somebody has, or it is the first line
   } else {
     LogInfo(DescribeProgress(progress));
   }
+}
+
+void Reporter::TracePhase(Phase phase) {
+  if (phase != Phase::kTraining) last_decision_.reset();
+  if (phase_ == phase) return;
+  const MonotonicTime now = clock_->Now();
+  if (phase_.has_value()) phases_.Add(NameOf(*phase_), phase_began_, now);
+  phase_ = phase;
+  phase_began_ = now;
 }
 
 void Reporter::Note(const std::string& sentence) { LogInfo(sentence); }
@@ -110,7 +120,10 @@ void Reporter::StepDecided(const StepSummary& step) {
   const bool commit = step.outcome == Outcome::kCommit;
   metrics_->steps.With(commit ? kCommitted : kSkipped).Increment();
   if (commit) metrics_->samples.Increment(static_cast<double>(step.samples));
-  metrics_->step_phase.With(kDecision).Observe(absl::ToDoubleSeconds(step.gathered_votes_for));
+  const MonotonicTime now = clock_->Now();
+  decision_.Observe(now - step.gathered_votes_for, now, {.step = step.step});
+  if (last_decision_.has_value()) steps_.Add("step", *last_decision_, now, {.step = step.step});
+  last_decision_ = now;
 }
 
 void Reporter::CheckpointSettled(const CheckpointSummary& checkpoint) {
@@ -120,6 +133,8 @@ void Reporter::CheckpointSettled(const CheckpointSummary& checkpoint) {
   metrics_->checkpoint_step.Set(static_cast<double>(checkpoint.step));
   metrics_->checkpoint_bytes.Set(static_cast<double>(checkpoint.bytes));
   metrics_->checkpoint_duration.Observe(absl::ToDoubleSeconds(checkpoint.took));
+  const TraceRow row(metrics_->tracer, "checkpoint");
+  row.Add("checkpoint", row.Now() - checkpoint.took, row.Now(), {.step = checkpoint.step, .bytes = checkpoint.bytes});
 }
 
 void Reporter::Recovered(const RecoverySummary& recovery) {

@@ -14,6 +14,7 @@
 #include "common/rpc/security/refusal_log.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/tensor_codec.h"
+#include "common/trace/trace_row.h"
 #include "shard_server/service/statistics_messages.h"
 
 namespace arcshard::shard {
@@ -134,6 +135,8 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
       values_.resize(samples * dim);
       embedding_.emplace("embedding", std::vector<int64_t>{samples, dim}, absl::MakeSpan(values_));
       embedding_key_ = key;
+      if (!row_) row_ = TraceRow(service_->tracer_, absl::StrCat("from worker ", *worker_));  // who is proven by now
+      begin_ = row_.Now();
     } else if (!(key == embedding_key_)) {
       return absl::InvalidArgumentError(absl::StrCat("the embedding of ", ToString(embedding_key_),
                                                      " is incomplete: ", ToString(key), " came between its pieces"));
@@ -141,6 +144,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
     RETURN_IF_ERROR(Named(key, embedding_->Add(piece)));
     if (!embedding_->complete()) return absl::OkStatus();
     embedding_.reset();
+    row_.Add("receive", begin_, row_.Now(), {.step = key.step, .micro_batch = key.micro_batch});
     const int64_t dim = state->options().dim;
     RETURN_IF_ERROR(state->Embedding(*worker_, key, {values_.data(), static_cast<int64_t>(values_.size()) / dim, dim}));
     return absl::OkStatus();
@@ -167,11 +171,14 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
   std::vector<float> values_;                // of the embedding that is being received
   std::optional<TensorReceiver> embedding_;  // between its first piece and its last
   Key embedding_key_;
+  TraceRow row_;         // of what this worker sends
+  MonotonicTime begin_;  // of the embedding that is being received
   std::vector<float> r_, t_;
 };
 
 ShardService::ShardService(ShardMetrics* metrics)
-    : refused_(metrics->refused_messages),
+    : tracer_(metrics->tracer),
+      refused_(metrics->refused_messages),
       received_(metrics, kReceived),
       sent_(metrics, kSent),
       unproven_("Hello with its token", kMostUnproven),

@@ -57,6 +57,7 @@ class ShardService final : public v1::Shard::CallbackService {
 
   void CountRefusal(const absl::Status& why);
 
+  Tracer* const tracer_;
   LabelledMetric<Counter> refused_;
   Traffic received_;
   Traffic sent_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "shard_server/state/executor_trace.h"
 #include "shard_server/state/shard_state.h"
 
 namespace arcshard::shard {
@@ -14,10 +15,12 @@ namespace arcshard::shard {
 class Executor {
  public:
   // When the head fails, that thread calls `on_failure` once and ends.
-  Executor(ShardState* state, std::function<void(const absl::Status&)> on_failure) : state_(state) {
+  Executor(ShardState* state, std::function<void(const absl::Status&)> on_failure,
+           const ExecutorTrace& trace = ExecutorTrace())
+      : state_(state) {
     state_->Reopen();
-    thread_ = std::thread([state, on_failure = std::move(on_failure)] {
-      while (state->WaitForWork()) {
+    thread_ = std::thread([state, on_failure = std::move(on_failure), trace = trace]() mutable {
+      while (trace.WaitForWork(state)) {
         if (absl::Status status = state->RunOne(); !status.ok()) {
           on_failure(status);
           return;

@@ -224,7 +224,7 @@ class RealTrainingCluster final : public TrainingCluster {
   const TrainingOptions options_;
   MetricRegistry registry_;
   WorkerMetrics metrics_{&registry_};
-  worker::PhaseHistograms phases_;
+  worker::WorkerPhases phases_;
   const SystemClock clock_;
   std::unique_ptr<Dataset> dataset_;
   std::optional<SamplePlan> plan_;

@@ -28,6 +28,8 @@ absl::Span<const T> SpanOf(const at::Tensor& tensor) {
   return absl::MakeConstSpan(tensor.const_data_ptr<T>(), tensor.numel());
 }
 
+SpanDetails DetailsOf(const Key& key) { return {.step = key.step, .micro_batch = key.micro_batch}; }
+
 at::Tensor Wrap(std::vector<float>& values, at::IntArrayRef shape) {
   return at::from_blob(values.data(), shape, at::kFloat);
 }
@@ -83,7 +85,7 @@ absl::Status Trainer::Request(const StepPlan& plan) {
 }
 
 absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loaded) {
-  ScopedTimer timer(&parts_.phases->data_wait, parts_.clock);
+  PhaseTimer timer(&parts_.phases->data_wait, parts_.clock, {.step = plan.step});
   if (requested_ != plan.step) {
     parts_.loader->Cancel();
     RETURN_IF_ERROR(Request(plan));
@@ -104,7 +106,7 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
 }
 
 absl::Status Trainer::Forward(InFlight* micro_batch) {
-  ScopedTimer timer(&parts_.phases->forward, parts_.clock);
+  PhaseTimer timer(&parts_.phases->forward, parts_.clock, DetailsOf(micro_batch->key));
   LoadedBatch& data = *micro_batch->data;
   const int64_t size = static_cast<int64_t>(data.labels.size());
   ForwardContext context;
@@ -118,13 +120,14 @@ absl::Status Trainer::Forward(InFlight* micro_batch) {
   if (config_.head.standardize) embedding = Standardize(embedding);
   micro_batch->embedding = embedding;
   micro_batch->sent = embedding.detach().cpu().contiguous();
+  const TraceSpan send(parts_.phases->row, "send", DetailsOf(micro_batch->key));
   seat_.head->SendEmbedding(micro_batch->key, SpanOf<float>(micro_batch->sent));
   return absl::OkStatus();
 }
 
 absl::Status Trainer::Backward(InFlight micro_batch) {
   absl::StatusOr<client::SummedStatistics> summed = [&] {
-    ScopedTimer timer(&parts_.phases->wait_for_shards, parts_.clock);
+    PhaseTimer timer(&parts_.phases->wait_for_shards, parts_.clock, DetailsOf(micro_batch.key));
     return seat_.head->Await(micro_batch.key);
   }();
   RETURN_IF_ERROR(summed.status());
@@ -132,7 +135,7 @@ absl::Status Trainer::Backward(InFlight micro_batch) {
   const int64_t dim = micro_batch.embedding.size(1);
   LossResult result;
   {
-    ScopedTimer timer(&parts_.phases->loss, parts_.clock);
+    PhaseTimer timer(&parts_.phases->loss, parts_.clock, DetailsOf(micro_batch.key));
     const SoftmaxStatistics statistics{Wrap(summed->z, {size}), Wrap(summed->u, {size, dim}),
                                        Wrap(summed->own_centers, {size, dim})};
     const at::Tensor labels = at::from_blob(micro_batch.data->labels.data(), {size}, at::kLong);
@@ -149,7 +152,7 @@ absl::Status Trainer::Backward(InFlight micro_batch) {
     if (!result.finite)
       Blame(absl::StrCat("the loss or its gradient of micro-batch ", micro_batch.key.micro_batch, " is not finite"));
   }
-  ScopedTimer timer(&parts_.phases->backward, parts_.clock);
+  PhaseTimer timer(&parts_.phases->backward, parts_.clock, DetailsOf(micro_batch.key));
   // There is no graph when every parameter is frozen; then only the head is trained.
   if (micro_batch.embedding.requires_grad())
     micro_batch.embedding.backward(CopyTo(micro_batch.embedding.device(), result.d_embedding));
@@ -189,13 +192,16 @@ absl::StatusOr<StepVote> Trainer::Compute(const StepPlan& plan) {
 }
 
 absl::StatusOr<StepVote> Trainer::SumAndVote() {
-  ScopedTimer timer(&parts_.phases->all_reduce, parts_.clock);
+  PhaseTimer timer(&parts_.phases->all_reduce, parts_.clock, {.step = plan_.step});
   if (blame_.empty() && !AllFinite(sums_->Gradients(sums_->own()))) {
     Blame("the backbone's gradient is not finite");
   } else if (blame_.empty() && !AllFinite(sums_->Statistics(sums_->own()))) {
     Blame("the batch statistics are not finite");
   }
-  ASSIGN_OR_RETURN(reduced_, seat_.all_reduce->Sum(sums_->own()));
+  {
+    const TraceSpan sum(parts_.phases->row, "sum", {.step = plan_.step});
+    ASSIGN_OR_RETURN(reduced_, seat_.all_reduce->Sum(sums_->own()));
+  }
   const at::Tensor gradient = sums_->Gradients(reduced_);
   const double norm = Norm2(gradient);
   const at::Tensor scalars_here = sums_->Scalars(reduced_).cpu();
@@ -218,7 +224,7 @@ absl::Status Trainer::Apply(const Decision& decision) {
     return absl::FailedPreconditionError(
         absl::StrCat("a decision about step ", decision.step, ", but the step that waits for one is ", plan_.step));
   }
-  ScopedTimer timer(&parts_.phases->optimizer, parts_.clock);
+  PhaseTimer timer(&parts_.phases->optimizer, parts_.clock, {.step = decision.step});
   if (decision.outcome == Outcome::kCommit) {
     optimizer_->Step(sums_->Gradients(reduced_), decision.lr);
     parts_.backbone->statistics().Commit(sums_->Statistics(reduced_));

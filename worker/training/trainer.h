@@ -23,8 +23,8 @@
 #include "worker/data/loader.h"
 #include "worker/loss/margin_loss.h"
 #include "worker/training/all_reduce/all_reduce.h"
-#include "worker/training/phase_histograms.h"
 #include "worker/training/sample_log.h"
+#include "worker/training/worker_phases.h"
 #include "worker/training/worker_state.h"
 
 namespace arcshard::worker {
@@ -59,7 +59,7 @@ class Trainer {
     std::unique_ptr<Loader> loader = nullptr;
     std::optional<SamplePlan> plan = std::nullopt;  // of the run; says what to load ahead
     const Clock* clock = nullptr;
-    PhaseHistograms* phases = nullptr;
+    WorkerPhases* phases = nullptr;
     std::unique_ptr<SampleLog> samples = nullptr;  // lists the samples of what is computed; null: no list
   };
   // Requires all parts but `samples`. InvalidArgument: the backbone's embedding size is not the configuration's.

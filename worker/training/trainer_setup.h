@@ -11,8 +11,8 @@
 #include "common/protocol/types.h"
 #include "worker/backbone/backbone.h"
 #include "worker/data/dataset.h"
-#include "worker/training/phase_histograms.h"
 #include "worker/training/trainer.h"
+#include "worker/training/worker_phases.h"
 #include "worker/training/worker_state.h"
 
 // How a worker's trainer is made from a run's configuration, and where its first state comes from.
@@ -24,7 +24,7 @@ struct TrainerSetup {
   const Dataset* dataset = nullptr;
   int64_t num_classes = 0;  // N of the run
   const Clock* clock = nullptr;
-  PhaseHistograms* phases = nullptr;
+  WorkerPhases* phases = nullptr;
   std::string sample_log = {};  // file that lists the samples of every micro-batch; empty: none is written
 };
 

@@ -146,7 +146,7 @@ class Worker {
   const SystemClock clock_;
   MetricRegistry registry_;
   WorkerMetrics metrics_{&registry_};
-  PhaseHistograms phases_{&metrics_};
+  WorkerPhases phases_{&metrics_};
   Embeddings received_;
   AllReduce alone_{AllReduceOptions()};
   std::optional<SamplePlan> plan_;

@@ -78,7 +78,8 @@ absl::Status ViewConnections::ConnectTo(const ShardMember& shard) {
     if (!connected.ok() && aborted_.ok()) unreachable_.push_back(shard.id);
   }
   RETURN_IF_ERROR(connected.status());
-  head_.AddLink(shard.id, *std::move(connected));
+  head_.AddLink(shard.id, *std::move(connected),
+                TraceRow(options_.metrics->tracer, absl::StrCat("wait for shard ", shard.id)));
   return absl::OkStatus();
 }
 

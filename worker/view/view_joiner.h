@@ -14,8 +14,8 @@
 #include "common/metrics/metric_list.h"
 #include "common/rpc/security/security.h"
 #include "worker/data/dataset.h"
-#include "worker/training/phase_histograms.h"
 #include "worker/training/trainer.h"
+#include "worker/training/worker_phases.h"
 #include "worker/view/view_connections.h"
 #include "worker/worker_protocol.h"
 
@@ -30,7 +30,7 @@ class ViewJoiner {
     const RunConfig* config = nullptr;  // the pointers outlive the joiner
     const Dataset* dataset = nullptr;
     const Clock* clock = nullptr;
-    PhaseHistograms* phases = nullptr;
+    WorkerPhases* phases = nullptr;
     WorkerMetrics* metrics = nullptr;
     client::AbortableSlot<ViewConnections>* connections = nullptr;  // what aborts it ends Join
     std::function<absl::Status()> interruption = nullptr;           // of the seat (trainer.h)

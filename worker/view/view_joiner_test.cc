@@ -68,7 +68,7 @@ class JoiningWorker {
   FakeClock clock_;
   MetricRegistry registry_;
   WorkerMetrics metrics_{&registry_};
-  PhaseHistograms phases_{&metrics_};
+  WorkerPhases phases_{&metrics_};
   absl::Status interruption_;
   client::AbortableSlot<ViewConnections> connections_{[this] { return interruption_; }};
   int restored_ = 0;
