@@ -143,10 +143,10 @@ absl::Status CoordinatorProcess::Loop() {
       restart_undo_.Keep();
       return guarded;
     }
-    const RunStatus status = session->Status();
-    ranges_ = status.ranges;
-    if (status.began) NoteBegin();
-    log.Look(status);
+    const RunStatus overview = session->Overview();
+    ranges_ = overview.ranges;
+    if (overview.began) NoteBegin();
+    if (log.WantsToLook(overview)) log.Look(session->Status());
   }
   if (result->ok() && folder_lost_.ok()) folder_lost_ = incarnation_->Guard();
   return result->ok() ? folder_lost_ : *result;

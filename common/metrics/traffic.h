@@ -18,9 +18,13 @@ class Traffic {
   // `Message`: a protobuf.
   template <typename Message>
   void Count(const Message& message) {
+    if (messages_ != nullptr) CountBytes(message.ByteSizeLong());
+  }
+  // A message of so many bytes.
+  void CountBytes(size_t bytes) {
     if (messages_ == nullptr) return;
     messages_->Increment();
-    bytes_->Increment(static_cast<double>(message.ByteSizeLong()));
+    bytes_->Increment(static_cast<double>(bytes));
   }
 
  private:

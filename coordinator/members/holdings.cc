@@ -74,8 +74,6 @@ void NoteDecided(const Decision& decision, Member* member) {
   HeldState& held = *member->held;
   held.state = decision.after();
   held.voted_step = 0;
-  held.last = decision;
-  held.counters = decision.counters;
 }
 
 std::optional<Holding> HoldingOf(const Member& member) {

@@ -26,7 +26,8 @@ void NoteAnnounced(const ViewAnnouncement& view, Member* member);
 void NoteJoined(const ViewAnnouncement& view, bool keeps_log, Member* member);
 // A shard's vote says whether its log still has every record after `base`, the present one.
 void NoteVote(const ReadyVote& vote, const StatePoint& base, bool keeps_log, Member* member);
-// It applies the decision, or will.
+// It applies the decision, or will. What it knows of decisions and counters is not kept for each member: once there is
+// a view the run knows the newest (StateInputs::knows_last).
 void NoteDecided(const Decision& decision, Member* member);
 
 // What ChooseState has to know of the member; none: it holds nothing.

@@ -90,6 +90,7 @@ absl::StatusOr<Member*> Membership::Admit(Connection from, const Registration& r
   const bool keeps_token = HasToken(registration) && !SameProcess(registration).has_value();
   member.token = keeps_token ? registration.token : options_.new_token();
   last_tokens_[seat] = member.token;
+  seats_.emplace(seat, from);
   return &members_.emplace(from, std::move(member)).first->second;
 }
 
@@ -119,7 +120,15 @@ absl::Status Membership::LeaseDevice(Connection from, Member* member) {
 
 void Membership::Remove(Connection connection) {
   leases_.Release(connection);
-  members_.erase(connection);
+  const auto member = members_.find(connection);
+  if (member == members_.end()) return;
+  seats_.erase(member->second.seat());
+  members_.erase(member);
+}
+
+void Membership::Clear() {
+  members_.clear();
+  seats_.clear();
 }
 
 // --- Look-ups
@@ -136,16 +145,15 @@ Member& Membership::At(Connection connection) {
 }
 
 std::optional<Connection> Membership::At(const Seat& seat) const {
-  for (const auto& [connection, member] : members_) {
-    if (member.seat() == seat) return connection;
-  }
-  return std::nullopt;
+  const auto taken = seats_.find(seat);
+  return taken == seats_.end() ? std::nullopt : std::optional(taken->second);
 }
 
-std::map<Connection, Member*> Membership::Of(const View& view) {
-  std::map<Connection, Member*> members;
+std::vector<std::pair<Connection, Member*>> Membership::Of(const View& view) {
+  std::vector<std::pair<Connection, Member*>> members;
+  members.reserve(members_.size());
   for (auto& [connection, member] : members_) {
-    if (member.view == view) members.emplace(connection, &member);
+    if (member.view == view) members.emplace_back(connection, &member);
   }
   return members;
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -53,7 +54,7 @@ class Membership {
 
   // Removes the member and releases its GPU. Nothing happens if `connection` is no member.
   void Remove(Connection connection);
-  void Clear() { members_.clear(); }
+  void Clear();
   // The GPU may be leased to another from now on, although the member stays.
   void ReleaseDevice(Connection connection) { leases_.Release(connection); }
 
@@ -62,8 +63,8 @@ class Membership {
   std::optional<Connection> At(const Seat& seat) const;
   std::map<Connection, Member>& all() { return members_; }
   const std::map<Connection, Member>& all() const { return members_; }
-  // Those that were told of the view.
-  std::map<Connection, Member*> Of(const View& view);
+  // Those that were told of the view, in order of their connections.
+  std::vector<std::pair<Connection, Member*>> Of(const View& view);
   // Of those that were told of the view, the worker with the lowest id; null while there is none.
   const Member* LowestWorker(const View& view) const;
   MemberCounts Counts() const;
@@ -90,6 +91,7 @@ class Membership {
 
   const Options options_;
   std::map<Connection, Member> members_;
+  std::map<Seat, Connection> seats_;             // of the members
   std::map<Seat, std::string> last_tokens_;      // of each seat's last member
   std::map<std::string, MonotonicTime> barred_;  // by token
   DeviceLeases leases_;

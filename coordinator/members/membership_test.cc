@@ -118,6 +118,21 @@ TEST_F(MembershipTest, TheLowestWorkerIsTheOneOfTheViewWithTheLowestId) {
   EXPECT_EQ(members_.LowestWorker(kView), members_.Find(2));
 }
 
+TEST_F(MembershipTest, ASeatIsThatOfItsMemberUntilItIsRemoved) {
+  Admit(Role::kShard, 1);
+  Admit(Role::kWorker, 2);
+  Admit(Role::kShard, 3);
+  EXPECT_EQ(members_.At(Seat{Role::kShard, 1}), 3u);
+  EXPECT_EQ(members_.At(Seat{Role::kWorker, 0}), 2u);
+  members_.Remove(3);
+  EXPECT_EQ(members_.At(Seat{Role::kShard, 1}), std::nullopt);
+  Admit(Role::kShard, 4);
+  EXPECT_EQ(members_.At(Seat{Role::kShard, 1}), 4u);
+  members_.Clear();
+  EXPECT_EQ(members_.At(Seat{Role::kShard, 0}), std::nullopt);
+  EXPECT_EQ(members_.At(Seat{Role::kWorker, 0}), std::nullopt);
+}
+
 // --- Coming back
 
 TEST_F(MembershipTest, WhoComesBackGetsItsSeatAndKeepsItsToken) {

@@ -43,9 +43,10 @@ std::optional<std::vector<uint32_t>> WorkersOfNewestView(const Membership& membe
 bool HasEnough(const Membership& members, const std::optional<std::vector<uint32_t>>& awaited, MonotonicTime grace_ends,
                MonotonicTime now) {
   const MemberCounts counts = members.Counts();
+  if (counts.shards_here < counts.shards_wanted) return false;
   std::set<uint32_t> here;
   for (const Connection connection : ReadyWorkers(members, now)) here.insert(members.all().at(connection).id);
-  if (counts.shards_here < counts.shards_wanted || here.empty()) return false;
+  if (here.empty()) return false;
   if (now >= grace_ends) return true;
   if (!awaited.has_value()) return here.size() == counts.workers_wanted;
   for (const uint32_t id : *awaited) {
@@ -58,9 +59,9 @@ bool AnyShardCanBeRebuilt(const Membership& members, const View& view) {
   int with_log = 0;
   for (const auto& [connection, member] : members.all()) {
     if (member.view != view || !member.held.has_value()) continue;
-    if (member.held->whole && member.held->log_base.has_value()) ++with_log;
+    if (member.held->whole && member.held->log_base.has_value() && ++with_log == 2) return true;
   }
-  return with_log >= 2;
+  return false;
 }
 
 std::optional<Seat> LastHolder(const Membership& members, const StatePoint& state) {

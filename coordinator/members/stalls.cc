@@ -12,21 +12,12 @@ namespace {
 
 using Waits = std::map<Seat, const Waiting*>;  // of the members that have waited for long
 
-std::vector<Seat> SeatsOf(const ViewAnnouncement& view) {
-  std::vector<Seat> seats;
-  for (const ShardMember& shard : view.shards) seats.push_back({Role::kShard, shard.id});
-  for (const WorkerMember& worker : view.workers) seats.push_back({Role::kWorker, worker.id});
-  return seats;
-}
-
 Waits LongWaits(const ViewAnnouncement& view, const Membership& members, absl::Duration limit) {
   Waits waits;
-  for (const Seat& seat : SeatsOf(view)) {
-    const std::optional<Connection> connection = members.At(seat);
-    if (!connection.has_value()) continue;
-    const Waiting& waiting = members.all().at(*connection).stats.waiting;
+  for (const auto& [connection, member] : members.all()) {
+    const Waiting& waiting = member.stats.waiting;
     const bool is_long = waiting.waits() && waiting.view == view.view && absl::Seconds(waiting.seconds) > limit;
-    if (is_long) waits[seat] = &waiting;
+    if (is_long && IsIn(view, member.seat())) waits[member.seat()] = &waiting;
   }
   return waits;
 }
@@ -48,20 +39,32 @@ void DropExplained(const ViewAnnouncement& view, Waits* waits) {
   size_t before = 0;
   do {
     before = waits->size();
+    const bool all_workers_wait = absl::c_all_of(view.workers, [waits](const WorkerMember& worker) {
+      return waits->contains({Role::kWorker, worker.id});
+    });
     std::erase_if(*waits, [&](const auto& entry) {
-      const std::vector<Seat> awaited = AwaitedBy(entry.first, *entry.second, view);
-      return absl::c_any_of(awaited, [waits](const Seat& other) { return !waits->contains(other); });
+      const Waiting& waiting = *entry.second;
+      if (waiting.all_reduce && !all_workers_wait) return true;
+      const auto computes = [waits](Role role) {
+        return [waits, role](uint32_t id) { return !waits->contains({role, id}); };
+      };
+      return absl::c_any_of(waiting.shards, computes(Role::kShard)) ||
+             absl::c_any_of(waiting.workers, computes(Role::kWorker));
     });
   } while (waits->size() < before);
 }
 
-bool IsInVain(const Seat& seat, const Seat& other, const Waits& waits) {
-  const Waiting& others = *waits.at(other);
+bool WaitsForShards(const std::pair<const Seat, const Waiting*>& entry) {
+  return entry.first.role == Role::kWorker && !entry.second->shards.empty();
+}
+
+// shards_are_awaited: some worker waits for a shard.
+bool IsInVain(const Seat& seat, const Seat& other, const Waits& waits, bool shards_are_awaited) {
   if (seat.role == Role::kShard && other.role == Role::kShard) return true;
-  if (seat.role == Role::kShard) return others.shards.empty() || absl::c_linear_search(others.shards, seat.id);
-  if (other.role == Role::kShard) return others.workers.empty() || absl::c_linear_search(others.workers, seat.id);
-  return absl::c_all_of(
-      waits, [](const auto& entry) { return entry.first.role == Role::kShard || entry.second->shards.empty(); });
+  if (seat.role == Role::kWorker && other.role == Role::kWorker) return !shards_are_awaited;
+  const Waiting& others = *waits.at(other);
+  const std::vector<uint32_t>& awaited = seat.role == Role::kShard ? others.shards : others.workers;
+  return awaited.empty() || absl::c_linear_search(awaited, seat.id);
 }
 
 }  // namespace
@@ -70,11 +73,12 @@ std::vector<std::pair<Seat, LostPeersReport>> Stalls(const ViewAnnouncement& vie
                                                      absl::Duration limit) {
   Waits waits = LongWaits(view, members, limit);
   DropExplained(view, &waits);
+  const bool shards_are_awaited = absl::c_any_of(waits, WaitsForShards);
   std::vector<std::pair<Seat, LostPeersReport>> stalls;
   for (const auto& [seat, waiting] : waits) {
     LostPeersReport report{.view = view.view, .sentence = {}};
     for (const Seat& other : AwaitedBy(seat, *waiting, view)) {
-      if (!IsInVain(seat, other, waits)) continue;
+      if (!IsInVain(seat, other, waits, shards_are_awaited)) continue;
       (other.role == Role::kShard ? report.shards : report.workers).push_back(other.id);
     }
     if (report.shards.empty() && report.workers.empty()) continue;

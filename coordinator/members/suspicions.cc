@@ -9,13 +9,6 @@
 namespace arcshard::coordinator {
 namespace {
 
-bool IsIn(const ViewAnnouncement& view, const Seat& seat) {
-  if (seat.role == Role::kShard) {
-    return std::any_of(view.shards.begin(), view.shards.end(), [&](const auto& one) { return one.id == seat.id; });
-  }
-  return std::any_of(view.workers.begin(), view.workers.end(), [&](const auto& one) { return one.id == seat.id; });
-}
-
 bool AreBothOf(const std::pair<Seat, Seat>& pair, Role role) {
   return pair.first.role == role && pair.second.role == role;
 }
@@ -49,8 +42,8 @@ std::set<Suspicions::Pair> Suspicions::Remember(const ViewAnnouncement& view, Mo
   pending_.clear();
   if (is_explained) std::erase_if(reported, [](const Pair& pair) { return AreBothOf(pair, Role::kWorker); });
   for (auto pair = history_.begin(); pair != history_.end();) {
-    std::deque<MonotonicTime>& times = pair->second;
-    while (!times.empty() && now - times.front() > kMemory) times.pop_front();
+    std::vector<MonotonicTime>& times = pair->second;
+    std::erase_if(times, [now](MonotonicTime time) { return now - time > kMemory; });
     pair = times.empty() ? history_.erase(pair) : std::next(pair);
   }
   for (const Pair& pair : reported) history_[pair].push_back(now);

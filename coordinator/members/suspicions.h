@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -77,8 +76,8 @@ class Suspicions {
   void Forget(const Seat& seat);
 
   const absl::Duration grace_;
-  std::vector<Pending> pending_;                       // of the present view
-  std::map<Pair, std::deque<MonotonicTime>> history_;  // when they were reported, within kMemory
+  std::vector<Pending> pending_;                        // of the present view
+  std::map<Pair, std::vector<MonotonicTime>> history_;  // when they were reported, within kMemory
 };
 
 }  // namespace arcshard::coordinator

@@ -25,6 +25,15 @@ std::string ReasonOf(const NamedVote& vote) {
 
 }  // namespace
 
+bool IsIn(const ViewAnnouncement& view, const Seat& seat) {
+  const auto has = [id = seat.id](const auto& members) {
+    const auto at = std::lower_bound(members.begin(), members.end(), id,
+                                     [](const auto& member, uint32_t wanted) { return member.id < wanted; });
+    return at != members.end() && at->id == id;
+  };
+  return seat.role == Role::kShard ? has(view.shards) : has(view.workers);
+}
+
 std::string DescribeWaiting(const MemberCounts& counts) {
   std::vector<std::string> parts;
   if (counts.shards_here < counts.shards_wanted) {
@@ -80,23 +89,27 @@ absl::StatusOr<int64_t> DecideNumClasses(int64_t configured, int64_t of_data) {
   return num_classes;
 }
 
-StepVerdict DecideStep(std::vector<NamedVote> votes) {
-  std::sort(votes.begin(), votes.end(), [](const NamedVote& a, const NamedVote& b) {
+StepVerdict DecideStep(absl::Span<const NamedVote> votes) {
+  const auto is_before = [](const NamedVote& a, const NamedVote& b) {
     return std::make_tuple(a.role != Role::kWorker, a.id) < std::make_tuple(b.role != Role::kWorker, b.id);
-  });
+  };
   StepVerdict verdict;
+  const NamedVote* first = nullptr;
+  const NamedVote* culprit = nullptr;
   for (const NamedVote& vote : votes) {
-    if (!IsFinite(vote.vote) && verdict.outcome == Outcome::kCommit) {
-      verdict.outcome = Outcome::kSkip;
-      verdict.reason = ReasonOf(vote);
-      verdict.culprit = vote.pid;
-    }
+    if (first == nullptr || is_before(vote, *first)) first = &vote;
+    if (!IsFinite(vote.vote) && (culprit == nullptr || is_before(vote, *culprit))) culprit = &vote;
     if (vote.role == Role::kWorker) verdict.corrupt_records += vote.vote.corrupt_records;
     if (vote.vote.wants_checkpoint) verdict.wants_checkpoint = true;
   }
-  if (!votes.empty() && votes.front().role == Role::kWorker) {
-    verdict.loss = votes.front().vote.loss;
-    verdict.target_cosine = votes.front().vote.target_cosine;
+  if (culprit != nullptr) {
+    verdict.outcome = Outcome::kSkip;
+    verdict.reason = ReasonOf(*culprit);
+    verdict.culprit = culprit->pid;
+  }
+  if (first != nullptr && first->role == Role::kWorker) {
+    verdict.loss = first->vote.loss;
+    verdict.target_cosine = first->vote.target_cosine;
   }
   return verdict;
 }

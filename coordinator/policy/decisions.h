@@ -20,6 +20,9 @@ struct Seat {
   friend auto operator<=>(const Seat&, const Seat&) = default;
 };
 
+// Whether the view has a member with this seat.
+bool IsIn(const ViewAnnouncement& view, const Seat& seat);
+
 // How many members a run wants and has.
 struct MemberCounts {
   uint32_t shards_wanted = 0, shards_here = 0;
@@ -53,7 +56,7 @@ struct NamedVote {
   Role role = Role::kWorker;
   uint32_t id = 0;
   std::string who;
-  ReadyVote vote;
+  ReadyVote vote = {};
   int64_t pid = 0;
 };
 
@@ -70,7 +73,7 @@ struct StepVerdict {
 
 // Commits when every vote and its loss are finite. Otherwise skips, with the reason of the lowest-numbered worker that
 // was not finite, or of the lowest-numbered shard if all workers were. Does not depend on the order of `votes`.
-StepVerdict DecideStep(std::vector<NamedVote> votes);
+StepVerdict DecideStep(absl::Span<const NamedVote> votes);
 
 // Where the run stands when it decides what is next.
 struct Standpoint {

@@ -13,6 +13,19 @@ namespace {
 
 using ::testing::HasSubstr;
 
+TEST(IsIn, FindsTheMembersOfAView) {
+  ViewAnnouncement view;
+  view.shards = {{.id = 0, .address = "h:1", .range = {}}, {.id = 1, .address = "h:2", .range = {}}};
+  view.workers = {{.id = 1, .rendezvous = "h:3"}, {.id = 4, .rendezvous = "h:4"}};
+  EXPECT_TRUE(IsIn(view, {Role::kShard, 0}));
+  EXPECT_TRUE(IsIn(view, {Role::kShard, 1}));
+  EXPECT_FALSE(IsIn(view, {Role::kShard, 4}));
+  EXPECT_TRUE(IsIn(view, {Role::kWorker, 1}));
+  EXPECT_TRUE(IsIn(view, {Role::kWorker, 4}));
+  EXPECT_FALSE(IsIn(view, {Role::kWorker, 0}));
+  EXPECT_FALSE(IsIn(view, {Role::kWorker, 2}));
+}
+
 TEST(DescribeWaiting, SaysForWhom) {
   EXPECT_EQ(DescribeWaiting({.shards_wanted = 3, .shards_here = 1, .workers_wanted = 2, .workers_here = 1}),
             "waiting for 2 of 3 shards and 1 of 2 workers");

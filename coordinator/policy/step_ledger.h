@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +26,8 @@ class StepLedger {
   StepLedger(uint64_t step, std::vector<Voter> voters);
 
   uint64_t step() const { return step_; }
+  // From now on the votes for the step after this one are gathered, of the same voters.
+  void BeginNextStep();
 
   // Returns false for a repeat; the first vote of a seat stands.
   // Requires: `vote` is for step(), and `seat` is one of the voters'.
@@ -40,14 +41,10 @@ class StepLedger {
   StepVerdict Verdict() const;
 
  private:
-  struct Ballot {
-    Voter voter;
-    std::optional<ReadyVote> vote;
-  };
-
   uint64_t step_;
-  std::map<Seat, Ballot> ballots_;
-  size_t votes_ = 0;  // ballots with a vote
+  std::vector<NamedVote> ballots_;  // by seat, of all voters
+  std::vector<bool> has_voted_;     // likewise
+  size_t votes_ = 0;                // ballots with a vote
   std::optional<MonotonicTime> first_vote_at_;
 };
 

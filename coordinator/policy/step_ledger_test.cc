@@ -58,6 +58,23 @@ TEST_F(StepLedgerTest, KnowsWhenTheFirstVoteCame) {
   EXPECT_EQ(ledger_.first_vote_at(), now_);
 }
 
+TEST_F(StepLedgerTest, InTheNextStepTheSameSeatsVoteAgain) {
+  for (const Seat& seat : {kShard0, kWorker0, kWorker3}) ledger_.Add(seat, Vote(), now_);
+  ledger_.BeginNextStep();
+  EXPECT_EQ(ledger_.step(), 18u);
+  EXPECT_EQ(ledger_.first_vote_at(), std::nullopt);
+  EXPECT_EQ(ledger_.Missing(), (std::vector<Seat>{kShard0, kWorker0, kWorker3}));
+  ReadyVote vote = Vote(3.5);
+  vote.step = 18;
+  for (const Seat& seat : {kShard0, kWorker0, kWorker3}) {
+    EXPECT_FALSE(ledger_.complete());
+    EXPECT_TRUE(ledger_.Add(seat, vote, now_ + absl::Seconds(1)));
+  }
+  EXPECT_TRUE(ledger_.complete());
+  EXPECT_EQ(ledger_.first_vote_at(), now_ + absl::Seconds(1));
+  EXPECT_EQ(ledger_.Verdict().loss, 3.5);
+}
+
 TEST_F(StepLedgerTest, TheVerdictNamesTheVoterThatWasNotFinite) {
   ReadyVote not_finite = Vote(1.0, 2);
   not_finite.finite = false;

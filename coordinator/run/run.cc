@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -117,15 +118,17 @@ void Run::Tick() {
   CheckSilence(now);
   CheckSuspicions(now);
   CheckpointDuringEvaluation();
+  // How far workers have come, as their heartbeats say: one report for all of them.
+  const bool may_verify = std::holds_alternative<Evaluating>(state_) || std::holds_alternative<Joining>(state_);
+  if (std::exchange(heard_stats_, false) && may_verify) ReportProgress();
 }
 
 absl::Status Run::Handle(Connection from, const HeartbeatReport& report) {
   if (!report.stats.has_value()) return absl::OkStatus();
+  heard_stats_ = true;
   Member& member = members_.At(from);
   member.stats = *report.stats;
   member.recent.Add(clock_->Now(), report.stats->phases);
-  const bool may_verify = std::holds_alternative<Evaluating>(state_) || std::holds_alternative<Joining>(state_);
-  if (may_verify && member.registration.role == Role::kWorker) ReportProgress();
   return absl::OkStatus();
 }
 
@@ -161,19 +164,21 @@ void Run::Close(Connection connection, const absl::Status& status) {
   Emit(CloseStream{connection, status});
 }
 
-void Run::Broadcast(const CoordinatorMessage& message) {
+void Run::Broadcast(CoordinatorMessage message) {
+  const auto shared = std::make_shared<const CoordinatorMessage>(std::move(message));
   for (const auto& [connection, member] : members_.Of(views_.newest())) {
-    if (!member->gone) Emit(SendMessage{connection, message});
+    if (!member->gone) Emit(SendMessage{connection, shared});
   }
 }
 
 void Run::SendPulses(MonotonicTime now) {
   if (now < next_pulse_) return;
   next_pulse_ = now + options_.config.cluster.heartbeat_interval;
+  const auto pulse = std::make_shared<const CoordinatorMessage>(Pulse());
   for (const auto& [connection, member] : members_.all()) {
-    if (!member.gone) Emit(SendMessage{connection, Pulse()});
+    if (!member.gone) Emit(SendMessage{connection, pulse});
   }
-  for (const Connection connection : spares_.All()) Emit(SendMessage{connection, Pulse()});
+  for (const Connection connection : spares_.All()) Emit(SendMessage{connection, pulse});
 }
 
 }  // namespace arcshard::coordinator

@@ -73,8 +73,7 @@ class Run {
   // Takes a checkpoint after the step in progress, during an evaluation at once. `answer` is called once, when the
   // AnswerCheckpoint is delivered. Errors are those of coordinator.proto.
   void TakeCheckpoint(CheckpointAnswer answer);
-  // The result of a CompleteCheckpoint.
-  void CheckpointKept(uint64_t step, const absl::Status& status);
+  void CheckpointKept(uint64_t step, const absl::Status& status);  // the result of a CompleteCheckpoint
 
   // --- Outputs
 
@@ -82,6 +81,7 @@ class Run {
   RunOutputs TakeOutputs() { return std::exchange(outputs_, {}); }
 
   RunStatus Status() const;
+  RunStatus Overview() const;  // the same without members, which take by far the most time
 
   // Whether the sender of this stream has registered and belongs to the run, or waits as a spare.
   bool IsMember(Connection connection) const;
@@ -108,7 +108,7 @@ class Run {
   absl::StatusOr<bool> IsCurrent(Connection from, const View& view, absl::string_view what);
   void Emit(RunOutput output) { outputs_.push_back(std::move(output)); }
   void Close(Connection connection, const absl::Status& status);
-  void Broadcast(const CoordinatorMessage& message);
+  void Broadcast(CoordinatorMessage message);
   void SendPulses(MonotonicTime now);
 
   // run_gathering.cc: who comes, and whether there are enough
@@ -180,8 +180,8 @@ class Run {
   std::set<Connection> closed_;  // by the run: what is still on its way from there is ignored
   Views views_;
   Position at_;
-  bool began_ = false;           // the members of a view have joined
-  bool stop_requested_ = false;  // takes effect with the next decision
+  bool began_ = false, heard_stats_ = false;  // the members of a view have joined; a heartbeat since the last tick
+  bool stop_requested_ = false;               // takes effect with the next decision
   // The first member that was told to end after it took part: it stops the run too, which is then to resume.
   std::optional<absl::Status> leaver_;
   MonotonicTime last_tick_, next_pulse_;

@@ -60,7 +60,7 @@ void Run::AbandonVerification() {
     const Proceed proceed{views_.newest(), Next{NextAction::kStop, {}, false}, at_.counters};
     for (const auto& [connection, member] : members_.Of(views_.newest())) {
       const bool may_check = member->registration.role == Role::kWorker && !joining->joined.contains(connection);
-      if (may_check) Emit(SendMessage{connection, proceed});
+      if (may_check) Emit(MessageTo(connection, proceed));
     }
   } else if (const auto* const evaluating = std::get_if<Evaluating>(&state_); evaluating != nullptr) {
     Emit(Note{absl::StrCat("the verification after step ", at_.step(), " is abandoned")});

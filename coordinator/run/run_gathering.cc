@@ -101,12 +101,12 @@ absl::Status Run::Admit(Connection from, const Registration& registration) {
   if (members_.lease_history() != leased_before) Emit(KeepLeaseHistory{members_.lease_history()});
   Emit(CameOrWent{absl::StrCat(member->Name(), " has registered, at ", registration.address,
                                member->device.empty() ? "" : absl::StrCat(", and computes on ", member->device))});
-  Emit(SendMessage{from, Welcome{.id = member->id,
-                                 .config_yaml = options_.config_yaml,
-                                 .incarnation = options_.incarnation,
-                                 .heartbeat_interval = options_.config.cluster.heartbeat_interval,
-                                 .device = member->device,
-                                 .token = member->token}});
+  Emit(MessageTo(from, Welcome{.id = member->id,
+                               .config_yaml = options_.config_yaml,
+                               .incarnation = options_.incarnation,
+                               .heartbeat_interval = options_.config.cluster.heartbeat_interval,
+                               .device = member->device,
+                               .token = member->token}));
   auto* const gathering = std::get_if<Gathering>(&state_);
   const bool held_before = member->held.has_value() && member->held->view.incarnation < options_.incarnation;
   if (gathering == nullptr || gathering->recovers || !held_before) return absl::OkStatus();
@@ -143,7 +143,7 @@ absl::Status Run::Handle(Connection from, const DatasetReport& report) {
     RETURN_IF_ERROR(CheckSameData({"the run", view->data}, {member.Name(), report}));
   }
   for (const auto& [connection, other] : members_.all()) {
-    if (other.data.has_value()) {
+    if (other.data.has_value() && *other.data != report) {
       RETURN_IF_ERROR(CheckSameData({other.Name(), *other.data}, {member.Name(), report}));
     }
   }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cassert>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -113,22 +114,21 @@ void Run::Adopt(const Views::NextView& next) {
 
 // Only shards learn tokens.
 void Run::Announce(const ViewAnnouncement& announcement) {
+  const auto connection_of = [this](Role role, uint32_t id) { return *members_.At(Seat{role, id}); };
   ViewAnnouncement with_tokens = announcement;
-  std::vector<Connection> told;
-  for (ShardMember& shard : with_tokens.shards) {
-    told.push_back(*members_.At(Seat{Role::kShard, shard.id}));
-    shard.token = members_.At(told.back()).token;
-  }
+  for (ShardMember& shard : with_tokens.shards) shard.token = members_.At(connection_of(Role::kShard, shard.id)).token;
   for (WorkerMember& worker : with_tokens.workers) {
-    told.push_back(*members_.At(Seat{Role::kWorker, worker.id}));
-    worker.token = members_.At(told.back()).token;
+    worker.token = members_.At(connection_of(Role::kWorker, worker.id)).token;
   }
-  std::sort(told.begin(), told.end());
-  for (const Connection connection : told) {
-    Member& member = members_.At(connection);
-    NoteAnnounced(announcement, &member);
-    Emit(SendMessage{connection, member.registration.role == Role::kShard ? with_tokens : announcement});
-  }
+  const auto for_shards = std::make_shared<const CoordinatorMessage>(std::move(with_tokens));
+  const auto for_workers = std::make_shared<const CoordinatorMessage>(announcement);
+  const auto tell = [&](Role role, uint32_t id) {
+    const Connection connection = connection_of(role, id);
+    NoteAnnounced(announcement, &members_.At(connection));
+    Emit(SendMessage{connection, role == Role::kShard ? for_shards : for_workers});
+  };
+  for (const ShardMember& shard : announcement.shards) tell(Role::kShard, shard.id);
+  for (const WorkerMember& worker : announcement.workers) tell(Role::kWorker, worker.id);
 }
 
 absl::Status Run::Handle(Connection from, const JoinedReport& report) {
@@ -180,10 +180,12 @@ void Run::InstallView(const SharedView& view) {
 // A worker that came while the run trained with fewer takes part from now on: nothing of the next step is computed yet.
 void Run::LetIn() {
   if (!std::holds_alternative<Training>(state_)) return;
+  const auto takes_part = [this](const auto& entry) { return TakesPart(entry.second); };
+  if (std::all_of(members_.all().begin(), members_.all().end(), takes_part)) return;
   const std::vector<Connection> participants = Participants(members_, clock_->Now());
   const bool all_take_part = std::all_of(participants.begin(), participants.end(),
                                          [this](Connection one) { return TakesPart(members_.At(one)); });
-  if (all_take_part) return;
+  if (all_take_part) return;  // the others must not
   Regather();
   GoOn();
 }

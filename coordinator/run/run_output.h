@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -28,8 +30,11 @@ using CheckpointAnswer = std::function<void(const absl::StatusOr<CheckpointTaken
 
 struct SendMessage {
   Connection to = 0;
-  CoordinatorMessage message;
+  std::shared_ptr<const CoordinatorMessage> message;  // not null; the receivers of a broadcast share it
 };
+inline SendMessage MessageTo(Connection to, CoordinatorMessage message) {
+  return {to, std::make_shared<const CoordinatorMessage>(std::move(message))};
+}
 // Nothing more is sent to this stream.
 struct CloseStream {
   Connection to = 0;
@@ -77,7 +82,7 @@ using RunOutputs = std::vector<RunOutput>;
 class Outbox {
  public:
   virtual ~Outbox() = default;
-  virtual void Send(Connection to, const CoordinatorMessage& message) = 0;
+  virtual void Send(Connection to, const std::shared_ptr<const CoordinatorMessage>& message) = 0;
   virtual void Close(Connection to, const absl::Status& status) = 0;
 };
 

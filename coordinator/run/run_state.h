@@ -49,7 +49,7 @@ struct Joining {
   std::set<Connection> joined = {};
 };
 
-// The members compute a step and vote on it.
+// The members compute a step and vote on it. As long as a run is in this state, they are the same.
 struct Training {
   SharedView view;
   StepLedger ledger;  // of the step in progress

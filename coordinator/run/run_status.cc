@@ -18,24 +18,24 @@ constexpr size_t kMostNames = 3;  // in a sentence
 
 ClassRange RangeOf(const Member& member, const FormedView* view) {
   if (view == nullptr || member.registration.role != Role::kShard) return {};
-  for (const ShardMember& shard : view->announcement.shards) {
-    if (shard.id == member.id) return shard.range;
-  }
-  return {};
+  const std::vector<ShardMember>& shards = view->announcement.shards;  // a view has all shards of a run
+  return member.id < shards.size() ? shards[member.id].range : ClassRange();
 }
 
 // "worker 0 (pid 1020 on h), worker 1 (pid 1021 on h)": the members of the view that are not in `done`; empty if all
 // are.
 std::string NamesOfOthers(const Membership& members, const View& view, const std::set<Connection>& done) {
   std::vector<std::string> names;
+  size_t more = 0;
   for (const auto& [connection, member] : members.all()) {
-    if (member.view == view && !done.contains(connection)) names.push_back(member.Name());
+    if (member.view != view || done.contains(connection)) continue;
+    if (names.size() < kMostNames) {
+      names.push_back(member.Name());
+    } else {
+      ++more;
+    }
   }
-  if (names.size() > kMostNames) {
-    const size_t more = names.size() - kMostNames;
-    names.resize(kMostNames);
-    names.push_back(absl::StrCat(more, " more"));
-  }
+  if (more > 0) names.push_back(absl::StrCat(more, " more"));
   return absl::StrJoin(names, ", ");
 }
 
@@ -104,7 +104,7 @@ absl::Duration Run::TimeLeft(const Progress& progress) const {
   return left;
 }
 
-RunStatus Run::Status() const {
+RunStatus Run::Overview() const {
   const MonotonicTime now = clock_->Now();
   const SharedView view = ViewOf(state_);
   RunStatus status = {
@@ -116,6 +116,13 @@ RunStatus Run::Status() const {
     status.ranges = views_.ranges();
   }
   if (checkpoints_.base_at() != MonotonicTime::InfinitePast()) status.checkpoint_age = now - checkpoints_.base_at();
+  return status;
+}
+
+RunStatus Run::Status() const {
+  const MonotonicTime now = clock_->Now();
+  const SharedView view = ViewOf(state_);
+  RunStatus status = Overview();
   for (const auto& [connection, member] : members_.all()) {
     status.members.push_back({.registration = member.registration,
                               .id = member.id,

@@ -49,6 +49,19 @@ TEST_F(RunStatusTest, MembersAreListedByRoleAndIdWithRangesAndSignsOfLife) {
   EXPECT_EQ(status.members[2].attending, absl::Seconds(5));
 }
 
+TEST_F(RunStatusTest, TheOverviewIsTheSameWithoutMembers) {
+  Begin();
+  Vote(1);
+  const RunStatus status = run().Status(), overview = run().Overview();
+  EXPECT_THAT(overview.members, IsEmpty());
+  EXPECT_EQ(overview.progress.step, 1u);
+  EXPECT_EQ(overview.view, status.view);
+  EXPECT_EQ(overview.ranges, status.ranges);
+  EXPECT_EQ(overview.num_classes, 9);
+  EXPECT_TRUE(overview.began);
+  EXPECT_EQ(overview.run_folder, "/runs/a");
+}
+
 TEST_F(RunStatusTest, WhatAMemberSaysOfItselfIsKept) {
   Begin();
   const ParticipantStats first{1000, 500, {{"pass_1", 10, 1.0}}};

@@ -14,7 +14,7 @@
 namespace arcshard::coordinator {
 namespace {
 
-std::vector<Voter> VotersAmong(const std::map<Connection, Member*>& members) {
+std::vector<Voter> VotersAmong(const std::vector<std::pair<Connection, Member*>>& members) {
   std::vector<Voter> voters;
   for (const auto& [connection, member] : members) {
     voters.push_back({member->seat(), member->Name(), member->registration.pid});
@@ -102,7 +102,12 @@ void Run::Apply(const SharedView& view, const Next& next) {
   if (next.checkpoint) BeginCheckpoint(*view);
   switch (next.action) {
     case NextAction::kStep:
-      if (!std::holds_alternative<Training>(state_)) throughput_.Resume(clock_->Now());
+      if (auto* const training = std::get_if<Training>(&state_); training != nullptr) {
+        assert(training->view == view && training->ledger.step() == at_.step());
+        training->ledger.BeginNextStep();
+        break;
+      }
+      throughput_.Resume(clock_->Now());
       state_ = Training{view, StepLedger(at_.step() + 1, VotersAmong(members_.Of(view->announcement.view)))};
       break;
     case NextAction::kEvaluate:

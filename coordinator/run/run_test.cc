@@ -465,6 +465,7 @@ TEST_F(RunTest, TellsHowManyImagesOfTheVerificationSetsAreCheckedBeforeTheFirstS
   ReportData();
   run().Receive(kWorker0, HeartbeatReport{ParticipantStats{.verified_images = 50, .images_to_verify = 150}});
   run().Receive(kWorker1, HeartbeatReport{ParticipantStats{.verified_images = 100, .images_to_verify = 150}});
+  run().Tick();
   EXPECT_EQ(LastProgress().phase, Phase::kJoining);
   EXPECT_EQ(LastProgress().verified_images, 150u);
   EXPECT_EQ(LastProgress().images_to_verify, 300u);
@@ -526,6 +527,7 @@ TEST_F(RunTest, TellsHowFarAnEvaluationIsAndCountsItInTheTimeThatIsLeft) {
   clock_.Advance(absl::Seconds(30));
   run().Receive(kWorker0, HeartbeatReport{ParticipantStats{.verified_images = 50, .images_to_verify = 150}});
   run().Receive(kWorker1, HeartbeatReport{ParticipantStats{.verified_images = 100, .images_to_verify = 150}});
+  run().Tick();
   EXPECT_EQ(LastProgress().verified_images, 150u);
   EXPECT_EQ(LastProgress().images_to_verify, 300u);
   EXPECT_DOUBLE_EQ(LastProgress().eta_seconds, 10.0 + 30.0 + 20.0);

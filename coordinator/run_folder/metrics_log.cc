@@ -17,6 +17,10 @@ constexpr absl::Duration kLeastBetweenSteps = absl::Seconds(1);
 constexpr absl::Duration kMostBetweenSteps = absl::Seconds(10);
 constexpr int64_t kStepLinesOfARun = 1000;  // about, as long as kMostBetweenSteps does not ask for more
 
+bool HasEnded(const Progress& progress) {
+  return progress.phase == Phase::kFinished || progress.phase == Phase::kFailed;
+}
+
 double Seconds(int64_t milliseconds) { return static_cast<double>(milliseconds) / 1000; }
 
 // elapsed: since the `run` line.
@@ -104,16 +108,23 @@ MetricsLog::MetricsLog(std::string path, const Clock* clock, Start start, std::u
       started_(clock->Now()),
       started_at_(clock->WallTime()) {}
 
-void MetricsLog::Look(const RunStatus& status) {
-  if (ended_) return;
-  const Progress& progress = status.progress;
-  const bool ended = progress.phase == Phase::kFinished || progress.phase == Phase::kFailed;
+bool MetricsLog::WantsToLook(const RunStatus& status) const {
+  if (ended_) return false;
+  const bool ended = HasEnded(status.progress);
   // Until there is a view, members may come that hold a later state than the checkpoint's.
-  if (status.view == View() && !ended) return;
+  if (status.view == View() && !ended) return false;
+  return ended || !has_begun_ || view_ != status.view || recoveries_ != status.progress.recoveries ||
+         StepIsDue(status.progress) || VerificationIsNew(status.progress);
+}
+
+void MetricsLog::Look(const RunStatus& status) {
+  if (!WantsToLook(status)) return;
+  const Progress& progress = status.progress;
+  const bool ended = HasEnded(progress);
   LookAtStart(progress);
   LookAtView(status);
   LookAtRecovery(status);
-  LookAtStep(status, ended);
+  LookAtStep(status);
   LookAtVerification(progress);
   if (!ended) return;
   ended_ = true;
@@ -180,7 +191,7 @@ void MetricsLog::LookAtRecovery(const RunStatus& status) {
 }
 
 void MetricsLog::LookAtVerification(const Progress& progress) {
-  if (progress.verification.empty() || (verified_ && verification_step_ == progress.verification_step)) return;
+  if (!VerificationIsNew(progress)) return;
   verified_ = true;
   verification_step_ = progress.verification_step;
   Json sets = Json::array();
@@ -195,15 +206,23 @@ void MetricsLog::LookAtVerification(const Progress& progress) {
   if (events_ != nullptr) events_->AddVerification(Seconds(absl::ToUnixMillis(date)), progress);
 }
 
-// Writes a line about the first step, the last one, and some between.
-void MetricsLog::LookAtStep(const RunStatus& status, bool ended) {
-  const Progress& progress = status.progress;
-  if (progress.step == step_) return;
+bool MetricsLog::VerificationIsNew(const Progress& progress) const {
+  return !progress.verification.empty() && (!verified_ || verification_step_ != progress.verification_step);
+}
+
+// There is a line about the first step, the last one, and some between.
+bool MetricsLog::StepIsDue(const Progress& progress) const {
+  if (progress.step == step_) return false;
   const MonotonicTime now = clock_->Now();
   const absl::Duration between = std::clamp((now - started_) / kStepLinesOfARun, kLeastBetweenSteps, kMostBetweenSteps);
-  if (now - step_written_ < between && !ended && progress.step != progress.steps) return;
+  return now - step_written_ >= between || HasEnded(progress) || progress.step == progress.steps;
+}
+
+void MetricsLog::LookAtStep(const RunStatus& status) {
+  const Progress& progress = status.progress;
+  if (!StepIsDue(progress)) return;
   step_ = progress.step;
-  step_written_ = now;
+  step_written_ = clock_->Now();
   const absl::Time date = clock_->WallTime();
   Json line = Line("step", date, Elapsed());
   line.update(Json{{"step", progress.step},

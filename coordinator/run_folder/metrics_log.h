@@ -39,6 +39,8 @@ class MetricsLog {
   // Writes what is new since the last call; at first the `run` line, once it is known from which step this life of the
   // run goes on. Call it often: of two verifications, or two recoveries, between two calls one is missed.
   void Look(const RunStatus& status);
+  // Whether Look would write something. It asks nothing of the members, which need not be in `status`.
+  bool WantsToLook(const RunStatus& status) const;
 
   // Whether all lines so far were written.
   bool complete() const { return lines_.complete(); }
@@ -47,8 +49,10 @@ class MetricsLog {
   void LookAtStart(const Progress& progress);
   void LookAtView(const RunStatus& status);
   void LookAtRecovery(const RunStatus& status);
-  void LookAtStep(const RunStatus& status, bool ended);
+  void LookAtStep(const RunStatus& status);
   void LookAtVerification(const Progress& progress);
+  bool StepIsDue(const Progress& progress) const;
+  bool VerificationIsNew(const Progress& progress) const;
   absl::Duration Elapsed() const { return clock_->Now() - started_; }  // since what the `run` line says
 
   LineLog lines_;

@@ -106,6 +106,33 @@ TEST_F(MetricsLogTest, BeginsWithWhatRuns) {
       "config": "run.yaml", "incarnation": 7, "resumed_step": 0, "shards": 2, "workers": 1, "host": "h", "pid": 5})"));
 }
 
+TEST_F(MetricsLogTest, WantsToLookOnlyWhenThereIsALineToWrite) {
+  const auto log = Start();
+  const auto wants = [&](auto change) {
+    RunStatus without_members = status_;
+    without_members.members.clear();
+    change(&without_members);
+    return log->WantsToLook(without_members);
+  };
+  const auto as_it_is = [](RunStatus*) {};
+  EXPECT_TRUE(wants(as_it_is)) << "the run's line is missing";
+  EXPECT_FALSE(wants([](RunStatus* status) { status->view = {}; })) << "the run has no view yet";
+  log->Look(status_);
+  EXPECT_FALSE(wants(as_it_is));
+  LookAt(log.get(), 1);
+  EXPECT_FALSE(wants([](RunStatus* status) { status->progress.step = 2; })) << "too soon after the step before";
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(wants(as_it_is)) << "that step has its line";
+  EXPECT_TRUE(wants([](RunStatus* status) { status->progress.step = 2; }));
+  EXPECT_TRUE(wants([](RunStatus* status) { status->view = {7, 2}; }));
+  EXPECT_TRUE(wants([](RunStatus* status) { status->progress.recoveries = 1; }));
+  EXPECT_TRUE(wants([](RunStatus* status) { status->progress.verification = {{}}; }));
+  EXPECT_TRUE(wants([](RunStatus* status) { status->progress.phase = Phase::kFailed; }));
+  status_.progress.phase = Phase::kFinished;
+  log->Look(status_);
+  EXPECT_FALSE(wants(as_it_is)) << "nothing follows the end";
+}
+
 TEST_F(MetricsLogTest, TellsOfTheViewOnce) {
   const auto log = Start();
   log->Look(status_);

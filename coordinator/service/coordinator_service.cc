@@ -60,13 +60,13 @@ uint64_t OddFiguresOf(const ParticipantMessage& message) {
 
 class CoordinatorService::Packer final : public Session::Stream {
  public:
-  Packer(std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream, ProcessMetrics* metrics)
-      : stream_(std::move(stream)), refused_(metrics->refused_messages), sent_(metrics, kSent) {}
+  Packer(std::shared_ptr<StreamSender<grpc::ByteBuffer>> stream, BroadcastPacker* packer, ProcessMetrics* metrics)
+      : stream_(std::move(stream)), packer_(packer), refused_(metrics->refused_messages), sent_(metrics, kSent) {}
 
-  bool Send(CoordinatorMessage message) override {
-    v1::CoordinatorMessage packed = ToProto(message);
-    sent_.Count(packed);
-    return stream_->Send(std::move(packed));
+  void Send(const std::shared_ptr<const CoordinatorMessage>& message) override {
+    grpc::ByteBuffer packed = packer_->Pack(message);
+    sent_.CountBytes(packed.Length());
+    stream_->Send(std::move(packed));
   }
   void Close(const absl::Status& status) override {
     const bool refuses = !status.ok() && !absl::IsAborted(status) && !absl::IsUnavailable(status);
@@ -75,27 +75,30 @@ class CoordinatorService::Packer final : public Session::Stream {
   }
 
  private:
-  const std::shared_ptr<StreamSender<v1::CoordinatorMessage>> stream_;
+  const std::shared_ptr<StreamSender<grpc::ByteBuffer>> stream_;
+  BroadcastPacker* const packer_;
   LabelledMetric<Counter>& refused_;
   Traffic sent_;
 };
 
-class CoordinatorService::Attendance final : public StreamHandler<v1::ParticipantMessage> {
+class CoordinatorService::Attendance final : public StreamHandler<grpc::ByteBuffer> {
  public:
   Attendance(CoordinatorService* service, const grpc::CallbackServerContext& context,
-             const std::shared_ptr<StreamSender<v1::CoordinatorMessage>>& stream)
+             const std::shared_ptr<StreamSender<grpc::ByteBuffer>>& stream)
       : service_(service),
         session_(&service->session_),
-        connection_(session_->Attach(std::make_shared<Packer>(stream, service->metrics_))),
+        connection_(session_->Attach(std::make_shared<Packer>(stream, &service->packer_, service->metrics_))),
         ticket_(service->unregistered_.Enter([stream](const absl::Status& status) { stream->Close(status); })),
         peer_(context.peer()),
         certified_(RoleOfPeer(context)),
         odd_figures_(service->metrics_->odd_figures),
         received_(service->metrics_, kReceived) {}
 
-  // Always OK: it is the session that closes the stream.
-  absl::Status OnMessage(const v1::ParticipantMessage& message) override {
-    received_.Count(message);
+  // It is the session that closes the stream, unless the bytes are no message.
+  absl::Status OnMessage(const grpc::ByteBuffer& bytes) override {
+    v1::ParticipantMessage message;
+    if (!Parse(bytes, &message)) return absl::InternalError("the bytes are no message of a participant");
+    received_.CountBytes(bytes.Length());
     absl::StatusOr<std::optional<ParticipantMessage>> unpacked = Unpack(message);
     if (unpacked.ok() && unpacked->has_value()) {
       if (absl::Status status = CheckRole(**unpacked); !status.ok()) unpacked = std::move(status);
@@ -180,14 +183,14 @@ absl::Status CoordinatorService::Allow(const grpc::CallbackServerContext& contex
   return status;
 }
 
-grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* CoordinatorService::Attend(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CoordinatorService::Attend(
     grpc::CallbackServerContext* context) {
   const absl::Status allowed = Allow(*context, "Coordinator.Attend", {CertifiedRole::kShard, CertifiedRole::kWorker});
   if (!allowed.ok()) {
-    return new RefusedCall<grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>>(allowed);
+    return new RefusedCall<grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>>(allowed);
   }
-  return ServerStream<v1::ParticipantMessage, v1::CoordinatorMessage>::Start(
-      [this, context](const std::shared_ptr<StreamSender<v1::CoordinatorMessage>>& stream) {
+  return ServerStream<grpc::ByteBuffer, grpc::ByteBuffer>::Start(
+      [this, context](const std::shared_ptr<StreamSender<grpc::ByteBuffer>>& stream) {
         return std::make_unique<Attendance>(this, *context, stream);
       });
 }

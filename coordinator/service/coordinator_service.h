@@ -13,6 +13,7 @@
 #include "common/rpc/security/certified_role.h"
 #include "coordinator/service/session.h"
 #include "coordinator/service/watch.h"
+#include "coordinator/service/wire.h"
 
 namespace arcshard::coordinator {
 
@@ -20,16 +21,20 @@ namespace arcshard::coordinator {
 // so that strangers, whose messages are kept until they are complete, cannot fill the memory.
 inline constexpr int kMaxParticipantMessageBytes = 256 << 10;
 
+// v1::Coordinator::CallbackService, but that Attend's messages are bytes (wire.h).
+using CoordinatorCallbacks = v1::Coordinator::WithRawCallbackMethod_Attend<v1::Coordinator::WithCallbackMethod_Watch<
+    v1::Coordinator::WithCallbackMethod_Stop<v1::Coordinator::WithCallbackMethod_TakeCheckpoint<
+        v1::Coordinator::WithCallbackMethod_GetStatus<v1::Coordinator::Service>>>>>;
+
 // arcshard.v1.Coordinator over gRPC: converts messages from and to protobuf; the session does the rest. Thread-safe.
 // Must outlive its server.
-class CoordinatorService final : public v1::Coordinator::CallbackService, private ProgressSink {
+class CoordinatorService final : public CoordinatorCallbacks, private ProgressSink {
  public:
   // `receivers.progress` gets the same reports as the callers of Watch. All that is passed outlives the service.
   CoordinatorService(Run::Options options, const Clock* clock, const Session::Receivers& receivers,
                      CoordinatorMetrics* metrics);
 
-  grpc::ServerBidiReactor<v1::ParticipantMessage, v1::CoordinatorMessage>* Attend(
-      grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Attend(grpc::CallbackServerContext* context) override;
   grpc::ServerWriteReactor<v1::Progress>* Watch(grpc::CallbackServerContext* context,
                                                 const v1::WatchRequest* request) override;
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* context, const v1::StopRequest* request,
@@ -64,6 +69,7 @@ class CoordinatorService final : public v1::Coordinator::CallbackService, privat
   CoordinatorMetrics* const metrics_;
   KnownPeers known_peers_;
   WaitingRoom unregistered_;
+  BroadcastPacker packer_;
   WatchHub watchers_;
   Session session_;  // last, because its constructor reports
 };

@@ -157,7 +157,7 @@ class GatheringLogTest : public ReporterTest {
  protected:
   class Deaf final : public Session::Stream {
    public:
-    bool Send(CoordinatorMessage) override { return true; }
+    void Send(const std::shared_ptr<const CoordinatorMessage>&) override {}
     void Close(const absl::Status&) override {}
   };
 

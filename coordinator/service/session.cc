@@ -79,6 +79,11 @@ RunStatus Session::Status() {
   return run_.Status();
 }
 
+RunStatus Session::Overview() {
+  MutexLock lock(&mutex_);
+  return run_.Overview();
+}
+
 std::optional<absl::Status> Session::AwaitEnd(absl::Duration timeout) {
   MutexLock lock(&mutex_);
   if (!run_.result().has_value()) ended_.WaitFor(&mutex_, timeout);
@@ -95,7 +100,7 @@ void Session::Drain() {
   ended_.NotifyAll();
 }
 
-void Session::Send(Connection to, const CoordinatorMessage& message) {
+void Session::Send(Connection to, const std::shared_ptr<const CoordinatorMessage>& message) {
   if (const auto stream = streams_.find(to); stream != streams_.end()) stream->second->Send(message);
 }
 

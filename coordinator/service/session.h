@@ -9,7 +9,6 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
-#include "common/rpc/stream.h"
 #include "coordinator/run/run.h"
 
 namespace arcshard::coordinator {
@@ -19,7 +18,13 @@ namespace arcshard::coordinator {
 // blocks. Lock order: this lock, then those of the streams and of the receivers.
 class Session final : private Outbox {
  public:
-  using Stream = StreamSender<CoordinatorMessage>;
+  // The sending end of a participant's stream, as StreamSender. A broadcast is the same object for all streams.
+  class Stream {
+   public:
+    virtual ~Stream() = default;
+    virtual void Send(const std::shared_ptr<const CoordinatorMessage>& message) = 0;
+    virtual void Close(const absl::Status& status) = 0;
+  };
 
   // Receives the run's outputs, except messages, under the lock: nothing here may block or call the session. All
   // outlive it.
@@ -46,6 +51,7 @@ class Session final : private Outbox {
   void CheckpointKept(uint64_t step, const absl::Status& status);
   void Tick();
   RunStatus Status();
+  RunStatus Overview();
 
   // Returns how the run ended, or nothing if it has not ended within `timeout`. After the end all streams are closed or
   // closing.
@@ -55,7 +61,8 @@ class Session final : private Outbox {
   // Delivers the outputs of the last input.
   void Drain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Deliver calls these from Drain, under the lock.
-  void Send(Connection to, const CoordinatorMessage& message) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Send(Connection to, const std::shared_ptr<const CoordinatorMessage>& message) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Close(Connection to, const absl::Status& status) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const RunReceivers receivers_;

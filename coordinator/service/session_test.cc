@@ -25,12 +25,11 @@ using ::testing::StartsWith;
 // Both the coordinator's end of a stream and the participant's inbox.
 class Inbox final : public Session::Stream {
  public:
-  bool Send(CoordinatorMessage message) override {
+  void Send(const std::shared_ptr<const CoordinatorMessage>& message) override {
     MutexLock lock(&mutex_);
-    if (closed_.has_value()) return false;
-    messages_.push_back(std::move(message));
+    if (closed_.has_value()) return;
+    messages_.push_back(*message);
     changed_.NotifyAll();
-    return true;
   }
   void Close(const absl::Status& status) override {
     MutexLock lock(&mutex_);

@@ -70,17 +70,17 @@ void SimCoordinator::Drain() {
   for (const auto& [connection, stream] : std::exchange(streams_, {})) stream->CloseByServer(closing);
 }
 
-void SimCoordinator::Send(coordinator::Connection to, const CoordinatorMessage& message) {
-  if (const auto* const view = std::get_if<ViewAnnouncement>(&message)) {
+void SimCoordinator::Send(coordinator::Connection to, const std::shared_ptr<const CoordinatorMessage>& message) {
+  if (const auto* const view = std::get_if<ViewAnnouncement>(message.get())) {
     view_ = view->view;
     decided_ = view->state;
   }
-  if (const auto* const decision = std::get_if<Decision>(&message);
+  if (const auto* const decision = std::get_if<Decision>(message.get());
       decision != nullptr && decision->step != decided_.step) {
     directory_->Decided(decided_, *decision);
     decided_ = decision->after();
   }
-  if (const auto stream = streams_.find(to); stream != streams_.end()) stream->second->SendToClient(message);
+  if (const auto stream = streams_.find(to); stream != streams_.end()) stream->second->SendToClient(*message);
 }
 
 void SimCoordinator::Close(coordinator::Connection to, const absl::Status& status) {

@@ -35,7 +35,7 @@ class SimCoordinator final : public Process,
  private:
   void Tick();
   void Drain();
-  void Send(coordinator::Connection to, const CoordinatorMessage& message) override;
+  void Send(coordinator::Connection to, const std::shared_ptr<const CoordinatorMessage>& message) override;
   void Close(coordinator::Connection to, const absl::Status& status) override;
   void Complete(const std::string& folder, Manifest manifest) override;
   void Abandon(const std::string& folder) override;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -18,7 +19,9 @@ namespace arcshard::coordinator {
 
 class RecordingOutbox final : public Outbox {
  public:
-  void Send(Connection to, const CoordinatorMessage& message) override { sent[to].push_back(message); }
+  void Send(Connection to, const std::shared_ptr<const CoordinatorMessage>& message) override {
+    sent[to].push_back(*message);
+  }
   void Close(Connection to, const absl::Status& status) override { closed.emplace(to, status); }
 
   std::map<Connection, std::vector<CoordinatorMessage>> sent;
@@ -104,6 +107,7 @@ class TestedRun {
     Drain();
   }
   RunStatus Status() const { return run_.Status(); }
+  RunStatus Overview() const { return run_.Overview(); }
   std::optional<absl::Status> result() const { return run_.result(); }
   const LeaseHistory& kept_history() const { return kept_history_; }  // the last one that it wanted kept
 
