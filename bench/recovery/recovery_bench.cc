@@ -29,8 +29,8 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "bench/local_run/alternate_runs.h"
 #include "bench/measure.h"
-#include "bench/recovery/log_cost.h"
 #include "bench/recovery/recovery_times.h"
 #include "bench/result.h"
 #include "common/base/status_macros.h"
@@ -116,10 +116,10 @@ absl::Status Compare(const Options& options, ordered_json* result) {
   // A run that is stopped must not count as dead.
   const std::string patient =
       absl::StrCat("heartbeat_timeout: 1h, rejoin_timeout: 2h, recovery_target: ", options.recovery_target);
-  ASSIGN_OR_RETURN(const LogCost cost,
-                   MeasureLogCost(RunOf(options, "with_log", patient),
-                                  RunOf(options, "without_log", absl::StrCat(patient, ", log_mb: 0")), options.pairs,
-                                  options.steps_in_slice));
+  ASSIGN_OR_RETURN(const AlternateSteps cost,
+                   AlternateRuns(RunOf(options, "with_log", patient),
+                                 RunOf(options, "without_log", absl::StrCat(patient, ", log_mb: 0")), options.pairs,
+                                 options.steps_in_slice));
   (*result)["checkpoints"] = cost.checkpoints;
   (*result)["step_ms"] = Median(cost.seconds_without) * 1e3;
   PutRatio("log_ratio", Ratios(cost.seconds_with, cost.seconds_without), result);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "bench/recovery/local_run.h"
+#include "bench/local_run/local_run.h"
 
 namespace arcshard::bench {
 

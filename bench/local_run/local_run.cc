@@ -1,4 +1,4 @@
-#include "bench/recovery/local_run.h"
+#include "bench/local_run/local_run.h"
 
 #include <poll.h>
 
@@ -13,10 +13,11 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "bench/local_run/scrape.h"
 #include "bench/measure.h"
-#include "bench/recovery/scrape.h"
 #include "cli/checkpoint/take_checkpoint.h"
 #include "cli/train/run_processes.h"
+#include "cli/train/run_trace.h"
 #include "common/base/status_macros.h"
 #include "common/config/load_config.h"
 #include "common/io/file.h"
@@ -56,17 +57,22 @@ absl::StatusOr<absl::Time> TimeOfLine(const std::string& log, const std::string&
 
 LocalRun::LocalRun(const Options& options) : options_(options) {
   train_.config = absl::StrCat(options.folder, "/run.yaml");
+  train_.overrides = options.overrides;
   shards_.resize(options.shards);
   workers_.resize(options.workers);
 }
 
 LocalRun::~LocalRun() {
+  KillAll();
+  std::error_code ignored;
+  std::filesystem::remove_all(options_.folder, ignored);
+}
+
+void LocalRun::KillAll() {
   watch_.reset();
   for (std::vector<Member>* members : {&workers_, &shards_}) members->clear();
   spare_.reset();
   coordinator_.process.reset();
-  std::error_code ignored;
-  std::filesystem::remove_all(options_.folder, ignored);
 }
 
 absl::StatusOr<std::unique_ptr<LocalRun>> LocalRun::Start(const Options& options) {
@@ -81,7 +87,8 @@ absl::Status LocalRun::StartAll() {
   RETURN_IF_ERROR(CreateFolders(absl::StrCat(options_.folder, "/logs")));
   RETURN_IF_ERROR(
       WriteFileAtomically(train_.config, absl::StrCat("run: {folder: ", options_.folder, "/run}\n", options_.yaml)));
-  ASSIGN_OR_RETURN(config_, LoadRunConfig(train_.config, {}));
+  ASSIGN_OR_RETURN(config_, LoadRunConfig(train_.config, options_.overrides));
+  if (!options_.trace.empty()) RETURN_IF_ERROR(cli::RunTrace(RealFileSystem(), options_.trace).Prepare());
   RETURN_IF_ERROR(LaunchCoordinator(/*again=*/false));
   for (Member& shard : shards_) RETURN_IF_ERROR(LaunchShard(/*spare=*/false, &shard));
   for (uint32_t i = 0; i < options_.workers; ++i) {
@@ -99,6 +106,9 @@ absl::Status LocalRun::Launch(const std::string& program, cli::Process::Options 
   process.program = absl::StrCat(options_.programs, "/", program);
   process.log = LogOf(*member);
   process.why = "the benchmark has killed it";
+  if (!options_.trace.empty()) {
+    process.arguments.insert(process.arguments.end(), {"--trace", cli::RunTrace::PartOf(options_.trace, member->name)});
+  }
   ASSIGN_OR_RETURN(member->process, cli::Process::Start(process));
   return absl::OkStatus();
 }
@@ -153,6 +163,7 @@ absl::StatusOr<v1::Progress> LocalRun::Await(absl::FunctionRef<bool(const v1::Pr
       if (wanted(latest_)) return latest_;
     }
     if (!reports.empty()) continue;
+    RETURN_IF_ERROR(CheckAlive());
     if (watch_->ended()) {
       return absl::UnavailableError(absl::StrCat("the coordinator has ended; its log is ", LogOf(coordinator_)));
     }
@@ -266,6 +277,16 @@ absl::StatusOr<LocalRun::Rebuild> LocalRun::LastRebuild(uint32_t index) const {
   return rebuild;
 }
 
+absl::Status LocalRun::CheckAlive() const {
+  for (const Member* const member : All()) {
+    const std::optional<cli::ProcessExit> exit = member->process->Poll();
+    if (!exit.has_value()) continue;
+    return absl::UnavailableError(absl::StrCat(member->name, " ", cli::Describe(*exit),
+                                               ", and nobody had killed it; its log is ", LogOf(*member)));
+  }
+  return absl::OkStatus();
+}
+
 std::vector<const LocalRun::Member*> LocalRun::All() const {
   std::vector<const Member*> all = {&coordinator_};
   for (const Member& shard : shards_) all.push_back(&shard);
@@ -280,6 +301,28 @@ void LocalRun::Pause() { SignalAll(SIGSTOP); }
 void LocalRun::Resume() {
   SignalAll(SIGCONT);
   if (watch_->ended()) watch_->Reopen();
+}
+
+absl::StatusOr<std::vector<double>> LocalRun::Metrics(const std::string& name) const {
+  std::vector<double> values;
+  for (const std::vector<Member>* const members : {&shards_, &workers_}) {
+    for (const Member& member : *members) {
+      const std::string log = ReadFile(LogOf(member)).value_or("");
+      ASSIGN_OR_RETURN(values.emplace_back(), ScrapeGauge(After(log, "metrics on port "), name));
+    }
+  }
+  return values;
+}
+
+std::vector<std::pair<std::string, pid_t>> LocalRun::Processes() const {
+  std::vector<std::pair<std::string, pid_t>> processes;
+  for (const Member* const member : All()) processes.emplace_back(member->name, member->process->pid());
+  return processes;
+}
+
+absl::Status LocalRun::MergeTrace() {
+  KillAll();
+  return cli::RunTrace(RealFileSystem(), options_.trace).Merge();
 }
 
 double LocalRun::ProcessorSeconds() const {

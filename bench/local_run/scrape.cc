@@ -1,4 +1,4 @@
-#include "bench/recovery/scrape.h"
+#include "bench/local_run/scrape.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "bench/recovery/log_cost.h"
+#include "bench/local_run/alternate_runs.h"
 
 #include <memory>
 
@@ -29,18 +29,18 @@ absl::StatusOr<Slice> MeasureSlice(LocalRun* run, uint64_t steps) {
 
 }  // namespace
 
-absl::StatusOr<LogCost> MeasureLogCost(const LocalRun::Options& with, const LocalRun::Options& without, int pairs,
-                                       uint64_t steps) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<LocalRun> with_log, LocalRun::Start(with));
-  with_log->Pause();
-  ASSIGN_OR_RETURN(const std::unique_ptr<LocalRun> without_log, LocalRun::Start(without));
-  without_log->Pause();
-  LogCost cost;
+absl::StatusOr<AlternateSteps> AlternateRuns(const LocalRun::Options& with, const LocalRun::Options& without, int pairs,
+                                             uint64_t steps) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<LocalRun> run_with, LocalRun::Start(with));
+  run_with->Pause();
+  ASSIGN_OR_RETURN(const std::unique_ptr<LocalRun> run_without, LocalRun::Start(without));
+  run_without->Pause();
+  AlternateSteps cost;
   for (int pair = -1; pair < pairs; ++pair) {  // the first one only warms up
     // Neither is always the first, which has the other one's data in the caches.
     const bool with_first = pair % 2 == 0;
-    ASSIGN_OR_RETURN(const Slice first, MeasureSlice(with_first ? with_log.get() : without_log.get(), steps));
-    ASSIGN_OR_RETURN(const Slice second, MeasureSlice(with_first ? without_log.get() : with_log.get(), steps));
+    ASSIGN_OR_RETURN(const Slice first, MeasureSlice(with_first ? run_with.get() : run_without.get(), steps));
+    ASSIGN_OR_RETURN(const Slice second, MeasureSlice(with_first ? run_without.get() : run_with.get(), steps));
     if (pair < 0) continue;
     const Slice& a = with_first ? first : second;
     const Slice& b = with_first ? second : first;
@@ -49,7 +49,7 @@ absl::StatusOr<LogCost> MeasureLogCost(const LocalRun::Options& with, const Loca
     cost.processor_with.push_back(a.processor);
     cost.processor_without.push_back(b.processor);
   }
-  cost.checkpoints = with_log->checkpoints();
+  cost.checkpoints = run_with->checkpoints();
   return cost;
 }
 

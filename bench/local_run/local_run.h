@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -27,9 +28,11 @@ namespace arcshard::bench {
 class LocalRun {
  public:
   struct Options {
-    std::string programs;  // their folder
-    std::string folder;    // is deleted before and after
-    std::string yaml;      // the configuration, without run.folder
+    std::string programs;                     // their folder
+    std::string folder;                       // is deleted before and after
+    std::string yaml;                         // the configuration, without run.folder
+    std::vector<std::string> overrides = {};  // of it, section.key=value
+    std::string trace = {};  // file for a trace of all processes, which MergeTrace makes; empty: there is none
     uint32_t shards = 2;
     uint32_t workers = 2;
   };
@@ -65,11 +68,20 @@ class LocalRun {
   };
   absl::StatusOr<Rebuild> LastRebuild(uint32_t index) const;
 
+  // Of the metric of that name, which may have its labels, as {direction="sent"}: its value in each shard and worker.
+  absl::StatusOr<std::vector<double>> Metrics(const std::string& name) const;
+  // The names and numbers of all processes: coordinator, shard-0, worker-0 and so on.
+  std::vector<std::pair<std::string, pid_t>> Processes() const;
+
+  // Kills all processes, and joins what they have traced: all but the last second. Nothing else may be called then.
+  absl::Status MergeTrace();
+
   // Stops all processes, and lets them go on. Connections break if they are stopped for more than 5 s, which counts as
   // a recovery.
   void Pause();
   void Resume();
-  double ProcessorSeconds() const;  // that all have used
+  double ProcessorSeconds() const;                  // that all have used
+  uint64_t step() const { return latest_.step(); }  // the last decided one that was reported
   uint64_t recoveries() const { return latest_.recoveries(); }
   uint64_t checkpoints() const { return checkpoints_; }  // completed since the coordinator started
 
@@ -92,8 +104,11 @@ class LocalRun {
   absl::StatusOr<absl::Duration> AwaitDecision(MonotonicTime since, uint64_t recoveries);
   template <typename Holds>
   absl::Status Poll(const std::string& what, const Holds& holds) const;
+  // Unavailable: a process has ended that was not to.
+  absl::Status CheckAlive() const;
   std::vector<const Member*> All() const;
   void SignalAll(int signal);
+  void KillAll();
 
   const Options options_;
   const SystemClock clock_;
