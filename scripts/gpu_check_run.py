@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import lzma
 import os
 import pathlib
 import platform
@@ -14,11 +15,14 @@ import signal
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
+
+from gpu_check_build import ARCHIVE
 
 SKIPPED = 77  # a test program's status where there is no GPU
 MEMCHECK_FOUND = 86
@@ -173,6 +177,8 @@ def built_paths(root: pathlib.Path, folder: pathlib.Path, manifest: dict[str, An
     made = []
     try:
         for path, target in ((pathlib.Path(manifest["source_dir"]), root), (pathlib.Path(manifest["binary_dir"]), folder)):
+            if path.is_symlink():  # of a run that was killed
+                path.unlink()
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.symlink_to(target)
@@ -303,17 +309,19 @@ def run(root: pathlib.Path, folder: pathlib.Path, results: pathlib.Path, minutes
     report.data |= {"commit": manifest["commit"], "without_gpu": without_gpu, "machine": machine()}
     for key, value in report.data["machine"].items():
         report.say(f"{key}: {value}")
-    environment = dict(os.environ) | {"LD_LIBRARY_PATH": ":".join(library_folders(folder))}
-    runner = Runner(report, environment)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="gpu_check"))
+    built = scratch / "built"
     try:
-        with built_paths(root, folder, manifest):
-            for group in (tests(folder, manifest, without_gpu), service(root, folder, scratch, without_gpu),
-                          peers(root, folder, scratch, without_gpu), head_benchmarks(folder, scratch, without_gpu)):
+        with tarfile.open(folder / ARCHIVE) as archive:
+            archive.extractall(built)
+        runner = Runner(report, dict(os.environ) | {"LD_LIBRARY_PATH": ":".join(library_folders(built))})
+        with built_paths(root, built, manifest):
+            for group in (tests(built, manifest, without_gpu), service(root, built, scratch, without_gpu),
+                          peers(root, built, scratch, without_gpu), head_benchmarks(built, scratch, without_gpu)):
                 for check in group:
                     runner.run(check)
-    except OSError as error:
-        report.add("the paths of the build", "failed", why=str(error))
+    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
+        report.add("what was built", "failed", why=str(error))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     outcomes = [check["outcome"] for check in report.data["checks"]]

@@ -7,12 +7,14 @@ import os
 import pathlib
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
 from typing import Any
 
 import gpu_check_run
+from gpu_check_build import ARCHIVE
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEAD_RESULT = {"options": {"classes": 1000, "batch": 10}, "products": {"count": 3.0}, "products_ms": 2.0, "stream_ms": 4.0,
@@ -47,6 +49,9 @@ class GpuCheckTest(unittest.TestCase):
 
     def run_checks(self, *options: str) -> tuple[int, dict[str, Any], str]:
         (self.folder / "manifest.json").write_text(json.dumps(self.manifest))
+        with tarfile.open(self.folder / ARCHIVE, "w:xz") as archive:
+            for kind in ("bin", "test", "lib"):
+                archive.add(self.folder / kind, kind)
         done = subprocess.run([sys.executable, ROOT / "scripts" / "gpu_check", "run", "--folder", self.folder, "--results", self.results,
                                "--without-gpu", *options], check=False, capture_output=True, text=True)
         self.assertNotIn("Traceback", done.stderr)

@@ -16,6 +16,7 @@
 #include "ATen/ops/where.h"
 #include "torch/csrc/autograd/autograd.h"
 #include "torch/csrc/autograd/function.h"
+#include "worker/backbone/layers/graph_node.h"
 
 namespace arcshard::worker {
 namespace {
@@ -52,8 +53,7 @@ class ShardsBackward final : public torch::autograd::Node {
 at::Tensor LogSumExp(const at::Tensor& unit_embedding, const SoftmaxStatistics& statistics, double scale,
                      double shift) {
   at::Tensor lse = at::log(statistics.z) + shift;
-  torch::autograd::create_gradient_edge(
-      lse, c10::make_intrusive<ShardsBackward>(unit_embedding, statistics.z, statistics.u, scale));
+  SetGradientNode<ShardsBackward>(lse, unit_embedding, statistics.z, statistics.u, scale);
   return lse;
 }
 

@@ -7,6 +7,7 @@
 #include "ATen/ops/threshold_backward.h"
 #include "c10/core/GradMode.h"
 #include "torch/csrc/autograd/function.h"
+#include "worker/backbone/layers/graph_node.h"
 
 namespace arcshard::worker {
 namespace {
@@ -55,7 +56,7 @@ at::Tensor ApplyPRelu(const at::Tensor& x, const at::Tensor& slope) {
   const bool needs_graph = c10::GradMode::is_enabled() && (x.requires_grad() || slope.requires_grad());
   c10::NoGradGuard no_grad;
   at::Tensor y = at::prelu(x, slope.to(x.scalar_type()));
-  if (needs_graph) torch::autograd::create_gradient_edge(y, c10::make_intrusive<PReluBackward>(x, slope));
+  if (needs_graph) SetGradientNode<PReluBackward>(y, x, slope);
   return y;
 }
 
