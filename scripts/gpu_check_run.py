@@ -277,7 +277,7 @@ def service_figures(run_folder: pathlib.Path) -> Callable[[str], dict[str, Any]]
     def read(_: str) -> dict[str, Any]:
         steps = [record for line in (run_folder / "metrics.jsonl").read_text().splitlines()
                  if (record := json.loads(line))["kind"] == "step"]
-        late = steps[len(steps) // 2:]
+        late = steps[-max(2, len(steps) // 2):]  # a line a second at most, but always the first step and the last one
         between = [(b["elapsed_seconds"] - a["elapsed_seconds"]) / (b["step"] - a["step"]) for a, b in itertools.pairwise(late)]
         return {"steps": steps[-1]["step"], "step_ms": 1000 * statistics.median(between), "loss": steps[-1]["loss"],
                 "phases": late[-1]["phases"]}
@@ -288,7 +288,7 @@ def service_figures(run_folder: pathlib.Path) -> Callable[[str], dict[str, Any]]
 def service(root: pathlib.Path, folder: pathlib.Path, scratch: pathlib.Path, without_gpu: bool) -> Iterator[Check]:
     """A shard and a worker on the GPU, and a worker's backbone on it, through processes and loopback."""
     device = "cpu" if without_gpu else "cuda:0"
-    classes, batch, steps = (1000, 16, 8) if without_gpu else (1_000_000, 256, 60)
+    classes, batch, steps = (1000, 16, 8) if without_gpu else (1_000_000, 256, 200)
     run_folder = scratch / "service"
     values = {"run.folder": run_folder, "head.classes": classes, "data.batch_size": batch, "data.micro_batch_size": batch // 2,
               "data.synthetic_samples": batch * steps, "head.compute": "float32" if without_gpu else "bfloat16",
