@@ -101,7 +101,9 @@ class TraceTest : public ProcessTestBase {
 };
 
 TEST_F(TraceTest, TheSpansOfAllProcessesAreInOneFileOnOneClock) {
-  Program run = Start("arcshard", TracedRun({"schedule.epochs=0.01", "schedule.warmup_epochs=0", "run.record=true"}));
+  // So many classes that the workers wait for the shards, on a fast machine too.
+  Program run = Start("arcshard", TracedRun({"schedule.epochs=0.01", "schedule.warmup_epochs=0", "run.record=true",
+                                             "head.classes=50000", "backbone.embedding_size=256"}));
   EXPECT_EQ(run.AwaitEnd(), cli::ProcessExit{}) << run.output();
   EXPECT_THAT(run.output(), HasSubstr(absl::StrCat("trace: ", Path("trace.json"))));
   EXPECT_FALSE(std::filesystem::exists(Path("trace.json.parts")));
