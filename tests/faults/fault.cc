@@ -101,8 +101,7 @@ void RunPhase::Note(const v1::Next& next) {
     checkpoint_step_ = decided_;
     settled_ = false;
   }
-  verifies_ = next.action() == v1::Next::ACTION_EVALUATE;
-  if (verifies_) verified_step_ = decided_;
+  if (next.action() == v1::Next::ACTION_EVALUATE) verified_step_ = decided_;
   stops_ = next.action() == v1::Next::ACTION_STOP;
 }
 

@@ -59,8 +59,8 @@ class RunPhase {
   bool writes_checkpoint() const {
     return checkpoint_step_.has_value() && (!settled_ || decided_ == *checkpoint_step_);
   }
-  // Until then as well: a verification of so few images may end before a heartbeat comes.
-  bool verifies() const { return verifies_ || (verified_step_.has_value() && decided_ == *verified_step_); }
+  // Until then: a verification of so few images may end before a heartbeat comes.
+  bool verifies() const { return verified_step_ == decided_; }
   bool stops() const { return stops_; }
 
  private:
@@ -70,7 +70,6 @@ class RunPhase {
   uint64_t decided_ = 0;
   std::optional<uint64_t> checkpoint_step_ = std::nullopt;  // of the last checkpoint that was begun
   bool settled_ = false;
-  bool verifies_ = false;
   std::optional<uint64_t> verified_step_ = std::nullopt;  // of the last verification that was begun
   bool stops_ = false;
 };
