@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/fnv1a.h"
 #include "common/config/schema.h"
 #include "common/config/value.h"
 
@@ -41,19 +42,13 @@ bool Matters(absl::string_view key) {
   });
 }
 
-// FNV-1a.
-uint64_t Extend(uint64_t hash, absl::string_view text) {
-  for (const char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
-  return hash;
-}
-
 }  // namespace
 
 uint64_t ComputeFingerprint(const RunConfig& config) {
   RunConfig copy = config;
-  uint64_t hash = 0xcbf29ce484222325;
+  uint64_t hash = kFnv1aBasis;
   for (const ConfigKey& key : ConfigKeys(&copy)) {
-    if (Matters(key.name)) hash = Extend(hash, absl::StrCat(key.name, "=", FormatValue(key.value), "\n"));
+    if (Matters(key.name)) hash = ExtendFnv1a(hash, absl::StrCat(key.name, "=", FormatValue(key.value), "\n"));
   }
   return hash;
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "common/base/fnv1a.h"
 #include "common/base/status_macros.h"
 #include "common/base/this_process.h"
 #include "nlohmann/json.hpp"
@@ -19,9 +20,7 @@ namespace {
 
 // Below 2³², which viewers take, and its last seven digits are the process's number here.
 uint64_t NumberInTrace() {
-  uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (const char c : HostName()) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return hash % 400 * 10'000'000 + static_cast<uint64_t>(getpid());
+  return ExtendFnv1a(kFnv1aBasis, HostName()) % 400 * 10'000'000 + static_cast<uint64_t>(getpid());
 }
 
 std::string Quoted(absl::string_view text) {
