@@ -53,6 +53,11 @@ struct Progress {
   bool recoverable = false;        // a shard that is lost now can be rebuilt without a rollback
 };
 
+// Whether the run is over, in order or not.
+inline bool HasEnded(const Progress& progress) {
+  return progress.phase == Phase::kFinished || progress.phase == Phase::kFailed;
+}
+
 // How a checkpoint ended.
 struct CheckpointSummary {
   uint64_t step = 0;

@@ -17,10 +17,6 @@ constexpr absl::Duration kLeastBetweenSteps = absl::Seconds(1);
 constexpr absl::Duration kMostBetweenSteps = absl::Seconds(10);
 constexpr int64_t kStepLinesOfARun = 1000;  // about, as long as kMostBetweenSteps does not ask for more
 
-bool HasEnded(const Progress& progress) {
-  return progress.phase == Phase::kFinished || progress.phase == Phase::kFailed;
-}
-
 double Seconds(int64_t milliseconds) { return static_cast<double>(milliseconds) / 1000; }
 
 // elapsed: since the `run` line.

@@ -256,7 +256,7 @@ grpc::ServerUnaryReactor* CoordinatorService::GetStatus(grpc::CallbackServerCont
 }
 
 void CoordinatorService::Report(const Progress& progress) {
-  watchers_.Publish(ToProto(progress), progress.phase == Phase::kFinished || progress.phase == Phase::kFailed);
+  watchers_.Publish(ToProto(progress), HasEnded(progress));
   progress_->Report(progress);
 }
 
