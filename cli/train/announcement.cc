@@ -1,6 +1,7 @@
 #include "cli/train/announcement.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -31,6 +32,17 @@ void Announcement::Read() {
       TakeLine(absl::string_view(unread_).substr(0, end));
     }
   }
+}
+
+bool Announcement::AwaitAddress(const Clock& clock, absl::Duration patience) {
+  const MonotonicTime deadline = clock.Now() + patience;
+  while (address_.empty()) {
+    if (fd() < 0 || clock.Now() > deadline) return false;
+    pollfd readable = {fd(), POLLIN, 0};
+    poll(&readable, 1, 1000);
+    Read();
+  }
+  return true;
 }
 
 void Announcement::TakeLine(absl::string_view line) {

@@ -4,6 +4,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/failure_details.h"
 #include "common/io/file.h"
 
@@ -21,6 +23,8 @@ class Announcement {
   int fd() const { return from_.get(); }
   // Reads what has arrived; does not wait.
   void Read();
+  // Reads until the address is known. False: the coordinator has closed its end, or `patience` is over.
+  bool AwaitAddress(const Clock& clock, absl::Duration patience);
 
   const std::string& address() const { return address_; }  // host:port; empty: not known yet
   // Why the run has failed, or why the coordinator could not start it; nullopt: no failure was announced.

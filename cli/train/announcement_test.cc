@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "common/base/testing/fake_clock.h"
 #include "gtest/gtest.h"
 
 namespace arcshard::cli {
@@ -44,6 +45,17 @@ TEST_F(AnnouncementTest, ItIsOverWhenTheCoordinatorHasClosedItsEnd) {
   announcement_.Read();
   EXPECT_EQ(announcement_.fd(), -1);
   EXPECT_EQ(announcement_.address(), "");
+}
+
+TEST_F(AnnouncementTest, AnAddressIsAwaitedUntilItIsKnownOrCannotCome) {
+  FakeClock clock;
+  const std::string text = "listening 127.0.0.1:7000\n";
+  ASSERT_EQ(write(coordinator_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  EXPECT_TRUE(announcement_.AwaitAddress(clock, absl::Minutes(1)));
+  EXPECT_EQ(announcement_.address(), "127.0.0.1:7000");
+  coordinator_ = *announcement_.Open();
+  coordinator_ = FileDescriptor();
+  EXPECT_FALSE(announcement_.AwaitAddress(clock, absl::Minutes(1)));
 }
 
 TEST_F(AnnouncementTest, AnotherLifeOfTheCoordinatorSpeaksForItself) {
