@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cassert>
+#include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -35,6 +37,12 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+std::vector<double> Ratios(const std::vector<double>& values, const std::vector<double>& by) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < values.size(); ++i) ratios.push_back(values[i] / by[i]);
+  return ratios;
+}
+
 double ResidentMb() {
   int64_t all = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> all >> resident;
@@ -47,10 +55,26 @@ double PeakResidentMb() {
   return static_cast<double>(usage.ru_maxrss) / 1024.0;
 }
 
+ProcessMemory MemoryOf(pid_t pid) {
+  ProcessMemory memory;
+  std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    std::istringstream words(line);
+    std::string key;
+    double kib = 0.0;
+    words >> key >> kib;
+    if (key == "VmRSS:") memory.resident_mb = kib / 1024;
+    if (key == "VmHWM:") memory.peak_mb = kib / 1024;
+  }
+  return memory;
+}
+
 double ProcessorSeconds(pid_t pid) {
   clockid_t clock;
   return clock_getcpuclockid(pid, &clock) == 0 ? MillisecondsOf(clock) * 1e-3 : 0.0;
 }
+
+std::string ProgramFolder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path().string(); }
 
 std::string ProcessorName() {
   std::ifstream file("/proc/cpuinfo");

@@ -17,13 +17,23 @@ struct Milliseconds {
 Milliseconds Time(int threads, absl::FunctionRef<void()> work);
 
 double Median(std::vector<double> values);  // requires at least one value
+// values[i]/by[i].
+std::vector<double> Ratios(const std::vector<double>& values, const std::vector<double>& by);
 
 double ResidentMb();      // now, in MiB
 double PeakResidentMb();  // since the process started, in MiB
+// Of another process, in MiB; 0: there is no such process.
+struct ProcessMemory {
+  double resident_mb = 0.0;
+  double peak_mb = 0.0;
+};
+ProcessMemory MemoryOf(pid_t pid);
 
 // Of the processor that the process has used with all its threads; 0: there is no such process.
 double ProcessorSeconds(pid_t pid);
 
+// The folder that has this program, and the others that it may start.
+std::string ProgramFolder();
 std::string ProcessorName();
 std::string CompilerName();
 std::string LibTorchVersion();

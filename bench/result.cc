@@ -1,9 +1,11 @@
 #include "bench/result.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "bench/measure.h"
 
 namespace arcshard::bench {
 
@@ -20,6 +22,13 @@ nlohmann::ordered_json ToJson(const BenchOptions& options) {
           {"device", options.device},
           {"threads", options.threads},
           {"repeats", options.repeats}};
+}
+
+void PutQuartiles(const std::string& name, std::vector<double> values, nlohmann::ordered_json* result) {
+  std::sort(values.begin(), values.end());
+  (*result)[name] = Median(values);
+  (*result)[name + "_quartile_1"] = values[values.size() / 4];
+  (*result)[name + "_quartile_3"] = values[3 * values.size() / 4];
 }
 
 void PrintFigures(const nlohmann::ordered_json& result) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "bench/bench_options.h"
@@ -10,6 +11,9 @@
 namespace arcshard::bench {
 
 nlohmann::ordered_json ToJson(const BenchOptions& options);
+
+// Puts the median of the values, at least one, as `name`, and name_quartile_1 and name_quartile_3.
+void PutQuartiles(const std::string& name, std::vector<double> values, nlohmann::ordered_json* result);
 
 // Prints a line for each entry of the result except its options.
 void PrintFigures(const nlohmann::ordered_json& result);

@@ -86,7 +86,7 @@ absl::StatusOr<ordered_json> InProcess(const Options& options, const Size& size)
 
 absl::StatusOr<ordered_json> Loopback(const Options& options, const Size& size) {
   LoopbackOptions loopback{.size = size, .steps = options.steps};
-  loopback.programs = std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+  loopback.programs = ProgramFolder();
   loopback.folder = options.folder;
   ASSIGN_OR_RETURN(const LoopbackCost cost, MeasureLoopback(loopback));
   const double step_ms = cost.votes_ms + cost.idle_ms * options.step_ms * 1e-3;

@@ -2,64 +2,35 @@
 // nothing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "bench/coordinator/growth.h"
-#include "test_paths.h"
+#include "bench/testing/bench_test.h"
 
+namespace arcshard::bench {
 namespace {
 
-using arcshard::bench::GrowthExponent;
-using arcshard::bench::PlotOf;
-using arcshard::bench::Series;
 using nlohmann::json;
 using testing::HasSubstr;
 
-class CoordinatorBench : public testing::Test {
+class CoordinatorBench : public BenchTest {
  protected:
-  void SetUp() override {
-    folder_ = absl::StrCat(testing::TempDir(), "/coordinator_bench_test_", ::getpid());
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  CoordinatorBench() : BenchTest("coordinator_bench --sizes 1,3 --steps 2") {}
 
-  // The program's results with these options; an empty object if it fails.
-  json Bench(const std::string& options) {
-    const std::string file = folder_ + "/result.json";
-    const std::string command =
-        absl::StrCat(ARCSHARD_BIN_DIR "/coordinator_bench --sizes 1,3 --steps 2 --folder ", folder_, "/runs --json ",
-                     file, " ", options, " > ", folder_, "/output 2> ", folder_, "/errors");
-    if (std::system(command.c_str()) != 0) return json::object();
-    std::ifstream stream(file);
-    return json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  }
-  std::string Text(const std::string& name) {
-    std::ifstream stream(folder_ + "/" + name);
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
   static void ExpectFigures(const json& rows, const std::vector<std::string>& names) {
     ASSERT_EQ(rows.size(), 2);
-    for (const json& row : rows) {
-      for (const std::string& name : names) {
-        ASSERT_TRUE(row.contains(name)) << name << " is missing in " << row.dump();
-        EXPECT_GT(row[name].get<double>(), 0.0) << name;
-      }
-    }
+    for (const json& row : rows) ExpectPositive(row, names);
   }
-
-  std::string folder_;
 };
 
 TEST_F(CoordinatorBench, TellsWhatAStepCostsInProcess) {
   const json result = Bench("--where in_process");
-  ASSERT_FALSE(result.empty()) << Text("errors");
+  ASSERT_FALSE(result.empty());
   for (const char* series : {"in_process", "in_process_one_worker", "in_process_one_shard"}) {
     ExpectFigures(result[series], {"step_ms", "us_per_member", "votes_ms", "beats_ms", "ticks_ms", "last_vote_ms",
                                    "join_ms", "hang_tick_ms"});
@@ -73,20 +44,20 @@ TEST_F(CoordinatorBench, TellsWhatAStepCostsInProcess) {
   EXPECT_EQ(result["in_process_one_shard"][1]["shards"], 1);
   EXPECT_EQ(result["growth"].size(), 3);
   EXPECT_FALSE(result.contains("loopback"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  EXPECT_FALSE(std::filesystem::exists(runs()));
 }
 
 TEST_F(CoordinatorBench, TellsWhatAStepCostsOverLoopback) {
   const json result = Bench("--where loopback");
-  ASSERT_FALSE(result.empty()) << Text("errors");
+  ASSERT_FALSE(result.empty());
   ExpectFigures(result["loopback"], {"step_wall_ms", "last_vote_ms", "join_ms", "peak_mb"});
   EXPECT_THAT(Text("output"), HasSubstr("linear growth"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  EXPECT_FALSE(std::filesystem::exists(runs()));
 }
 
 TEST_F(CoordinatorBench, WhatItCannotDoIsAFailure) {
-  EXPECT_TRUE(Bench("--where nowhere").empty());
-  EXPECT_TRUE(Bench("--sizes 0").empty());
+  EXPECT_TRUE(Run("--where nowhere").empty());
+  EXPECT_TRUE(Run("--sizes 0").empty());
 }
 
 TEST(GrowthTest, TheExponentIsThatOfTheLastTwoPoints) {
@@ -103,3 +74,4 @@ TEST(GrowthTest, ThePlotHasAMarkForEachPointAndTheirNames) {
 }
 
 }  // namespace
+}  // namespace arcshard::bench

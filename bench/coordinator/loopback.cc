@@ -1,6 +1,5 @@
 #include "bench/coordinator/loopback.h"
 
-#include <poll.h>
 #include <sys/resource.h>
 
 #include <filesystem>
@@ -8,7 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "bench/coordinator/loopback_members.h"
 #include "bench/measure.h"
@@ -17,6 +15,7 @@
 #include "cli/train/run_processes.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/net/descriptors.h"
 
 namespace arcshard::bench {
 namespace {
@@ -28,25 +27,14 @@ constexpr uint64_t kDescriptorsBeside = 256;  // what a process has open beside 
 
 // Both processes have a descriptor for each connection; the coordinator keeps a quarter of its own for others.
 absl::Status CheckDescriptors(const Size& size) {
+  RaiseDescriptorLimit();
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);
   const uint64_t needed = kDescriptorsBeside + 2 * size.members();
-  if (limit.rlim_max >= needed) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    return absl::OkStatus();
-  }
-  return absl::ResourceExhaustedError(absl::StrCat("a process may have ", limit.rlim_max,
-                                                   " descriptors here (ulimit -n);", " ", size.members(),
-                                                   " members take ", needed));
-}
-
-double PeakMbOf(pid_t pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
-  for (std::string line; std::getline(file, line);) {
-    if (absl::StartsWith(line, "VmHWM:")) return std::stod(line.substr(6)) / 1024.0;
-  }
-  return 0.0;
+  if (limit.rlim_cur >= needed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("a process may have ", limit.rlim_cur,
+                                                   " descriptors here (ulimit -n); ", size.members(), " members take ",
+                                                   needed));
 }
 
 std::string LastLine(const std::string& path) {
@@ -74,15 +62,9 @@ absl::StatusOr<Coordinator> StartCoordinator(const LoopbackOptions& options, con
     process.log = absl::StrCat(options.folder, "/coordinator.log");
     ASSIGN_OR_RETURN(coordinator.process, cli::Process::Start(process));
   }
-  const MonotonicTime deadline = clock.Now() + kStartLimit;
-  while (announcement.address().empty()) {
-    if (announcement.fd() < 0 || clock.Now() > deadline) {
-      return absl::UnavailableError(
-          absl::StrCat("the coordinator does not start: ", LastLine(absl::StrCat(options.folder, "/coordinator.log"))));
-    }
-    pollfd readable = {announcement.fd(), POLLIN, 0};
-    poll(&readable, 1, 1000);
-    announcement.Read();
+  if (!announcement.AwaitAddress(clock, kStartLimit)) {
+    return absl::UnavailableError(
+        absl::StrCat("the coordinator does not start: ", LastLine(absl::StrCat(options.folder, "/coordinator.log"))));
   }
   coordinator.address = announcement.address();
   return coordinator;
@@ -112,7 +94,7 @@ absl::StatusOr<LoopbackCost> Measure(const LoopbackOptions& options) {
   cost.votes_ms = (coordinator.ProcessorMs() - begin_ms - idle_ms) / options.steps;
   cost.step_wall_ms = Median(wall_ms);
   cost.last_vote_ms = Median(after_last_ms);
-  cost.peak_mb = PeakMbOf(coordinator.process->pid());
+  cost.peak_mb = MemoryOf(coordinator.process->pid()).peak_mb;
   return cost;
 }
 

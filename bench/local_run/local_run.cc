@@ -134,14 +134,8 @@ absl::Status LocalRun::LaunchCoordinator(bool again) {
                                  : cli::CoordinatorProcess(train_, port_->address(), to.get()),
                            &coordinator_));
   }
-  const MonotonicTime deadline = clock_.Now() + kPatience;
-  while (announcement_.address().empty()) {
-    if (announcement_.fd() < 0 || clock_.Now() > deadline) {
-      return absl::UnavailableError(absl::StrCat("the coordinator does not start; its log is ", LogOf(coordinator_)));
-    }
-    pollfd readable = {announcement_.fd(), POLLIN, 0};
-    poll(&readable, 1, 1000);
-    announcement_.Read();
+  if (!announcement_.AwaitAddress(clock_, kPatience)) {
+    return absl::UnavailableError(absl::StrCat("the coordinator does not start; its log is ", LogOf(coordinator_)));
   }
   address_ = announcement_.address();
   ASSIGN_OR_RETURN(watch_, cli::WatchClient::Start(address_));

@@ -60,7 +60,7 @@ struct Options {
 
 LocalRun::Options RunOf(const Options& options, const std::string& name, const std::string& cluster) {
   LocalRun::Options run;
-  run.programs = std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+  run.programs = ProgramFolder();
   run.folder = absl::StrCat(std::filesystem::absolute(options.folder).string(), "/", name);
   run.shards = options.shards;
   run.workers = options.workers;
@@ -78,19 +78,6 @@ void Put(const std::string& name, std::vector<double> seconds, ordered_json* res
   (*result)[name + "_max_s"] = *std::max_element(seconds.begin(), seconds.end());
 }
 
-std::vector<double> Ratios(const std::vector<double>& values, const std::vector<double>& by) {
-  std::vector<double> ratios;
-  for (size_t i = 0; i < values.size(); ++i) ratios.push_back(values[i] / by[i]);
-  return ratios;
-}
-
-void PutRatio(const std::string& name, std::vector<double> ratios, ordered_json* result) {
-  std::sort(ratios.begin(), ratios.end());
-  (*result)[name] = Median(ratios);
-  (*result)[name + "_quartile_1"] = ratios[ratios.size() / 4];
-  (*result)[name + "_quartile_3"] = ratios[3 * ratios.size() / 4];
-}
-
 absl::Status Recover(const Options& options, ordered_json* result) {
   RecoveryTimesOptions times_options;
   times_options.run = RunOf(options, "recovery", absl::StrCat("heartbeat_timeout: ", options.heartbeat_timeout));
@@ -106,7 +93,7 @@ absl::Status Recover(const Options& options, ordered_json* result) {
   Put("replay", times.replay, result);
   (*result)["predicted_replay_s"] = Median(times.predicted_replay);
   (*result)["shard_bound_s"] = 2.0 + Median(times.load) + Median(times.predicted_replay);
-  PutRatio("replay_ratio", Ratios(times.replay, times.predicted_replay), result);
+  PutQuartiles("replay_ratio", Ratios(times.replay, times.predicted_replay), result);
   (*result)["heartbeat_timeout"] = options.heartbeat_timeout;
   (*result)["replayed_steps"] = times.replayed_steps;
   return absl::OkStatus();
@@ -122,8 +109,8 @@ absl::Status Compare(const Options& options, ordered_json* result) {
                                  options.steps_in_slice));
   (*result)["checkpoints"] = cost.checkpoints;
   (*result)["step_ms"] = Median(cost.seconds_without) * 1e3;
-  PutRatio("log_ratio", Ratios(cost.seconds_with, cost.seconds_without), result);
-  PutRatio("log_processor_ratio", Ratios(cost.processor_with, cost.processor_without), result);
+  PutQuartiles("log_ratio", Ratios(cost.seconds_with, cost.seconds_without), result);
+  PutQuartiles("log_processor_ratio", Ratios(cost.processor_with, cost.processor_without), result);
   return absl::OkStatus();
 }
 

@@ -73,7 +73,7 @@ int ImageSize(const Options& options) {
 
 LocalRun::Options RunOf(const Options& options, const std::string& name) {
   LocalRun::Options run;
-  run.programs = std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+  run.programs = ProgramFolder();
   run.folder = absl::StrCat(std::filesystem::absolute(options.folder).string(), "/", name);
   run.shards = options.shards;
   run.workers = options.workers;
@@ -89,13 +89,6 @@ LocalRun::Options RunOf(const Options& options, const std::string& name) {
   return run;
 }
 
-void PutQuartiles(const std::string& name, std::vector<double> values, ordered_json* result) {
-  std::sort(values.begin(), values.end());
-  (*result)[name] = Median(values);
-  (*result)[name + "_quartile_1"] = values[values.size() / 4];
-  (*result)[name + "_quartile_3"] = values[3 * values.size() / 4];
-}
-
 void Put(const ServiceFigures& figures, ordered_json* result) {
   PutQuartiles("step_ms", figures.steps.step_ms, result);
   for (const auto& [key, ms] : figures.steps.phase_ms) {
@@ -109,19 +102,13 @@ void Put(const ServiceFigures& figures, ordered_json* result) {
   (*result)["worker_sent_bytes"] = figures.worker_sent_bytes;
   (*result)["worker_received_bytes"] = figures.worker_received_bytes;
   double resident = 0.0;
-  for (const ServiceFigures::Memory& memory : figures.memory) {
-    const std::string name = absl::StrReplaceAll(memory.process, {{"-", "_"}});
+  for (const auto& [process, memory] : figures.memory) {
+    const std::string name = absl::StrReplaceAll(process, {{"-", "_"}});
     (*result)[name + "_resident_mb"] = memory.resident_mb;
     (*result)[name + "_peak_mb"] = memory.peak_mb;
     resident += memory.resident_mb;
   }
   (*result)["resident_mb"] = resident;
-}
-
-std::vector<double> Ratios(const std::vector<double>& values, const std::vector<double>& by) {
-  std::vector<double> ratios;
-  for (size_t i = 0; i < values.size(); ++i) ratios.push_back(values[i] / by[i]);
-  return ratios;
 }
 
 absl::Status Run(const Options& options) {

@@ -1,53 +1,24 @@
 // service_bench runs, prints all its figures, and removes its files. The run is so small that the figures mean nothing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-#include "test_paths.h"
+#include "bench/testing/bench_test.h"
 
+namespace arcshard::bench {
 namespace {
 
 using nlohmann::json;
 using ::testing::IsSupersetOf;
 
-class ServiceBench : public testing::Test {
+class ServiceBench : public BenchTest {
  protected:
-  void SetUp() override {
-    folder_ = absl::StrCat(testing::TempDir(), "/service_bench_test_", ::getpid());
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  // The program's results with these options; an empty object if it fails.
-  json Bench(const std::string& options) {
-    const std::string file = folder_ + "/result.json";
-    const std::string command =
-        absl::StrCat(ARCSHARD_BIN_DIR "/service_bench --batch 8 --micro-batch 4 --dim 16 --classes 300 --steps 3 ",
-                     "--folder ", folder_, "/runs --json ", file, " ", options, " > /dev/null 2> ", folder_, "/errors");
-    if (std::system(command.c_str()) != 0) {
-      std::ifstream errors(folder_ + "/errors");
-      ADD_FAILURE() << std::string(std::istreambuf_iterator<char>(errors), {});
-      return json::object();
-    }
-    std::ifstream stream(file);
-    return json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  }
-  static void ExpectPositive(const json& result, const std::vector<std::string>& names) {
-    for (const std::string& name : names) {
-      ASSERT_TRUE(result.contains(name)) << name << " is missing in " << result.dump();
-      EXPECT_GT(result[name].get<double>(), 0.0) << name;
-    }
-  }
-
-  std::string folder_;
+  ServiceBench() : BenchTest("service_bench --batch 8 --micro-batch 4 --dim 16 --classes 300 --steps 3") {}
 };
 
 TEST_F(ServiceBench, WithoutANetworkAllFiguresOfTheServiceAreThereAndTheTraceIsKept) {
@@ -88,7 +59,7 @@ TEST_F(ServiceBench, WithoutANetworkAllFiguresOfTheServiceAreThereAndTheTraceIsK
     if (event["name"] == "process_name") processes.insert(event["args"]["name"].get<std::string>());
   }
   EXPECT_THAT(processes, IsSupersetOf({"coordinator", "shard 0", "shard 1", "worker 0", "worker 1"}));
-  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/runs"));
+  EXPECT_TRUE(std::filesystem::is_empty(runs()));
 }
 
 TEST_F(ServiceBench, ABackboneSampledClassesAndAnyKeyCanBeAskedFor) {
@@ -102,7 +73,8 @@ TEST_F(ServiceBench, ABackboneSampledClassesAndAnyKeyCanBeAskedFor) {
 TEST_F(ServiceBench, TellsWhatTheTraceCosts) {
   ExpectPositive(Bench("--trace-pairs 2"), {"trace_ratio", "trace_ratio_quartile_1", "trace_ratio_quartile_3",
                                             "trace_processor_ratio", "trace_processor_ratio_quartile_1"});
-  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/runs"));
+  EXPECT_TRUE(std::filesystem::is_empty(runs()));
 }
 
 }  // namespace
+}  // namespace arcshard::bench

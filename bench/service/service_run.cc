@@ -2,7 +2,6 @@
 
 #include <fstream>
 #include <memory>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -40,20 +39,6 @@ double PerStep(const std::vector<double>& before, const std::vector<double>& aft
   return sum / static_cast<double>(processes.second - processes.first);
 }
 
-ServiceFigures::Memory MemoryOf(const std::string& name, pid_t pid) {
-  ServiceFigures::Memory memory{.process = name};
-  std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
-  for (std::string line; std::getline(status, line);) {
-    std::istringstream words(line);
-    std::string key;
-    double kib = 0.0;
-    words >> key >> kib;
-    if (key == "VmRSS:") memory.resident_mb = kib / 1024;
-    if (key == "VmHWM:") memory.peak_mb = kib / 1024;
-  }
-  return memory;
-}
-
 absl::StatusOr<StepFigures> ReadTrace(const std::string& path, uint64_t first, uint64_t last) {
   std::ifstream file(path);
   const nlohmann::json trace = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
@@ -75,7 +60,7 @@ absl::StatusOr<ServiceFigures> MeasureService(const LocalRun::Options& options, 
   const uint64_t end = run->step();
   figures.processor_ms = (run->ProcessorSeconds() - processor) * 1e3 / static_cast<double>(end - begin);
   ASSIGN_OR_RETURN(const Counts after, Count(*run));
-  for (const auto& [name, pid] : run->Processes()) figures.memory.push_back(MemoryOf(name, pid));
+  for (const auto& [name, pid] : run->Processes()) figures.memory.emplace_back(name, MemoryOf(pid));
   const size_t shards = options.shards, all = options.shards + options.workers;
   figures.shard_sent_bytes = PerStep(before.sent, after.sent, before, after, {0, shards});
   figures.shard_received_bytes = PerStep(before.received, after.received, before, after, {0, shards});

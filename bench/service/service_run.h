@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "bench/local_run/local_run.h"
+#include "bench/measure.h"
 #include "bench/service/trace_figures.h"
 
 namespace arcshard::bench {
@@ -16,11 +18,7 @@ struct ServiceFigures {
   // Of gRPC's messages in a step, as the mean over the shards and over the workers.
   double shard_sent_bytes = 0.0, shard_received_bytes = 0.0;
   double worker_sent_bytes = 0.0, worker_received_bytes = 0.0;
-  struct Memory {
-    std::string process;  // "shard-0"
-    double resident_mb = 0.0, peak_mb = 0.0;
-  };
-  std::vector<Memory> memory;  // at the end
+  std::vector<std::pair<std::string, ProcessMemory>> memory;  // of "shard-0" and so on, at the end
 };
 
 // Starts a run, lets it make `warmup` steps, and measures the next `steps`. `run` must have a trace, from which the
