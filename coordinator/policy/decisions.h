@@ -20,7 +20,7 @@ struct Seat {
   friend auto operator<=>(const Seat&, const Seat&) = default;
 };
 
-// Whether the view has a member with this seat.
+// Whether the view, whose members are in order of their ids, has one with this seat.
 bool IsIn(const ViewAnnouncement& view, const Seat& seat);
 
 // How many members a run wants and has.
