@@ -39,7 +39,8 @@ class MetricsLog {
   // Writes what is new since the last call; at first the `run` line, once it is known from which step this life of the
   // run goes on. Call it often: of two verifications, or two recoveries, between two calls one is missed.
   void Look(const RunStatus& status);
-  // Whether Look may write something: false where it would not. It asks nothing of the members, which need not be in `status`.
+  // Whether Look may write something: false where it would not. It asks nothing of the members, which need not be in
+  // `status`.
   bool WantsToLook(const RunStatus& status) const;
 
   // Whether all lines so far were written.
