@@ -109,7 +109,7 @@ def train(training: Training, options: argparse.Namespace) -> list[float]:
         pending = loader.submit(training.load)
         pending.result()
         torch.set_num_threads(options.threads)  # OpenMP counts the threads of each thread, so the loader keeps one
-        begin = time.perf_counter()
+        begin = first = time.perf_counter()
         for number in range(1, options.steps + 1):
             images, labels = pending.result()
             pending = loader.submit(training.load)
@@ -121,6 +121,8 @@ def train(training: Training, options: argparse.Namespace) -> list[float]:
             begin = end
             if not options.quiet and (number % 100 == 0 or number == options.steps):
                 print(f"step {number} of {options.steps}: loss {loss:.3f}", file=sys.stderr)
+            if options.seconds is not None and end - first >= options.seconds:
+                break
     return times
 
 
@@ -128,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=pathlib.Path, help="what arcshard train run.yaml --dry-run prints")
     parser.add_argument("--steps", type=measurement.positive, help="end after so many steps (default: schedule.epochs)")
+    parser.add_argument("--seconds", type=float, help="end after the step that lasts beyond so many seconds")
     parser.add_argument("--keep-decoded", action="store_true", help="decode each image once, and keep all in memory")
     parser.add_argument("--channels-last", action="store_true", help="memory format of images and convolutions")
     parser.add_argument("--save", metavar="FILE", help="safetensors file for the trained backbone")
@@ -144,12 +147,16 @@ def main() -> None:
     options.steps = options.steps or training.schedule.steps
     if options.steps <= measurement.WARM_UP_STEPS:
         parser.error(f"{options.steps} steps: the first {measurement.WARM_UP_STEPS} are not measured")
-    times = train(training, options)[measurement.WARM_UP_STEPS:]
+    all_times = train(training, options)
+    times = all_times[measurement.WARM_UP_STEPS:]
+    if not times:
+        parser.error(f"{len(all_times)} steps in {options.seconds:g} s: the first {measurement.WARM_UP_STEPS} are not measured")
     state_mb = 2 * 4 * training.centers.numel() / 2**20
     measured = measurement.Measured(times, measurement.memory_mb("VmHWM"), training.before_mb, state_mb,
                                     measurement.peak_gpu_mb(options.device))
     options.config = str(options.config)
     result = measurement.result_of("pytorch_train", [measured], options, training.batch)
+    result |= {"steps": training.schedule.steps, "trained_steps": len(all_times), "seconds": sum(all_times) / 1e3}
     measurement.print_result(result, options.json)
     if options.save:
         training.save(options.save)
