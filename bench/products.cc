@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <exception>
 
+#include "shard_server/head/cpu/kernels/products.h"
+
 extern "C" void sgemm_(const char* trans_a, const char* trans_b, const int* m, const int* n, const int* k,
                        const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
                        const float* beta, float* c, const int* ldc);
@@ -56,6 +58,18 @@ void MultiplyByBrgemm(const Product& product, int64_t rows_of_call, const T* a, 
   }
 }
 
+// As MultiplyByBrgemm, with the columns of b in panels (shard_server/head/cpu/kernels/products.h).
+void MultiplyInPanels(const Product& product, int64_t rows_of_call, const float* a, const float* b, float* c) {
+  for (int64_t row = 0; row < product.m; row += rows_of_call) {
+    for (int64_t column = 0; column < product.n; column += head::kPanel) {
+      const int64_t width = std::min(head::kPanel, product.n - column);
+      cpublas::brgemm(std::min(rows_of_call, product.m - row), width, product.k, product.k, width, product.n,
+                      product.accumulate, a + row * product.k, b + column * product.k, c + row * product.n + column,
+                      /*is_vnni=*/false);
+    }
+  }
+}
+
 // Whether LibTorch has these products for this processor; it throws if not.
 template <typename T>
 bool HasBrgemm() {
@@ -82,6 +96,9 @@ template <>
 std::vector<Routine<float>> Routines<float>() {
   std::vector<Routine<float>> routines = {{"sgemm", MultiplyBySgemm}};
   AddBrgemm(&routines);
+  if (HasBrgemm<float>()) {
+    for (const int64_t rows : {64, 256}) routines.push_back({"brgemm in panels", MultiplyInPanels, rows});
+  }
   return routines;
 }
 

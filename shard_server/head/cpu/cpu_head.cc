@@ -47,8 +47,7 @@ absl::Status CpuHead<T>::Allocate() {
     RETURN_IF_ERROR(scratch.centers.Reserve(rows * DepthOf<T>(dim), "a block's class centers"));
     RETURN_IF_ERROR(scratch.inverse_norms.Reserve(rows, "a block's inverse norms"));
     RETURN_IF_ERROR(scratch.randoms.Reserve(RandomsOfRow(dim), "random bits"));
-    if (!std::is_same_v<T, float>)
-      RETURN_IF_ERROR(scratch.paired_centers.Reserve(rows * dim, "a block's class centers"));
+    RETURN_IF_ERROR(scratch.packed_centers.Reserve(rows * dim, "a block's class centers"));
   }
   return absl::OkStatus();
 }
@@ -138,13 +137,9 @@ void CpuHead<T>::ComputeExponentials(const Block& block, const T* centers, const
 }
 
 template <typename T>
-const T* CpuHead<T>::Paired(const T* centers, int64_t rows, Scratch& scratch) const {
-  if constexpr (std::is_same_v<T, float>) {
-    return centers;
-  } else {
-    PairRows(rows, options().dim, centers, DepthOf<T>(options().dim), scratch.paired_centers.data());
-    return scratch.paired_centers.data();
-  }
+const T* CpuHead<T>::Packed(const T* centers, int64_t rows, Scratch& scratch) const {
+  PackRows(rows, options().dim, centers, DepthOf<T>(options().dim), scratch.packed_centers.data());
+  return scratch.packed_centers.data();
 }
 
 template <typename T>
@@ -163,7 +158,7 @@ void CpuHead<T>::ForwardBlocks(int thread) {
     ComputeExponentials(block, centers, forward_, scratch, q);
     AddWidened(forward_.samples(), scratch.block_z.data(), scratch.z.data());
     Transpose(shape.rows, shape.samples, q, scratch.q_transposed.data());
-    AddWeightedCenters(shape, scratch.q_transposed.data(), Paired(centers, shape.rows, scratch), scratch.u.data());
+    AddWeightedCenters(shape, scratch.q_transposed.data(), Packed(centers, shape.rows, scratch), scratch.u.data());
     for (const Target& target : forward_.TargetsOf(block)) {
       store_.UnitCenter(rows[target.row - block.begin], outputs_[static_cast<size_t>(target.sample)].own_center);
     }

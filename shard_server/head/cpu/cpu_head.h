@@ -44,7 +44,7 @@ class CpuHead final : public CheckedHead {
     Buffer<T> q;                  // rows×stride; unused where the block's Q is kept
     Buffer<T> q_transposed;       // stride×rows
     Buffer<T> centers;            // rows×depth; unused where the stored centers can be used in place
-    Buffer<T> paired_centers;     // rows×D, bfloat16 only
+    Buffer<T> packed_centers;     // rows×D
     Buffer<float> inverse_norms;  // rows; unused where the stored ones can be used in place
     Buffer<float> h;              // rows×D
     Buffer<uint32_t> randoms;     // random bits for one row
@@ -83,7 +83,7 @@ class CpuHead final : public CheckedHead {
   void ComputeExponentials(const Block& block, const T* centers, const PreparedGroup<T>& group, Scratch& scratch,
                            T* q) const;
   // The block's centers as a right factor.
-  const T* Paired(const T* centers, int64_t rows, Scratch& scratch) const;
+  const T* Packed(const T* centers, int64_t rows, Scratch& scratch) const;
   void ForwardBlocks(int thread);
   void AddUpOutputs(int thread);
   void UpdateBlocks(int thread, absl::Span<const PreparedGroup<T>> groups, const UpdateStep& update);

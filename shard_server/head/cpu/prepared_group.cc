@@ -21,7 +21,7 @@ absl::Status PreparedGroup<T>::Start(int64_t samples, int64_t dim, bool gradient
   targets_.clear();
   targets_.reserve(static_cast<size_t>(samples));  // the most there can be: how many this shard owns varies by step
   RETURN_IF_ERROR(unit_.Reserve(samples * dim, "unit embeddings"));
-  RETURN_IF_ERROR(unit_paired_.Reserve(DepthOf<T>(dim) * stride(), "unit embeddings"));
+  RETURN_IF_ERROR(packed_unit_.Reserve(DepthOf<T>(dim) * stride(), "unit embeddings"));
   if (!gradient) return absl::OkStatus();
   r_.reserve(static_cast<size_t>(samples));
   t_.reserve(static_cast<size_t>(samples));
@@ -49,8 +49,8 @@ void PreparedGroup<T>::Finish() {
   assert(appended_ == samples_);
   assert(!gradient_ || (r_.size() == static_cast<size_t>(samples_) && t_.size() == r_.size()));
   std::sort(targets_.begin(), targets_.end());
-  PairTransposed(samples_, dim_, unit_.data(), stride(), unit_paired_.data());
-  if (gradient_) PairScaledRows(samples_, dim_, unit_.data(), r_.data(), stride(), times_r_.data());
+  PackTransposed(samples_, dim_, unit_.data(), stride(), packed_unit_.data());
+  if (gradient_) PackScaledRows(samples_, dim_, unit_.data(), r_.data(), stride(), times_r_.data());
 }
 
 template <typename T>

@@ -34,8 +34,8 @@ class PreparedGroup {
 
   int64_t samples() const { return samples_; }
   int64_t stride() const { return RoundedUp(samples_, kRowUnit); }
-  const T* unit() const { return unit_paired_.data(); }      // depth×stride, paired: ê for ProductOfCosines
-  const T* unit_times_r() const { return times_r_.data(); }  // stride×dim, paired: r·ê for ProductOfGradient
+  const T* unit() const { return packed_unit_.data(); }      // depth×stride, packed: ê for ProductOfCosines
+  const T* unit_times_r() const { return times_r_.data(); }  // stride×dim, packed: r·ê for ProductOfGradient
   const float* unit_row(int64_t i) const { return unit_.data() + i * dim_; }
   float t(int64_t i) const { return t_[static_cast<size_t>(i)]; }
 
@@ -48,7 +48,7 @@ class PreparedGroup {
   int64_t appended_ = 0;  // samples so far
   bool gradient_ = false;
   Buffer<float> unit_;  // samples×dim
-  Buffer<T> unit_paired_;
+  Buffer<T> packed_unit_;
   Buffer<T> times_r_;
   std::vector<float> r_, t_;
   std::vector<Target> targets_;  // sorted by Finish

@@ -4,10 +4,17 @@
 #include <cassert>
 
 #include "shard_server/head/cpu/kernels/block_ops.h"
+#include "shard_server/head/cpu/kernels/products.h"
 #include "shard_server/head/cpu/kernels/vectorised.h"
 
 namespace arcshard::head {
 namespace {
+
+// The panels of a packed float factor of `columns` columns: calls panel(first column, width) for each.
+template <typename Panel>
+ARCSHARD_INLINED void ForEachPanel(int64_t columns, Panel panel) {
+  for (int64_t column = 0; column < columns; column += kPanel) panel(column, std::min(kPanel, columns - column));
+}
 
 uint32_t Pair(Bfloat16 low, Bfloat16 high) { return low.bits | static_cast<uint32_t>(high.bits) << 16; }
 
@@ -27,13 +34,21 @@ void Convert(int64_t n, const Bfloat16* __restrict x, float* __restrict y) {
   for (int64_t i = 0; i < n; ++i) y[i] = Widen(x[i]);
 }
 
+void PackRows(int64_t rows, int64_t dim, const float* x, int64_t stride, float* packed) {
+  for (int64_t row = 0; row < rows; ++row, x += stride) {
+    ForEachPanel(dim, [&](int64_t column, int64_t width) {
+      std::copy_n(x + column, width, packed + column * rows + row * width);
+    });
+  }
+}
+
 ARCSHARD_VECTORISED
-void PairRows(int64_t rows, int64_t dim, const Bfloat16* x, int64_t stride, Bfloat16* paired) {
+void PackRows(int64_t rows, int64_t dim, const Bfloat16* x, int64_t stride, Bfloat16* packed) {
   assert(rows % 2 == 0);
   for (int64_t row = 0; row + 1 < rows; row += 2) {
     const Bfloat16* const __restrict even = x + row * stride;
     const Bfloat16* const __restrict odd = even + stride;
-    Bfloat16* const __restrict out = paired + row * dim;
+    Bfloat16* const __restrict out = packed + row * dim;
     for (int64_t d = 0; d < dim; ++d) {
       out[2 * d] = even[d];
       out[2 * d + 1] = odd[d];
@@ -42,48 +57,56 @@ void PairRows(int64_t rows, int64_t dim, const Bfloat16* x, int64_t stride, Bflo
 }
 
 ARCSHARD_VECTORISED
-void WidenPairedRows(int64_t rows, int64_t dim, const Bfloat16* paired, float* x) {
+void WidenPackedRows(int64_t rows, int64_t dim, const Bfloat16* packed, float* wide) {
   assert(rows % 2 == 0);
   for (int64_t row = 0; row + 1 < rows; row += 2) {
-    const Bfloat16* const __restrict in = paired + row * dim;
-    float* const __restrict even = x + row * dim;
-    float* const __restrict odd = even + dim;
-    for (int64_t d = 0; d < dim; ++d) {
-      even[d] = Widen(in[2 * d]);
-      odd[d] = Widen(in[2 * d + 1]);
-    }
+    ForEachPanel(dim, [&](int64_t column, int64_t width) {
+      const Bfloat16* const __restrict in = packed + row * dim + 2 * column;
+      float* const __restrict even = wide + column * rows + row * width;
+      float* const __restrict odd = even + width;
+      for (int64_t d = 0; d < width; ++d) {
+        even[d] = Widen(in[2 * d]);
+        odd[d] = Widen(in[2 * d + 1]);
+      }
+    });
   }
 }
 
-void PairScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,
-                    float* paired) {
-  for (int64_t row = 0; row < rows; ++row) Scale(dim, factors[row], x + row * dim, paired + row * dim);
-  std::fill(paired + rows * dim, paired + padded_rows * dim, 0.0f);
+void PackScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,
+                    float* packed) {
+  ForEachPanel(dim, [&](int64_t column, int64_t width) {
+    float* const panel = packed + column * padded_rows;
+    for (int64_t row = 0; row < rows; ++row) Scale(width, factors[row], x + row * dim + column, panel + row * width);
+    std::fill(panel + rows * width, panel + padded_rows * width, 0.0f);
+  });
 }
 
-void PairScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,
-                    Bfloat16* paired) {
+void PackScaledRows(int64_t rows, int64_t dim, const float* x, const float* factors, int64_t padded_rows,
+                    Bfloat16* packed) {
   for (int64_t row = 0; row < padded_rows; ++row) {
-    Bfloat16* const out = paired + row / 2 * 2 * dim + row % 2;
+    Bfloat16* const out = packed + row / 2 * 2 * dim + row % 2;
     for (int64_t d = 0; d < dim; ++d) {
       out[2 * d] = row < rows ? RoundToNearest(factors[row] * x[row * dim + d]) : Bfloat16();
     }
   }
 }
 
-void PairTransposed(int64_t rows, int64_t dim, const float* x, int64_t columns, float* paired) {
-  for (int64_t d = 0; d < dim; ++d, paired += columns) {
-    for (int64_t row = 0; row < rows; ++row) paired[row] = x[row * dim + d];
-    std::fill(paired + rows, paired + columns, 0.0f);
-  }
+void PackTransposed(int64_t rows, int64_t dim, const float* x, int64_t columns, float* packed) {
+  ForEachPanel(columns, [&](int64_t column, int64_t width) {
+    const int64_t filled = std::clamp<int64_t>(rows - column, 0, width);
+    for (int64_t d = 0; d < dim; ++d, packed += width) {
+      for (int64_t i = 0; i < filled; ++i) packed[i] = x[(column + i) * dim + d];
+      std::fill(packed + filled, packed + width, 0.0f);
+    }
+  });
 }
 
-void PairTransposed(int64_t rows, int64_t dim, const float* x, int64_t columns, Bfloat16* paired) {
-  for (int64_t d = 0; d < dim; d += 2, paired += 2 * columns) {
-    std::fill(paired, paired + 2 * columns, Bfloat16());
+void PackTransposed(int64_t rows, int64_t dim, const float* x, int64_t columns, Bfloat16* packed) {
+  for (int64_t d = 0; d < dim; d += 2, packed += 2 * columns) {
+    std::fill(packed, packed + 2 * columns, Bfloat16());
     for (int64_t row = 0; row < rows; ++row) {
-      paired[2 * row] = RoundToNearest(x[row * dim + d]);
-      if (d + 1 < dim) paired[2 * row + 1] = RoundToNearest(x[row * dim + d + 1]);
+      packed[2 * row] = RoundToNearest(x[row * dim + d]);
+      if (d + 1 < dim) packed[2 * row + 1] = RoundToNearest(x[row * dim + d + 1]);
     }
   }
 }

@@ -14,8 +14,9 @@ namespace {
 
 namespace cpublas = at::native::cpublas;
 
-// Rows of the left factor for one call, so that they stay in the first-level cache.
-constexpr int64_t kRowsOfCall = 64;
+// Rows of the left factor for one call, so that they stay in a cache of the core.
+template <typename T>
+constexpr int64_t kRowsOfCall = sizeof(T) == sizeof(float) ? 256 : 64;
 
 const at::BFloat16* Torch(const Bfloat16* x) {
   static_assert(sizeof(at::BFloat16) == sizeof(Bfloat16));
@@ -27,9 +28,9 @@ void MultiplyNatively(const ProductShape& shape, const Bfloat16* a, const Bfloat
                   /*is_vnni=*/true);
 }
 
-// Whether LibTorch has a kernel with a paired right factor for this processor. Where it has none, it reads the right
-// factor as one that is not paired, or throws; so this multiplies small matrices and looks at the result.
-bool HasPairedProducts() {
+// Whether LibTorch has a kernel with interleaved rows for this processor. Where it has none, it reads the right
+// factor as one whose rows are not, or throws; so this multiplies small matrices and looks at the result.
+bool HasInterleavedProducts() {
   constexpr ProductShape kShape = {16, 16, 4, 4};
   Bfloat16 a[16 * 4], b[4 * 16];
   float native[16 * 16] = {}, widened[16 * 16] = {};
@@ -51,12 +52,11 @@ bool HasPairedProducts() {
   return shape.rows % kRowUnit == 0 && shape.samples % kRowUnit == 0;
 }
 
-// Multiplies kRowsOfCall rows of the left factor at a time.
 template <typename T>
 void MultiplyInPieces(ProductShape shape, const T* a, const T* b, bool accumulate, float* c) {
   const int64_t rows = shape.m;
-  for (int64_t row = 0; row < rows; row += kRowsOfCall) {
-    shape.m = std::min(kRowsOfCall, rows - row);
+  for (int64_t row = 0; row < rows; row += kRowsOfCall<T>) {
+    shape.m = std::min(kRowsOfCall<T>, rows - row);
     Multiply(shape, a + row * shape.lda, b, accumulate, c + row * shape.n);
   }
 }
@@ -78,7 +78,7 @@ void MultiplyBlock(Bfloat16Products products, const ProductShape& shape, const B
 }  // namespace
 
 bool HasNativeBfloat16() {
-  static const bool native = HasPairedProducts();
+  static const bool native = HasInterleavedProducts();
   return native;
 }
 
@@ -89,12 +89,13 @@ void MultiplyWidened(const ProductShape& shape, const Bfloat16* a, const Bfloat1
   const auto reserve = [](std::vector<float>& values, int64_t count) {
     if (values.size() < static_cast<size_t>(count)) values.resize(static_cast<size_t>(count));
   };
-  reserve(left, kRowsOfCall * shape.k);
+  constexpr int64_t kRows = kRowsOfCall<Bfloat16>;
+  reserve(left, kRows * shape.k);
   reserve(right, shape.k * shape.n);
-  WidenPairedRows(shape.k, shape.n, b, right.data());
+  WidenPackedRows(shape.k, shape.n, b, right.data());
   ProductShape piece = {.m = 0, .n = shape.n, .k = shape.k, .lda = shape.k};
-  for (int64_t row = 0; row < shape.m; row += kRowsOfCall) {
-    piece.m = std::min(kRowsOfCall, shape.m - row);
+  for (int64_t row = 0; row < shape.m; row += kRows) {
+    piece.m = std::min(kRows, shape.m - row);
     for (int64_t i = 0; i < piece.m; ++i) {
       Convert(shape.k, a + (row + i) * shape.lda, left.data() + i * shape.k);
     }
@@ -103,7 +104,11 @@ void MultiplyWidened(const ProductShape& shape, const Bfloat16* a, const Bfloat1
 }
 
 void Multiply(const ProductShape& shape, const float* a, const float* b, bool accumulate, float* c) {
-  cpublas::brgemm(shape.m, shape.n, shape.k, shape.lda, shape.n, shape.n, accumulate, a, b, c, /*is_vnni=*/false);
+  for (int64_t column = 0; column < shape.n; column += kPanel) {
+    const int64_t width = std::min(kPanel, shape.n - column);
+    cpublas::brgemm(shape.m, width, shape.k, shape.lda, width, shape.n, accumulate, a, b + column * shape.k, c + column,
+                    /*is_vnni=*/false);
+  }
 }
 
 void Multiply(const ProductShape& shape, const Bfloat16* a, const Bfloat16* b, bool accumulate, float* c) {

@@ -11,12 +11,18 @@
 // it has seen; nothing else is allocated that grows with the shape. A product runs in the calling thread alone if that
 // thread has a SingleThreadedBlas.
 //
-// A left factor is stored row by row. A right factor is "paired": float is stored row by row, Bfloat16 has each two
-// rows interleaved, with element (k, n) at [k/2][n][k%2], as the processor's bfloat16 instructions require.
+// A left factor is stored row by row. A right factor is "packed". float: its columns are cut into panels of kPanel, the
+// last of which may be narrower, and each panel is stored row by row, so that a product reads it from one end to the
+// other; rows that are a multiple of 2 KB apart would compete for the same few places of the first-level cache.
+// Bfloat16: each two rows are interleaved, with element (k, n) at [k/2][n][k%2], as the processor's bfloat16
+// instructions require.
 namespace arcshard::head {
 
 // The rows of a block and the samples of a group are padded with zeros to a multiple of this.
 constexpr int64_t kRowUnit = 16;
+
+// Columns of a panel of a packed float factor.
+constexpr int64_t kPanel = 64;
 
 // The length of a row of W and of Ê in the product of cosines: Bfloat16 needs an even one.
 template <typename T>
@@ -31,22 +37,22 @@ struct BlockShape {
   Bfloat16Products bfloat16 = Bfloat16Products::kNative;
 };
 
-// s (rows×samples) <- w (rows×depth) · e (depth×samples, paired: PairTransposed)
+// s (rows×samples) <- w (rows×depth) · e (depth×samples, packed: PackTransposed)
 template <typename T>
 void ProductOfCosines(const BlockShape& shape, const T* w, const T* e, float* s);
 
-// u (samples×dim) <- u + q_transposed (samples×rows) · w (rows×dim, paired: PairRows)
+// u (samples×dim) <- u + q_transposed (samples×rows) · w (rows×dim, packed: PackRows)
 template <typename T>
 void AddWeightedCenters(const BlockShape& shape, const T* q_transposed, const T* w, float* u);
 
-// h (rows×dim) <- q (rows×samples) · e (samples×dim, paired: PairRows), or h + q·e where `accumulate`
+// h (rows×dim) <- q (rows×samples) · e (samples×dim, packed: PackScaledRows), or h + q·e where `accumulate`
 template <typename T>
 void ProductOfGradient(const BlockShape& shape, const T* q, const T* e, bool accumulate, float* h);
 
 // Call in each thread after its last product of a pass: releases the processor's AMX tiles.
 void ReleaseProducts();
 
-// c (m×n) <- a (m×k, rows lda apart) · b (k×n, paired), or c + a·b where `accumulate`. Requires an even k for Bfloat16.
+// c (m×n) <- a (m×k, rows lda apart) · b (k×n, packed), or c + a·b where `accumulate`. Requires an even k for Bfloat16.
 struct ProductShape {
   int64_t m = 0, n = 0, k = 0, lda = 0;
 };

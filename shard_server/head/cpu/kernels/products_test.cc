@@ -72,18 +72,18 @@ TYPED_TEST(ProductsTest, EachOfTheThreeIsThePlainOneForAnyDimensionAndRaggedSamp
       const int64_t depth = DepthOf<T>(dim);
       const std::vector<float> w = Kept<T>(RandomNormals(1, kRows * dim)), e = Kept<T>(RandomNormals(2, samples * dim));
       const std::vector<float> q = Kept<T>(RandomNormals(3, kRows * samples)), r = RandomNormals(4, samples);
-      std::vector<T> e_paired(depth * shape.samples), e_times_r(shape.samples * dim);
-      PairTransposed(samples, dim, e.data(), shape.samples, e_paired.data());
-      PairScaledRows(samples, dim, e.data(), r.data(), shape.samples, e_times_r.data());
+      std::vector<T> e_packed(depth * shape.samples), e_times_r(shape.samples * dim);
+      PackTransposed(samples, dim, e.data(), shape.samples, e_packed.data());
+      PackScaledRows(samples, dim, e.data(), r.data(), shape.samples, e_times_r.data());
       const std::vector<T> w_left = Padded(Narrowed<T>(w), dim, shape.rows, depth);
-      std::vector<T> w_right = w_left;
-      if constexpr (std::is_same_v<T, Bfloat16>) PairRows(shape.rows, dim, w_left.data(), depth, w_right.data());
+      std::vector<T> w_right(w_left.size());
+      PackRows(shape.rows, dim, w_left.data(), depth, w_right.data());
       const std::vector<T> q_padded = Padded(Narrowed<T>(q), samples, shape.rows, shape.samples);
       std::vector<T> q_transposed(q_padded.size());
       Transpose(shape.rows, shape.samples, q_padded.data(), q_transposed.data());
 
       std::vector<float> s(shape.rows * shape.samples), u(shape.samples * dim, 1.0f), h(shape.rows * dim);
-      ProductOfCosines(shape, w_left.data(), e_paired.data(), s.data());
+      ProductOfCosines(shape, w_left.data(), e_packed.data(), s.data());
       ExpectNear(s, PlainProduct(kRows, samples, dim, w, [&](int64_t d, int64_t i) { return e[i * dim + d]; }), samples,
                  shape.samples);
       AddWeightedCenters(shape, q_transposed.data(), w_right.data(), u.data());
