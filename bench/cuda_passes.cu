@@ -3,10 +3,8 @@
 namespace arcshard::bench {
 namespace {
 
-using head::Bfloat16;
 using head::DataType;
 using head::Nearest;
-using head::Widen;
 
 constexpr int kThreads = 256;
 constexpr int64_t kMostBlocks = 1 << 16;

@@ -20,7 +20,6 @@ using head::Buffer;
 using head::DataType;
 using head::HeadOptions;
 using head::Nearest;
-using head::Widen;
 
 constexpr int64_t kBlockRows[] = {256, 512, 1024};
 constexpr int64_t kMostBlockRows = 1024;

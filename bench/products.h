@@ -4,12 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "shard_server/head/arithmetic/bfloat16.h"
+#include "common/base/bfloat16.h"
 
 // All matrix products that this machine's libraries offer, whichever of them the head uses.
 namespace arcshard::bench {
-
-using head::Bfloat16;
 
 // c (m×n, float32) <- a (m×k) · b (k×n), or c + a·b; row-major. A factor may be stored transposed.
 struct Product {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <optional>
 #include <tuple>
@@ -12,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/base/bfloat16_arrays.h"
 #include "common/base/status_macros.h"
 
 namespace arcshard {
@@ -36,11 +36,6 @@ std::optional<ClassRange> ParseRange(absl::string_view text) {
     return std::nullopt;
   }
   return range;
-}
-
-// Converts bfloat16, whose bits are the upper half of a float32's.
-void Widen(const uint16_t* from, float* to, size_t count) {
-  for (size_t i = 0; i < count; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i]) << 16);
 }
 
 }  // namespace
@@ -144,15 +139,15 @@ absl::Status ClassRows::ReadPiece(const Piece& piece, ClassRange range, absl::Sp
   ASSIGN_OR_RETURN(const SafetensorsFile::Entry* entry, piece.file->Find(piece.tensor));
   if (entry->dtype == TensorDtype::kF32)
     return piece.file->ReadRows<float>(piece.tensor, begin, begin + range.size(), out);
-  const int64_t rows_at_once = std::max<int64_t>(1, kBytesAtOnce / (dim_ * static_cast<int64_t>(sizeof(uint16_t))));
-  std::vector<uint16_t> narrow(static_cast<size_t>(std::min(rows_at_once, range.size()) * dim_));
+  const int64_t row_bytes = dim_ * static_cast<int64_t>(DtypeSize(entry->dtype));
+  const int64_t rows_at_once = std::max<int64_t>(1, kBytesAtOnce / row_bytes);
+  std::vector<char> narrow(static_cast<size_t>(std::min(rows_at_once, range.size()) * row_bytes));
   for (int64_t done = 0; done < range.size(); done += rows_at_once) {
     const int64_t rows = std::min(rows_at_once, range.size() - done);
-    const auto values = absl::MakeSpan(narrow).first(static_cast<size_t>(rows * dim_));
-    RETURN_IF_ERROR(piece.file->ReadRowBytes(
-        piece.tensor, TensorDtype::kBF16, begin + done, begin + done + rows,
-        absl::MakeSpan(reinterpret_cast<std::byte*>(values.data()), values.size() * sizeof(uint16_t))));
-    Widen(values.data(), out.data() + done * dim_, values.size());
+    const auto bytes = absl::MakeSpan(narrow).first(static_cast<size_t>(rows * row_bytes));
+    RETURN_IF_ERROR(piece.file->ReadRowBytes(piece.tensor, TensorDtype::kBF16, begin + done, begin + done + rows,
+                                             absl::MakeSpan(reinterpret_cast<std::byte*>(bytes.data()), bytes.size())));
+    WidenFromBytes(bytes.data(), out.subspan(static_cast<size_t>(done * dim_), static_cast<size_t>(rows * dim_)));
   }
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/bfloat16.h"
 #include "common/base/status_macros.h"
 #include "common/pickle/pickle_number.h"
 
@@ -65,7 +66,7 @@ float ToFloat(TensorDtype dtype, const std::byte* bytes) {
     case TensorDtype::kF16:
       return HalfToFloat(Load<uint16_t>(bytes));
     case TensorDtype::kBF16:
-      return std::bit_cast<float>(static_cast<uint32_t>(Load<uint16_t>(bytes)) << 16);
+      return Widen(Load<Bfloat16>(bytes));
     default:
       return Load<float>(bytes);
   }

@@ -12,21 +12,8 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-float Nearest16(float x) { return Widen(RoundToNearest(x)); }
-
-TEST(RoundToNearestTest, KeepsWhatFitsAndTakesTheEvenOneOfTwoEquallyNear) {
-  for (const float x : {0.0f, -0.0f, 1.0f, -1.5f, 0x1.fep127f, kInfinity, -kInfinity, 0x1p-133f}) {
-    EXPECT_EQ(std::bit_cast<uint32_t>(Nearest16(x)), std::bit_cast<uint32_t>(x));
-  }
-  EXPECT_EQ(Nearest16(1.0f + 0x1p-8f), 1.0f);            // half a step above an even one
-  EXPECT_EQ(Nearest16(1.0f + 0x3p-8f), 1.0f + 0x1p-6f);  // half a step above an odd one
-  EXPECT_EQ(Nearest16(1.0f + 0x1.1p-8f), 1.0f + 0x1p-7f);
-  EXPECT_EQ(Nearest16(std::numeric_limits<float>::max()), kInfinity);
-}
-
-TEST(RoundToNearestTest, ANaNStaysANaNWhereverItsBitsAre) {
+TEST(RoundStochasticallyTest, ANaNStaysANaNWhereverItsBitsAre) {
   for (const uint32_t bits : {0x7f800001u, 0x7fffffffu, 0xff800001u, 0xffffffffu, 0x7fc00000u}) {
-    EXPECT_TRUE(std::isnan(Nearest16(std::bit_cast<float>(bits)))) << bits;
     EXPECT_TRUE(std::isnan(Widen(RoundStochastically(std::bit_cast<float>(bits), 0xffff)))) << bits;
   }
 }

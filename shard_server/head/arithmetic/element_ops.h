@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "common/base/host_device.h"
 #include "common/protocol/logit_shift.h"
-#include "shard_server/head/arithmetic/host_device.h"
 
 // The arithmetic of one element of a block (docs/design.md §1). cpu/kernels/block_ops.cc has the loops over elements on
 // the CPU; the GPU's kernels call the same functions, so the tests of the CPU head cover their arithmetic too.

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "common/base/host_device.h"
 #include "shard_server/head/arithmetic/bfloat16.h"
-#include "shard_server/head/arithmetic/host_device.h"
 #include "shard_server/head/head_options.h"
 
 // The optimizer's step for one weight, fused with the projection of the gradient (docs/design.md §1). Weights have type

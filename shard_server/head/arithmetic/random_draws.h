@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "common/base/host_device.h"
 #include "common/base/philox.h"
-#include "shard_server/head/arithmetic/host_device.h"
 
 // The head's random numbers. Each is a function of the run's seed and of what it is drawn for, so it is the same for
 // any number of shards and threads and any size of the blocks (docs/design.md §1).
