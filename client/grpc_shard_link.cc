@@ -92,8 +92,9 @@ class StatisticsHandler final : public StreamHandler<v1::ShardMessage> {
     statistics_.own_rows.assign(part.own_rows().begin(), part.own_rows().end());
     statistics_.own_centers.resize(part.own_rows_size() * options_.dim);
     RETURN_IF_ERROR(DecodeTensor<float>("statistics.z", {batch}, part.z(), absl::MakeSpan(statistics_.z)));
-    u_.emplace("statistics.u", std::vector<int64_t>{batch, options_.dim}, absl::MakeSpan(statistics_.u));
-    own_centers_.emplace("statistics.own_centers", std::vector<int64_t>{part.own_rows_size(), options_.dim},
+    u_.emplace("statistics.u", options_.wire, std::vector<int64_t>{batch, options_.dim}, absl::MakeSpan(statistics_.u));
+    own_centers_.emplace("statistics.own_centers", options_.wire,
+                         std::vector<int64_t>{part.own_rows_size(), options_.dim},
                          absl::MakeSpan(statistics_.own_centers));
     return absl::OkStatus();
   }
@@ -147,11 +148,12 @@ class GrpcShardLink final : public ShardLink {
       MutexLock lock(&state_->mutex);
       state_->awaited.emplace_back(key, batch);
     }
-    const int64_t pieces = NumPieces(static_cast<int64_t>(embedding.size() * sizeof(float)));
+    const int64_t pieces = NumPieces(static_cast<int64_t>(embedding.size()) * BytesOfValue(options_.wire));
     for (int64_t piece = 0; piece < pieces; ++piece) {
       v1::WorkerMessage message;
       *message.mutable_key() = ToProto(key);
-      EncodePiece<float>({batch, options_.dim}, embedding, piece, message.mutable_embedding()->mutable_embedding());
+      EncodePiece(options_.wire, {batch, options_.dim}, embedding, piece,
+                  message.mutable_embedding()->mutable_embedding());
       Send(std::move(message));
     }
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "arcshard/v1/shard.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/base/testing/open_resources.h"
@@ -29,10 +30,12 @@ using Sender = std::shared_ptr<StreamSender<v1::ShardMessage>>;
 
 constexpr int64_t kDim = 2;
 
-// Answers an embedding of one piece with z = 1, U = the embedding and no own classes; ends the stream at a gradient.
+// Answers an embedding of one piece with z = 1, U = the embedding as it came, and no own classes; ends the stream at a
+// gradient.
 class EchoHandler final : public StreamHandler<v1::WorkerMessage> {
  public:
-  explicit EchoHandler(Sender sender) : sender_(std::move(sender)) {}
+  EchoHandler(Sender sender, bool answers_in_float32)
+      : sender_(std::move(sender)), answers_in_float32_(answers_in_float32) {}
   absl::Status OnMessage(const v1::WorkerMessage& message) override {
     if (message.has_gradient()) return absl::FailedPreconditionError("an older view");
     if (!message.has_embedding()) return absl::OkStatus();
@@ -42,6 +45,7 @@ class EchoHandler final : public StreamHandler<v1::WorkerMessage> {
     *answer.mutable_key() = message.key();
     *answer.mutable_statistics()->mutable_z() = EncodeTensor<float>({embedding.shape(0)}, ones);
     *answer.mutable_statistics()->mutable_u() = embedding;
+    if (answers_in_float32_) answer.mutable_statistics()->mutable_u()->set_dtype(v1::DTYPE_FLOAT32);
     sender_->Send(std::move(answer));
     return absl::OkStatus();
   }
@@ -49,20 +53,23 @@ class EchoHandler final : public StreamHandler<v1::WorkerMessage> {
 
  private:
   const Sender sender_;
+  const bool answers_in_float32_;
 };
 
 class EchoShard final : public v1::Shard::CallbackService {
  public:
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::ShardMessage>* Exchange(grpc::CallbackServerContext*) override {
     return ServerStream<v1::WorkerMessage, v1::ShardMessage>::Start(
-        [](Sender sender) { return std::make_unique<EchoHandler>(std::move(sender)); });
+        [this](Sender sender) { return std::make_unique<EchoHandler>(std::move(sender), answers_in_float32); });
   }
+
+  bool answers_in_float32 = false;
 };
 
 class Recorder final : public ShardLinkEvents {
  public:
   void OnStatistics(size_t shard, const Key& key, ShardStatistics* statistics) override {
-    Note(absl::StrCat("shard ", shard, " answers ", ToString(key), ": ", statistics->u.size()));
+    Note(absl::StrCat("shard ", shard, " answers ", ToString(key), ": ", absl::StrJoin(statistics->u, ", ")));
   }
   void OnLost(size_t shard, const absl::Status& status) override {
     Note(absl::StrCat("shard ", shard, " is lost: ", status.ToString()));
@@ -116,9 +123,31 @@ TEST_F(GrpcShardLinkTest, AnswersAndTheLossNameTheShardByItsId) {
   link->SendEmbedding({{1, 1}, 5, 3}, {1, 2, 3, 4});
   recorder_.Await(1);
   link->SendGradient({{1, 1}, 5, 3}, {1, 2}, {3, 4});
-  EXPECT_THAT(recorder_.Await(2), ElementsAre("shard 7 answers view 1.1, step 5, micro-batch 3: 4",
+  EXPECT_THAT(recorder_.Await(2), ElementsAre("shard 7 answers view 1.1, step 5, micro-batch 3: 1, 2, 3, 4",
                                               absl::StrCat("shard 7 is lost: FAILED_PRECONDITION: an older view (at ",
                                                            server_->address(), ")")));
+}
+
+TEST_F(GrpcShardLinkTest, FloatsGoBothWaysAsTheTypeThatTheRunHasChosen) {
+  ShardLinkOptions options = OptionsOf(1);
+  options.wire = WireType::kBfloat16;
+  const auto link = ConnectShard(options, &recorder_);
+  ASSERT_TRUE(link.ok()) << link.status();
+  (*link)->SendEmbedding({{1, 1}, 5, 3}, {1, -2.5, 0.109375, 257});
+  EXPECT_THAT(recorder_.Await(1),
+              ElementsAre("shard 7 answers view 1.1, step 5, micro-batch 3: 1, -2.5, 0.109375, 256"));
+}
+
+TEST_F(GrpcShardLinkTest, StatisticsOfAnotherTypeEndTheLink) {
+  shard_.answers_in_float32 = true;
+  ShardLinkOptions options = OptionsOf(1);
+  options.wire = WireType::kBfloat16;
+  const auto link = ConnectShard(options, &recorder_);
+  ASSERT_TRUE(link.ok()) << link.status();
+  (*link)->SendEmbedding({{1, 1}, 5, 3}, {1, 2, 3, 4});
+  EXPECT_THAT(recorder_.Await(1),
+              ElementsAre(StartsWith("shard 7 is lost: INVALID_ARGUMENT: statistics.u has dtype DTYPE_FLOAT32, "
+                                     "expected DTYPE_BFLOAT16")));
 }
 
 TEST_F(GrpcShardLinkTest, WhatIsSentOnALostLinkIsDropped) {

@@ -30,7 +30,8 @@ class ShardLinkEvents {
 };
 
 // This worker's messages to one shard, in the order that shard.proto demands. Never blocks. Messages on a lost link are
-// dropped; OnLost has been called then. Not thread-safe.
+// dropped; OnLost has been called then. Embeddings that the run sends as bfloat16 were rounded before
+// (common/protocol/wire_type.h), so that every shard and the worker have the same. Not thread-safe.
 class ShardLink {
  public:
   virtual ~ShardLink() = default;

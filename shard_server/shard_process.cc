@@ -114,6 +114,7 @@ absl::Status ShardProcess::Configure(const std::string& config_yaml) {
   config_yaml_ = config_yaml;
   metrics_->WatchDisk(config_.run.folder);
   service_.ExpectWorkers(config_.cluster.workers);
+  service_.SetWireType(WireTypeOf(config_));
   participant_->SetTimeouts(config_.cluster.heartbeat_timeout, config_.cluster.rejoin_timeout);
   return absl::OkStatus();
 }

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <map>
 #include <string>
 #include <tuple>
@@ -140,18 +141,55 @@ TEST(ElasticTest, FiftyStepsChangeTheModelByMuchMoreThanRounding) {
   EXPECT_GE(Distance(after.class_centers, before.class_centers), 1000 * kRounding);
 }
 
+TrainingOptions WithWire(const char* wire, Transport transport) {
+  TrainingOptions options = WithSmallBackbone(3, 2, transport);
+  options.config.cluster.wire = wire;
+  return options;
+}
+
 TEST(ElasticTest, ADeterministicRunGivesTheSameBitsTwice) {
-  const Result first = Train(WithSmallBackbone(3, 2, Transport::kGrpc), kSteps, kLr);
-  const Result second = Train(WithSmallBackbone(3, 2, Transport::kGrpc), kSteps, kLr);
-  EXPECT_TRUE(at::equal(first.model, second.model));
-  EXPECT_TRUE(at::equal(first.class_centers, second.class_centers));
+  for (const char* wire : {"float32", "bfloat16"}) {
+    const Result first = Train(WithWire(wire, Transport::kGrpc), kSteps, kLr);
+    const Result second = Train(WithWire(wire, Transport::kGrpc), kSteps, kLr);
+    EXPECT_TRUE(at::equal(first.model, second.model)) << wire;
+    EXPECT_TRUE(at::equal(first.class_centers, second.class_centers)) << wire;
+  }
 }
 
 TEST(ElasticTest, BothTransportsGiveTheSameBits) {
-  const Result in_process = Train(WithSmallBackbone(3, 2, Transport::kInProcess), kSteps, kLr);
-  const Result grpc = Train(WithSmallBackbone(3, 2, Transport::kGrpc), kSteps, kLr);
-  EXPECT_TRUE(at::equal(in_process.model, grpc.model));
-  EXPECT_TRUE(at::equal(in_process.class_centers, grpc.class_centers));
+  for (const char* wire : {"float32", "bfloat16"}) {
+    const Result in_process = Train(WithWire(wire, Transport::kInProcess), kSteps, kLr);
+    const Result grpc = Train(WithWire(wire, Transport::kGrpc), kSteps, kLr);
+    EXPECT_TRUE(at::equal(in_process.model, grpc.model)) << wire;
+    EXPECT_TRUE(at::equal(in_process.class_centers, grpc.class_centers)) << wire;
+  }
+}
+
+// The first step of SGD without momentum is its gradient. A value of bfloat16 has 8 bits.
+TEST(ElasticTest, Bfloat16OnTheWireChangesLossAndGradientsByItsRounding) {
+  struct Step {
+    double loss;
+    at::Tensor model, class_centers;  // how far they have moved
+  };
+  const auto first_step = [](const char* wire) -> Step {
+    auto cluster = TrainingCluster::Start(WithWire(wire, Transport::kGrpc));
+    EXPECT_TRUE(cluster.ok()) << cluster.status();
+    const at::Tensor model = (*cluster)->Model(0), class_centers = (*cluster)->ClassCenters();
+    const auto vote = (*cluster)->Compute(1);
+    EXPECT_TRUE(vote.ok()) << vote.status();
+    const absl::Status decided = (*cluster)->Decide(1, Outcome::kCommit, kLr);
+    EXPECT_TRUE(decided.ok()) << decided;
+    return {vote->loss, (*cluster)->Model(0) - model, (*cluster)->ClassCenters() - class_centers};
+  };
+  const auto error = [](const at::Tensor& got, const at::Tensor& want) {
+    return ((got - want).norm() / want.norm()).item<double>();
+  };
+  const Step exact = first_step("float32"), rounded = first_step("bfloat16");
+  for (const double relative : {std::abs(rounded.loss / exact.loss - 1), error(rounded.model, exact.model),
+                                error(rounded.class_centers, exact.class_centers)}) {
+    EXPECT_LE(relative, 0x1p-8);
+    EXPECT_GT(relative, 0) << "nothing was rounded";
+  }
 }
 
 TEST(ElasticTest, OneStepOfIResNet18EqualsThatOfOneShardAndOneWorker) {

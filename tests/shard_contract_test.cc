@@ -19,7 +19,7 @@
 #include "tests/testing/shard_cluster.h"
 
 // The promises of shard.proto to a worker, and to a shard that rebuilds its range: the same tests run in process and
-// through gRPC.
+// through gRPC, with tensors of float32 and of bfloat16.
 namespace arcshard {
 namespace {
 
@@ -73,6 +73,7 @@ std::vector<int64_t> LabelsOf(uint64_t step, uint32_t m) {
   for (uint32_t i = 0; i < kSizes[m]; ++i) labels.push_back(static_cast<int64_t>(3 * step + 5 * m + 2 * i) % 11);
   return labels;
 }
+// bfloat16 holds these values.
 std::vector<float> EmbeddingOf(uint64_t step, uint32_t m) {
   std::vector<float> values;
   for (uint32_t i = 0; i < kSizes[m] * kDim; ++i)
@@ -80,11 +81,20 @@ std::vector<float> EmbeddingOf(uint64_t step, uint32_t m) {
   return values;
 }
 
+struct Connection {
+  Transport transport;
+  WireType wire;
+};
+std::string NameOf(const Connection& connection) {
+  return absl::StrCat(connection.transport == Transport::kGrpc ? "Grpc" : "InProcess",
+                      connection.wire == WireType::kBfloat16 ? "Bfloat16" : "");
+}
+
 // Two shards, of classes [0, 4) and [4, 11), the links of a worker, and the answers. The tests are about the second
 // shard.
-class ShardContract : public testing::TestWithParam<Transport> {
+class ShardContract : public testing::TestWithParam<Connection> {
  protected:
-  void SetUp() override { Begin(GetParam()); }
+  void SetUp() override { Begin(); }
 
   static ShardClusterOptions Options() {
     ShardClusterOptions options;
@@ -96,9 +106,10 @@ class ShardContract : public testing::TestWithParam<Transport> {
     return options;
   }
 
-  void Begin(Transport transport, const ShardClusterOptions& options = Options()) {
+  void Begin(ShardClusterOptions options = Options()) {
     CloseLinks();
-    auto cluster = ShardCluster::Start(options, transport);
+    options.wire = GetParam().wire;
+    auto cluster = ShardCluster::Start(options, GetParam().transport);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     cluster_ = *std::move(cluster);
     OpenLinks();
@@ -198,7 +209,7 @@ class ShardContract : public testing::TestWithParam<Transport> {
   }
   std::vector<float> Undisturbed() {
     const std::vector<float> weights = Train(Once);
-    Begin(GetParam());
+    Begin();
     return weights;
   }
   // All that the shards hold of every class.
@@ -226,12 +237,26 @@ TEST_P(ShardContract, StatisticsAreOfTheShardsOwnClasses) {
   EXPECT_EQ(statistics.own_centers.size(), 2u * kDim);
 }
 
+TEST_P(ShardContract, StatisticsHaveThePrecisionOfTheWire) {
+  Send(*link_, Kind::kLabels, 1, 0);
+  Send(*link_, Kind::kEmbedding, 1, 0);
+  const client::ShardStatistics statistics = answers_->Await(1, 0);
+  for (const std::vector<float>* values : {&statistics.u, &statistics.own_centers}) {
+    std::vector<float> rounded = *values;
+    RoundAsSent(WireType::kBfloat16, absl::MakeSpan(rounded));
+    EXPECT_EQ(rounded == *values, GetParam().wire == WireType::kBfloat16);
+  }
+  std::vector<float> z = statistics.z;
+  RoundAsSent(WireType::kBfloat16, absl::MakeSpan(z));
+  EXPECT_NE(z, statistics.z) << "sums are float32 in any case";
+}
+
 // A worker repeats a message if the message or its answer was lost. In the second case the shard receives it twice.
 TEST_P(ShardContract, AMessageThatComesTwiceCountsOnce) {
   const std::vector<float> undisturbed = Undisturbed();
   for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
     for (uint32_t m = 0; m < kSizes.size(); ++m) {
-      Begin(GetParam());
+      Begin();
       const std::vector<float> repeated =
           Train([&](Kind k, uint64_t step, uint32_t b) { return k == kind && step == 2 && b == m ? 2 : 1; });
       EXPECT_EQ(repeated, undisturbed) << "message kind " << static_cast<int>(kind) << " of micro-batch " << m;
@@ -251,7 +276,7 @@ TEST_P(ShardContract, AnEmbeddingThatComesTwiceAtOnceIsAnswered) {
 TEST_P(ShardContract, AWorkerThatLostItsLinkAnywhereContinuesOverAnotherOne) {
   const std::vector<float> undisturbed = Undisturbed();
   for (const Kind broken : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
-    Begin(GetParam());
+    Begin();
     const std::vector<float> weights = Train([&](Kind kind, uint64_t step, uint32_t m) {
       if (kind == broken && step == 2 && m == 1) {
         Send(*link_, kind, step, m);
@@ -360,7 +385,7 @@ TEST_P(ShardContract, ASampledStepIsTheSameInWhateverOrderLabelsCome) {
   options.head.sample_rate = 0.1;
   std::vector<std::vector<float>> z, u, weights;
   for (const std::vector<Message>& order : orders) {
-    Begin(GetParam(), options);
+    Begin(options);
     const std::vector<float> before = cluster_->Weights();
     for (const auto& [kind, m] : order) {
       Send(*link_, kind, 1, m);
@@ -400,7 +425,7 @@ TEST_P(ShardContract, ASampledStepWaitsForTheLabelsOfAnotherWorker) {
   ShardClusterOptions options = Options();
   options.workers = 2;
   options.head.sample_rate = 0.1;
-  Begin(GetParam(), options);
+  Begin(options);
   Answers others;  // of worker 1, which owns micro-batch 1
   auto link = cluster_->Link(1, 1, &others);
   ASSERT_TRUE(link.ok()) << link.status();
@@ -437,7 +462,7 @@ TEST_P(ShardContract, ASkippedStepLeavesTheWeights) {
 TEST_P(ShardContract, AViewVoidsTheStepThatIsNotDecidedAndItIsComputedAgain) {
   const std::vector<float> undisturbed = Undisturbed();
   for (const Kind reached : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
-    Begin(GetParam());
+    Begin();
     ComputeAndDecide(1);
     for (const Kind kind : {Kind::kLabels, Kind::kEmbedding, Kind::kGradient}) {
       if (kind > reached) break;
@@ -472,7 +497,7 @@ TEST_P(ShardContract, AStepThatWasVotedOnIsVoidToo) {
 TEST_P(ShardContract, ADecisionThatOnlyOneShardReceivedIsAppliedByAllIfTheViewNamesIt) {
   const std::vector<float> undisturbed = Undisturbed();
   for (const size_t informed : {0, 1}) {
-    Begin(GetParam());
+    Begin();
     ComputeAndDecide(1);
     Compute(2);
     ASSERT_TRUE(cluster_->DecideAt(informed, DecisionOf(2, Outcome::kCommit)).ok());
@@ -517,7 +542,7 @@ TEST_P(ShardContract, ARestartedShardRebuildsItsRangeFromTheLogOfAnother) {
   adamw.head.sample_rate = 0.3;
   for (const ShardClusterOptions& options : {plain, adamw}) {
     for (const size_t lost : {0, 1}) {
-      Begin(GetParam(), options);
+      Begin(options);
       ComputeAndDecide(1);
       ComputeAndDecide(2, Outcome::kSkip);
       ComputeAndDecide(3);
@@ -533,7 +558,7 @@ TEST_P(ShardContract, ARestartedShardRebuildsItsRangeFromTheLogOfAnother) {
       ComputeAndDecide(4);
       const std::vector<float> after = Held(*cluster_);
 
-      Begin(GetParam(), options);
+      Begin(options);
       ComputeAndDecide(1);
       ComputeAndDecide(2, Outcome::kSkip);
       ComputeAndDecide(3);
@@ -545,9 +570,8 @@ TEST_P(ShardContract, ARestartedShardRebuildsItsRangeFromTheLogOfAnother) {
 
 TEST_P(ShardContract, ARebuildBeginsAtTheLastCheckpoint) {
   ShardClusterOptions options = Options();
-  options.run_folder =
-      absl::StrCat(testing::TempDir(), "/shard_contract_", ::getpid(), GetParam() == Transport::kGrpc ? "_grpc" : "");
-  Begin(GetParam(), options);
+  options.run_folder = absl::StrCat(testing::TempDir(), "/shard_contract_", ::getpid(), "_", NameOf(GetParam()));
+  Begin(options);
   ComputeAndDecide(1);
   Compute(2);
   Decision decision = DecisionOf(2, Outcome::kCommit);
@@ -606,8 +630,11 @@ TEST_P(ShardContract, ADecisionThatTheViewNamesReachesTheRebuiltShardByTheLog) {
   EXPECT_EQ(cluster_->Weights(), undisturbed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, ShardContract, testing::Values(Transport::kInProcess, Transport::kGrpc),
-                         [](const auto& each) { return each.param == Transport::kGrpc ? "Grpc" : "InProcess"; });
+INSTANTIATE_TEST_SUITE_P(All, ShardContract,
+                         testing::Values(Connection{Transport::kInProcess, WireType::kFloat32},
+                                         Connection{Transport::kGrpc, WireType::kFloat32},
+                                         Connection{Transport::kGrpc, WireType::kBfloat16}),
+                         [](const auto& each) { return NameOf(each.param); });
 
 }  // namespace
 }  // namespace arcshard

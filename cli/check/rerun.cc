@@ -121,6 +121,7 @@ absl::Status Rerun::StartShards(const head::Head& whole) {
     options.state.max_in_flight = config_.cluster.max_in_flight;
     options.state.deterministic = true;
     options.state.clock = options_.clock;
+    options.wire = WireTypeOf(config_);
     options.whole = &whole;
     ASSIGN_OR_RETURN(std::unique_ptr<RerunShard> shard, RerunShard::Create(options));
     RETURN_IF_ERROR(shard->Join(view_));

@@ -130,6 +130,8 @@ void RerunShard::SendStatistics(uint32_t worker, const Key& key, const shard::Pa
                                  copy(statistics.u),
                                  {statistics.own_rows.begin(), statistics.own_rows.end()},
                                  copy(statistics.own_centers)};
+  RoundAsSent(options_.wire, absl::MakeSpan(answer.u));
+  RoundAsSent(options_.wire, absl::MakeSpan(answer.own_centers));
   MutexLock lock(&mutex_);
   const auto listener = listeners_.find(worker);
   if (listener != listeners_.end()) listener->second.second->OnStatistics(listener->second.first, key, &answer);

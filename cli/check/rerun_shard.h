@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/protocol/types.h"
+#include "common/protocol/wire_type.h"
 #include "shard_server/head/head.h"
 #include "shard_server/state/executor.h"
 #include "shard_server/state/shard_output.h"
@@ -29,7 +30,8 @@ class RerunShard final : private shard::ShardOutput {
   struct Options {
     head::HeadOptions head;
     shard::ShardOptions state;
-    const head::Head* whole = nullptr;  // holds the view's state, until Join returns
+    WireType wire = WireType::kFloat32;  // as what the run's shards have sent their statistics
+    const head::Head* whole = nullptr;   // holds the view's state, until Join returns
   };
   // Errors are those of Head::Create.
   static absl::StatusOr<std::unique_ptr<RerunShard>> Create(const Options& options);

@@ -119,6 +119,19 @@ TEST(RunPlanTest, TrafficIsTheDesigns) {
   EXPECT_EQ(2 * traffic.worker_receives, 4 * traffic.shard_sends);
 }
 
+TEST(RunPlanTest, Bfloat16OnTheWireHalvesRowsAndNothingElse) {
+  RunConfig config = Config(2, 128, 128);
+  const RunPlan before = PlanRun(config, 1000);
+  config.cluster.wire = "bfloat16";
+  const RunPlan plan = PlanRun(config, 1000);
+  EXPECT_EQ(plan.traffic.worker_sends, 2 * 128 * (1024 + 8 + 8));
+  EXPECT_EQ(plan.traffic.worker_receives, 2 * 128 * (1024 + 4) + 128 * 1024);
+  EXPECT_EQ(plan.traffic.shard_sends, 128 * (1024 + 4) + 64 * 1024);
+  EXPECT_EQ(plan.traffic.shard_receives, 128 * (1024 + 16));
+  EXPECT_EQ(plan.replay_record, before.replay_record) << "records are in float32";
+  EXPECT_EQ(plan.shard.resident(), before.shard.resident());
+}
+
 TEST(RunPlanTest, AReplayRecordIsTheBatchAsItWasSent) {
   EXPECT_EQ(PlanRun(Config(1, 128, 128), 1000).replay_record, 128 * (2048 + 16));
 }

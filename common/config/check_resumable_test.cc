@@ -48,6 +48,7 @@ TEST(CheckResumableTest, HowTheRunContinuesMayChange) {
   EXPECT_EQ(ErrorWith([](RunConfig& c) {
               c.run.folder = "elsewhere";
               c.cluster.shards = 5;
+              c.cluster.wire = "bfloat16";
               c.schedule.epochs = 40;
               c.schedule.lr = 0.2;
               c.loss.m = 0.3;

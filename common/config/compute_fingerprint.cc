@@ -30,12 +30,13 @@ constexpr std::array kOthers = {"checkpoint.",
                                 "data.max_corrupt_share",
                                 "data.log_samples",
                                 "head.exp_budget_mb"};
-// Of the cluster only these matter: a sum that more threads share is added up in another order.
-constexpr std::array kThreads = {"cluster.shard_threads", "cluster.worker_threads"};
+// Of the cluster only these matter: a sum that more threads share is added up in another order, and what is sent may be
+// rounded.
+constexpr std::array kOfCluster = {"cluster.wire", "cluster.shard_threads", "cluster.worker_threads"};
 
 bool Matters(absl::string_view key) {
   if (absl::StartsWith(key, "cluster.")) {
-    return std::find(kThreads.begin(), kThreads.end(), key) != kThreads.end();
+    return std::find(kOfCluster.begin(), kOfCluster.end(), key) != kOfCluster.end();
   }
   return std::none_of(kOthers.begin(), kOthers.end(), [key](absl::string_view other) {
     return absl::EndsWith(other, ".") ? absl::StartsWith(key, other) : key == other;

@@ -24,6 +24,7 @@ TEST(ComputeFingerprintTest, WhatDeterminesNumbersChangesIt) {
   expect_new([](RunConfig& config) { config.optimizer.weight_decay = 0.25; });
   expect_new([](RunConfig& config) { config.init_from.checkpoint = "/there"; });
   expect_new([](RunConfig& config) { config.cluster.worker_threads = 5; });
+  expect_new([](RunConfig& config) { config.cluster.wire = "bfloat16"; });
 }
 
 TEST(ComputeFingerprintTest, WhatARunMayChangeWithoutOtherNumbersDoesNot) {

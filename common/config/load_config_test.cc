@@ -52,7 +52,7 @@ head: {classes: 964, scale: 32}
 loss: {margin: cosface, m: 4e-1}
 schedule: {kind: steps, drop_epochs: [4, 8.5], drop_factor: .1}
 verification: {sets: [a.bin, ../b.bin, /c.bin]}
-cluster: {connect_timeout: 1m30s, heartbeat_interval: 500ms, log_mb: 0, rejoin_grace: 0s}
+cluster: {connect_timeout: 1m30s, heartbeat_interval: 500ms, log_mb: 0, rejoin_grace: 0s, wire: bfloat16}
 )",
                                   {});
   EXPECT_EQ(config.run.seed, ~uint64_t{0});
@@ -70,6 +70,7 @@ cluster: {connect_timeout: 1m30s, heartbeat_interval: 500ms, log_mb: 0, rejoin_g
   EXPECT_EQ(config.cluster.heartbeat_interval, absl::Milliseconds(500));
   EXPECT_EQ(config.cluster.log_mb, 0);
   EXPECT_EQ(config.cluster.rejoin_grace, absl::ZeroDuration());
+  EXPECT_EQ(config.cluster.wire, "bfloat16");
   EXPECT_EQ(config.optimizer.momentum, 0.9) << "what the file leaves out has its default";
 }
 
@@ -152,6 +153,8 @@ TEST(LoadConfigTest, AValueOutOfRangeNamesKeyLineAndBounds) {
               HasSubstr("cluster.rejoin_grace must be from 0 to 24h, found -1s"));
   EXPECT_THAT(ErrorOfKey("cluster", "rejoin_timeout: 25h"),
               HasSubstr("cluster.rejoin_timeout must be from 10ms to 24h, found 25h"));
+  EXPECT_THAT(ErrorOfKey("cluster", "wire: float16"),
+              HasSubstr("cluster.wire must be float32 or bfloat16, found 'float16'"));
   EXPECT_THAT(ErrorOfKey("backbone", "name: resnet18"), AllOf(HasSubstr("backbone.name must be iresnet18, iresnet34,"),
                                                               HasSubstr("faceresnet100 or none, found 'resnet18'")));
 }

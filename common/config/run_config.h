@@ -129,6 +129,7 @@ struct RunConfig {
     uint32_t shards = 1;  // the coordinator waits for so many shards and workers
     uint32_t workers = 1;
     uint32_t max_in_flight = 4;                          // micro-batches of a worker that wait for statistics
+    std::string wire = "float32";                        // float32 | bfloat16: embeddings and statistics, as sent
     int shard_threads = 1;                               // for a shard's passes
     int worker_threads = 1;                              // for a worker's backbone
     absl::Duration connect_timeout = absl::Seconds(60);  // how long to wait for the others to appear

@@ -260,6 +260,9 @@ void AddCluster(RunConfig::Cluster& cluster, Keys& keys) {
            "number of workers that the coordinator waits for");
   keys.Add("cluster.max_in_flight", &cluster.max_in_flight, FromTo(1, 1024), "micro-batches",
            "so many of a worker may wait for their statistics at a time");
+  keys.Add("cluster.wire", &cluster.wire, OneOf{{"float32", "bfloat16"}}, "",
+           "type in which embeddings, and the shards' sums over classes and own centers, cross the network; bfloat16 "
+           "is half the bytes, rounded to the nearest");
   keys.Add("cluster.shard_threads", &cluster.shard_threads, FromTo(1, 1024), "threads", "used by a shard's passes");
   keys.Add("cluster.worker_threads", &cluster.worker_threads, FromTo(1, 1024), "threads",
            "used by a worker's backbone");

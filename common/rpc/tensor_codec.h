@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "arcshard/v1/shared.pb.h"
+#include "common/protocol/wire_type.h"
 
 // Encodes and decodes tensors on the wire: little-endian bytes with dtype and shape, in pieces
 // (arcshard/v1/shared.proto, Tensor).
@@ -28,6 +29,10 @@ constexpr v1::DType DTypeOf<int64_t>() {
   return v1::DTYPE_INT64;
 }
 
+constexpr v1::DType DTypeOf(WireType type) {
+  return type == WireType::kBfloat16 ? v1::DTYPE_BFLOAT16 : v1::DTYPE_FLOAT32;
+}
+
 // The number of pieces of a tensor of `bytes` bytes; at least one, so that an empty tensor is sent too.
 constexpr int64_t NumPieces(int64_t bytes) { return bytes == 0 ? 1 : (bytes + kMaxPieceBytes - 1) / kMaxPieceBytes; }
 
@@ -43,6 +48,11 @@ void EncodePiece(absl::Span<const int64_t> shape, absl::Span<const T> data, int6
   out->set_offset(offset);
   out->set_data(reinterpret_cast<const char*>(data.data()) + offset, std::min(kMaxPieceBytes, bytes - offset));
 }
+
+// The same with floats that travel as `type`, of which each has BytesOfValue(type) bytes; they are rounded to the
+// nearest.
+void EncodePiece(WireType type, absl::Span<const int64_t> shape, absl::Span<const float> data, int64_t piece,
+                 v1::Tensor* out);
 
 // Encodes a tensor of at most kMaxPieceBytes, as one piece.
 template <typename T>
@@ -61,20 +71,25 @@ class TensorReceiver {
   TensorReceiver(const char* name, std::vector<int64_t> shape, absl::Span<T> out)
       : TensorReceiver(name, DTypeOf<T>(), std::move(shape), reinterpret_cast<char*>(out.data()),
                        out.size() * sizeof(T)) {}
+  // The same for floats that travel as `type`.
+  TensorReceiver(const char* name, WireType type, std::vector<int64_t> shape, absl::Span<float> out)
+      : TensorReceiver(name, DTypeOf(type), std::move(shape), reinterpret_cast<char*>(out.data()),
+                       out.size() * static_cast<size_t>(BytesOfValue(type))) {}
 
   // InvalidArgument: dtype or shape is not the expected one, the piece does not follow the one before, is too large or
-  // passes the end.
+  // passes the end, or it ends within a bfloat16.
   absl::Status Add(const v1::Tensor& piece);
   bool complete() const { return started_ && received_ == size_; }
 
  private:
   TensorReceiver(const char* name, v1::DType dtype, std::vector<int64_t> shape, char* data, size_t size);
+  void Store(const std::string& bytes);
 
   const char* name_;
   v1::DType dtype_;
   std::vector<int64_t> shape_;
   char* data_;
-  size_t size_;
+  size_t size_;  // bytes that travel; where they are bfloat16, the floats at data_ take twice as many
   size_t received_ = 0;
   bool started_ = false;  // an empty tensor is complete only after its single piece
 };

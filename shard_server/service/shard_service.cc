@@ -133,7 +133,7 @@ class ShardService::Handler final : public StreamHandler<v1::WorkerMessage> {
                                                        " dimensions per sample, the run has ", dim));
       }
       values_.resize(samples * dim);
-      embedding_.emplace("embedding", std::vector<int64_t>{samples, dim}, absl::MakeSpan(values_));
+      embedding_.emplace("embedding", service_->wire_, std::vector<int64_t>{samples, dim}, absl::MakeSpan(values_));
       embedding_key_ = key;
       if (!row_) row_ = TraceRow(service_->tracer_, absl::StrCat("from worker ", *worker_));  // who is proven by now
       begin_ = row_.Now();
@@ -234,7 +234,7 @@ void ShardService::ShowLoad(ShardMetrics* metrics) {
 }
 
 void ShardService::SendStatistics(uint32_t worker, const Key& key, const PartialStatistics& statistics) {
-  for (v1::ShardMessage& message : StatisticsMessages(key, statistics)) {
+  for (v1::ShardMessage& message : StatisticsMessages(key, statistics, wire_)) {
     sent_.Count(message);
     streams_.Send(worker, std::move(message));
   }

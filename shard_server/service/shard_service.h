@@ -7,6 +7,7 @@
 #include "arcshard/v1/shard.grpc.pb.h"
 #include "common/metrics/metric_list.h"
 #include "common/metrics/traffic.h"
+#include "common/protocol/wire_type.h"
 #include "common/rpc/admission/known_peers.h"
 #include "common/rpc/admission/waiting_room.h"
 #include "shard_server/service/attached_state.h"
@@ -25,6 +26,8 @@ class ShardService final : public v1::Shard::CallbackService {
 
   // How many workers the run has; so many may wait for the view with their hello sent.
   void ExpectWorkers(uint32_t workers);
+  // As what embeddings come and statistics go; float32 unless said. Before the first state is attached.
+  void SetWireType(WireType type) { wire_ = type; }
   // From now on messages are passed to `state`; null: to none. When it returns, the state before is not used any more.
   void Attach(ShardState* state);
   // Sets the view's members; `own`: this shard's number. From now on a hello has to carry its worker's token, and a
@@ -63,6 +66,7 @@ class ShardService final : public v1::Shard::CallbackService {
   Traffic sent_;
   KnownPeers known_peers_;
   WaitingRoom unproven_;
+  WireType wire_ = WireType::kFloat32;
   AttachedState state_;
   WorkerStreams streams_;
   ReplayStreams replays_;

@@ -110,6 +110,12 @@ v1::WorkerMessage EmbeddingPiece(const Key& key, const std::vector<float>& value
                      message.mutable_embedding()->mutable_embedding());
   return message;
 }
+v1::WorkerMessage EmbeddingPiece(WireType type, const Key& key, const std::vector<float>& values, int64_t piece = 0) {
+  v1::WorkerMessage message = Message(key);
+  EncodePiece(type, {static_cast<int64_t>(values.size()) / kDim, kDim}, values, piece,
+              message.mutable_embedding()->mutable_embedding());
+  return message;
+}
 v1::WorkerMessage GradientMessage(const Key& key, const std::vector<float>& r, const std::vector<float>& t) {
   v1::WorkerMessage message = Message(key);
   *message.mutable_gradient()->mutable_r() = EncodeTensor<float>({static_cast<int64_t>(r.size())}, r);
@@ -298,6 +304,51 @@ TEST_F(ServiceTest, AMicroBatchOfSeveralPiecesGoesBothWays) {
   EXPECT_EQ(own_rows.size(), static_cast<size_t>(kSamples));
   for (size_t i = 0; i < u.size(); ++i) ASSERT_EQ(u[i], 2.0f * embedding[i]);
   for (const float center : centers) ASSERT_EQ(center, 4.0f);
+}
+
+TEST_F(ServiceTest, Bfloat16GoesBothWaysInHalfTheBytes) {
+  constexpr int64_t kSamples = 100'000;  // 1.2 MB of embedding in float32, 0.6 MB so
+  constexpr WireType kType = WireType::kBfloat16;
+  service_.SetWireType(kType);
+  Begin({kSamples}, kSamples);
+  Client client(server_->port());
+  client.Send(HelloOf(0));
+  client.Send(LabelsMessage(key_, std::vector<int64_t>(kSamples, 4)));
+  std::vector<float> embedding(kSamples * kDim);
+  for (size_t i = 0; i < embedding.size(); ++i) embedding[i] = static_cast<float>(i % 129) - 64.0f;  // are bfloat16
+  client.Send(EmbeddingPiece(kType, key_, embedding));
+
+  std::vector<float> u(kSamples * kDim), centers(kSamples * kDim);
+  TensorReceiver u_receiver("u", kType, {kSamples, kDim}, absl::MakeSpan(u));
+  TensorReceiver centers_receiver("own_centers", kType, {kSamples, kDim}, absl::MakeSpan(centers));
+  while (!u_receiver.complete() || !centers_receiver.complete()) {
+    const v1::ShardMessage answer = client.Next();
+    ASSERT_LE(answer.ByteSizeLong(), static_cast<size_t>(kMaxMessageBytes));
+    if (answer.statistics().has_z()) {
+      EXPECT_EQ(answer.statistics().z().dtype(), v1::DTYPE_FLOAT32);
+    }
+    if (answer.statistics().has_u()) {
+      ASSERT_TRUE(u_receiver.Add(answer.statistics().u()).ok());
+    }
+    if (answer.statistics().has_own_centers()) {
+      ASSERT_TRUE(centers_receiver.Add(answer.statistics().own_centers()).ok());
+    }
+  }
+  for (size_t i = 0; i < u.size(); ++i) ASSERT_EQ(u[i], 2.0f * embedding[i]);
+  for (const float center : centers) ASSERT_EQ(center, 4.0f);
+}
+
+TEST_F(ServiceTest, ARunInFloat32RefusesBfloat16) {
+  const auto client = Labelled();
+  client->Send(EmbeddingPiece(WireType::kBfloat16, key_, EmbeddingOf(1, 0)));
+  ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "embedding has dtype DTYPE_BFLOAT16, expected DTYPE_FLOAT32");
+}
+
+TEST_F(ServiceTest, ARunInBfloat16RefusesFloat32) {
+  service_.SetWireType(WireType::kBfloat16);
+  const auto client = Labelled();
+  client->Send(EmbeddingPiece(key_, EmbeddingOf(1, 0)));
+  ExpectEnd(*client, absl::StatusCode::kInvalidArgument, "embedding has dtype DTYPE_FLOAT32, expected DTYPE_BFLOAT16");
 }
 
 TEST_F(ServiceTest, OnANewStreamTheWorkerAsksAgainAndTheOldOneEnds) {

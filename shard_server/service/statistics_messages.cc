@@ -8,15 +8,15 @@
 namespace arcshard::shard {
 namespace {
 
-int64_t BytesOf(head::MatrixView<const float> matrix) { return matrix.size() * static_cast<int64_t>(sizeof(float)); }
-
-void EncodeRows(head::MatrixView<const float> matrix, int64_t piece, v1::Tensor* out) {
-  EncodePiece<float>({matrix.rows, matrix.cols}, {matrix.data, static_cast<size_t>(matrix.size())}, piece, out);
+void EncodeRows(WireType type, head::MatrixView<const float> matrix, int64_t piece, v1::Tensor* out) {
+  EncodePiece(type, {matrix.rows, matrix.cols}, {matrix.data, static_cast<size_t>(matrix.size())}, piece, out);
 }
 
 }  // namespace
 
-std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const PartialStatistics& statistics) {
+std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const PartialStatistics& statistics, WireType type) {
+  const int64_t u_bytes = statistics.u.size() * BytesOfValue(type);
+  const int64_t centers_bytes = statistics.own_centers.size() * BytesOfValue(type);
   std::vector<v1::ShardMessage> messages;
   const auto add_message = [&]() -> v1::Statistics* {
     messages.emplace_back();
@@ -27,22 +27,22 @@ std::vector<v1::ShardMessage> StatisticsMessages(const Key& key, const PartialSt
   *message->mutable_z() = EncodeTensor<float>({static_cast<int64_t>(statistics.z.size())}, statistics.z);
   message->mutable_own_rows()->Add(statistics.own_rows.begin(), statistics.own_rows.end());
   int64_t bytes = static_cast<int64_t>(message->ByteSizeLong());  // of the last message
-  for (int64_t piece = 0; piece < NumPieces(BytesOf(statistics.u)); ++piece) {
-    const int64_t size = std::min(kMaxPieceBytes, BytesOf(statistics.u) - piece * kMaxPieceBytes);
+  for (int64_t piece = 0; piece < NumPieces(u_bytes); ++piece) {
+    const int64_t size = std::min(kMaxPieceBytes, u_bytes - piece * kMaxPieceBytes);
     if (piece > 0 || bytes + size > kMaxPieceBytes) {
       message = add_message();
       bytes = 0;
     }
-    EncodeRows(statistics.u, piece, message->mutable_u());
+    EncodeRows(type, statistics.u, piece, message->mutable_u());
     bytes += size;
   }
-  for (int64_t piece = 0; piece < NumPieces(BytesOf(statistics.own_centers)); ++piece) {
-    const int64_t size = std::min(kMaxPieceBytes, BytesOf(statistics.own_centers) - piece * kMaxPieceBytes);
+  for (int64_t piece = 0; piece < NumPieces(centers_bytes); ++piece) {
+    const int64_t size = std::min(kMaxPieceBytes, centers_bytes - piece * kMaxPieceBytes);
     if (piece > 0 || bytes + size > kMaxPieceBytes) {
       message = add_message();
       bytes = 0;
     }
-    EncodeRows(statistics.own_centers, piece, message->mutable_own_centers());
+    EncodeRows(type, statistics.own_centers, piece, message->mutable_own_centers());
     bytes += size;
   }
   return messages;

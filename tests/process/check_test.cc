@@ -151,6 +151,21 @@ TEST_F(CheckTest, ARunIsWhatItsRecordsLeadToAndAFlippedBitAnywhereIsFound) {
   Check(0);  // everything is as it was
 }
 
+TEST_F(CheckTest, SoIsOneWhoseTensorsTravelAsBfloat16AndOfWhichAShardWasRebuilt) {
+  Program launcher = Start("arcshard", SmallRun(Recorded({"cluster.wire=bfloat16"})));
+  launcher.AwaitLine("  step ");
+  auto watch = cli::WatchClient::Start(Listing::Of(Path("run")).coordinator);
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  AwaitSteps(watch->get(), 5);
+  ASSERT_EQ(kill(Listing::Of(Path("run")).Find("shard", 1).pid, SIGKILL), 0);
+  AwaitSteps(watch->get(), 5);
+  launcher.Signal(SIGINT);
+  ASSERT_TRUE(launcher.AwaitEnd().ok()) << launcher.output();
+  const std::vector<std::string> lines = Check(0);
+  EXPECT_EQ(lines.back(), kAllEqual);
+  EXPECT_THAT(lines, Contains("model/backbone.safetensors: equal"));
+}
+
 TEST_F(CheckTest, SoIsOneInWhichProcessesWereKilledAndThatGoesOnWithOthers) {
   Program launcher = Start("arcshard", SmallRun(Recorded({"checkpoint.every_steps=40", "cluster.rejoin_grace=0s"})));
   launcher.AwaitLine("  step ");

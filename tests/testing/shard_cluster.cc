@@ -33,6 +33,7 @@ class TestShard final : public shard::ShardOutput {
   struct Options {
     head::HeadOptions head;
     shard::ShardState::Options state;
+    WireType wire = WireType::kFloat32;
     std::string run_folder;
     std::function<TestShard*(uint32_t)> peer;  // the shard with this id
   };
@@ -114,6 +115,8 @@ class TestShard final : public shard::ShardOutput {
                                    copy(statistics.u),
                                    {statistics.own_rows.begin(), statistics.own_rows.end()},
                                    copy(statistics.own_centers)};
+    RoundAsSent(options_.wire, absl::MakeSpan(answer.u));
+    RoundAsSent(options_.wire, absl::MakeSpan(answer.own_centers));
     MutexLock lock(&mutex_);
     if (const auto listener = listeners_.find(worker); listener != listeners_.end()) {
       listener->second.second->OnStatistics(listener->second.first, key, &answer);
@@ -175,6 +178,7 @@ class TestShard final : public shard::ShardOutput {
   }
   absl::Status Serve() {
     service_ = std::make_unique<shard::ShardService>(&metrics_);
+    service_->SetWireType(options_.wire);
     service_->Attach(&state_);
     ASSIGN_OR_RETURN(server_, RpcServer::Start("127.0.0.1:0", {service_.get()}));
     return absl::OkStatus();
@@ -285,6 +289,7 @@ class RealShardCluster final : public ShardCluster {
     link.worker = worker;
     link.token = view_.workers[worker].token;
     link.dim = options_.head.dim;
+    link.wire = options_.wire;
     link.view = view_.view;
     return client::ConnectShard(link, events);
   }
@@ -401,6 +406,7 @@ class RealShardCluster final : public ShardCluster {
     options.state.dim = options_.head.dim;
     options.state.batch_size = options_.batch_size;
     options.state.max_in_flight = options_.max_in_flight;
+    options.wire = options_.wire;
     options.state.deterministic = options_.deterministic;
     options.state.log_bytes = options_.log_bytes;
     options.run_folder = options_.run_folder;

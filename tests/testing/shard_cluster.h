@@ -10,6 +10,7 @@
 #include "client/head_client.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
+#include "common/protocol/wire_type.h"
 #include "shard_server/head/head.h"
 
 namespace arcshard {
@@ -26,6 +27,7 @@ struct ShardClusterOptions {
   uint32_t workers = 1;            // with ids 0, 1, ...
   uint32_t batch_size = 1;         // most samples in a step
   uint32_t max_in_flight = 4;
+  WireType wire = WireType::kFloat32;  // in process, statistics are rounded as they would be
   bool deterministic = true;
   uint64_t log_bytes = uint64_t{64} << 20;  // of each shard's replay log
   View view = {1, 1};                       // the first one

@@ -66,6 +66,7 @@ class RealTrainingCluster final : public TrainingCluster {
     shards.workers = static_cast<uint32_t>(options_.workers);
     shards.batch_size = MostSamplesOfAStep(config);
     shards.deterministic = config.run.deterministic;
+    shards.wire = WireTypeOf(config);
     shards.view = {options_.incarnation, 1};
     shards.base = base;
     shards.checkpoint = options_.checkpoint;

@@ -18,7 +18,8 @@
 namespace arcshard {
 
 struct TrainingOptions {
-  RunConfig config;  // its cluster section is ignored; run.folder is used for checkpoints and logs that are asked for
+  // Of its cluster section only `wire` counts; run.folder is used for checkpoints and logs that are asked for.
+  RunConfig config;
   size_t shards = 1;
   size_t workers = 1;
   Transport transport = Transport::kInProcess;

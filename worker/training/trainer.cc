@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/io/log.h"
 #include "common/protocol/logit_shift.h"
+#include "common/protocol/wire_type.h"
 #include "worker/backbone/device_move.h"
 #include "worker/backbone/flat_parameters.h"
 #include "worker/backbone/gradient_norm.h"
@@ -105,6 +106,17 @@ absl::Status Trainer::LoadShare(const StepPlan& plan, std::vector<InFlight>* loa
   return absl::OkStatus();
 }
 
+// Rounded here, and not on the way to each shard, so that the loss is that of the embedding from which the shards
+// compute. The gradient passes as if nothing was rounded (DESIGN §1, On the wire).
+at::Tensor Trainer::AsSent(const at::Tensor& embedding) const {
+  const at::Tensor values = embedding.detach().cpu().contiguous();
+  const WireType wire = WireTypeOf(config_);
+  if (wire == WireType::kFloat32) return values;
+  at::Tensor rounded = values.clone();  // the backward pass needs the values as they were
+  RoundAsSent(wire, absl::MakeSpan(rounded.mutable_data_ptr<float>(), rounded.numel()));
+  return rounded;
+}
+
 absl::Status Trainer::Forward(InFlight* micro_batch) {
   PhaseTimer timer(&parts_.phases->forward, parts_.clock, DetailsOf(micro_batch->key));
   LoadedBatch& data = *micro_batch->data;
@@ -119,7 +131,7 @@ absl::Status Trainer::Forward(InFlight* micro_batch) {
                        Wrap(data.images, {size, 3, config_.data.image_size, config_.data.image_size}), context));
   if (config_.head.standardize) embedding = Standardize(embedding);
   micro_batch->embedding = embedding;
-  micro_batch->sent = embedding.detach().cpu().contiguous();
+  micro_batch->sent = AsSent(embedding);
   const TraceSpan send(parts_.phases->row, "send", DetailsOf(micro_batch->key));
   seat_.head->SendEmbedding(micro_batch->key, SpanOf<float>(micro_batch->sent));
   return absl::OkStatus();

@@ -91,7 +91,7 @@ class Trainer {
     int64_t first_sample = 0;  // in the global batch
     std::unique_ptr<LoadedBatch> data;
     at::Tensor embedding;  // with its graph, on the backbone's device
-    at::Tensor sent;       // its values, on the CPU
+    at::Tensor sent;       // its values on the CPU, as the shards get them
   };
   // A micro-batch that this worker computes.
   struct Share {
@@ -105,6 +105,7 @@ class Trainer {
   absl::Status Request(const StepPlan& plan);
   absl::Status LoadShare(const StepPlan& plan, std::vector<InFlight>* loaded);
   absl::Status Forward(InFlight* micro_batch);
+  at::Tensor AsSent(const at::Tensor& embedding) const;
   absl::Status Backward(InFlight micro_batch);
   absl::StatusOr<StepVote> SumAndVote();
   void Blame(std::string reason);  // this worker makes the step not finite

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/metrics/metric_list.h"
+#include "common/protocol/wire_type.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/backbone/testing/small_conv_net.h"
@@ -84,7 +85,7 @@ class DamagedDataset final : public Dataset {
 // One worker that trains against a FakeShard.
 class Worker {
  public:
-  explicit Worker(const Dataset& dataset) {
+  explicit Worker(const Dataset& dataset, const char* wire = "float32") {
     // Everything that a voided step could leave behind: moments, dropout, running averages, flips.
     config_.data.image_size = 16;
     config_.data.batch_size = 16;
@@ -99,6 +100,7 @@ class Worker {
     config_.optimizer.kind = "adamw";
     config_.schedule.epochs = 4;
     config_.cluster.max_in_flight = 2;
+    config_.cluster.wire = wire;
     TrainerSetup setup{
         .config = &config_, .dataset = &dataset, .num_classes = kClasses, .clock = &clock_, .phases = &phases_};
     auto trainer = MakeTrainer(setup, std::make_unique<SmallConvNet>(BackboneOptionsOf(config_, kClasses)));
@@ -212,6 +214,18 @@ TEST_F(TrainerTest, AnInterruptionEndsTheStepBeforeItsNextForwardPass) {
   disturbed.Enter();
   ASSERT_TRUE(disturbed.Train(2, 2).ok());
   ExpectSame(disturbed.State(), undisturbed.State());
+}
+
+TEST_F(TrainerTest, WhatTravelsAsBfloat16IsRoundedOnceAndTheLossIsThatOfWhatWasSent) {
+  Worker exact(*dataset_), rounded(*dataset_, "bfloat16");
+  const auto of_exact = exact.Compute(1), of_rounded = rounded.Compute(1);
+  ASSERT_TRUE(of_exact.ok() && of_rounded.ok()) << of_exact.status() << of_rounded.status();
+  Embeddings expected = exact.received();
+  for (auto& [micro_batch, embedding] : expected) RoundAsSent(WireType::kBfloat16, absl::MakeSpan(embedding));
+  EXPECT_EQ(rounded.received(), expected);
+  EXPECT_NE(rounded.received(), exact.received());
+  EXPECT_NE(of_rounded->loss, of_exact->loss);
+  EXPECT_NEAR(of_rounded->loss, of_exact->loss, 0x1p-7 * of_exact->loss);
 }
 
 TEST_F(TrainerTest, AResultCanBeAppliedUntilTheNextViewIsEntered) {

@@ -64,6 +64,7 @@ absl::Status ViewConnections::ConnectTo(const ShardMember& shard) {
   link.worker = options_.worker;
   link.token = options_.token;
   link.dim = options_.dim;
+  link.wire = options_.wire;
   link.view = options_.view.view;
   link.connect_timeout = options_.connect_timeout;
   link.check = [this] {

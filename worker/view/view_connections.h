@@ -14,6 +14,7 @@
 #include "common/metrics/metric_list.h"
 #include "common/protocol/messages.h"
 #include "common/protocol/types.h"
+#include "common/protocol/wire_type.h"
 #include "common/rpc/security/security.h"
 #include "worker/training/all_reduce/all_reduce.h"
 
@@ -31,6 +32,7 @@ class ViewConnections {
     uint32_t worker = 0;                                 // its id
     std::string token;                                   // proves to the shards that it is worker `worker`
     int64_t dim = 0;                                     // D
+    WireType wire = WireType::kFloat32;                  // between this worker and the shards
     Security security;                                   // of the connections to the shards
     absl::Duration connect_timeout = absl::Seconds(60);  // for each process
     std::string interface;                               // address of this host that the all-reduce binds to

@@ -84,6 +84,7 @@ absl::Status ViewJoiner::Connect(const WorkerProtocol::JoinView& join, const Sel
   options.worker = self.id;
   options.token = self.token;
   options.dim = options_.config->backbone.embedding_size;
+  options.wire = WireTypeOf(*options_.config);
   options.security = options_.security;
   options.connect_timeout = ConnectLimit(join.view, options_.config->cluster);
   options.interface = options_.interface;
