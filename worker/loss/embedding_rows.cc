@@ -1,0 +1,99 @@
+#include "worker/loss/embedding_rows.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "ATen/ops/empty.h"
+
+namespace arcshard::worker {
+namespace {
+
+constexpr double kTinyNorm = 1e-12;
+// A sum is computed as so many partial sums, so that it can be vectorised without allowing the compiler to reorder it.
+constexpr int64_t kLanes = 8;
+
+// The sum of term(d) over d in [0, dim).
+template <typename Term>
+double Sum(int64_t dim, Term term) {
+  double lanes[kLanes] = {};
+  int64_t d = 0;
+  for (; d + kLanes <= dim; d += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) lanes[i] += term(d + i);
+  }
+  for (int64_t i = 0; d + i < dim; ++i) lanes[i] += term(d + i);
+  return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+}
+
+// NaN is not tiny.
+bool IsTiny(double norm) { return norm < kTinyNorm; }
+
+template <typename T>
+void Describe(int64_t dim, const T* e, const T* w, double* norm, double* cosine) {
+  const auto wide = [](T x) { return static_cast<double>(x); };
+  const double length = std::sqrt(Sum(dim, [&](int64_t d) { return wide(e[d]) * wide(e[d]); }));
+  *norm = IsTiny(length) ? 0.0 : length;
+  *cosine = IsTiny(length) ? 0.0 : Sum(dim, [&](int64_t d) { return wide(e[d]) * wide(w[d]); }) / length;
+}
+
+template <typename T>
+void Gradient(int64_t dim, const T* e, double norm, const T* u, const T* w, double r, double t, double d_norm, T* out) {
+  if (norm == 0.0) {
+    std::fill_n(out, dim, T(0));
+    return;
+  }
+  const auto by_unit = [&](int64_t d) { return r * static_cast<double>(u[d]) + t * static_cast<double>(w[d]); };
+  const double along = Sum(dim, [&](int64_t d) { return by_unit(d) * static_cast<double>(e[d]); }) / norm;  // g·ê
+  const double of_e = (d_norm - along / norm) / norm, inverse = 1.0 / norm;
+  for (int64_t d = 0; d < dim; ++d) {
+    out[d] = static_cast<T>(by_unit(d) * inverse + of_e * static_cast<double>(e[d]));
+  }
+}
+
+template <typename T>
+const T* RowOf(const at::Tensor& x, int64_t i) {
+  return x.const_data_ptr<T>() + i * x.size(1);
+}
+double At(const at::Tensor& x, int64_t i) { return x.const_data_ptr<double>()[i]; }
+
+template <typename T>
+void DescribeAll(const at::Tensor& e, const at::Tensor& w, const EmbeddingRows& rows) {
+  double* const norm = rows.norm.mutable_data_ptr<double>();
+  double* const cosine = rows.cosine.mutable_data_ptr<double>();
+  for (int64_t i = 0; i < e.size(0); ++i) Describe(e.size(1), RowOf<T>(e, i), RowOf<T>(w, i), norm + i, cosine + i);
+}
+
+template <typename T>
+void GradientOfAll(const at::Tensor& e, const at::Tensor& norm, const at::Tensor& u, const at::Tensor& w,
+                   const at::Tensor& r, const at::Tensor& t, const at::Tensor& d_norm, const at::Tensor& out) {
+  T* const rows = out.mutable_data_ptr<T>();
+  for (int64_t i = 0; i < e.size(0); ++i) {
+    Gradient(e.size(1), RowOf<T>(e, i), At(norm, i), RowOf<T>(u, i), RowOf<T>(w, i), At(r, i), At(t, i), At(d_norm, i),
+             rows + i * e.size(1));
+  }
+}
+
+[[maybe_unused]] bool IsRow(const at::Tensor& x, const at::Tensor& e) {
+  return x.is_contiguous() && x.sizes() == e.sizes() && x.scalar_type() == e.scalar_type() && x.device().is_cpu();
+}
+
+}  // namespace
+
+EmbeddingRows DescribeRows(const at::Tensor& e, const at::Tensor& w) {
+  assert(IsRow(e, e) && IsRow(w, e));
+  const at::TensorOptions wide = e.options().dtype(at::kDouble).requires_grad(false);
+  const EmbeddingRows rows{.norm = at::empty({e.size(0)}, wide), .cosine = at::empty({e.size(0)}, wide)};
+  e.scalar_type() == at::kFloat ? DescribeAll<float>(e, w, rows) : DescribeAll<double>(e, w, rows);
+  return rows;
+}
+
+at::Tensor GradientOfRows(const at::Tensor& e, const at::Tensor& norm, const at::Tensor& u, const at::Tensor& w,
+                          const at::Tensor& r, const at::Tensor& t, const at::Tensor& d_norm) {
+  assert(IsRow(e, e) && IsRow(u, e) && IsRow(w, e));
+  const at::Tensor out = at::empty(e.sizes(), e.options().requires_grad(false));
+  e.scalar_type() == at::kFloat ? GradientOfAll<float>(e, norm, u, w, r, t, d_norm, out)
+                                : GradientOfAll<double>(e, norm, u, w, r, t, d_norm, out);
+  return out;
+}
+
+}  // namespace arcshard::worker
