@@ -36,18 +36,26 @@ void Describe(int64_t dim, const T* e, const T* w, double* norm, double* cosine)
   *cosine = IsTiny(length) ? 0.0 : Sum(dim, [&](int64_t d) { return wide(e[d]) * wide(w[d]); }) / length;
 }
 
+struct Factors {
+  double norm, r, t, d_norm;
+};
+
 template <typename T>
-void Gradient(int64_t dim, const T* e, double norm, const T* u, const T* w, double r, double t, double d_norm, T* out) {
-  if (norm == 0.0) {
+struct Rows {
+  const T *e, *u, *w;
+};
+
+template <typename T>
+void Gradient(int64_t dim, const Rows<T>& row, const Factors& f, T* out) {
+  if (f.norm == 0.0) {
     std::fill_n(out, dim, T(0));
     return;
   }
-  const auto by_unit = [&](int64_t d) { return r * static_cast<double>(u[d]) + t * static_cast<double>(w[d]); };
-  const double along = Sum(dim, [&](int64_t d) { return by_unit(d) * static_cast<double>(e[d]); }) / norm;  // g·ê
-  const double of_e = (d_norm - along / norm) / norm, inverse = 1.0 / norm;
-  for (int64_t d = 0; d < dim; ++d) {
-    out[d] = static_cast<T>(by_unit(d) * inverse + of_e * static_cast<double>(e[d]));
-  }
+  const auto e = [&](int64_t d) { return static_cast<double>(row.e[d]); };
+  const auto g = [&](int64_t d) { return f.r * static_cast<double>(row.u[d]) + f.t * static_cast<double>(row.w[d]); };
+  const double along = Sum(dim, [&](int64_t d) { return g(d) * e(d); }) / f.norm;  // g·ê
+  const double of_e = (f.d_norm - along / f.norm) / f.norm, inverse = 1.0 / f.norm;
+  for (int64_t d = 0; d < dim; ++d) out[d] = static_cast<T>(g(d) * inverse + of_e * e(d));
 }
 
 template <typename T>
@@ -65,11 +73,11 @@ void DescribeAll(const at::Tensor& e, const at::Tensor& w, const EmbeddingRows& 
 
 template <typename T>
 void GradientOfAll(const at::Tensor& e, const at::Tensor& norm, const at::Tensor& u, const at::Tensor& w,
-                   const at::Tensor& r, const at::Tensor& t, const at::Tensor& d_norm, const at::Tensor& out) {
+                   const RowFactors& factors, const at::Tensor& out) {
   T* const rows = out.mutable_data_ptr<T>();
   for (int64_t i = 0; i < e.size(0); ++i) {
-    Gradient(e.size(1), RowOf<T>(e, i), At(norm, i), RowOf<T>(u, i), RowOf<T>(w, i), At(r, i), At(t, i), At(d_norm, i),
-             rows + i * e.size(1));
+    const Factors of_row{At(norm, i), At(factors.r, i), At(factors.t, i), At(factors.d_norm, i)};
+    Gradient<T>(e.size(1), {RowOf<T>(e, i), RowOf<T>(u, i), RowOf<T>(w, i)}, of_row, rows + i * e.size(1));
   }
 }
 
@@ -88,11 +96,11 @@ EmbeddingRows DescribeRows(const at::Tensor& e, const at::Tensor& w) {
 }
 
 at::Tensor GradientOfRows(const at::Tensor& e, const at::Tensor& norm, const at::Tensor& u, const at::Tensor& w,
-                          const at::Tensor& r, const at::Tensor& t, const at::Tensor& d_norm) {
+                          const RowFactors& factors) {
   assert(IsRow(e, e) && IsRow(u, e) && IsRow(w, e));
   const at::Tensor out = at::empty(e.sizes(), e.options().requires_grad(false));
-  e.scalar_type() == at::kFloat ? GradientOfAll<float>(e, norm, u, w, r, t, d_norm, out)
-                                : GradientOfAll<double>(e, norm, u, w, r, t, d_norm, out);
+  e.scalar_type() == at::kFloat ? GradientOfAll<float>(e, norm, u, w, factors, out)
+                                : GradientOfAll<double>(e, norm, u, w, factors, out);
   return out;
 }
 

@@ -17,9 +17,14 @@ struct EmbeddingRows {
 // e, w: B×D.
 EmbeddingRows DescribeRows(const at::Tensor& e, const at::Tensor& w);
 
-// B×D, with the dtype of e: ∂L/∂e = (g - (g·ê)·ê)/‖e‖ + d_norm·ê with g = r·u + t·w, which is ∂L/∂ê. `norm`:
-// DescribeRows's. u, w: B×D; r, t, d_norm: B.
+// By what the loss changes: B each.
+struct RowFactors {
+  at::Tensor r, t;    // ∂L/∂ê = r·u + t·w
+  at::Tensor d_norm;  // ∂L/∂‖e‖
+};
+
+// B×D, with the dtype of e: ∂L/∂e = (g - (g·ê)·ê)/‖e‖ + d_norm·ê with g = ∂L/∂ê. norm: DescribeRows's. u, w: B×D.
 at::Tensor GradientOfRows(const at::Tensor& e, const at::Tensor& norm, const at::Tensor& u, const at::Tensor& w,
-                          const at::Tensor& r, const at::Tensor& t, const at::Tensor& d_norm);
+                          const RowFactors& factors);
 
 }  // namespace arcshard::worker

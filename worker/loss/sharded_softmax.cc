@@ -67,7 +67,7 @@ LossResult ComputeLoss(const at::Tensor& embedding, const at::Tensor& labels, co
   result.alpha = alpha.to(dtype);
   result.r = WithinFloat(r).to(dtype);
   result.t = t.to(dtype);
-  result.d_embedding = GradientOfRows(e, rows.norm, u, own_centers, r, t, d_norm);
+  result.d_embedding = GradientOfRows(e, rows.norm, u, own_centers, {r, t, d_norm});
   result.loss = total.item<double>();
   result.cosine_sum = rows.cosine.sum().item<double>();
   result.finite =
