@@ -14,7 +14,6 @@
 //   share_percent             extra_s as a share of the training time, with a checkpoint every ten minutes
 //   stall_s                   time per checkpoint that updates waited for the file, summed over threads
 
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -134,10 +133,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000));
   app.add_option("--json", options.json_file, "File for all results as a JSON object");
   CLI11_PARSE(app, argc, argv);
-  const absl::Status status = Run(options);
-  if (status.ok()) return 0;
-  std::cerr << "checkpoint_bench: " << std::string(status.message()) << "\n";
-  return 1;
+  return ExitCodeOf("checkpoint_bench", Run(options));
 }
 
 }  // namespace

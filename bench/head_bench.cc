@@ -17,7 +17,6 @@
 // All times but step_wall_ms are CPU time per thread, on which other processes have the least influence; on a GPU they
 // are wall time.
 
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -128,10 +127,7 @@ int Main(int argc, char** argv) {
   add("--repeats", options.repeats, "Measurements, whose median is printed")->check(CLI::Range(1, 1000));
   app.add_option("--json", json_file, "File for all results as a JSON object");
   CLI11_PARSE(app, argc, argv);
-  const absl::Status status = Run(options, json_file);
-  if (status.ok()) return 0;
-  std::cerr << "head_bench: " << std::string(status.message()) << "\n";
-  return 1;
+  return ExitCodeOf("head_bench", Run(options, json_file));
 }
 
 }  // namespace

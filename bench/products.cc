@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <type_traits>
 
 #include "shard_server/head/cpu/kernels/products.h"
 
@@ -58,15 +59,11 @@ void MultiplyByBrgemm(const Product& product, int64_t rows_of_call, const T* a, 
   }
 }
 
-// As MultiplyByBrgemm, with the columns of b in panels (shard_server/head/cpu/kernels/products.h).
+// As MultiplyByBrgemm, with the columns of b in panels, as the head multiplies.
 void MultiplyInPanels(const Product& product, int64_t rows_of_call, const float* a, const float* b, float* c) {
   for (int64_t row = 0; row < product.m; row += rows_of_call) {
-    for (int64_t column = 0; column < product.n; column += head::kPanel) {
-      const int64_t width = std::min(head::kPanel, product.n - column);
-      cpublas::brgemm(std::min(rows_of_call, product.m - row), width, product.k, product.k, width, product.n,
-                      product.accumulate, a + row * product.k, b + column * product.k, c + row * product.n + column,
-                      /*is_vnni=*/false);
-    }
+    head::Multiply({std::min(rows_of_call, product.m - row), product.n, product.k, /*lda=*/product.k},
+                   a + row * product.k, b, product.accumulate, c + row * product.n);
   }
 }
 
@@ -88,6 +85,9 @@ template <typename T>
 void AddBrgemm(std::vector<Routine<T>>* routines) {
   if (!HasBrgemm<T>()) return;
   for (const int64_t rows : {32, 64, 128}) routines->push_back({"brgemm", MultiplyByBrgemm<T>, rows});
+  if constexpr (std::is_same_v<T, float>) {
+    for (const int64_t rows : {64, 256}) routines->push_back({"brgemm in panels", MultiplyInPanels, rows});
+  }
 }
 
 }  // namespace
@@ -96,9 +96,6 @@ template <>
 std::vector<Routine<float>> Routines<float>() {
   std::vector<Routine<float>> routines = {{"sgemm", MultiplyBySgemm}};
   AddBrgemm(&routines);
-  if (HasBrgemm<float>()) {
-    for (const int64_t rows : {64, 256}) routines.push_back({"brgemm in panels", MultiplyInPanels, rows});
-  }
   return routines;
 }
 

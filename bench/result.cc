@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <iostream>
 
 #include "absl/strings/str_cat.h"
 #include "bench/measure.h"
@@ -47,6 +48,12 @@ absl::Status WriteJson(const nlohmann::ordered_json& result, const std::string& 
   file << result.dump(2) << "\n";
   file.close();
   return file ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(path, " cannot be written"));
+}
+
+int ExitCodeOf(const std::string& program, const absl::Status& status) {
+  if (status.ok()) return 0;
+  std::cerr << program << ": " << std::string(status.message()) << "\n";
+  return 1;
 }
 
 }  // namespace arcshard::bench

@@ -21,4 +21,7 @@ void PrintFigures(const nlohmann::ordered_json& result);
 // Does nothing if `path` is empty. Unavailable: the file can't be written.
 absl::Status WriteJson(const nlohmann::ordered_json& result, const std::string& path);
 
+// What `program` returns from main: 0, or 1 after it has printed the error.
+int ExitCodeOf(const std::string& program, const absl::Status& status);
+
 }  // namespace arcshard::bench

@@ -177,10 +177,7 @@ int Main(int argc, char** argv) {
   app.add_option("--json", options.json_file, "File for all results as a JSON object");
   CLI11_PARSE(app, argc, argv);
   options.folder = std::filesystem::absolute(options.folder).string();
-  const absl::Status status = Run(options);
-  if (status.ok()) return 0;
-  std::cerr << "coordinator_bench: " << std::string(status.message()) << "\n";
-  return 1;
+  return ExitCodeOf("coordinator_bench", Run(options));
 }
 
 }  // namespace

@@ -21,7 +21,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -154,10 +153,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 100000));
   app.add_option("--json", options.json_file, "File for all results as a JSON object");
   CLI11_PARSE(app, argc, argv);
-  const absl::Status status = Run(options);
-  if (status.ok()) return 0;
-  std::cerr << "recovery_bench: " << std::string(status.message()) << "\n";
-  return 1;
+  return ExitCodeOf("recovery_bench", Run(options));
 }
 
 }  // namespace

@@ -24,7 +24,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -190,10 +189,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Measures the whole service: shards, workers and a coordinator as processes of this machine.");
   AddOptions(&app, &options);
   CLI11_PARSE(app, argc, argv);
-  const absl::Status status = Run(options);
-  if (status.ok()) return 0;
-  std::cerr << "service_bench: " << std::string(status.message()) << "\n";
-  return 1;
+  return ExitCodeOf("service_bench", Run(options));
 }
 
 }  // namespace
