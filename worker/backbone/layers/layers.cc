@@ -2,15 +2,15 @@
 
 #include <cassert>
 #include <cmath>
-#include <optional>
 #include <tuple>
 
+#include "ATen/ops/avg_pool2d.h"
 #include "ATen/ops/conv2d.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/linear.h"
 #include "ATen/ops/native_batch_norm.h"
-#include "ATen/ops/zeros_like.h"
 #include "common/base/philox.h"
+#include "worker/backbone/layers/batch_norm.h"
 #include "worker/backbone/layers/prelu.h"
 
 namespace arcshard::worker {
@@ -39,10 +39,11 @@ at::Tensor Conv2d::Forward(const at::Tensor& x) const {
   // A 1×1 kernel with a stride reads only every stride-th pixel. These pixels are selected here and convolved with
   // stride 1, because LibTorch 2.15 (oneDNN) writes past the end of its buffers in strided 1×1 convolutions of few
   // channels on processors without AVX-512.
+  // The mean over one pixel selects them: unlike that of a slice, its gradient has the layout of x.
   if (options_.kernel_size == 1 && options_.stride > 1) {
-    const at::Tensor picked = x.slice(2, 0, std::nullopt, options_.stride).slice(3, 0, std::nullopt, options_.stride);
-    return at::conv2d(picked.contiguous(x.suggest_memory_format()), weight_.to(x.scalar_type()), /*bias=*/{},
-                      /*stride=*/1, padding, /*dilation=*/1, options_.groups);
+    const at::Tensor picked = at::avg_pool2d(x, /*kernel_size=*/1, options_.stride);
+    return at::conv2d(picked, weight_.to(x.scalar_type()), /*bias=*/{}, /*stride=*/1, padding, /*dilation=*/1,
+                      options_.groups);
   }
   return at::conv2d(x, weight_.to(x.scalar_type()), /*bias=*/{}, options_.stride, padding, /*dilation=*/1,
                     options_.groups);
@@ -87,13 +88,10 @@ at::Tensor BatchNorm::Forward(const at::Tensor& x, const ForwardContext& context
     return std::get<0>(at::native_batch_norm(x, weight_, bias_, running_mean_, running_var_, /*training=*/false,
                                              /*momentum=*/0, eps_));
   }
-  // With momentum 1 the running tensors that are passed here become the batch's mean and unbiased variance.
-  const at::Tensor mean = at::zeros_like(running_mean_);
-  const at::Tensor var = at::zeros_like(running_var_);
-  at::Tensor y =
-      std::get<0>(at::native_batch_norm(x, weight_, bias_, mean, var, /*training=*/true, /*momentum=*/1, eps_));
-  statistics_->Deposit(mean_handle_, mean, context.weight);
-  statistics_->Deposit(var_handle_, var, context.weight);
+  BatchStatistics batch;
+  at::Tensor y = NormalizeBatch(x, weight_, bias_, eps_, &batch);
+  statistics_->Deposit(mean_handle_, batch.mean, context.weight);
+  statistics_->Deposit(var_handle_, batch.variance, context.weight);
   return y;
 }
 

@@ -4,14 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "ATen/Parallel.h"
 #include "ATen/ops/einsum.h"
 #include "ATen/ops/full.h"
+#include "ATen/ops/native_batch_norm.h"
 #include "ATen/ops/ones.h"
 #include "ATen/ops/prelu.h"
 #include "ATen/ops/tensor.h"
+#include "ATen/ops/zeros.h"
+#include "worker/backbone/layers/batch_norm.h"
 #include "worker/backbone/layers/initialization.h"
 #include "worker/backbone/layers/prelu.h"
 #include "worker/backbone/layers/standardize.h"
@@ -55,6 +60,58 @@ TEST(PRelu, WithOneSlopeEqualsAtensOwnForwardAndBackward) {
   EXPECT_LT(LargestDifference(x[0].grad(), x[1].grad()), 1e-6);
   ASSERT_EQ(slope[0].grad().sizes(), (std::vector<int64_t>{1}));
   EXPECT_LT(LargestDifference(slope[0].grad(), slope[1].grad()), 1e-4);
+}
+
+TEST(PRelu, ByRowsEqualsAtensOwnForAnyLayoutAndNumberOfThreads) {
+  for (const int64_t channels : {1, 3, 16, 37}) {
+    for (const bool last : {false, true}) {
+      for (const int threads : {1, 3}) {
+        SCOPED_TRACE(testing::Message() << channels << " channels, " << threads << " threads");
+        const int before = at::get_num_threads();
+        at::set_num_threads(threads);
+        const auto format = last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+        at::Tensor x[2], slope[2], y[2];
+        for (int i = 0; i < 2; ++i) {
+          x[i] = Normal({5, channels, 7, 6}, 2).contiguous(format).requires_grad_(true);
+          slope[i] = Normal({channels}, 3).requires_grad_(true);
+          y[i] = i == 0 ? ApplyPRelu(x[i], slope[i]) : at::prelu(x[i], slope[i]);
+          y[i].backward(Normal({5, channels, 7, 6}, 1));
+        }
+        at::set_num_threads(before);
+        EXPECT_EQ(LargestDifference(y[0], y[1]), 0);
+        EXPECT_LT(LargestDifference(x[0].grad(), x[1].grad()), 1e-6);
+        EXPECT_LT(LargestDifference(slope[0].grad(), slope[1].grad()), 1e-4);
+      }
+    }
+  }
+}
+
+TEST(BatchNorm, EqualsAtensOwnForwardAndBackwardForAnyLayoutOfItsGradient) {
+  for (const at::Tensor& images : {Normal({6, 16, 5, 4}, 2), Normal({6, 16}, 4)}) {
+    for (const bool last : {false, true}) {
+      if (last && images.dim() == 2) continue;
+      const auto format = last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+      const at::Tensor gradient = Normal(images.sizes(), 1);  // not channels-last
+      at::Tensor x[2], weight[2], bias[2], y[2];
+      BatchStatistics statistics;
+      const at::Tensor mean = at::zeros({16}), variance = at::zeros({16});
+      for (int i = 0; i < 2; ++i) {
+        x[i] = images.contiguous(format).clone().requires_grad_(true);
+        weight[i] = Normal({16}, 5).requires_grad_(true);
+        bias[i] = Normal({16}, 6).requires_grad_(true);
+        y[i] = i == 0 ? NormalizeBatch(x[i], weight[i], bias[i], 1e-5, &statistics)
+                      : std::get<0>(at::native_batch_norm(x[i], weight[i], bias[i], mean, variance, true, 1, 1e-5));
+        y[i].backward(gradient);
+      }
+      EXPECT_EQ(LargestDifference(y[0], y[1]), 0);
+      EXPECT_EQ(LargestDifference(statistics.mean, mean), 0);
+      EXPECT_EQ(LargestDifference(statistics.variance, variance), 0);
+      EXPECT_LT(LargestDifference(x[0].grad(), x[1].grad()), 1e-5);
+      EXPECT_LT(LargestDifference(weight[0].grad(), weight[1].grad()), 1e-4);
+      EXPECT_LT(LargestDifference(bias[0].grad(), bias[1].grad()), 1e-4);
+      EXPECT_TRUE(x[0].grad().is_contiguous(format)) << "so that the next kernel is fast, too";
+    }
+  }
 }
 
 // LibTorch's own strided 1×1 convolution of few channels writes past its buffers on processors without AVX-512. On
