@@ -35,7 +35,7 @@ head::HeadOptions HeadOptionsOf(const RunConfig& config, int64_t num_classes, Cl
   options.device = device.cuda ? head::Device::kCuda : head::Device::kCpu;
   options.device_index = device.index;
   options.threads = config.cluster.shard_threads;
-  options.exp_budget_bytes = HeadBytesOfRange(config, range.size()).exponentials;
+  options.exp_budget_bytes = HeadBytesOfRange(config, range.size()).kept;
   return options;
 }
 

@@ -11,7 +11,7 @@
 
 namespace arcshard::shard {
 
-// Measures the time of a head's Begin, Forward and Update. Threading as the head's.
+// Measures the time of a head's Begin, Forward, FormGradient and Update. Threading as the head's.
 class MeteredHead final : public head::Head {
  public:
   // `metrics` and `clock` outlive it.
@@ -20,6 +20,7 @@ class MeteredHead final : public head::Head {
         row_(metrics->tracer, kExecutorRow),
         begin_(metrics, kBegin, row_),
         pass_1_(metrics, kPass1, row_),
+        gradient_(metrics, kGradient, row_),
         pass_2_(metrics, kPass2, row_),
         clock_(clock) {}
 
@@ -33,6 +34,10 @@ class MeteredHead final : public head::Head {
                        absl::Span<const head::ForwardOutput> outputs) override {
     PhaseTimer timer(&pass_1_, clock_, {.step = step_});
     return head_->Forward(group, outputs);
+  }
+  absl::Status FormGradient(absl::Span<const head::Group> groups, absl::FunctionRef<bool()> stop) override {
+    PhaseTimer timer(&gradient_, clock_, {.step = step_});
+    return head_->FormGradient(groups, stop);
   }
   absl::Status Update(absl::Span<const head::Group> groups, float lr) override {
     PhaseTimer timer(&pass_2_, clock_, {.step = step_});
@@ -65,7 +70,7 @@ class MeteredHead final : public head::Head {
  private:
   const std::unique_ptr<head::Head> head_;
   const TraceRow row_;
-  StepPhase begin_, pass_1_, pass_2_;
+  StepPhase begin_, pass_1_, gradient_, pass_2_;
   uint64_t step_ = 0;  // that began last
   const Clock* const clock_;
 };

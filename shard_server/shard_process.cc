@@ -66,7 +66,7 @@ absl::Status ShardProcess::Listen(client::ParticipantOptions* attend) {
   attend->metrics = metrics_;
   attend->departure = options_.departure;
   attend->stats = [this] {
-    ParticipantStats stats = StatsOf(metrics_, {kBegin, kPass1, kPass2});
+    ParticipantStats stats = StatsOf(metrics_, {kBegin, kPass1, kGradient, kPass2});
     stats.held_bytes = static_cast<uint64_t>(metrics_->bytes.Value());
     if (const std::optional<ShardLoad> load = service_.load(); load.has_value()) {
       stats.log_bytes = load->log_bytes;

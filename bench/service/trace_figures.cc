@@ -15,8 +15,8 @@ using Interval = std::pair<double, double>;
 
 // Of the training loop and the executor, by which a process computes; "send" and "sum" lie within some of them and do
 // not count.
-constexpr const char* kComputes[] = {"forward",   "loss",  "backward", "all_reduce",
-                                     "optimizer", "begin", "pass_1",   "pass_2"};
+constexpr const char* kComputes[] = {"forward", "loss",   "backward", "all_reduce", "optimizer",
+                                     "begin",   "pass_1", "gradient", "pass_2"};
 constexpr const char* kWithin[] = {"send", "sum"};
 
 bool IsOneOf(const std::string& name, absl::Span<const char* const> names) {

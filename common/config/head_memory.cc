@@ -9,6 +9,9 @@ namespace arcshard {
 namespace {
 
 constexpr int64_t kUnit = 16;  // a product's rows and columns are multiples of this (shard_server/head/cpu/kernels)
+// A thread takes about 20 ms for it at B = 256, which is longer than a shard waits for a decision where workers don't
+// have to compute meanwhile.
+constexpr int64_t kEarlyGradient = int64_t{16} << 20;
 constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
 
 int64_t BytesOf(const std::string& type) { return type == "bfloat16" ? 2 : 4; }
@@ -56,10 +59,17 @@ int64_t HeadExponentialBytes(const RunConfig& config, int64_t classes_in_step) {
   return Product(RoundedUp(classes_in_step), PaddedSamples(config) * BytesOf(config.head.compute));
 }
 
+int64_t HeadKeptBytes(const RunConfig& config, int64_t classes_in_step) {
+  const int64_t row = config.backbone.embedding_size * int64_t{sizeof(float)};
+  const int64_t gradient = std::min(Product(RoundedUp(classes_in_step), row), kEarlyGradient);
+  const int64_t exponentials = HeadExponentialBytes(config, classes_in_step);
+  const int64_t budget = config.head.exp_budget_mb << 20;
+  return exponentials >= budget ? budget : std::min(exponentials + gradient, budget);
+}
+
 HeadRangeBytes HeadBytesOfRange(const RunConfig& config, int64_t classes) {
-  const int64_t wanted = HeadExponentialBytes(config, MostClassesInStep(config, classes));
   return {.rows = Product(classes, HeadBytesPerClass(config)),
-          .exponentials = std::min(wanted, config.head.exp_budget_mb << 20)};
+          .kept = HeadKeptBytes(config, MostClassesInStep(config, classes))};
 }
 
 int64_t ReplayLogBytes(const RunConfig& config, int64_t shards) { return shards < 2 ? 0 : config.cluster.log_mb << 20; }

@@ -22,13 +22,16 @@ int64_t HeadBytesPerClass(const RunConfig& config);
 // classes take part in a step. The rows and columns of the products are counted as the head pads them.
 int64_t HeadExponentialBytes(const RunConfig& config, int64_t classes_in_step);
 
+// What a shard can use of head.exp_budget_mb where so many of its classes take part in a step: for these exponentials,
+// and for 16 MiB at most of the gradient, which it forms before the decision in the memory that they leave.
+int64_t HeadKeptBytes(const RunConfig& config, int64_t classes_in_step);
+
 // What a shard with `classes` classes occupies. At most 2^63 - 1 each.
 struct HeadRangeBytes {
   int64_t rows = 0;  // what it holds of each class
-  // Exponentials that pass 1 keeps for pass 2: those of head.exp_budget_mb that its classes can use. With sampling, no
-  // step of a run of any length has more classes than are counted; if one had, some exponentials would be computed
-  // twice.
-  int64_t exponentials = 0;
+  // HeadKeptBytes of a step. With sampling, no step of a run of any length has more classes than are counted; if one
+  // had, some exponentials would be computed twice.
+  int64_t kept = 0;
 };
 
 // The coordinator plans class ranges with it, and a shard reserves and reports so much.

@@ -38,30 +38,33 @@ TEST(HeadMemoryTest, ExponentialsAreCountedAsTheHeadPadsThem) {
 TEST(HeadMemoryTest, OfTheBudgetARangeHasWhatItsClassesCanUse) {
   RunConfig config = Config();  // a budget of 256 MiB
   EXPECT_EQ(HeadBytesOfRange(config, 40).rows, 40 * 4100);
-  EXPECT_EQ(HeadBytesOfRange(config, 40).exponentials, 48 * 128 * 4);
-  EXPECT_EQ(HeadBytesOfRange(config, 0).exponentials, 0);
-  EXPECT_EQ(HeadBytesOfRange(config, 10'000'000).exponentials, int64_t{256} << 20);
+  EXPECT_EQ(HeadBytesOfRange(config, 40).kept, 48 * (128 + 512) * 4) << "exponentials and gradient";
+  EXPECT_EQ(HeadBytesOfRange(config, 0).kept, 0);
+  EXPECT_EQ(HeadBytesOfRange(config, 10'000'000).kept, int64_t{256} << 20);
+  config.head.compute = "bfloat16";
+  EXPECT_EQ(HeadBytesOfRange(config, 40).kept, 48 * (128 * 2 + 512 * 4)) << "the gradient is float32";
   config.head.exp_budget_mb = 0;
-  EXPECT_EQ(HeadBytesOfRange(config, 40).exponentials, 0);
+  EXPECT_EQ(HeadBytesOfRange(config, 40).kept, 0);
 }
 
 TEST(HeadMemoryTest, WithSamplingTheClassesThatAStepCanHaveAreCounted) {
   RunConfig config = Config();
   config.head.exp_budget_mb = 1 << 20;
-  const int64_t all = HeadBytesOfRange(config, 1'000'000).exponentials;
+  constexpr int64_t kGradient = int64_t{16} << 20;
+  const int64_t all = HeadBytesOfRange(config, 1'000'000).kept - kGradient;
   config.head.sample_rate = 0.1;
-  const int64_t drawn = HeadBytesOfRange(config, 1'000'000).exponentials;
+  const int64_t drawn = HeadBytesOfRange(config, 1'000'000).kept - kGradient;
   EXPECT_GT(drawn, all / 10);
   EXPECT_LT(drawn, all / 9);
   // Every class of a small range can take part.
-  EXPECT_EQ(HeadBytesOfRange(config, 100).exponentials, 112 * 128 * 4);
+  EXPECT_EQ(HeadBytesOfRange(config, 100).kept, 112 * (128 + 512) * 4);
 }
 
 TEST(HeadMemoryTest, ARangeThatNoMachineHoldsIsTheLargestNumber) {
   constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
   RunConfig config = Config();
   EXPECT_EQ(HeadBytesOfRange(config, kLargest).rows, kLargest);
-  EXPECT_EQ(HeadBytesOfRange(config, kLargest).exponentials, int64_t{256} << 20);
+  EXPECT_EQ(HeadBytesOfRange(config, kLargest).kept, int64_t{256} << 20);
   config.head.sample_rate = 0.5;
   EXPECT_EQ(HeadBytesOfRange(config, kLargest).rows, kLargest);
 }

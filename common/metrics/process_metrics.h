@@ -27,12 +27,13 @@ inline constexpr absl::string_view kPass1Queue = "pass_1", kEarlyQueue = "early"
 
 // Parts of a step, the values of `phase`; each belongs to one role. Worker: data_wait (for a decoded micro-batch),
 // forward, wait_for_shards (for statistics), loss, backward, all_reduce, vote (from ready to the decision), optimizer
-// (its step), evaluation (a verification). Shard: begin (chooses the classes that take part), pass_1, pass_2.
-// Coordinator: decision (from the first ready vote to the last).
+// (its step), evaluation (a verification). Shard: begin (chooses the classes that take part), pass_1, gradient (what it
+// computes of pass 2 before the decision), pass_2. Coordinator: decision (from the first ready vote to the last).
 inline constexpr absl::string_view kDataWait = "data_wait", kForward = "forward", kWaitForShards = "wait_for_shards",
                                    kLossPhase = "loss", kBackward = "backward", kAllReduce = "all_reduce",
-                                   kVote = "vote", kBegin = "begin", kPass1 = "pass_1", kPass2 = "pass_2",
-                                   kDecision = "decision", kOptimizer = "optimizer", kEvaluation = "evaluation";
+                                   kVote = "vote", kBegin = "begin", kPass1 = "pass_1", kGradient = "gradient",
+                                   kPass2 = "pass_2", kDecision = "decision", kOptimizer = "optimizer",
+                                   kEvaluation = "evaluation";
 
 // The metrics that every process serves.
 struct ProcessMetrics {

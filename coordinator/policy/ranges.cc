@@ -45,13 +45,12 @@ absl::StatusOr<std::vector<ClassRange>> AssignRanges(int64_t num_classes, absl::
     const int64_t end = static_cast<int64_t>(absl::uint128(static_cast<uint64_t>(num_classes)) * before / total);
     ranges.push_back({begin, end});
     const HeadRangeBytes needed = bytes_of(end - begin);
-    const absl::uint128 sum =
-        absl::uint128(static_cast<uint64_t>(needed.rows)) + static_cast<uint64_t>(needed.exponentials);
+    const absl::uint128 sum = absl::uint128(static_cast<uint64_t>(needed.rows)) + static_cast<uint64_t>(needed.kept);
     if (sum > capacities[k]) {
       return absl::ResourceExhaustedError(absl::StrCat(
           "shard ", k, " would hold classes [", begin, ", ", end, "), which take ", Figure(sum), ": ", needed.rows,
-          " bytes of class centers and moments and ", needed.exponentials,
-          " of kept exponentials; but its capacity is ", Figure(capacities[k]),
+          " bytes of class centers and moments and ", needed.kept, " of kept exponentials; but its capacity is ",
+          Figure(capacities[k]),
           "; start more shards, give them more memory, lower head.exp_budget_mb, or hold head.weights or head.moments "
           "in bfloat16"));
     }

@@ -16,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr uint64_t kGib = uint64_t{1} << 30;
-constexpr auto kTiny = [](int64_t classes) { return HeadRangeBytes{.rows = classes, .exponentials = 0}; };
+constexpr auto kTiny = [](int64_t classes) { return HeadRangeBytes{.rows = classes, .kept = 0}; };
 
 struct Case {
   int64_t num_classes;
@@ -101,9 +101,9 @@ TEST(Ranges, ThatDoNotFitAreRefusedWithTheFigures) {
 
 TEST(Ranges, CountKeptExponentialsThatCanBeUsedUpToTheirBudget) {
   const RunConfig config = Config(1);
-  // 1000 classes: 4,100,000 bytes of rows, and exponentials of 1008 rows (below the budget of 1 MiB).
-  EXPECT_TRUE(Assign(config, 1000, {4'616'096}).ok());
-  EXPECT_EQ(Assign(config, 1000, {4'616'095}).status().code(), absl::StatusCode::kResourceExhausted);
+  // 100 classes: 410,000 bytes of rows, and exponentials and gradient of 112 rows (below the budget of 1 MiB).
+  EXPECT_TRUE(Assign(config, 100, {696'720}).ok());
+  EXPECT_EQ(Assign(config, 100, {696'719}).status().code(), absl::StatusCode::kResourceExhausted);
   // 10,000 classes: 41,000,000 bytes of rows and the whole budget.
   EXPECT_TRUE(Assign(config, 10'000, {42'048'576}).ok());
   EXPECT_FALSE(Assign(config, 10'000, {42'048'575}).ok());

@@ -18,12 +18,11 @@ absl::Status CheckFits(const Member& member, const RunConfig& config, const std:
   if (member.registration.role != Role::kShard || ranges.empty()) return absl::OkStatus();
   const ClassRange& range = ranges.at(member.id);
   const HeadRangeBytes needed = HeadBytesOfRange(config, range.size());
-  const absl::uint128 sum =
-      absl::uint128(static_cast<uint64_t>(needed.rows)) + static_cast<uint64_t>(needed.exponentials);
+  const absl::uint128 sum = absl::uint128(static_cast<uint64_t>(needed.rows)) + static_cast<uint64_t>(needed.kept);
   if (sum <= member.registration.capacity_bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat(member.Name(), " would hold classes [", range.begin, ", ", range.end, "), which take ", needed.rows,
-                   " bytes and ", needed.exponentials, " of kept exponentials; but its capacity is ",
+                   " bytes and ", needed.kept, " of kept exponentials; but its capacity is ",
                    member.registration.capacity_bytes, " bytes, less than that of the shard that it replaces"));
 }
 

@@ -202,7 +202,7 @@ def shards():
                query("max(instance:arcshard_passes_seconds:per_step5m{SELECT}) / "
                      "quantile(0.5, instance:arcshard_passes_seconds:per_step5m{SELECT})", "ratio"), decimals=2)
     board.stat("Busy", "Share of the time that the slowest shard computes.",
-               query('max(sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|pass_2"}'
+               query('max(sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|gradient|pass_2"}'
                      "[WINDOW])))", "busy"), unit="percentunit")
     board.row("Balance")
     board.graph("Classes", "Classes that each shard owns, in proportion to its capacity.",
@@ -210,7 +210,7 @@ def shards():
     board.graph("Computing per step", "Time of both passes. Every step waits for the slowest shard.",
                 query("instance:arcshard_passes_seconds:per_step5m{SELECT}", "{{member}}"), unit="s")
     board.graph("Busy", "Share of the time that each shard computes.",
-                query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|pass_2"}'
+                query('sum by (instance) (rate(arcshard_step_phase_seconds_sum{SELECT, phase=~"begin|pass_1|gradient|pass_2"}'
                       "[WINDOW]))", "{{member}}"), unit="percentunit")
     board.row("Pass times")
     board.graph("Pass 1", "Sums over the negatives, for micro-batches that are queued together.",

@@ -33,9 +33,8 @@ absl::Status CheckedHead::Forward(absl::Span<const ForwardInput> group, absl::Sp
   return absl::OkStatus();
 }
 
-absl::Status CheckedHead::CheckUpdate(absl::Span<const Group> groups, float lr) const {
+absl::Status CheckedHead::CheckGroups(absl::Span<const Group> groups) const {
   if (step_ == 0) return absl::FailedPreconditionError("no step was begun");
-  if (!std::isfinite(lr)) return absl::InvalidArgumentError(absl::StrCat("the learning rate is ", lr));
   const bool replayed = forward_samples_.empty();
   if (!replayed && groups.size() != forward_samples_.size()) {
     return absl::InvalidArgumentError(
@@ -56,8 +55,14 @@ absl::Status CheckedHead::CheckUpdate(absl::Span<const Group> groups, float lr) 
   return absl::OkStatus();
 }
 
+absl::Status CheckedHead::FormGradient(absl::Span<const Group> groups, absl::FunctionRef<bool()> stop) {
+  RETURN_IF_ERROR(CheckGroups(groups));
+  return DoFormGradient(groups, stop);
+}
+
 absl::Status CheckedHead::Update(absl::Span<const Group> groups, float lr) {
-  RETURN_IF_ERROR(CheckUpdate(groups, lr));
+  RETURN_IF_ERROR(CheckGroups(groups));
+  if (!std::isfinite(lr)) return absl::InvalidArgumentError(absl::StrCat("the learning rate is ", lr));
   RETURN_IF_ERROR(DoUpdate(groups, lr));
   Discard();
   return absl::OkStatus();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "shard_server/head/head.h"
@@ -19,6 +20,7 @@ class CheckedHead : public Head {
   const HeadOptions& options() const final { return options_; }
   absl::Status Begin(uint64_t step, absl::Span<const int64_t> labels) final;
   absl::Status Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) final;
+  absl::Status FormGradient(absl::Span<const Group> groups, absl::FunctionRef<bool()> stop) final;
   absl::Status Update(absl::Span<const Group> groups, float lr) final;
   void Discard() final;
   absl::Status ReadWeights(ClassRange range, MatrixView<float> out) const final;
@@ -45,10 +47,14 @@ class CheckedHead : public Head {
   // `labels`: of the whole global batch; empty unless the step is sampled.
   virtual absl::Status DoBegin(uint64_t step, const LabelSet& labels) = 0;
   virtual absl::Status DoForward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) = 0;
+  // DoUpdate follows with the same groups, or DoDiscard.
+  virtual absl::Status DoFormGradient(absl::Span<const Group> /*groups*/, absl::FunctionRef<bool()> /*stop*/) {
+    return absl::OkStatus();
+  }
   // DoForward has taken all of `groups`, or none of them where a recorded step is replayed. Update calls DoDiscard
   // afterwards when this succeeds.
   virtual absl::Status DoUpdate(absl::Span<const Group> groups, float lr) = 0;
-  // Forgets what DoForward kept for pass 2.
+  // Forgets what DoForward and DoFormGradient kept for pass 2.
   virtual void DoDiscard() = 0;
 
   virtual absl::Status DoReadWeights(int64_t first, MatrixView<float> out) const = 0;
@@ -60,7 +66,7 @@ class CheckedHead : public Head {
   // Called by any thread at any time. `out` is not empty.
   virtual absl::Status DoReadHeld(RowPart part, int64_t first, absl::Span<std::byte> out) const = 0;
 
-  absl::Status CheckUpdate(absl::Span<const Group> groups, float lr) const;
+  absl::Status CheckGroups(absl::Span<const Group> groups) const;
   int64_t RowOf(ClassRange range) const { return range.begin - options_.range.begin; }
 
   const HeadOptions options_;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -45,7 +46,7 @@ using Group = std::vector<UpdateInput>;
 // Thread-compatible (the shard's executor makes all calls), except that ReadHeld may be called by any thread at any
 // time. After the first steps, no call allocates memory that grows with B, C or D.
 //
-//   Begin(t) -> [Forward ... Forward ->] Update | Discard -> Begin(t + 1) ...
+//   Begin(t) -> [Forward ... Forward ->] [FormGradient ->] Update | Discard -> Begin(t + 1) ...
 //
 // A step is computed with a Forward for each group, or replayed from its record without any: Update then computes the
 // exponentials itself, which takes two matrix products in place of three or four. Both leave the same bits.
@@ -75,6 +76,12 @@ class Head {
   // non-finite. InvalidArgument: shapes disagree, a label is not in [0, N), or, with sampling, a label was not passed
   // to Begin. FailedPrecondition: no step was begun.
   virtual absl::Status Forward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) = 0;
+
+  // Computes the part of the coming Update's work that changes nothing, the gradient of the classes that take part,
+  // block by block: as many blocks as the exponentials have left memory for, until `stop` returns true. The head asks
+  // it before each block, from each of its threads; a block takes about a millisecond. `groups` must be the Update's.
+  // The Update leaves the same bits as without this call. A device may leave all to Update. Errors as of Update.
+  virtual absl::Status FormGradient(absl::Span<const Group> groups, absl::FunctionRef<bool()> stop) = 0;
 
   // Pass 2: updates weights and moments of the classes that take part, in place and block by block, and ends the step.
   // `groups`: those of all Forwards since Begin, in the same order; if there was none, those with which the step was

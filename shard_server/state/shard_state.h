@@ -45,6 +45,7 @@ namespace arcshard::shard {
 // received, and pass 1 waits for that; embeddings are accepted earlier, so that no worker's sending waits for another
 // one's labels. Decide(t) records the decision, opens the next step and leaves the update to the executor, so that
 // labels and embeddings of t + 1 are received while pass 2 of t runs. Step t + 1 is not voted on before that is done.
+// Between its vote and the decision the executor forms as much of the gradient as the head has memory for.
 // There are two OpenSteps because the executor may be resending statistics of a step when its decision arrives.
 //
 // Thread-safe. Any thread may deliver messages; they never wait for device work. The executor, one thread, calls
@@ -156,6 +157,7 @@ class ShardState {
   absl::Status Do(const BeginStep& work);
   absl::Status Do(const ForwardGroup& work);
   absl::Status Do(const CastVote& work);
+  absl::Status Do(const FormGradient& work);
   absl::Status Do(const VoidStep& work);
   absl::Status Do(const RestoreBase& work);
   absl::Status Do(const RequestReplay& work);
@@ -194,7 +196,7 @@ class ShardState {
   // Only the executor's thread uses these. They are members so that their memory is reused.
   GroupCall call_;
   RecordApplier applier_;
-  absl::Duration pass_1_;  // of the step that the head has in hand
+  absl::Duration pass_1_, gradient_;  // how long they took in the step that the head has in hand
 };
 
 }  // namespace arcshard::shard

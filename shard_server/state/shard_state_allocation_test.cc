@@ -48,6 +48,9 @@ class SilentHead final : public head::Head {
     for (const head::ForwardOutput& output : outputs) std::fill(output.z.begin(), output.z.end(), 1.0f);
     return absl::OkStatus();
   }
+  absl::Status FormGradient(absl::Span<const head::Group>, absl::FunctionRef<bool()>) override {
+    return absl::OkStatus();
+  }
   absl::Status Update(absl::Span<const head::Group>, float) override { return absl::OkStatus(); }
   void Discard() override {}
   absl::Status ReadWeights(ClassRange, head::MatrixView<float>) const override { return absl::OkStatus(); }

@@ -55,7 +55,7 @@ bool ShardState::HasWorkLocked() const {
   if (phase_ != Phase::kStep) return false;
   const OpenStep& step = open();
   return step.HasResend() || step.HasBegin(options_.deterministic) || step.HasGroup(options_.deterministic) ||
-         (step.ready_to_vote() && !log_.HoldsVoteBack());
+         (step.ready_to_vote() && !log_.HoldsVoteBack()) || step.HasGradient();
 }
 
 std::optional<Work> ShardState::ChooseWork() {
@@ -81,6 +81,7 @@ std::optional<Work> ShardState::ChooseInStep() {
     log_.Describe(&work.vote);
     return work;
   }
+  if (step.HasGradient()) return FormGradient{step.TakeGradient()};
   return std::nullopt;
 }
 
@@ -127,7 +128,7 @@ absl::Status ShardState::Do(const ApplyDecision& work) {
     MutexLock lock(&mutex_);
     assert(unapplied_ == work.record);
     unapplied_.reset();
-    if (work.record->outcome == Outcome::kCommit) log_.Computed(work.record->plan.step, pass_1_, pass_2);
+    if (work.record->outcome == Outcome::kCommit) log_.Computed(work.record->plan.step, pass_1_, gradient_ + pass_2);
   }
   output_->Applied(work.record->plan.step, *work.record->outcome);
   return absl::OkStatus();
@@ -147,6 +148,7 @@ absl::Status ShardState::Do(const BeginStep& work) {
   const MonotonicTime begin = options_.clock->Now();
   RETURN_IF_ERROR(head()->Begin(work.step, work.labels));
   pass_1_ = options_.clock->Now() - begin;
+  gradient_ = absl::ZeroDuration();
   return absl::OkStatus();
 }
 
@@ -173,6 +175,16 @@ absl::Status ShardState::Do(const ForwardGroup& work) {
 
 absl::Status ShardState::Do(const CastVote& work) {
   output_->VoteReady(work.vote);
+  return absl::OkStatus();
+}
+
+absl::Status ShardState::Do(const FormGradient& work) {
+  const MonotonicTime begin = options_.clock->Now();
+  RETURN_IF_ERROR(applier_.FormGradient(*work.record, head(), [this] {
+    MutexLock lock(&mutex_);
+    return HasWorkLocked() || closed_;
+  }));
+  gradient_ = options_.clock->Now() - begin;
   return absl::OkStatus();
 }
 

@@ -58,6 +58,11 @@ struct CastVote {
   ReadyVote vote;
 };
 
+// What of pass 2 can be done before the decision, until there is other work. The record is complete and undecided.
+struct FormGradient {
+  const ReplayRecord* record = nullptr;
+};
+
 // The end of a step that a new view voids. The buffers of `step` are free afterwards.
 struct VoidStep {
   OpenStep* step = nullptr;
@@ -84,7 +89,8 @@ struct ReportLostPeers {
   LostPeersReport report;
 };
 
-using Work = std::variant<RefuseMessages, ApplyDecision, TakeCheckpoint, ResendStatistics, BeginStep, ForwardGroup,
-                          CastVote, VoidStep, RestoreBase, RequestReplay, ReplayStep, ReportJoined, ReportLostPeers>;
+using Work =
+    std::variant<RefuseMessages, ApplyDecision, TakeCheckpoint, ResendStatistics, BeginStep, ForwardGroup, CastVote,
+                 FormGradient, VoidStep, RestoreBase, RequestReplay, ReplayStep, ReportJoined, ReportLostPeers>;
 
 }  // namespace arcshard::shard

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "shard_server/head/head.h"
@@ -63,21 +65,22 @@ class HashHead final : public head::Head {
     }
     return absl::OkStatus();
   }
-  absl::Status Update(absl::Span<const head::Group> groups, float lr) override {
+  absl::Status FormGradient(absl::Span<const head::Group> groups, absl::FunctionRef<bool()>) override {
     if (!in_a_step_) return absl::FailedPreconditionError("no step was begun");
-    state_ = Mix(Mix(state_, step_), std::bit_cast<uint32_t>(lr));
-    for (const head::Group& group : groups) {
-      for (const head::UpdateInput& input : group) {
-        for (const int64_t label : input.forward.labels) state_ = Mix(state_, static_cast<uint64_t>(label));
-        const head::MatrixView<const float>& e = input.forward.embedding;
-        state_ = MixAll(state_, {e.data, static_cast<size_t>(e.size())});
-        state_ = MixAll(MixAll(state_, input.r), input.t);
-      }
-    }
-    in_a_step_ = false;
+    gradient_ = HashOf(groups);
     return absl::OkStatus();
   }
-  void Discard() override { in_a_step_ = false; }
+  // With a gradient that was formed before, that one counts, as it does for a real head.
+  absl::Status Update(absl::Span<const head::Group> groups, float lr) override {
+    if (!in_a_step_) return absl::FailedPreconditionError("no step was begun");
+    state_ = Mix(Mix(Mix(state_, step_), std::bit_cast<uint32_t>(lr)), gradient_.value_or(HashOf(groups)));
+    Discard();
+    return absl::OkStatus();
+  }
+  void Discard() override {
+    in_a_step_ = false;
+    gradient_.reset();
+  }
 
   absl::Status ReadWeights(ClassRange, head::MatrixView<float>) const override { return Unused(); }
   absl::Status ReadMoment(int, ClassRange, head::MatrixView<float>) const override { return Unused(); }
@@ -89,12 +92,25 @@ class HashHead final : public head::Head {
   void Observe(head::UpdateObserver*) override {}
 
  private:
+  static uint64_t HashOf(absl::Span<const head::Group> groups) {
+    uint64_t hash = groups.size();
+    for (const head::Group& group : groups) {
+      for (const head::UpdateInput& input : group) {
+        for (const int64_t label : input.forward.labels) hash = Mix(hash, static_cast<uint64_t>(label));
+        const head::MatrixView<const float>& e = input.forward.embedding;
+        hash = MixAll(hash, {e.data, static_cast<size_t>(e.size())});
+        hash = MixAll(MixAll(hash, input.r), input.t);
+      }
+    }
+    return hash;
+  }
   static absl::Status Unused() { return absl::UnimplementedError("the simulation reads no rows"); }
 
   const head::HeadOptions options_;
   uint64_t state_ = 0;
   uint64_t step_ = 0;
   bool in_a_step_ = false;
+  std::optional<uint64_t> gradient_;  // that was formed in this step
 };
 
 }  // namespace arcshard::simulation

@@ -185,7 +185,7 @@ void CpuHead<T>::AddUpOutputs(int thread) {
 // --- pass 2
 
 template <typename T>
-absl::Status CpuHead<T>::DoUpdate(absl::Span<const Group> groups, float lr) {
+absl::Status CpuHead<T>::PrepareUpdate(absl::Span<const Group> groups) {
   assert(kept_.groups() == 0 || kept_.groups() == static_cast<int64_t>(groups.size()));
   if (update_.size() < groups.size()) update_.resize(groups.size());
   for (size_t g = 0; g < groups.size(); ++g) {
@@ -199,38 +199,76 @@ absl::Status CpuHead<T>::DoUpdate(absl::Span<const Group> groups, float lr) {
     }
     update_[g].Finish();
   }
-  const UpdateStep update = {MakeOptimizerStep(options(), lr), step(), RoundingBits(options().seed)};
-  pool_.Run([&](int thread) { UpdateBlocks(thread, {update_.data(), groups.size()}, update); });
+  update_groups_ = groups.size();
   return absl::OkStatus();
 }
 
 template <typename T>
-void CpuHead<T>::UpdateBlocks(int thread, absl::Span<const PreparedGroup<T>> groups, const UpdateStep& update) {
+absl::Status CpuHead<T>::DoFormGradient(absl::Span<const Group> groups, absl::FunctionRef<bool()> stop) {
+  if (!early_.started()) {
+    RETURN_IF_ERROR(PrepareUpdate(groups));
+    early_.Start(kept_.Rest(), active_.blocks(), options().dim);
+  }
+  pool_.Run([&](int thread) {
+    while (early_.HasNext(thread) && !stop()) {
+      GradientOfBlock(early_.Next(thread), scratch_[static_cast<size_t>(thread)], early_.NextSlot(thread));
+      early_.Add(thread);
+    }
+    ReleaseProducts();
+  });
+  return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status CpuHead<T>::DoUpdate(absl::Span<const Group> groups, float lr) {
+  if (!early_.started()) RETURN_IF_ERROR(PrepareUpdate(groups));
+  const UpdateStep update = {MakeOptimizerStep(options(), lr), step(), RoundingBits(options().seed)};
+  pool_.Run([&](int thread) { UpdateBlocks(thread, update); });
+  return absl::OkStatus();
+}
+
+template <typename T>
+void CpuHead<T>::DoDiscard() {
+  kept_.Clear();
+  early_.Clear();
+}
+
+template <typename T>
+void CpuHead<T>::UpdateBlocks(int thread, const UpdateStep& update) {
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
   const BlockPlan& plan = active_.blocks();
-  float* const h = scratch.h.data();
   for (int64_t b = plan.first_block[thread]; b < plan.first_block[thread + 1]; ++b) {
-    const Block& block = plan.blocks[static_cast<size_t>(b)];
-    const BlockRows rows = active_.RowsOf(block);
-    const T* centers = nullptr;
-    bool accumulate = false;
-    for (size_t g = 0; g < groups.size(); ++g) {
-      const PreparedGroup<T>& group = groups[g];
-      if (group.samples() == 0) continue;
-      T* q = static_cast<T*>(kept_.Slot(static_cast<int64_t>(g), b, block));
-      if (q == nullptr) {
-        if (centers == nullptr) centers = store_.Centers(rows, scratch.centers.data());
-        ComputeExponentials(block, centers, group, scratch, q = scratch.q.data());
-      }
-      ProductOfGradient(ShapeOf(block, group), q, group.unit_times_r(), accumulate, h);
-      accumulate = true;
+    const float* h = early_.started() ? early_.Of(thread, b) : nullptr;
+    if (h == nullptr) {
+      GradientOfBlock(b, scratch, scratch.h.data());
+      h = scratch.h.data();
     }
-    if (!accumulate) std::fill_n(h, block.rows * options().dim, 0.0f);
-    for (const PreparedGroup<T>& group : groups) AddOwnClasses(block, group, h);
+    const BlockRows rows = active_.RowsOf(plan.blocks[static_cast<size_t>(b)]);
     if (observer() != nullptr) observer()->BeforeUpdate(rows);
     UpdateBlock(update, rows, h, scratch.randoms.data(), store_);
   }
   ReleaseProducts();
+}
+
+template <typename T>
+void CpuHead<T>::GradientOfBlock(int64_t number, Scratch& scratch, float* h) const {
+  const Block& block = active_.blocks().blocks[static_cast<size_t>(number)];
+  const absl::Span<const PreparedGroup<T>> groups(update_.data(), update_groups_);
+  const T* centers = nullptr;
+  bool accumulate = false;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const PreparedGroup<T>& group = groups[g];
+    if (group.samples() == 0) continue;
+    T* q = static_cast<T*>(kept_.Slot(static_cast<int64_t>(g), number, block));
+    if (q == nullptr) {
+      if (centers == nullptr) centers = store_.Centers(active_.RowsOf(block), scratch.centers.data());
+      ComputeExponentials(block, centers, group, scratch, q = scratch.q.data());
+    }
+    ProductOfGradient(ShapeOf(block, group), q, group.unit_times_r(), accumulate, h);
+    accumulate = true;
+  }
+  if (!accumulate) std::fill_n(h, block.rows * options().dim, 0.0f);
+  for (const PreparedGroup<T>& group : groups) AddOwnClasses(block, group, h);
 }
 
 template <typename T>

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -11,6 +12,7 @@
 #include "shard_server/head/cpu/active_classes.h"
 #include "shard_server/head/cpu/buffer.h"
 #include "shard_server/head/cpu/class_store.h"
+#include "shard_server/head/cpu/early_gradient.h"
 #include "shard_server/head/cpu/kept_exponentials.h"
 #include "shard_server/head/cpu/kernels/block_ops.h"
 #include "shard_server/head/cpu/kernels/products.h"
@@ -30,7 +32,7 @@ namespace arcshard::head {
 // exponential and into Q, and r is folded into Ê, so Ŵ is never formed. Each thread processes its own blocks with its
 // own U and z, and these are added in the order of the threads. The rows of a sampled step are gathered block by block,
 // once in each pass. Pass 2 computes each Q again that pass 1 did not keep; in a replayed step, which has no pass 1,
-// that is every Q.
+// that is every Q. H of the first blocks may be computed before the decision about the step (FormGradient).
 template <typename T>
 class CpuHead final : public CheckedHead {
  public:
@@ -66,8 +68,9 @@ class CpuHead final : public CheckedHead {
 
   absl::Status DoBegin(uint64_t step, const LabelSet& labels) override;
   absl::Status DoForward(absl::Span<const ForwardInput> group, absl::Span<const ForwardOutput> outputs) override;
+  absl::Status DoFormGradient(absl::Span<const Group> groups, absl::FunctionRef<bool()> stop) override;
   absl::Status DoUpdate(absl::Span<const Group> groups, float lr) override;
-  void DoDiscard() override { kept_.Clear(); }
+  void DoDiscard() override;
   absl::Status DoReadWeights(int64_t first, MatrixView<float> out) const override;
   absl::Status DoReadMoment(int moment, int64_t first, MatrixView<float> out) const override;
   absl::Status DoWriteWeights(int64_t first, MatrixView<const float> rows) override;
@@ -86,7 +89,10 @@ class CpuHead final : public CheckedHead {
   const T* Packed(const T* centers, int64_t rows, Scratch& scratch) const;
   void ForwardBlocks(int thread);
   void AddUpOutputs(int thread);
-  void UpdateBlocks(int thread, absl::Span<const PreparedGroup<T>> groups, const UpdateStep& update);
+  absl::Status PrepareUpdate(absl::Span<const Group> groups);
+  // Computes H of the plan's block number `number`.
+  void GradientOfBlock(int64_t number, Scratch& scratch, float* h) const;
+  void UpdateBlocks(int thread, const UpdateStep& update);
   void AddOwnClasses(const Block& block, const PreparedGroup<T>& group, float* h) const;
 
   ClassStore store_;
@@ -98,6 +104,8 @@ class CpuHead final : public CheckedHead {
   PreparedGroup<T> forward_;
   std::vector<OutputRow> outputs_;        // for the samples of forward_
   std::vector<PreparedGroup<T>> update_;  // grows to the largest number of groups of a step
+  size_t update_groups_ = 0;              // of this step's update
+  EarlyGradient early_;
 };
 
 extern template class CpuHead<float>;

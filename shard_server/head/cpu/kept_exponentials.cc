@@ -38,6 +38,11 @@ void KeptExponentials::Clear() {
   used_ = 0;
 }
 
+absl::Span<unsigned char> KeptExponentials::Rest() const {
+  if (budget_ == 0) return {};
+  return {memory_.data() + used_, static_cast<size_t>(budget_ - used_)};
+}
+
 void* KeptExponentials::Slot(int64_t group, int64_t number, const Block& block) const {
   if (group >= groups()) return nullptr;
   const Group& g = groups_[static_cast<size_t>(group)];

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "shard_server/head/cpu/block_plan.h"
 #include "shard_server/head/cpu/buffer.h"
 
@@ -24,6 +25,9 @@ class KeptExponentials {
 
   // Forgets all groups.
   void Clear();
+
+  // The memory that the groups have left, from a 64-byte boundary on, until the next AddGroup or Clear.
+  absl::Span<unsigned char> Rest() const;
 
   int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t samples(int64_t group) const { return groups_[static_cast<size_t>(group)].samples; }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "shard_server/head/head.h"
@@ -17,11 +18,17 @@ class RecordApplier {
   // is decided and complete. Errors as of Head::Update; a skip has none.
   absl::Status Apply(const ReplayRecord& record, head::Head* head);
 
+  // Forms the gradient of the step that the head has in hand, whose record is complete and may be undecided, until
+  // `stop` returns true; see Head::FormGradient.
+  absl::Status FormGradient(const ReplayRecord& record, head::Head* head, absl::FunctionRef<bool()> stop);
+
   // Carries out a whole step without its pass 1; the head then holds the same bits. Requires: as above, and the head
   // has no step in hand. Errors as of Head::Begin and Head::Update.
   absl::Status Replay(const ReplayRecord& record, head::Head* head);
 
  private:
+  absl::Span<const head::Group> GroupsOf(const ReplayRecord& record, int64_t dim);
+
   std::vector<head::Group> groups_;
   std::vector<int64_t> labels_;
 };

@@ -36,6 +36,7 @@ void OpenStep::Open(ReplayRecord* record, const head::HeadOptions& options) {
   done_ = 0;
   resends_ = 0;
   voted_ = false;
+  gradient_taken_ = false;
   non_finite_.clear();
 }
 
@@ -231,6 +232,12 @@ ReadyVote OpenStep::Vote() {
   assert(ready_to_vote());
   voted_ = true;
   return {.view = record_->view, .step = record_->plan.step, .finite = non_finite_.empty(), .reason = non_finite_};
+}
+
+const ReplayRecord* OpenStep::TakeGradient() {
+  assert(HasGradient());
+  gradient_taken_ = true;
+  return record_;
 }
 
 size_t OpenStep::in_flight() const {

@@ -92,6 +92,11 @@ class OpenStep {
   // Requires: ready_to_vote.
   ReadyVote Vote();
 
+  // Whether the gradient of the class centers may be formed, before the decision: the shard has voted to commit.
+  bool HasGradient() const { return record_ != nullptr && voted_ && non_finite_.empty() && !gradient_taken_; }
+  // Returns the record, which is complete. It is taken once. Requires: HasGradient.
+  const ReplayRecord* TakeGradient();
+
   size_t in_flight() const;                         // micro-batches that await their statistics
   size_t queued() const { return queued_.size(); }  // those of them that pass 1 has not taken
   uint64_t repeats() const { return repeats_; }     // messages received again with the same bytes, in all steps
@@ -133,6 +138,7 @@ class OpenStep {
   size_t done_ = 0;
   size_t resends_ = 0;
   bool voted_ = false;
+  bool gradient_taken_ = false;
   std::string non_finite_;  // describes the first values that were not finite
   uint64_t repeats_ = 0;
 };

@@ -74,6 +74,18 @@ class FakeHead final : public head::Head {
     return absl::OkStatus();
   }
 
+  // Counts how often `stop` says false, and at most 1000 times.
+  absl::Status FormGradient(absl::Span<const head::Group> groups, absl::FunctionRef<bool()> stop) override {
+    if (!failure.ok()) return failure;
+    if (!in_a_step) return absl::FailedPreconditionError("no step was begun");
+    gradients.push_back(groups.size());
+    if (during_gradient) std::exchange(during_gradient, nullptr)();
+    for (gradient_blocks = 0; gradient_blocks < 1000 && !stop(); ++gradient_blocks) {
+    }
+    clock.Advance(gradient);
+    return absl::OkStatus();
+  }
+
   absl::Status Update(absl::Span<const head::Group> groups, float lr) override {
     if (!failure.ok()) return failure;
     if (!in_a_step) return absl::FailedPreconditionError("no step was begun");
@@ -112,14 +124,16 @@ class FakeHead final : public head::Head {
 
   absl::Status failure;
   std::function<void()> during_forward;  // called once, in the next Forward, before it reads its inputs
-  std::function<void()> during_update;
+  std::function<void()> during_gradient, during_update;
   FakeClock clock;        // advanced by each pass
   absl::Duration pass_1;  // how long Forward takes
-  absl::Duration pass_2;
+  absl::Duration gradient, pass_2;
   uint64_t state = 0;  // the hash
   bool in_a_step = false;
   std::vector<std::string> begun;     // "step 1: 4 3 2", the labels that the step began with
   std::vector<size_t> group_sizes;    // micro-batches of each Forward
+  std::vector<size_t> gradients;      // groups of each FormGradient
+  int gradient_blocks = 0;            // of the last one
   std::vector<const float*> buffers;  // E, z and U of every micro-batch
   std::vector<std::string> updates;   // "lr 0.5 | label:r label:r | label:r", or "discard"
 
