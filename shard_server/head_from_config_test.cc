@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/head_memory.h"
 #include "shard_server/head/cpu/block_plan.h"
-#include "shard_server/head/cpu/kept_exponentials.h"
+#include "shard_server/head/cpu/kept/kept_exponentials.h"
 #include "shard_server/head/cpu/kernels/products.h"
 
 namespace arcshard::shard {

@@ -41,12 +41,10 @@ namespace arcshard::shard {
 // head to the view's state (Rebuild); and reports Joined. Meanwhile messages of the new view wait.
 //
 // Within kStep(t) each micro-batch runs through OpenStep::Stage; when all are kDone the record is complete and the
-// shard votes ready. Where classes are sampled, the head begins the step when the labels of all workers have been
-// received, and pass 1 waits for that; embeddings are accepted earlier, so that no worker's sending waits for another
-// one's labels. Decide(t) records the decision, opens the next step and leaves the update to the executor, so that
-// labels and embeddings of t + 1 are received while pass 2 of t runs. Step t + 1 is not voted on before that is done.
-// Between its vote and the decision the executor forms as much of the gradient as the head has memory for.
-// There are two OpenSteps because the executor may be resending statistics of a step when its decision arrives.
+// shard votes ready. Where classes are sampled, the head begins the step when the labels of all workers are there, and
+// pass 1 waits for that; embeddings are accepted earlier, so that no worker waits for another one's labels. Between vote
+// and decision the executor forms a part of the gradient. Decide(t) records the decision, opens the next step and leaves
+// the update to the executor, so that messages of t + 1 are received during pass 2 of t; t + 1 is voted on after that.
 //
 // Thread-safe. Any thread may deliver messages; they never wait for device work. The executor, one thread, calls
 // WaitForWork and RunOne; the lock is not held while the head computes or the output is called.
@@ -178,7 +176,7 @@ class ShardState {
   DecisionHistory decisions_ ABSL_GUARDED_BY(mutex_);
   RecoveryLog log_ ABSL_GUARDED_BY(mutex_);  // its newest state is that of decisions_, where that is known
   Rebuild rebuild_ ABSL_GUARDED_BY(mutex_);
-  std::array<OpenStep, 2> steps_ ABSL_GUARDED_BY(mutex_);  // used in turn
+  std::array<OpenStep, 2> steps_ ABSL_GUARDED_BY(mutex_);  // in turn: a decided one may be resending
   size_t open_ ABSL_GUARDED_BY(mutex_) = 0;                // which of them is the open step, with kStep
   bool void_ ABSL_GUARDED_BY(mutex_) = false;              // that step is void, and the executor has not discarded it
   WaitingMessages waiting_ ABSL_GUARDED_BY(mutex_);

@@ -11,10 +11,13 @@ namespace {
 // A sum over so many rows is computed in float32; these are added in float64.
 constexpr int64_t kRows = 64;
 
-ARCSHARD_INLINED void BackwardOfSomeRows(int64_t rows, int64_t channels, const float* __restrict gradient,
-                                         const float* __restrict x, const float* __restrict slope, float* __restrict dx,
+ARCSHARD_INLINED void BackwardOfSomeRows(const PReluShape& shape, const PReluGradients& inputs, float* __restrict dx,
                                          float* __restrict sums) {
-  for (int64_t row = 0; row < rows; ++row) {
+  const float* __restrict gradient = inputs.gradient;
+  const float* __restrict x = inputs.x;
+  const float* __restrict slope = inputs.slope;
+  const int64_t channels = shape.channels;
+  for (int64_t row = 0; row < shape.rows; ++row) {
     for (int64_t c = 0; c < channels; ++c) {
       const float factor = x[c] > 0.0f ? 1.0f : slope[c];
       const float negative = x[c] > 0.0f ? 0.0f : x[c];
@@ -44,8 +47,8 @@ void PReluBackwardOfRows(const PReluShape& shape, const PReluGradients& inputs, 
   for (int64_t row = 0; row < shape.rows; row += kRows) {
     std::fill(sums.begin(), sums.end(), 0.0f);
     const int64_t offset = row * channels;
-    BackwardOfSomeRows(std::min(kRows, shape.rows - row), channels, inputs.gradient + offset, inputs.x + offset,
-                       inputs.slope, dx + offset, sums.data());
+    BackwardOfSomeRows({std::min(kRows, shape.rows - row), channels},
+                       {inputs.gradient + offset, inputs.x + offset, inputs.slope}, dx + offset, sums.data());
     for (int64_t c = 0; c < channels; ++c) d_slope[c] += sums[static_cast<size_t>(c)];
   }
 }

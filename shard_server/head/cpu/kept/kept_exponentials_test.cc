@@ -1,4 +1,4 @@
-#include "shard_server/head/cpu/kept_exponentials.h"
+#include "shard_server/head/cpu/kept/kept_exponentials.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "shard_server/head/cpu/early_gradient.h"
+#include "shard_server/head/cpu/kept/early_gradient.h"
 
 #include <algorithm>
 #include <cassert>
