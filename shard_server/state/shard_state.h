@@ -42,9 +42,9 @@ namespace arcshard::shard {
 //
 // Within kStep(t) each micro-batch runs through OpenStep::Stage; when all are kDone the record is complete and the
 // shard votes ready. Where classes are sampled, the head begins the step when the labels of all workers are there, and
-// pass 1 waits for that; embeddings are accepted earlier, so that no worker waits for another one's labels. Between vote
-// and decision the executor forms a part of the gradient. Decide(t) records the decision, opens the next step and leaves
-// the update to the executor, so that messages of t + 1 are received during pass 2 of t; t + 1 is voted on after that.
+// pass 1 waits for that; embeddings are accepted earlier, so that no worker waits for another one's labels. Between
+// vote and decision the executor forms a part of the gradient. Decide(t) records the decision, opens the next step and
+// leaves the update to the executor, so that messages of t + 1 are received during pass 2 of t; then t + 1 is voted on.
 //
 // Thread-safe. Any thread may deliver messages; they never wait for device work. The executor, one thread, calls
 // WaitForWork and RunOne; the lock is not held while the head computes or the output is called.
