@@ -39,7 +39,7 @@ TEST(HeadFromConfigTest, ByDefaultARunIsFloat32SgdOnTheCpuOverAllClasses) {
   EXPECT_EQ(options.moments, head::DataType::kFloat32);
   EXPECT_EQ(options.device, head::Device::kCpu);
   EXPECT_EQ(options.threads, 1);
-  EXPECT_EQ(options.exp_budget_bytes, HeadBytesOfRange(RunConfig(), kRange.size()).exponentials);
+  EXPECT_EQ(options.exp_budget_bytes, HeadBytesOfRange(RunConfig(), kRange.size()).kept);
 }
 
 TEST(HeadFromConfigTest, EveryKeyOfTheHeadReachesIt) {
@@ -61,7 +61,7 @@ TEST(HeadFromConfigTest, EveryKeyOfTheHeadReachesIt) {
   EXPECT_EQ(options.compute, head::DataType::kBfloat16);
   EXPECT_EQ(options.weights, head::DataType::kFloat32);
   EXPECT_EQ(options.moments, head::DataType::kFloat32);
-  EXPECT_EQ(options.exp_budget_bytes, HeadBytesOfRange(config, kRange.size()).exponentials);
+  EXPECT_EQ(options.exp_budget_bytes, HeadBytesOfRange(config, kRange.size()).kept);
   EXPECT_EQ(options.threads, 5);
   EXPECT_EQ(options.device, head::Device::kCuda);
   EXPECT_EQ(options.device_index, 2);
@@ -106,7 +106,7 @@ TEST(HeadFromConfigTest, TheCoordinatorCountsTheBytesThatTheHeadTakes) {
           config.head.moments = moments;
           config.backbone.embedding_size = dim;
           const HeadRangeBytes counted = HeadBytesOfRange(config, kRange.size());
-          EXPECT_EQ(head::Head::RequiredBytes(Of(config)), counted.rows + counted.exponentials)
+          EXPECT_EQ(head::Head::RequiredBytes(Of(config)), counted.rows + counted.kept)
               << optimizer << ", weights " << weights << ", moments " << moments << ", " << dim << " dimensions";
         }
       }
